@@ -1,0 +1,1 @@
+//! Desired state, the API and its client.

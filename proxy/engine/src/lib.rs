@@ -1,0 +1,1 @@
+//! Frame in, verdict out.

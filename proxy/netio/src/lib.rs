@@ -1,0 +1,1 @@
+//! TUN, netlink, namespaces: everything that touches the kernel.

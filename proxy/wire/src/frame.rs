@@ -1,0 +1,144 @@
+//! A packet on its way through the engine: bytes with headroom, and the offload metadata beside them.
+
+/// Room kept before a packet for headers that a forwarding method or a port may push.
+pub const HEADROOM: usize = 128;
+
+/// The largest packet: an IPv4 total length.
+pub const MAX_PACKET: usize = 65_535;
+
+/// State of the transport checksum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checksum {
+    /// The field holds the finished checksum (or, for UDP over IPv4, zero for "none").
+    #[default]
+    Complete,
+    /// The field holds the uncomplemented pseudo-header sum; whoever sends the packet last sums from `start` and
+    /// stores at `start + offset` (virtio `NEEDS_CSUM`).
+    Partial {
+        /// Where summing starts, from the start of the IP header.
+        start: u16,
+        /// Where the checksum field is, from `start`.
+        offset: u16,
+    },
+}
+
+/// What kind of super-packet this is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GsoKind {
+    /// One packet as it goes on the wire.
+    #[default]
+    None,
+    /// TCP over IPv4, to be cut by `gso_size`.
+    TcpV4,
+    /// TCP over IPv6.
+    TcpV6,
+    /// UDP over either, cut into datagrams.
+    Udp,
+}
+
+/// Offload metadata: the `virtio_net_hdr` of a frame, in our words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offload {
+    /// Transport checksum.
+    pub checksum: Checksum,
+    /// Super-packet kind.
+    pub gso: GsoKind,
+    /// Transport payload bytes of each segment, 0 without GSO.
+    pub gso_size: u16,
+    /// Header bytes (network and transport) in front of the payload, as the kernel hinted it.
+    pub hdr_len: u16,
+    /// ECN flag of the TCP GSO type.
+    pub ecn: bool,
+}
+
+/// One packet. The buffer is allocated once and used again for each packet of a worker.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    buf: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// Metadata of the bytes in [`Frame::packet`].
+    pub offload: Offload,
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Frame {
+    /// An empty frame with room for the largest packet.
+    pub fn new() -> Self {
+        Self {
+            buf: vec![0; HEADROOM + MAX_PACKET].into_boxed_slice(),
+            start: HEADROOM,
+            end: HEADROOM,
+            offload: Offload::default(),
+        }
+    }
+
+    /// A frame that holds `packet`, with no offload in play. Panics when it is longer than [`MAX_PACKET`].
+    pub fn from_packet(packet: &[u8]) -> Self {
+        let mut frame = Self::new();
+        frame.set_packet(packet);
+        frame
+    }
+
+    /// The packet, from the IP header on.
+    pub fn packet(&self) -> &[u8] {
+        &self.buf[self.start..self.end]
+    }
+
+    /// The packet, to be edited in place.
+    pub fn packet_mut(&mut self) -> &mut [u8] {
+        &mut self.buf[self.start..self.end]
+    }
+
+    /// Bytes in the packet.
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// No packet in it.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Replaces the packet and clears the metadata. Panics when it is longer than [`MAX_PACKET`].
+    pub fn set_packet(&mut self, packet: &[u8]) {
+        self.reset(packet.len()).copy_from_slice(packet);
+    }
+
+    /// Makes room for a packet of `len` bytes of unspecified content, clears the metadata and lends the room out to
+    /// be written. Panics when `len` is over [`MAX_PACKET`].
+    pub fn reset(&mut self, len: usize) -> &mut [u8] {
+        assert!(len <= MAX_PACKET, "a packet has at most {MAX_PACKET} bytes");
+        self.start = HEADROOM;
+        self.end = HEADROOM + len;
+        self.offload = Offload::default();
+        &mut self.buf[HEADROOM..HEADROOM + len]
+    }
+
+    /// For a port that reads: the area from `prefix` bytes before the packet's place to the end of the buffer.
+    /// Follow it with [`Frame::filled`]. Panics when `prefix` is over [`HEADROOM`].
+    pub fn receive_area(&mut self, prefix: usize) -> &mut [u8] {
+        &mut self.buf[HEADROOM - prefix..]
+    }
+
+    /// For a port that has read `len` bytes of packet behind its prefix. Panics when `len` is over [`MAX_PACKET`].
+    pub fn filled(&mut self, len: usize, offload: Offload) {
+        assert!(len <= MAX_PACKET, "a packet has at most {MAX_PACKET} bytes");
+        self.start = HEADROOM;
+        self.end = HEADROOM + len;
+        self.offload = offload;
+    }
+
+    /// For a port that writes: `header` placed directly before the packet, and both as one slice. Panics when the
+    /// header does not fit in the headroom that is left.
+    pub fn with_prefix(&mut self, header: &[u8]) -> &[u8] {
+        let from = self.start - header.len();
+        self.buf[from..self.start].copy_from_slice(header);
+        &self.buf[from..self.end]
+    }
+}

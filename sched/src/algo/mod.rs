@@ -1,0 +1,77 @@
+//! The schedulers. To add one: a file here, a line in [`ALL`]; help texts, tables and the property suite follow.
+
+mod lc;
+mod rr;
+mod wlc;
+mod wrr;
+
+use std::fmt::Debug;
+use std::net::SocketAddr;
+
+use crate::dest::Dest;
+use crate::model::DestKey;
+
+/// What a scheduler may look at of the packet that begins a flow.
+#[derive(Clone, Copy, Debug)]
+pub struct Flow {
+    /// Client address and port.
+    pub client: SocketAddr,
+    /// The destination that the client asked for.
+    pub vip: SocketAddr,
+}
+
+/// What has happened to a service's list of servers. The list given with it is the new one.
+#[derive(Clone, Copy, Debug)]
+pub enum Change {
+    /// The scheduler was just attached to a service that has this list.
+    Bound,
+    /// A server was added (at the head of the list).
+    Added(DestKey),
+    /// A server was removed; `previous` stood before it, `None` if it was the first.
+    Removed {
+        /// The removed server.
+        gone: DestKey,
+        /// Its predecessor.
+        previous: Option<DestKey>,
+    },
+    /// A server's settings changed in place.
+    Edited(DestKey),
+}
+
+/// A scheduling algorithm with the state of one service.
+pub trait Scheduler: Debug + Send {
+    /// The index of the server that gets this flow, or `None` when nobody is available.
+    fn pick(&mut self, dests: &[Dest], flow: &Flow) -> Option<usize>;
+
+    /// Called after each change of the list, once per change.
+    fn dests_changed(&mut self, dests: &[Dest], change: Change) {
+        let _ = (dests, change);
+    }
+}
+
+/// A registry entry.
+#[derive(Debug)]
+pub struct Algorithm {
+    /// The name that ipvsadm and the configuration use.
+    pub name: &'static str,
+    /// One line for help texts.
+    pub summary: &'static str,
+    /// Makes the state for one service.
+    pub new: fn() -> Box<dyn Scheduler>,
+}
+
+/// Every scheduler, in the order of help texts.
+pub const ALL: &[Algorithm] = &[rr::ALGORITHM, wrr::ALGORITHM, lc::ALGORITHM, wlc::ALGORITHM];
+
+/// The default of `ipvsadm -A`.
+pub const DEFAULT: &str = "wlc";
+
+/// Finds a scheduler by name.
+pub fn find(name: &str) -> Option<&'static Algorithm> {
+    ALL.iter().find(|a| a.name == name)
+}
+
+/// Where a walk goes on behind `last`; at the head if that is `None` or gone.
+fn after(dests: &[Dest], last: Option<DestKey>) -> usize {
+    last.and_then(|key| dests.iter().position(|d| d.live.key == key)).map_or(0, |i| i + 1)
+}

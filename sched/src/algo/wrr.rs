@@ -1,0 +1,96 @@
+//! `wrr`: weighted round robin, interleaved by a falling bar.
+//!
+//! The walk goes round the list and takes every server whose weight reaches the bar. Each time it comes to the end of
+//! the list the bar falls by the gcd of the weights, and from the bottom it goes back to the top, so a server of
+//! weight w is taken w / gcd times in a cycle. Any change of the list sends the walk back to the head and moves the
+//! bar as little as the new weights allow: a service that was built server by server starts with the bar at 1, and
+//! its first round takes everybody once.
+
+use super::{Algorithm, Change, Flow, Scheduler};
+use crate::dest::Dest;
+use crate::model::DestKey;
+
+pub(super) const ALGORITHM: Algorithm = Algorithm {
+    name: "wrr",
+    summary: "weighted round robin: in turn, in proportion to the weights",
+    new: || Box::new(WeightedRoundRobin { last: None, bar: 0, top: 0, step: 1 }),
+};
+
+/// `top` and `bar` are 0 while no server has a weight; else both are 1 plus a multiple of `step`, and `bar <= top`.
+#[derive(Debug)]
+struct WeightedRoundRobin {
+    /// The last pick, `None` for the head of the list.
+    last: Option<DestKey>,
+    /// The weight that is enough in this round.
+    bar: u32,
+    /// Where the bar starts again.
+    top: u32,
+    /// How far the bar falls.
+    step: u32,
+}
+
+impl Scheduler for WeightedRoundRobin {
+    fn pick(&mut self, dests: &[Dest], _flow: &Flow) -> Option<usize> {
+        if self.top == 0 {
+            return None;
+        }
+        let Some(highest) = dests.iter().filter(|d| d.eligible()).map(|d| d.weight.0).max() else {
+            self.give_up();
+            return None;
+        };
+        let rest = super::after(dests, self.last)..dests.len();
+        let found = match self.first(dests, rest) {
+            Some(found) => found,
+            None => {
+                self.lower(highest);
+                self.first(dests, 0..dests.len())?
+            }
+        };
+        self.last = Some(dests[found].live.key);
+        Some(found)
+    }
+
+    fn dests_changed(&mut self, dests: &[Dest], change: Change) {
+        let weights = || dests.iter().map(|d| d.weight.0);
+        self.last = None;
+        self.step = weights().fold(0, gcd).max(1);
+        self.top = (weights().max().unwrap_or(0) + 1).saturating_sub(self.step);
+        if matches!(change, Change::Bound) || self.bar == 0 || self.bar > self.top {
+            self.bar = self.top;
+        } else {
+            self.bar = self.bar / self.step * self.step + u32::from(self.step > 1);
+        }
+    }
+}
+
+impl WeightedRoundRobin {
+    fn first(&self, dests: &[Dest], mut range: std::ops::Range<usize>) -> Option<usize> {
+        range.find(|&i| dests[i].eligible() && dests[i].weight.0 >= self.bar)
+    }
+
+    /// The next bar that somebody reaches. The rounds in between would find nobody, so they are skipped in one go:
+    /// with weights up to 2^31 - 1 there can be very many.
+    fn lower(&mut self, highest: u32) {
+        self.bar = match self.bar.checked_sub(self.step) {
+            Some(bar) if bar > 0 => bar,
+            _ => self.top,
+        };
+        let rounds = self.bar.saturating_sub(highest).div_ceil(self.step);
+        self.bar -= rounds * self.step;
+    }
+
+    /// Everybody is overloaded: where the kernel's walk comes to rest.
+    fn give_up(&mut self) {
+        if self.last.is_none() || self.bar > self.step {
+            self.last = None;
+            self.bar = self.top;
+        }
+    }
+}
+
+const fn gcd(mut a: u32, mut b: u32) -> u32 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}

@@ -1,0 +1,217 @@
+//! A table in the making. Ops change copies; what snapshots share (scheduler state, counters, availability) is
+//! written down as effects, and happens in one go when the result is certain.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::algo::{self, Algorithm, Change};
+use crate::dest::{Dest, DestLive};
+use crate::model::{DestKey, DestSpec, Family, ServiceKey, ServiceSpec, Weight};
+use crate::op::{Op, OpError};
+use crate::service::{Service, SvcLive};
+use crate::trash::Trash;
+
+type Services = BTreeMap<ServiceKey, Arc<Service>>;
+
+pub(crate) struct Draft {
+    services: Services,
+    trash: Trash,
+    effects: Vec<Effect>,
+}
+
+enum Effect {
+    DestsChanged(Arc<SvcLive>, Arc<[Dest]>, Change),
+    ReplaceScheduler(Arc<SvcLive>, Arc<[Dest]>, &'static Algorithm),
+    Available(Arc<DestLive>, bool),
+    ZeroService(Arc<SvcLive>),
+    ZeroDest(Arc<DestLive>),
+}
+
+impl Draft {
+    pub(crate) fn new(services: &Services, trash: &Trash) -> Self {
+        Self { services: services.clone(), trash: trash.clone(), effects: Vec::new() }
+    }
+
+    /// Applies one op, or refuses it and leaves the draft as it was.
+    pub(crate) fn apply(&mut self, op: &Op) -> Result<(), OpError> {
+        match op {
+            Op::AddService { service } => self.add_service(service),
+            Op::EditService { service } => self.edit_service(service),
+            Op::DelService { key } => self.del_service(key),
+            Op::AddDest { key, dest } => self.add_dest(key, dest),
+            Op::EditDest { key, dest } => self.edit_dest(key, dest),
+            Op::DelDest { key, addr } => self.del_dest(key, addr),
+            Op::Flush => self.flush(),
+            Op::Zero { key } => self.zero(key.as_ref()),
+        }
+    }
+
+    /// Lets the effects happen and hands the new services over.
+    pub(crate) fn commit(self, trash: &mut Trash) -> Services {
+        for effect in self.effects {
+            match effect {
+                Effect::DestsChanged(live, dests, change) => live.dests_changed(&dests, change),
+                Effect::ReplaceScheduler(live, dests, algorithm) => live.replace_scheduler(algorithm, &dests),
+                Effect::Available(live, yes) => live.set_available(yes),
+                Effect::ZeroService(live) => live.stats.zero(),
+                Effect::ZeroDest(live) => live.stats.zero(),
+            }
+        }
+        *trash = self.trash;
+        self.services
+    }
+
+    fn add_service(&mut self, spec: &ServiceSpec) -> Result<(), OpError> {
+        if self.services.contains_key(&spec.key) {
+            return Err(OpError::ServiceExists);
+        }
+        let algorithm = algo::find(&spec.scheduler).ok_or(OpError::NoSuchScheduler)?;
+        check_service(&spec.key)?;
+        for (i, dest) in spec.dests.iter().enumerate() {
+            check_dest(&spec.key, dest)?;
+            if spec.dests[..i].iter().any(|d| d.addr == dest.addr) {
+                return Err(OpError::DestExists);
+            }
+        }
+        let live = Arc::new(SvcLive::new(algorithm));
+        let mut service = Service { key: spec.key, algorithm, dests: Arc::new([]), live };
+        for dest in &spec.dests {
+            self.put_dest(&mut service, dest);
+        }
+        self.services.insert(spec.key, Arc::new(service));
+        Ok(())
+    }
+
+    fn edit_service(&mut self, spec: &ServiceSpec) -> Result<(), OpError> {
+        let service = self.services.get_mut(&spec.key).ok_or(OpError::NoSuchService)?;
+        let algorithm = algo::find(&spec.scheduler).ok_or(OpError::NoSuchScheduler)?;
+        if algorithm.name != service.algorithm.name {
+            let (live, dests) = (Arc::clone(&service.live), Arc::clone(&service.dests));
+            self.effects.push(Effect::ReplaceScheduler(live, dests, algorithm));
+            Arc::make_mut(service).algorithm = algorithm;
+        }
+        Ok(())
+    }
+
+    fn del_service(&mut self, key: &ServiceKey) -> Result<(), OpError> {
+        let service = self.services.remove(key).ok_or(OpError::NoSuchService)?;
+        for dest in service.dests.iter() {
+            self.retire(&service, dest);
+        }
+        Ok(())
+    }
+
+    fn add_dest(&mut self, key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
+        let Entry::Occupied(entry) = self.services.entry(*key) else {
+            return Err(OpError::ServiceNotDefined);
+        };
+        check_dest(key, spec)?;
+        if entry.get().position(&spec.addr).is_some() {
+            return Err(OpError::DestExists);
+        }
+        let mut service = Service::clone(entry.get());
+        self.put_dest(&mut service, spec);
+        self.services.insert(*key, Arc::new(service));
+        Ok(())
+    }
+
+    fn edit_dest(&mut self, key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
+        let service = self.services.get_mut(key).ok_or(OpError::ServiceNotDefined)?;
+        check_dest(key, spec)?;
+        let i = service.position(&spec.addr).ok_or(OpError::NoSuchDest)?;
+        let mut dests = service.dests.to_vec();
+        dests[i] = Dest { method: spec.method, weight: spec.weight, ..dests[i].clone() };
+        let change = Change::Edited(spec.addr);
+        self.effects.push(change_dests(Arc::make_mut(service), dests, change));
+        Ok(())
+    }
+
+    fn del_dest(&mut self, key: &ServiceKey, addr: &DestKey) -> Result<(), OpError> {
+        let service = self.services.get_mut(key).ok_or(OpError::ServiceNotDefined)?;
+        let i = service.position(addr).ok_or(OpError::NoSuchDest)?;
+        let mut dests = service.dests.to_vec();
+        let gone = dests.remove(i);
+        let previous = i.checked_sub(1).map(|p| dests[p].live.key);
+        let change = Change::Removed { gone: *addr, previous };
+        let effect = change_dests(Arc::make_mut(service), dests, change);
+        self.effects.push(effect);
+        let service = Arc::clone(service);
+        self.retire(&service, &gone);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), OpError> {
+        for service in std::mem::take(&mut self.services).into_values() {
+            for dest in service.dests.iter() {
+                self.retire(&service, dest);
+            }
+        }
+        Ok(())
+    }
+
+    fn zero(&mut self, key: Option<&ServiceKey>) -> Result<(), OpError> {
+        let which: Vec<_> = match key {
+            Some(key) => vec![self.services.get(key).ok_or(OpError::NoSuchService)?],
+            None => self.services.values().collect(),
+        };
+        for service in which {
+            self.effects.push(Effect::ZeroService(Arc::clone(&service.live)));
+            self.effects.extend(service.dests.iter().map(|d| Effect::ZeroDest(Arc::clone(&d.live))));
+        }
+        Ok(())
+    }
+
+    /// Puts a server at the head of the list: a new one, or one that was removed from here before.
+    fn put_dest(&mut self, service: &mut Service, spec: &DestSpec) {
+        let live = match self.trash.take(service.key, &service.live, spec.addr) {
+            Some((live, foreign)) => {
+                if foreign {
+                    self.effects.push(Effect::ZeroDest(Arc::clone(&live)));
+                }
+                self.effects.push(Effect::Available(Arc::clone(&live), true));
+                live
+            }
+            None => Arc::new(DestLive::new(spec.addr)),
+        };
+        let mut dests = vec![Dest { method: spec.method, weight: spec.weight, live }];
+        dests.extend_from_slice(&service.dests);
+        self.effects.push(change_dests(service, dests, Change::Added(spec.addr)));
+    }
+
+    fn retire(&mut self, service: &Service, dest: &Dest) {
+        self.effects.push(Effect::Available(Arc::clone(&dest.live), false));
+        self.trash.put(service.key, &service.live, Arc::clone(&dest.live));
+    }
+}
+
+fn change_dests(service: &mut Service, dests: Vec<Dest>, change: Change) -> Effect {
+    service.dests = dests.into();
+    Effect::DestsChanged(Arc::clone(&service.live), Arc::clone(&service.dests), change)
+}
+
+fn check_service(key: &ServiceKey) -> Result<(), OpError> {
+    match key {
+        // Port 0 and marks become possible with persistence.
+        ServiceKey::Addr { vip, l4_port, .. } if is_host(*vip) && *l4_port != 0 => Ok(()),
+        _ => Err(OpError::Invalid),
+    }
+}
+
+fn check_dest(key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
+    if Family::from(spec.addr.ip()) != key.family() {
+        return Err(OpError::FamilyMismatch);
+    }
+    let link_local = matches!(spec.addr.ip(), IpAddr::V6(addr) if addr.is_unicast_link_local());
+    if spec.weight > Weight::MAX || spec.addr.port() == 0 || !is_host(spec.addr.ip()) || link_local {
+        return Err(OpError::Invalid);
+    }
+    Ok(())
+}
+
+/// Whether one host can have this address.
+fn is_host(addr: IpAddr) -> bool {
+    let broadcast = matches!(addr, IpAddr::V4(addr) if addr.is_broadcast());
+    !(addr.is_unspecified() || addr.is_multicast() || broadcast)
+}

@@ -1,0 +1,27 @@
+//! Who serves a new flow: services, real servers and the algorithms that choose between them.
+//!
+//! Pure: no clock, no randomness, no IO. The engine asks `pick`, the control plane edits a [`ServiceTable`]
+//! through [`Op`]s and swaps the result in; what outlives a snapshot (scheduler state, counters, the list of
+//! removed servers) is shared behind `Arc`s.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod algo;
+mod dest;
+mod draft;
+mod model;
+mod op;
+mod service;
+mod stats;
+mod table;
+mod trash;
+
+pub use algo::{Algorithm, Change, Flow, Scheduler};
+pub use dest::{Dest, DestLive};
+pub use model::{DestKey, DestSpec, Family, ForwardMethod, Mark, Proto, ServiceKey, ServiceSpec, Weight};
+pub use op::{Op, OpError};
+pub use service::{Service, SvcLive};
+pub use stats::{Counts, Direction, Stats};
+pub use table::ServiceTable;
+pub use trash::Trash;

@@ -1,0 +1,194 @@
+//! The nouns of LVS as data: what a user writes down and a listing prints. Nothing here changes by itself.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+
+use serde::{Deserialize, Serialize};
+
+/// Transport protocol of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Proto {
+    /// RFC 9293, protocol number 6.
+    Tcp,
+    /// RFC 768, protocol number 17.
+    Udp,
+}
+
+impl Proto {
+    /// The IP protocol number.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+        }
+    }
+
+    /// As ipvsadm prints it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+        }
+    }
+}
+
+/// Address family of a service or server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+}
+
+impl From<IpAddr> for Family {
+    fn from(addr: IpAddr) -> Self {
+        if addr.is_ipv4() { Self::Ipv4 } else { Self::Ipv6 }
+    }
+}
+
+/// A firewall mark or its port-set analogue; zero means "unmarked" to the kernel and so is no mark here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Mark(pub NonZeroU32);
+
+/// What makes a service that service. The order is the order of `ipvsadm -L`: by protocol, address, port, and
+/// marks last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ServiceKey {
+    /// Protocol, VIP and port (0 would be every port: needs persistence).
+    Addr {
+        /// Transport protocol.
+        proto: Proto,
+        /// The VIP.
+        vip: IpAddr,
+        /// The virtual port.
+        l4_port: u16,
+    },
+    /// Every packet that carries this mark.
+    Mark {
+        /// The mark.
+        mark: Mark,
+        /// IPv4 and IPv6 marks are separate services.
+        family: Family,
+    },
+}
+
+impl ServiceKey {
+    /// Shorthand for the common kind.
+    pub const fn addr(proto: Proto, vip: SocketAddr) -> Self {
+        Self::Addr { proto, vip: vip.ip(), l4_port: vip.port() }
+    }
+
+    /// The VIP; a mark has none.
+    pub const fn vip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Addr { vip, .. } => Some(*vip),
+            Self::Mark { .. } => None,
+        }
+    }
+
+    /// The transport protocol; a mark takes any.
+    pub const fn proto(&self) -> Option<Proto> {
+        match self {
+            Self::Addr { proto, .. } => Some(*proto),
+            Self::Mark { .. } => None,
+        }
+    }
+
+    /// The family of the packets that this service takes.
+    pub fn family(&self) -> Family {
+        match self {
+            Self::Addr { vip, .. } => (*vip).into(),
+            Self::Mark { family, .. } => *family,
+        }
+    }
+}
+
+impl fmt::Display for ServiceKey {
+    /// `TCP 10.0.0.1:80`, `FWM 5`, `FWM 5 IPv6`: the words of `ipvsadm -Ln`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Addr { proto, vip, l4_port } => {
+                write!(f, "{} {}", proto.name(), SocketAddr::new(*vip, *l4_port))
+            }
+            Self::Mark { mark, family: Family::Ipv4 } => write!(f, "FWM {}", mark.0),
+            Self::Mark { mark, family: Family::Ipv6 } => write!(f, "FWM {} IPv6", mark.0),
+        }
+    }
+}
+
+/// A real server within its service: address and port.
+pub type DestKey = SocketAddr;
+
+/// Share of new flows, 0 to 2^31 - 1. Zero drains: flows in progress stay, new ones go elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Weight(pub u32);
+
+impl Weight {
+    /// The largest weight that ipvsadm takes.
+    pub const MAX: Self = Self(i32::MAX as u32);
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self(1)
+    }
+}
+
+/// How a packet gets to its real server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ForwardMethod {
+    /// NAT: the destination is rewritten on the way in, the source on the way out.
+    #[default]
+    #[serde(alias = "nat")]
+    Masq,
+}
+
+impl ForwardMethod {
+    /// The column of `ipvsadm -L`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Masq => "Masq",
+        }
+    }
+
+    /// The option of `ipvsadm -a` that asks for it.
+    pub const fn flag(self) -> &'static str {
+        match self {
+            Self::Masq => "-m",
+        }
+    }
+}
+
+/// A real server as configured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DestSpec {
+    /// Address and port.
+    pub addr: DestKey,
+    /// Forwarding method.
+    #[serde(default)]
+    pub method: ForwardMethod,
+    /// Weight.
+    #[serde(default)]
+    pub weight: Weight,
+}
+
+/// A service as configured. `dests` is in the order in which they were added (a listing and the schedulers have
+/// orders of their own).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceSpec {
+    /// What it matches.
+    pub key: ServiceKey,
+    /// Name of the scheduler, one of [`crate::algo::ALL`].
+    pub scheduler: String,
+    /// Its real servers.
+    #[serde(default)]
+    pub dests: Vec<DestSpec>,
+}

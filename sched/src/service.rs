@@ -1,0 +1,79 @@
+//! A service as one snapshot has it, and the live part that all snapshots share.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::algo::{Algorithm, Change, Flow, Scheduler};
+use crate::dest::Dest;
+use crate::model::{DestKey, DestSpec, ServiceKey, ServiceSpec};
+use crate::stats::Stats;
+
+/// A service as one snapshot has it.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// What it matches.
+    pub key: ServiceKey,
+    /// Its scheduler.
+    pub algorithm: &'static Algorithm,
+    /// Its servers, **newest first**: the order of the kernel's list, which decides every tie.
+    pub dests: Arc<[Dest]>,
+    /// What outlives the snapshot.
+    pub live: Arc<SvcLive>,
+}
+
+impl Service {
+    /// Asks the scheduler; counts nothing, reserves nothing. `None`: nobody is available.
+    pub fn pick(&self, flow: &Flow) -> Option<&Dest> {
+        let i = self.live.scheduler().pick(&self.dests, flow)?;
+        self.dests.get(i)
+    }
+
+    /// What a user would have to configure to get this service.
+    pub fn spec(&self) -> ServiceSpec {
+        let spec = |d: &Dest| DestSpec { addr: d.live.key, method: d.method, weight: d.weight };
+        ServiceSpec {
+            key: self.key,
+            scheduler: self.algorithm.name.to_owned(),
+            dests: self.dests.iter().rev().map(spec).collect(),
+        }
+    }
+
+    /// Its servers in the order of `ipvsadm -L`: by address, then port.
+    pub fn listed(&self) -> Vec<&Dest> {
+        let mut dests: Vec<_> = self.dests.iter().collect();
+        dests.sort_by_key(|d| d.live.key);
+        dests
+    }
+
+    pub(crate) fn position(&self, addr: &DestKey) -> Option<usize> {
+        self.dests.iter().position(|d| d.live.key == *addr)
+    }
+}
+
+/// The live part of a service: scheduler state and counters, shared by all workers.
+#[derive(Debug)]
+pub struct SvcLive {
+    /// Traffic counters.
+    pub stats: Stats,
+    scheduler: Mutex<Box<dyn Scheduler>>,
+}
+
+impl SvcLive {
+    /// A service that has just been added.
+    pub fn new(algorithm: &Algorithm) -> Self {
+        Self { stats: Stats::default(), scheduler: Mutex::new((algorithm.new)()) }
+    }
+
+    pub(crate) fn dests_changed(&self, dests: &[Dest], change: Change) {
+        self.scheduler().dests_changed(dests, change);
+    }
+
+    pub(crate) fn replace_scheduler(&self, algorithm: &Algorithm, dests: &[Dest]) {
+        let mut new = (algorithm.new)();
+        new.dests_changed(dests, Change::Bound);
+        *self.scheduler() = new;
+    }
+
+    fn scheduler(&self) -> std::sync::MutexGuard<'_, Box<dyn Scheduler>> {
+        self.scheduler.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

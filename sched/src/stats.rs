@@ -1,0 +1,100 @@
+//! Counters of a service or a server: written by every worker, read by listings.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use serde::{Deserialize, Serialize};
+
+/// A reading of [`Stats`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Flows scheduled.
+    pub conns: u64,
+    /// Packets from clients; a super-packet counts as the segments it stands for.
+    pub in_packets: u64,
+    /// Packets from servers.
+    pub out_packets: u64,
+    /// Bytes from clients, from the IP header on.
+    pub in_bytes: u64,
+    /// Bytes from servers.
+    pub out_bytes: u64,
+}
+
+impl Counts {
+    /// What has happened since `zero`: how IPVS zeroes its counters.
+    pub const fn since(self, zero: Self) -> Self {
+        Self {
+            conns: self.conns.wrapping_sub(zero.conns),
+            in_packets: self.in_packets.wrapping_sub(zero.in_packets),
+            out_packets: self.out_packets.wrapping_sub(zero.out_packets),
+            in_bytes: self.in_bytes.wrapping_sub(zero.in_bytes),
+            out_bytes: self.out_bytes.wrapping_sub(zero.out_bytes),
+        }
+    }
+}
+
+/// Which way a packet goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Client to server.
+    In,
+    /// Server to client.
+    Out,
+}
+
+/// The live counters.
+#[derive(Debug, Default)]
+pub struct Stats {
+    conns: AtomicU64,
+    packets: [AtomicU64; 2],
+    bytes: [AtomicU64; 2],
+    zero: std::sync::Mutex<Counts>,
+}
+
+impl Stats {
+    /// Counts a new flow.
+    pub fn count_conn(&self) {
+        self.conns.fetch_add(1, Relaxed);
+    }
+
+    /// Counts `packets` packets of `bytes` bytes together.
+    pub fn count(&self, direction: Direction, packets: u64, bytes: u64) {
+        let i = direction as usize;
+        self.packets[i].fetch_add(packets, Relaxed);
+        self.bytes[i].fetch_add(bytes, Relaxed);
+    }
+
+    /// What has been counted since the last [`Stats::zero`].
+    pub fn read(&self) -> Counts {
+        self.total().since(*self.zero.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Starts again from zero: keeps a zero point and lets the counters run, as `ipvsadm -Z` does in the kernel.
+    pub fn zero(&self) {
+        *self.zero.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = self.total();
+    }
+
+    fn total(&self) -> Counts {
+        Counts {
+            conns: self.conns.load(Relaxed),
+            in_packets: self.packets[0].load(Relaxed),
+            out_packets: self.packets[1].load(Relaxed),
+            in_bytes: self.bytes[0].load(Relaxed),
+            out_bytes: self.bytes[1].load(Relaxed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_keeps_the_counters_running_and_moves_the_zero_point() {
+        let stats = Stats::default();
+        stats.count_conn();
+        stats.count(Direction::In, 3, 180);
+        stats.zero();
+        stats.count(Direction::Out, 2, 120);
+        assert_eq!(stats.read(), Counts { out_packets: 2, out_bytes: 120, ..Counts::default() });
+    }
+}

@@ -1,0 +1,93 @@
+//! The immutable table of services.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use foldhash::fast::FixedState;
+
+use crate::draft::Draft;
+use crate::model::{DestKey, Proto, ServiceKey};
+use crate::op::{Op, OpError};
+use crate::service::Service;
+use crate::trash::Trash;
+
+/// All services at one moment. Workers read a snapshot; the control plane makes the next one with
+/// [`ServiceTable::apply`] and swaps it in.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceTable {
+    generation: u64,
+    services: BTreeMap<ServiceKey, Arc<Service>>,
+    // Keys come from the operator and not from the network, so the hash needs no secret seed.
+    by_key: HashMap<ServiceKey, Arc<Service>, FixedState>,
+    vips: HashSet<IpAddr, FixedState>,
+}
+
+impl ServiceTable {
+    /// Counts the snapshots: 0 for the empty one that everything starts from.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The service that takes packets for this address and port.
+    pub fn lookup(&self, proto: Proto, vip: IpAddr, l4_port: u16) -> Option<&Arc<Service>> {
+        self.by_key.get(&ServiceKey::Addr { proto, vip, l4_port })
+    }
+
+    /// The service with this key.
+    pub fn get(&self, key: &ServiceKey) -> Option<&Arc<Service>> {
+        self.by_key.get(key)
+    }
+
+    /// Whether any service has this address.
+    pub fn is_vip(&self, addr: IpAddr) -> bool {
+        self.vips.contains(&addr)
+    }
+
+    /// The distinct VIPs, in no order.
+    pub fn vips(&self) -> impl Iterator<Item = IpAddr> {
+        self.vips.iter().copied()
+    }
+
+    /// All services in the order of `ipvsadm -L`.
+    pub fn services(&self) -> impl ExactSizeIterator<Item = &Arc<Service>> {
+        self.services.values()
+    }
+
+    /// The distinct servers with the protocol they speak: those whose replies have to come back through us.
+    pub fn servers(&self) -> BTreeSet<(Proto, DestKey)> {
+        let of = |s: &Arc<Service>| s.key.proto().map(|p| (p, Arc::clone(&s.dests)));
+        let all = self.services.values().filter_map(of);
+        all.flat_map(|(proto, dests)| dests.iter().map(|d| (proto, d.live.key)).collect::<Vec<_>>()).collect()
+    }
+
+    /// Applies all `ops` or none.
+    ///
+    /// # Errors
+    /// The first op that was refused and why. Then nothing has changed, neither `trash` nor any scheduler's state.
+    pub fn apply(&self, trash: &mut Trash, ops: &[Op]) -> Result<Self, (usize, OpError)> {
+        let mut draft = Draft::new(&self.services, trash);
+        for (i, op) in ops.iter().enumerate() {
+            draft.apply(op).map_err(|error| (i, error))?;
+        }
+        Ok(self.next(draft, trash))
+    }
+
+    /// Applies those `ops` that can be applied, as a restore does, and reports the others with their index.
+    pub fn apply_each(&self, trash: &mut Trash, ops: &[Op]) -> (Self, Vec<(usize, OpError)>) {
+        let mut draft = Draft::new(&self.services, trash);
+        let refuse = |(i, op)| draft.apply(op).err().map(|error| (i, error));
+        let refused = ops.iter().enumerate().filter_map(refuse).collect();
+        (self.next(draft, trash), refused)
+    }
+
+    fn next(&self, draft: Draft, trash: &mut Trash) -> Self {
+        let services = draft.commit(trash);
+        Self {
+            generation: self.generation + 1,
+            by_key: services.iter().map(|(key, service)| (*key, Arc::clone(service))).collect(),
+            vips: services.keys().filter_map(ServiceKey::vip).collect(),
+            services,
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Removed servers whose connections may live on.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use crate::dest::DestLive;
+use crate::model::{DestKey, ServiceKey};
+use crate::service::SvcLive;
+
+/// Removed servers, by the service and address they had. Adding a server again takes it out, with its connections
+/// and, unless the service itself was made anew in between, its counters.
+#[derive(Clone, Debug, Default)]
+pub struct Trash {
+    entries: HashMap<(ServiceKey, DestKey), Entry>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    live: Arc<DestLive>,
+    /// The service it was removed from; only its identity counts.
+    service: Weak<SvcLive>,
+    /// Nobody held it at the last sweep.
+    idle: bool,
+}
+
+impl Trash {
+    /// Frees the servers that nobody has held at two sweeps in a row. Called once a minute it keeps an idle server
+    /// for one to two minutes, as the kernel does.
+    pub fn sweep(&mut self) {
+        self.entries.retain(|_, entry| {
+            let idle = Arc::strong_count(&entry.live) == 1;
+            !(idle && std::mem::replace(&mut entry.idle, idle))
+        });
+    }
+
+    /// How many servers wait here.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nobody waits here.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(crate) fn put(&mut self, key: ServiceKey, service: &Arc<SvcLive>, live: Arc<DestLive>) {
+        let entry = Entry { service: Arc::downgrade(service), idle: false, live };
+        self.entries.insert((key, entry.live.key), entry);
+    }
+
+    /// The server that was removed under this address, and whether it was removed from another service.
+    pub(crate) fn take(
+        &mut self,
+        key: ServiceKey,
+        service: &Arc<SvcLive>,
+        addr: DestKey,
+    ) -> Option<(Arc<DestLive>, bool)> {
+        let entry = self.entries.remove(&(key, addr))?;
+        let foreign = !std::ptr::eq(entry.service.as_ptr(), Arc::as_ptr(service));
+        Some((entry.live, foreign))
+    }
+}

@@ -1,0 +1,1 @@
+//! Integration tests; the modules are in `main.rs`.
