@@ -1,0 +1,201 @@
+//! The caller's side of the control socket.
+
+use std::future::Future;
+use std::io;
+
+use axum::body::Bytes;
+use axum::http::{Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use sched::{Op, OpError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::{ErrorBody, ErrorCode, Failure};
+use super::socket::{SOCKET_NAME, connect_named};
+use super::view::{Applied, Apply, ApplyMode, ConnPage, ConnQuery, Reloaded, ServiceList, Status};
+
+/// Why a request came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens in this network namespace.
+    #[error("no engine is running in this network namespace; start one with `ulvs run --detach`")]
+    NoEngine,
+    /// The caller may not do that.
+    #[error("permission denied: {0}")]
+    Permission(String),
+    /// An edit was refused, and with it the whole list.
+    #[error("{error}")]
+    Refused {
+        /// Its place in the list, from 0.
+        index: usize,
+        /// Why.
+        error: OpError,
+    },
+    /// The engine says no; its text is for people.
+    #[error("{0}")]
+    Failed(String),
+    /// The talk itself went wrong.
+    #[error("cannot talk to the engine: {0}")]
+    Talk(String),
+}
+
+/// A connection to the engine of this network namespace.
+#[derive(Debug)]
+pub struct Client {
+    sender: http1::SendRequest<Full<Bytes>>,
+}
+
+impl Client {
+    /// Connects to the engine of the current thread's network namespace.
+    pub async fn connect() -> Result<Self, ClientError> {
+        Self::connect_to(SOCKET_NAME).await
+    }
+
+    pub(super) async fn connect_to(name: &str) -> Result<Self, ClientError> {
+        let stream = connect_named(name).map_err(|e| match e.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => ClientError::NoEngine,
+            _ => talk(e),
+        })?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(talk)?;
+        // Ends with the sender. Its error, if any, is the request's error too.
+        tokio::spawn(connection);
+        Ok(Self { sender })
+    }
+
+    /// The engine at a glance.
+    pub async fn status(&mut self) -> Result<Status, ClientError> {
+        self.get("/v1/status").await
+    }
+
+    /// The table of services.
+    pub async fn services(&mut self) -> Result<ServiceList, ClientError> {
+        self.get("/v1/services").await
+    }
+
+    /// One page of the connection table.
+    pub async fn connections(&mut self, query: &ConnQuery) -> Result<ConnPage, ClientError> {
+        let query = serde_urlencoded::to_string(query).map_err(talk)?;
+        self.get(&format!("/v1/connections?{query}")).await
+    }
+
+    /// Applies edits as one swap of the table.
+    pub async fn apply(&mut self, mode: ApplyMode, ops: Vec<Op>) -> Result<Applied, ClientError> {
+        self.post("/v1/apply", &Apply { mode, ops }).await
+    }
+
+    /// Makes the engine read its configuration file again.
+    pub async fn reload(&mut self) -> Result<Reloaded, ClientError> {
+        self.post("/v1/reload", &()).await
+    }
+
+    /// Asks the engine to end; returns before it has.
+    pub async fn stop(&mut self) -> Result<(), ClientError> {
+        let _: serde_json::Value = self.post("/v1/stop", &()).await?;
+        Ok(())
+    }
+
+    async fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, ClientError> {
+        self.send(Method::GET, path, Bytes::new()).await
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(talk)?;
+        self.send(Method::POST, path, body.into()).await
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, ClientError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "ulvs")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(talk)?;
+        let response = self.sender.send_request(request).await.map_err(talk)?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(talk)?.to_bytes();
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(talk);
+        }
+        Err(refusal(status, &body))
+    }
+}
+
+fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
+    match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(ErrorBody { code: ErrorCode::Op(error), index, .. }) => {
+            ClientError::Refused { index: index.unwrap_or_default(), error }
+        }
+        Ok(ErrorBody { code: ErrorCode::Other(Failure::PermissionDenied), error, .. }) => {
+            ClientError::Permission(error)
+        }
+        Ok(body) => ClientError::Failed(body.error),
+        Err(_) => ClientError::Talk(format!("it answered {status}")),
+    }
+}
+
+fn talk(e: impl std::error::Error) -> ClientError {
+    let cause = e.source().map(|s| format!(": {s}")).unwrap_or_default();
+    ClientError::Talk(format!("{e}{cause}"))
+}
+
+/// A [`Client`] for programs without a runtime: the command line.
+#[derive(Debug)]
+pub struct Blocking {
+    runtime: tokio::runtime::Runtime,
+    client: Client,
+}
+
+impl Blocking {
+    /// Connects to the engine of the current thread's network namespace.
+    pub fn connect() -> Result<Self, ClientError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(talk)?;
+        let client = runtime.block_on(Client::connect())?;
+        Ok(Self { runtime, client })
+    }
+
+    /// The engine at a glance.
+    pub fn status(&mut self) -> Result<Status, ClientError> {
+        self.run(|c| c.status())
+    }
+
+    /// The table of services.
+    pub fn services(&mut self) -> Result<ServiceList, ClientError> {
+        self.run(|c| c.services())
+    }
+
+    /// One page of the connection table.
+    pub fn connections(&mut self, query: &ConnQuery) -> Result<ConnPage, ClientError> {
+        self.run(|c| c.connections(query))
+    }
+
+    /// Applies edits as one swap of the table.
+    pub fn apply(&mut self, mode: ApplyMode, ops: Vec<Op>) -> Result<Applied, ClientError> {
+        self.run(|c| c.apply(mode, ops))
+    }
+
+    /// Makes the engine read its configuration file again.
+    pub fn reload(&mut self) -> Result<Reloaded, ClientError> {
+        self.run(|c| c.reload())
+    }
+
+    /// Asks the engine to end; returns before it has.
+    pub fn stop(&mut self) -> Result<(), ClientError> {
+        self.run(|c| c.stop())
+    }
+
+    fn run<'a, T, F: Future<Output = T> + 'a>(&'a mut self, request: impl FnOnce(&'a mut Client) -> F) -> T {
+        self.runtime.block_on(request(&mut self.client))
+    }
+}

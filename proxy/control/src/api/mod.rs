@@ -1,0 +1,32 @@
+//! The control socket: HTTP and JSON over an abstract unix socket, one per network namespace.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/status` | [`Status`] |
+//! | `GET /v1/services` | [`ServiceList`] |
+//! | `GET /v1/connections?vip=…&client=…&dest=…&proto=…&cursor=…&limit=…` | [`ConnPage`] |
+//! | `POST /v1/apply` with [`Apply`] | [`Applied`] |
+//! | `POST /v1/reload` | [`Reloaded`] |
+//! | `POST /v1/stop` | `{}` |
+//!
+//! Everybody in the namespace may read; only root and the user that runs the engine may change things. A refusal
+//! is an [`ErrorBody`] with a matching HTTP status. By hand:
+//! `curl --abstract-unix-socket ulvs/control http://ulvs/v1/status`.
+
+mod client;
+mod error;
+mod server;
+mod socket;
+mod view;
+
+pub use client::{Blocking, Client, ClientError};
+pub use error::{ApplyError, ErrorBody, ErrorCode, Failure};
+pub use server::{Backend, serve};
+pub use socket::{BindError, ControlSocket, SOCKET_NAME};
+pub use view::{
+    Applied, Apply, ApplyMode, ConnPage, ConnQuery, ConnView, DestView, OpFailure, Reloaded, ServiceList,
+    ServiceView, Status, Timeouts,
+};
+
+#[cfg(test)]
+mod tests;

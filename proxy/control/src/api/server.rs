@@ -1,0 +1,221 @@
+//! The daemon's side of the control socket.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{FromRequestParts, Query, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::serve::IncomingStream;
+use tokio::net::UnixListener;
+use tracing::{debug, info};
+
+use super::error::{ApplyError, ErrorBody, ErrorCode, Failure};
+use super::socket::ControlSocket;
+use super::view::{Applied, Apply, ConnPage, ConnQuery, Reloaded, ServiceList, Status};
+
+/// What the daemon does for its clients. Reading must not stop traffic: [`Backend::connections`] is asked page by
+/// page so that no lock on the connection table is held for long.
+pub trait Backend: Send + Sync + 'static {
+    /// The engine at a glance.
+    fn status(&self) -> Status;
+
+    /// The table of services with their counters.
+    fn services(&self) -> ServiceList;
+
+    /// A part of the connection table that `query.matches`. `query.cursor` is 0 or the `next` of the page
+    /// before. A connection that exists from the first page to the last is on exactly one of them.
+    fn connections(&self, query: &ConnQuery) -> ConnPage;
+
+    /// Applies edits as one swap of the table.
+    fn apply(&self, request: Apply) -> impl Future<Output = Result<Applied, ApplyError>> + Send;
+
+    /// Reads the configuration file again. The error is for people and names file and line; nothing was changed.
+    fn reload(&self) -> impl Future<Output = Result<Reloaded, String>> + Send;
+
+    /// Asks the daemon to end; returns at once.
+    fn stop(&self);
+}
+
+/// Serves the control socket until `shutdown` resolves, then lets the requests in progress finish.
+pub async fn serve<B: Backend>(
+    socket: ControlSocket,
+    backend: Arc<B>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let state = Shared { backend, owner: socket.owner };
+    let app = Router::new()
+        .route("/v1/status", get(status::<B>))
+        .route("/v1/services", get(services::<B>))
+        .route("/v1/connections", get(connections::<B>))
+        .route("/v1/apply", post(apply::<B>))
+        .route("/v1/reload", post(reload::<B>))
+        .route("/v1/stop", post(stop::<B>))
+        .fallback(not_found)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(state)
+        .into_make_service_with_connect_info::<Peer>();
+    axum::serve(socket.listener, app).with_graceful_shutdown(shutdown).await
+}
+
+struct Shared<B> {
+    backend: Arc<B>,
+    owner: u32,
+}
+
+impl<B> Clone for Shared<B> {
+    fn clone(&self) -> Self {
+        Self { backend: Arc::clone(&self.backend), owner: self.owner }
+    }
+}
+
+async fn status<B: Backend>(State(shared): State<Shared<B>>) -> Json<Status> {
+    Json(shared.backend.status())
+}
+
+async fn services<B: Backend>(State(shared): State<Shared<B>>) -> Json<ServiceList> {
+    Json(shared.backend.services())
+}
+
+async fn connections<B: Backend>(
+    State(shared): State<Shared<B>>,
+    query: Result<Query<ConnQuery>, QueryRejection>,
+) -> Result<Json<ConnPage>, Refusal> {
+    let Query(query) = query.map_err(|e| Refusal::bad_request(StatusCode::BAD_REQUEST, e.body_text()))?;
+    Ok(Json(shared.backend.connections(&query)))
+}
+
+async fn apply<B: Backend>(
+    writer: Writer,
+    State(shared): State<Shared<B>>,
+    request: Result<Json<Apply>, JsonRejection>,
+) -> Result<Json<Applied>, Refusal> {
+    let Json(request) = request.map_err(|e| Refusal::bad_request(StatusCode::BAD_REQUEST, e.body_text()))?;
+    let edits = request.ops.len();
+    let applied = shared.backend.apply(request).await?;
+    let refused = applied.failures.len();
+    info!(
+        edits,
+        refused,
+        generation = applied.generation,
+        uid = writer.uid,
+        pid = writer.pid,
+        "table changed"
+    );
+    Ok(Json(applied))
+}
+
+async fn reload<B: Backend>(_: Writer, State(shared): State<Shared<B>>) -> Result<Json<Reloaded>, Refusal> {
+    let unusable =
+        |text| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, text, ErrorCode::Other(Failure::BadConfig));
+    shared.backend.reload().await.map(Json).map_err(unusable)
+}
+
+async fn stop<B: Backend>(writer: Writer, State(shared): State<Shared<B>>) -> Json<serde_json::Value> {
+    info!(uid = writer.uid, pid = writer.pid, "asked to stop");
+    shared.backend.stop();
+    Json(serde_json::json!({}))
+}
+
+async fn not_found() -> Refusal {
+    Refusal::bad_request(StatusCode::NOT_FOUND, "no such resource; try /v1/status".to_owned())
+}
+
+async fn wrong_method() -> Refusal {
+    Refusal::bad_request(StatusCode::METHOD_NOT_ALLOWED, "this resource has another method".to_owned())
+}
+
+/// Who called, as the kernel says.
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    /// `None`: the kernel would not say.
+    uid: Option<u32>,
+    pid: Option<i32>,
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        let cred = stream.io().peer_cred();
+        cred.map_or(Self { uid: None, pid: None }, |c| Self { uid: Some(c.uid()), pid: c.pid() })
+    }
+}
+
+/// A caller who may change things.
+struct Writer {
+    uid: u32,
+    pid: Option<i32>,
+}
+
+impl<B: Backend> FromRequestParts<Shared<B>> for Writer {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared<B>) -> Result<Self, Refusal> {
+        let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|c| c.0);
+        match peer.and_then(|p| Some(Self { uid: p.uid?, pid: p.pid })) {
+            Some(writer) if may_write(writer.uid, shared.owner) => Ok(writer),
+            _ => {
+                debug!(?peer, "refused a change");
+                let text = "only root and the user that runs the engine may change it".to_owned();
+                Err(Refusal::new(StatusCode::FORBIDDEN, text, ErrorCode::Other(Failure::PermissionDenied)))
+            }
+        }
+    }
+}
+
+const fn may_write(uid: u32, owner: u32) -> bool {
+    uid == 0 || uid == owner
+}
+
+/// An answer that is not a success.
+struct Refusal(StatusCode, ErrorBody);
+
+impl Refusal {
+    const fn new(status: StatusCode, error: String, code: ErrorCode) -> Self {
+        Self(status, ErrorBody { error, code, index: None })
+    }
+
+    const fn bad_request(status: StatusCode, error: String) -> Self {
+        Self::new(status, error, ErrorCode::Other(Failure::BadRequest))
+    }
+}
+
+impl From<ApplyError> for Refusal {
+    fn from(e: ApplyError) -> Self {
+        let text = e.to_string();
+        match e {
+            ApplyError::Refused { index, error } => Self(
+                StatusCode::CONFLICT,
+                ErrorBody { error: text, code: ErrorCode::Op(error), index: Some(index) },
+            ),
+            ApplyError::System(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, text, ErrorCode::Other(Failure::System))
+            }
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, Json(self.1)).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_write;
+
+    #[test]
+    fn root_and_the_engines_user_may_change_things() {
+        for (uid, owner, allowed) in
+            [(0, 0, true), (0, 1000, true), (1000, 1000, true), (1000, 0, false), (7, 8, false)]
+        {
+            assert_eq!(may_write(uid, owner), allowed, "uid {uid}, engine of {owner}");
+        }
+    }
+}

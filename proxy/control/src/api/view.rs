@@ -1,0 +1,215 @@
+//! What travels over the control socket.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use sched::{Counts, DestSpec, Op, OpError, Proto, ServiceKey, ServiceSpec};
+use serde::{Deserialize, Serialize};
+
+/// The engine at a glance.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the running binary.
+    pub version: String,
+    /// Process id, as the engine's own pid namespace has it.
+    pub pid: u32,
+    /// Seconds since the engine became ready.
+    pub uptime_seconds: u64,
+    /// Name of the network device.
+    pub device: String,
+    /// What the device hands over unsplit, in words: `checksum, tso4, tso6, uso` or `off`.
+    pub offload: String,
+    /// Worker threads.
+    pub workers: usize,
+    /// Generation of the table of services; every applied change adds one.
+    pub generation: u64,
+    /// Services in the table.
+    pub services: usize,
+    /// Connections in the table.
+    pub connections: u64,
+    /// The most connections that the table takes.
+    pub max_connections: u64,
+    /// Path of the configuration file, if there is one.
+    #[serde(default)]
+    pub config: Option<String>,
+    /// Connection timeouts.
+    pub timeouts: Timeouts,
+    /// Named counters of the engine; `received` is the sum of those whose name begins with a verdict.
+    pub counters: BTreeMap<String, u64>,
+    /// Packets dropped, by reason.
+    pub drops: BTreeMap<String, u64>,
+}
+
+/// The timeouts that `ipvsadm --set` names, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// TCP ESTABLISHED.
+    pub tcp: u32,
+    /// TCP FIN_WAIT.
+    pub tcp_fin: u32,
+    /// UDP.
+    pub udp: u32,
+}
+
+impl Default for Timeouts {
+    /// The kernel's.
+    fn default() -> Self {
+        Self { tcp: 900, tcp_fin: 120, udp: 300 }
+    }
+}
+
+/// The table of services, in the order of `ipvsadm -L`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceList {
+    /// Generation of the table.
+    pub generation: u64,
+    /// The services.
+    pub services: Vec<ServiceView>,
+}
+
+/// A service with its counters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceView {
+    /// What it matches.
+    pub key: ServiceKey,
+    /// Name of the scheduler.
+    pub scheduler: String,
+    /// Traffic since the last zeroing.
+    pub counts: Counts,
+    /// The real servers, by address and port.
+    pub dests: Vec<DestView>,
+}
+
+impl ServiceView {
+    /// The settings alone.
+    pub fn spec(&self) -> ServiceSpec {
+        ServiceSpec {
+            key: self.key,
+            scheduler: self.scheduler.clone(),
+            dests: self.dests.iter().map(|d| d.spec.clone()).collect(),
+        }
+    }
+}
+
+/// A real server with its counters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DestView {
+    /// Its settings.
+    #[serde(flatten)]
+    pub spec: DestSpec,
+    /// Connections in an active state.
+    pub active: u64,
+    /// Connections in any other state.
+    pub inactive: u64,
+    /// Traffic since the last zeroing.
+    pub counts: Counts,
+}
+
+/// One connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnView {
+    /// Transport protocol.
+    pub proto: Proto,
+    /// Seconds until it expires if no packet comes.
+    pub expires: u32,
+    /// The kernel's name for its state.
+    pub state: Cow<'static, str>,
+    /// The client.
+    pub client: SocketAddr,
+    /// The virtual address and port.
+    pub vip: SocketAddr,
+    /// The real server.
+    pub dest: SocketAddr,
+}
+
+/// Which connections, and which part of them; an absent field matches all. The query string of
+/// `GET /v1/connections`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ConnQuery {
+    /// Transport protocol.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proto: Option<Proto>,
+    /// Client address, any port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<IpAddr>,
+    /// Virtual address and port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vip: Option<SocketAddr>,
+    /// Real server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dest: Option<SocketAddr>,
+    /// [`ConnPage::next`] of the page before; 0 begins.
+    pub cursor: u64,
+    /// Connections wanted; a page may hold more or fewer. 0 leaves it to the engine.
+    pub limit: usize,
+}
+
+impl ConnQuery {
+    /// Whether the connection is wanted.
+    pub fn matches(&self, conn: &ConnView) -> bool {
+        self.proto.is_none_or(|p| p == conn.proto)
+            && self.client.is_none_or(|c| c == conn.client.ip())
+            && self.vip.is_none_or(|v| v == conn.vip)
+            && self.dest.is_none_or(|d| d == conn.dest)
+    }
+}
+
+/// A part of the connection table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnPage {
+    /// The connections, in no particular order.
+    pub connections: Vec<ConnView>,
+    /// The cursor of the next page; `None` after the last.
+    pub next: Option<u64>,
+}
+
+/// A list of edits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Apply {
+    /// What happens when one of them is refused.
+    #[serde(default)]
+    pub mode: ApplyMode,
+    /// The edits, in order; together they are one swap of the table.
+    pub ops: Vec<Op>,
+}
+
+/// What happens when an edit is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApplyMode {
+    /// The first refusal leaves everything as it was.
+    #[default]
+    Atomic,
+    /// Refused edits are skipped and reported: `ipvsadm -R`.
+    KeepGoing,
+}
+
+/// The outcome of an [`Apply`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Generation of the table afterwards.
+    pub generation: u64,
+    /// The edits that were skipped; always empty in [`ApplyMode::Atomic`].
+    #[serde(default)]
+    pub failures: Vec<OpFailure>,
+}
+
+/// An edit that was skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpFailure {
+    /// Its place in [`Apply::ops`], from 0.
+    pub index: usize,
+    /// Why.
+    pub error: OpError,
+}
+
+/// The outcome of a reload.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Generation of the table afterwards.
+    pub generation: u64,
+    /// What changed, one line each; empty when nothing did.
+    pub changes: Vec<String>,
+}

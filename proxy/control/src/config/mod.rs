@@ -1,0 +1,112 @@
+//! The configuration file, `ulvs.toml`.
+//!
+//! ```toml
+//! [engine]                        # all of it optional
+//! workers = "auto"                # or a number
+//! offload = "auto"                # or true (must have it) or false
+//! max_connections = 1000000
+//! device = "ulvs0"
+//!
+//! [[service]]
+//! vip = "10.0.0.1"
+//! ports = ["tcp/80"]
+//! scheduler = "wrr"               # default: wlc
+//!
+//! [[service.server]]
+//! address = "192.168.1.1:8080"    # the service's port if it has none
+//! weight = 3                      # default: 1
+//! method = "nat"                  # the default
+//! ```
+//!
+//! A key that nobody knows is an error. All errors of a file are reported together, each with its place and a way
+//! out; a file with errors yields nothing.
+
+mod problem;
+mod reader;
+mod schema;
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use sched::ServiceSpec;
+
+pub use problem::{ConfigError, Problem};
+
+/// A valid configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The engine's settings: they need a restart to change.
+    pub engine: EngineConfig,
+    services: Vec<ServiceSpec>,
+}
+
+/// The `[engine]` section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// Worker threads.
+    pub workers: Workers,
+    /// Whether packets may cross the device unsplit and without checksums.
+    pub offload: Offload,
+    /// The most connections that the engine tracks.
+    pub max_connections: NonZeroUsize,
+    /// Name of the TUN device.
+    pub device: String,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            workers: Workers::Auto,
+            offload: Offload::Auto,
+            max_connections: NonZeroUsize::MIN.saturating_add(999_999),
+            device: "ulvs0".to_owned(),
+        }
+    }
+}
+
+/// How many worker threads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Workers {
+    /// The engine's choice.
+    #[default]
+    Auto,
+    /// So many.
+    Count(NonZeroUsize),
+}
+
+/// Whether to use the device's offloads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Offload {
+    /// Where the kernel lets us.
+    #[default]
+    Auto,
+    /// Fail where it does not.
+    On,
+    /// Never.
+    Off,
+}
+
+impl Config {
+    /// Reads a file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|e| ConfigError::unreadable(&name, &e))?;
+        match String::from_utf8(bytes) {
+            Ok(text) => Self::parse(&name, &text),
+            Err(e) => Err(ConfigError::not_utf8(&name, &e)),
+        }
+    }
+
+    /// Parses a file's text; `name` is for error messages.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        schema::parse(text).map_err(|problems| ConfigError::new(name, text, problems))
+    }
+
+    /// The services, in the file's order.
+    pub fn services(&self) -> &[ServiceSpec] {
+        &self.services
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! Errors of a configuration file, with their places.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::string::FromUtf8Error;
+use std::sync::Arc;
+
+use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+
+/// One thing that is wrong with a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong.
+    pub message: String,
+    /// Where: bytes of the file.
+    pub span: Range<usize>,
+    /// The way out.
+    pub help: String,
+}
+
+/// Everything that is wrong with a file, in the file's order. [`fmt::Display`] is the whole report as plain text;
+/// as a [`Diagnostic`] each problem is a related one.
+#[derive(Clone, Debug)]
+pub struct ConfigError {
+    name: String,
+    text: String,
+    located: Vec<Located>,
+    /// The file as a whole: it could not be read.
+    unreadable: Option<String>,
+}
+
+impl ConfigError {
+    pub(super) fn new(name: &str, text: &str, mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|p| (p.span.start, p.span.end));
+        let source = Arc::new(NamedSource::new(name, text.to_owned()).with_language("toml"));
+        let located =
+            problems.into_iter().map(|problem| Located { problem, source: Arc::clone(&source) }).collect();
+        Self { name: name.to_owned(), text: text.to_owned(), located, unreadable: None }
+    }
+
+    pub(super) fn unreadable(name: &str, e: &io::Error) -> Self {
+        Self { unreadable: Some(e.to_string()), ..Self::new(name, "", Vec::new()) }
+    }
+
+    pub(super) fn not_utf8(name: &str, e: &FromUtf8Error) -> Self {
+        let at = e.utf8_error().valid_up_to();
+        let problem = Problem {
+            message: "this byte is not UTF-8 text".to_owned(),
+            span: at..at,
+            help: "save the file as UTF-8".to_owned(),
+        };
+        Self::new(name, &String::from_utf8_lossy(e.as_bytes()), vec![problem])
+    }
+
+    /// The problems; empty when the file could not be read at all.
+    pub fn problems(&self) -> impl ExactSizeIterator<Item = &Problem> {
+        self.located.iter().map(|l| &l.problem)
+    }
+
+    /// Line and column of a byte, both from 1; columns count characters.
+    pub fn place(&self, offset: usize) -> (usize, usize) {
+        let before = self.before(offset);
+        let line_start = before.rfind('\n').map_or(0, |n| n + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+
+    fn before(&self, offset: usize) -> &str {
+        let mut end = offset.min(self.text.len());
+        while !self.text.is_char_boundary(end) {
+            end -= 1;
+        }
+        &self.text[..end]
+    }
+
+    fn write_problem(&self, f: &mut fmt::Formatter<'_>, problem: &Problem) -> fmt::Result {
+        let (line, column) = self.place(problem.span.start);
+        let source = self.text.lines().nth(line - 1).unwrap_or_default();
+        let width = self.text.get(problem.span.clone()).and_then(|s| s.lines().next()).unwrap_or_default();
+        let width = width.chars().count().max(1);
+        let gutter = line.to_string();
+        let blank = " ".repeat(gutter.len());
+        // Tabs stay tabs, so that the mark stands under its text.
+        let indent: String =
+            source.chars().take(column - 1).map(|c| if c == '\t' { c } else { ' ' }).collect();
+        writeln!(f, "{}:{line}:{column}: {}", self.name, problem.message)?;
+        writeln!(f, "  {gutter} | {source}")?;
+        writeln!(f, "  {blank} | {indent}{}", "^".repeat(width))?;
+        write!(f, "  {blank} = {}", problem.help)
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(why) = &self.unreadable {
+            return write!(f, "cannot read {}: {why}", self.name);
+        }
+        for (i, problem) in self.problems().enumerate() {
+            if i > 0 {
+                writeln!(f)?;
+            }
+            self.write_problem(f, problem)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Diagnostic for ConfigError {
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
+        Some(Box::new(self.located.iter().map(|l| l as &dyn Diagnostic)))
+    }
+}
+
+/// A problem that carries the file with it, as miette wants it.
+#[derive(Clone, Debug)]
+struct Located {
+    problem: Problem,
+    source: Arc<NamedSource<String>>,
+}
+
+impl fmt::Display for Located {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem.message)
+    }
+}
+
+impl std::error::Error for Located {}
+
+impl Diagnostic for Located {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(&self.problem.help))
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(self.source.as_ref())
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let span = self.problem.span.clone();
+        Some(Box::new(std::iter::once(LabeledSpan::underline(span))))
+    }
+}

@@ -1,0 +1,190 @@
+//! Takes a TOML table apart key by key. Every complaint is noted with its place and reading goes on, so that one
+//! run finds all the errors of a file.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use super::problem::Problem;
+
+/// Where complaints go.
+#[derive(Debug, Default)]
+pub(super) struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Notes a complaint.
+    pub(super) fn note(&mut self, span: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
+        self.0.push(Problem { message: message.into(), span, help: help.into() });
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn into_vec(self) -> Vec<Problem> {
+        self.0
+    }
+}
+
+/// A value with its place.
+#[derive(Clone, Debug)]
+pub(super) struct At<T> {
+    pub(super) value: T,
+    pub(super) span: Range<usize>,
+}
+
+/// A table whose keys are known.
+pub(super) struct Section<'a> {
+    table: &'a DeTable<'a>,
+    /// The header, or what stands for it in a complaint about something missing.
+    pub(super) span: Range<usize>,
+    /// What a reader would call it: `[engine]`, `this service`.
+    what: &'static str,
+}
+
+impl<'a> Section<'a> {
+    /// Begins to read; keys beyond `known` are complained about.
+    pub(super) fn new(
+        table: &'a DeTable<'a>,
+        span: Range<usize>,
+        what: &'static str,
+        known: &[&str],
+        problems: &mut Problems,
+    ) -> Self {
+        for key in table.keys() {
+            let name: &str = key.get_ref();
+            if !known.contains(&name) {
+                let list = known.join(", ");
+                let help = nearest(name, known.iter().copied())
+                    .map_or_else(|| format!("known here: {list}"), |best| format!("did you mean `{best}`?"));
+                problems.note(key.span(), format!("{what} has no key `{name}`"), help);
+            }
+        }
+        Self { table, span, what }
+    }
+
+    /// The raw value of a key.
+    pub(super) fn value(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.table.get(key)
+    }
+
+    /// A string.
+    pub(super) fn string(&self, key: &str, example: &str, problems: &mut Problems) -> Option<At<&'a str>> {
+        let value = self.value(key)?;
+        let Some(text) = value.get_ref().as_str() else {
+            self.wrong_type(key, value, "a string", example, problems);
+            return None;
+        };
+        Some(At { value: text, span: value.span() })
+    }
+
+    /// As [`Section::string`], and its absence is complained about.
+    pub(super) fn required(&self, key: &str, example: &str, problems: &mut Problems) -> Option<At<&'a str>> {
+        if self.value(key).is_none() {
+            self.missing(key, example, problems);
+        }
+        self.string(key, example, problems)
+    }
+
+    /// A whole number from `range`.
+    pub(super) fn integer(
+        &self,
+        key: &str,
+        range: std::ops::RangeInclusive<u64>,
+        problems: &mut Problems,
+    ) -> Option<At<u64>> {
+        let value = self.value(key)?;
+        match integer(value.get_ref()) {
+            Some(n) if range.contains(&n) => Some(At { value: n, span: value.span() }),
+            _ => {
+                let (low, high) = (range.start(), range.end());
+                let help = format!("write a whole number from {low} to {high}");
+                problems.note(value.span(), format!("`{key}` is not a whole number in range"), help);
+                None
+            }
+        }
+    }
+
+    /// An array of tables, `[[name]]`.
+    pub(super) fn tables(
+        &self,
+        key: &str,
+        header: &str,
+        problems: &mut Problems,
+    ) -> Vec<At<&'a DeTable<'a>>> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let Some(array) = value.get_ref().as_array() else {
+            let help = format!("each one begins with the line {header}");
+            problems.note(value.span(), format!("`{key}` has to be a list of tables"), help);
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for item in array.iter() {
+            match item.get_ref().as_table() {
+                Some(table) => tables.push(At { value: table, span: item.span() }),
+                None => problems.note(
+                    item.span(),
+                    "this has to be a table",
+                    format!("begin it with the line {header}"),
+                ),
+            }
+        }
+        tables
+    }
+
+    /// An array.
+    pub(super) fn array(
+        &self,
+        key: &str,
+        example: &str,
+        problems: &mut Problems,
+    ) -> Option<At<&'a DeArray<'a>>> {
+        let Some(value) = self.value(key) else {
+            self.missing(key, example, problems);
+            return None;
+        };
+        let Some(array) = value.get_ref().as_array() else {
+            self.wrong_type(key, value, "a list", example, problems);
+            return None;
+        };
+        Some(At { value: array, span: value.span() })
+    }
+
+    /// Complains that a key is missing.
+    pub(super) fn missing(&self, key: &str, example: &str, problems: &mut Problems) {
+        problems.note(
+            self.span.clone(),
+            format!("{} has no `{key}`", self.what),
+            format!("add {key} = {example}"),
+        );
+    }
+
+    fn wrong_type(
+        &self,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+        wanted: &str,
+        example: &str,
+        problems: &mut Problems,
+    ) {
+        let found = value.get_ref().type_str();
+        problems.note(
+            value.span(),
+            format!("`{key}` has to be {wanted}, not {found}"),
+            format!("for example {key} = {example}"),
+        );
+    }
+}
+
+/// The value of a whole number that is not negative.
+pub(super) fn integer(value: &DeValue<'_>) -> Option<u64> {
+    let n = value.as_integer()?;
+    u64::from_str_radix(n.as_str(), n.radix()).ok()
+}
+
+/// The candidate that a typing mistake would explain.
+pub(super) fn nearest<'c>(typed: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let distance = |c: &str| strsim::damerau_levenshtein(typed, c);
+    candidates.into_iter().filter(|c| distance(c) <= 1 + c.chars().count() / 4).min_by_key(|c| distance(c))
+}
