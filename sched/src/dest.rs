@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
-use crate::model::{DestKey, ForwardMethod, Weight};
+use crate::model::{DestKey, DestSpec, ForwardMethod, Weight};
 use crate::stats::Stats;
 
 /// A server as one snapshot has it.
@@ -31,6 +31,11 @@ impl Dest {
     /// How busy it is, as the least-connection schedulers measure: one active connection weighs 256 others.
     pub fn load(&self) -> u64 {
         (self.active() << 8) + self.inactive()
+    }
+
+    /// What a user would have to configure to get this server.
+    pub fn spec(&self) -> DestSpec {
+        DestSpec { addr: self.live.key, method: self.method, weight: self.weight }
     }
 
     /// Whether a scheduler may choose it at all.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::algo::{Algorithm, Change, Flow, Scheduler};
 use crate::dest::Dest;
-use crate::model::{DestKey, DestSpec, ServiceKey, ServiceSpec};
+use crate::model::{DestKey, ServiceKey, ServiceSpec};
 use crate::stats::Stats;
 
 /// A service as one snapshot has it.
@@ -29,11 +29,10 @@ impl Service {
 
     /// What a user would have to configure to get this service.
     pub fn spec(&self) -> ServiceSpec {
-        let spec = |d: &Dest| DestSpec { addr: d.live.key, method: d.method, weight: d.weight };
         ServiceSpec {
             key: self.key,
             scheduler: self.algorithm.name.to_owned(),
-            dests: self.dests.iter().rev().map(spec).collect(),
+            dests: self.dests.iter().rev().map(Dest::spec).collect(),
         }
     }
 

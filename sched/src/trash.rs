@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use crate::dest::DestLive;
-use crate::model::{DestKey, ServiceKey};
+use crate::model::{DestKey, Proto, ServiceKey};
 use crate::service::SvcLive;
 
 /// Removed servers, by the service and address they had. Adding a server again takes it out, with its connections
@@ -41,6 +41,11 @@ impl Trash {
     /// Whether nobody waits here.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// The servers that wait here, with the protocol they speak: their connections' replies still come.
+    pub fn servers(&self) -> impl Iterator<Item = (Proto, DestKey)> {
+        self.entries.keys().filter_map(|(key, addr)| key.proto().map(|proto| (proto, *addr)))
     }
 
     pub(crate) fn put(&mut self, key: ServiceKey, service: &Arc<SvcLive>, live: Arc<DestLive>) {

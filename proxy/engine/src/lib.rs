@@ -1,1 +1,121 @@
-//! Frame in, verdict out.
+//! What happens to a frame: frame in, [`Verdict`] out.
+//!
+//! An [`Engine`] is made from a seed and limits and holds what all workers share: the connection table, an immutable
+//! snapshot of the services and one of the host's addresses, each swapped without stopping traffic. A [`Worker`]
+//! belongs to one queue:
+//!
+//! - [`Worker::process`] takes a frame and the time and decides about it, editing it in place;
+//! - [`Worker::poll_timeout`] says when to call [`Worker::handle_timeout`], which lets idle connections go.
+//!
+//! Time must not run backwards by more than the caller can bear: a deadline is only as good as the clock.
+//!
+//! Pure: no IO, no clock, no randomness. The same seed and inputs give the same outputs. It never panics on any
+//! bytes. Every frame is counted once by its verdict, every drop by its reason.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod conn;
+mod counters;
+mod forward;
+mod host;
+mod listing;
+mod state;
+mod verdict;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use sched::ServiceTable;
+
+use conn::{ConnTable, Millis};
+use counters::WorkerCounters;
+
+pub use counters::Counters;
+pub use host::HostView;
+pub use listing::{Connection, Part};
+pub use state::State;
+pub use verdict::{DropReason, Verdict};
+pub use worker::Worker;
+
+/// Bounds of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections held at most. A new flow beyond that is refused ([`DropReason::TableFull`]); those in the table
+    /// are not touched.
+    pub max_connections: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_connections: 1_000_000 }
+    }
+}
+
+/// What all workers share.
+#[derive(Debug)]
+pub struct Engine {
+    table: Arc<ArcSwap<ServiceTable>>,
+    host: Arc<ArcSwap<HostView>>,
+    conns: Arc<ConnTable>,
+    counters: Vec<Arc<WorkerCounters>>,
+    born: Instant,
+}
+
+impl Engine {
+    /// An engine for `workers` workers. `seed` keys the hash of the connection table: it must be unpredictable to
+    /// clients. `now` is the beginning of its time.
+    pub fn new(seed: u64, limits: Limits, workers: usize, now: Instant) -> (Self, Vec<Worker>) {
+        let engine = Self {
+            table: Arc::default(),
+            host: Arc::default(),
+            conns: Arc::new(ConnTable::new(seed, limits.max_connections)),
+            counters: (0..workers).map(|_| Arc::default()).collect(),
+            born: now,
+        };
+        let workers =
+            engine.counters.iter().map(|counters| Worker::new(&engine, Arc::clone(counters))).collect();
+        (engine, workers)
+    }
+
+    /// The services in force.
+    pub fn services(&self) -> Arc<ServiceTable> {
+        self.table.load_full()
+    }
+
+    /// Puts another snapshot of the services in force, for every packet from now on. Flows in progress stay.
+    pub fn set_services(&self, table: Arc<ServiceTable>) {
+        self.table.store(table);
+    }
+
+    /// Puts another view of the host in force.
+    pub fn set_host(&self, host: HostView) {
+        self.host.store(Arc::new(host));
+    }
+
+    /// Connections held.
+    pub fn connections_held(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// Shows every connection of one part of the table to `visit`, in no order. Walks the whole table: for listings.
+    pub fn for_each_connection(&self, now: Instant, part: Part, mut visit: impl FnMut(Connection)) {
+        let now = millis_since(self.born, now);
+        self.conns.for_each(part, |conn| visit(Connection::of(conn, now)));
+    }
+
+    /// The counters of all workers together.
+    pub fn counters(&self) -> Counters {
+        let mut sum = Counters::default();
+        for counters in &self.counters {
+            counters.add_to(&mut sum);
+        }
+        sum
+    }
+}
+
+fn millis_since(born: Instant, now: Instant) -> Millis {
+    now.saturating_duration_since(born).as_millis() as Millis
+}

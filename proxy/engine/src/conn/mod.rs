@@ -1,0 +1,145 @@
+//! Connections: one [`Conn`] per flow, found under the key of either direction.
+
+mod key;
+mod table;
+mod wheel;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+
+use sched::{DestLive, Direction, ForwardMethod, Proto, SvcLive};
+
+pub(crate) use key::FlowKey;
+pub(crate) use table::{ConnTable, Inserted};
+pub(crate) use wheel::Wheel;
+
+use crate::state::{State, tcp};
+
+/// Milliseconds since the engine was made.
+pub(crate) type Millis = u64;
+
+/// What a connection is between: set once, at birth.
+#[derive(Clone, Debug)]
+pub(crate) struct Legs {
+    pub(crate) proto: Proto,
+    pub(crate) client: SocketAddr,
+    pub(crate) vip: SocketAddr,
+    pub(crate) dest: Arc<DestLive>,
+    pub(crate) service: Arc<SvcLive>,
+    pub(crate) method: ForwardMethod,
+    /// The kernel takes one hop on each side of us; give one back, so that a director counts as one.
+    pub(crate) hop_credit: bool,
+}
+
+/// A flow: its legs, and what its packets change.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    pub(crate) legs: Legs,
+    /// A [`State`], and [`GONE`].
+    state: AtomicU8,
+    /// When it is forgotten unless a packet comes.
+    deadline: AtomicU64,
+    /// When a wheel looks at it next.
+    armed: AtomicU64,
+}
+
+/// Milliseconds that a new entry lives before anything has been forwarded, as in the kernel.
+const NEW_MS: Millis = 3000;
+
+/// Set in a connection's state once it has been removed from the table: what a wheel still holds of it is only
+/// waiting to be dropped, and its server counts it no more.
+const GONE: u8 = 0x80;
+
+impl Conn {
+    pub(crate) fn new(legs: Legs) -> Self {
+        legs.dest.inactive.fetch_add(1, Relaxed);
+        Self {
+            state: AtomicU8::new(match legs.proto {
+                Proto::Tcp => State::None,
+                Proto::Udp => State::Udp,
+            } as u8),
+            legs,
+            deadline: AtomicU64::new(0),
+            armed: AtomicU64::new(0),
+        }
+    }
+
+    /// The short time that a connection has until its first packet has been forwarded.
+    pub(crate) fn start(&self, now: Millis) {
+        self.deadline.store(now + NEW_MS, Relaxed);
+    }
+
+    /// Key of the packets from the client.
+    pub(crate) fn in_key(&self) -> FlowKey {
+        FlowKey::new(self.legs.proto, self.legs.client, self.legs.vip)
+    }
+
+    /// Key of the packets from the server.
+    pub(crate) fn out_key(&self) -> FlowKey {
+        FlowKey::new(self.legs.proto, self.legs.dest.key, self.legs.client)
+    }
+
+    pub(crate) fn state(&self) -> State {
+        State::from_u8(self.state.load(Relaxed) & !GONE)
+    }
+
+    pub(crate) fn deadline(&self) -> Millis {
+        self.deadline.load(Relaxed)
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.state.load(Relaxed) & GONE != 0
+    }
+
+    /// A packet has been seen: moves the state and starts the timer again.
+    pub(crate) fn seen(&self, direction: Direction, event: Option<tcp::Event>, now: Millis) {
+        let mut state = self.state();
+        if let Some(event) = event {
+            // Two workers may see both directions at once: each step of the table happens, one after the other.
+            loop {
+                let next = tcp::next(direction, event, state);
+                if next == state {
+                    break;
+                }
+                match self.state.compare_exchange(state as u8, next as u8, Relaxed, Relaxed) {
+                    Ok(_) => {
+                        self.count_change(state, next);
+                        state = next;
+                        break;
+                    }
+                    Err(other) if other & GONE != 0 => return,
+                    Err(other) => state = State::from_u8(other),
+                }
+            }
+        }
+        self.deadline.store(now + state.timeout_secs() * 1000, Relaxed);
+    }
+
+    fn count_change(&self, from: State, to: State) {
+        let dest = &self.legs.dest;
+        match (from.is_active(), to.is_active()) {
+            (false, true) => {
+                dest.active.fetch_add(1, Relaxed);
+                dest.inactive.fetch_sub(1, Relaxed);
+            }
+            (true, false) => {
+                dest.inactive.fetch_add(1, Relaxed);
+                dest.active.fetch_sub(1, Relaxed);
+            }
+            _ => {}
+        }
+    }
+
+    /// Marks it as removed; true for the one caller that did. The server no longer counts it.
+    pub(crate) fn retire(&self) -> bool {
+        let state = self.state.fetch_or(GONE, Relaxed);
+        if state & GONE != 0 {
+            return false;
+        }
+        let dest = &self.legs.dest;
+        let counter = if State::from_u8(state).is_active() { &dest.active } else { &dest.inactive };
+        counter.fetch_sub(1, Relaxed);
+        true
+    }
+}

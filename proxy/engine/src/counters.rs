@@ -1,0 +1,91 @@
+//! Counters of one worker: written by it alone, summed up by whoever reads.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::verdict::{DropReason, Verdict};
+
+/// Number of drop reasons.
+const REASONS: usize = DropReason::ALL.len();
+
+/// A sum over all workers. `received` is always `transmitted + replied + passed` and all drops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames that came in.
+    pub received: u64,
+    /// Super-packets among them.
+    pub super_packets: u64,
+    /// Frames forwarded.
+    pub transmitted: u64,
+    /// Frames answered by us.
+    pub replied: u64,
+    /// Frames given back to the host.
+    pub passed: u64,
+    /// Frames dropped, by reason, in the order of [`DropReason::ALL`].
+    pub dropped: [u64; REASONS],
+    /// Connections made.
+    pub created: u64,
+    /// Connections that have ended.
+    pub expired: u64,
+}
+
+impl Counters {
+    /// Frames dropped for `reason`.
+    pub const fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize]
+    }
+}
+
+/// The live counters of one worker, on cache lines of their own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct WorkerCounters {
+    received: AtomicU64,
+    super_packets: AtomicU64,
+    transmitted: AtomicU64,
+    replied: AtomicU64,
+    passed: AtomicU64,
+    dropped: [AtomicU64; REASONS],
+    created: AtomicU64,
+    expired: AtomicU64,
+}
+
+impl WorkerCounters {
+    pub(crate) fn count(&self, super_packet: bool, verdict: Verdict) {
+        bump(&self.received);
+        if super_packet {
+            bump(&self.super_packets);
+        }
+        bump(match verdict {
+            Verdict::Transmit => &self.transmitted,
+            Verdict::Reply => &self.replied,
+            Verdict::Pass => &self.passed,
+            Verdict::Drop(reason) => &self.dropped[reason as usize],
+        });
+    }
+
+    pub(crate) fn created(&self) {
+        bump(&self.created);
+    }
+
+    pub(crate) fn expired(&self) {
+        bump(&self.expired);
+    }
+
+    pub(crate) fn add_to(&self, sum: &mut Counters) {
+        sum.received += self.received.load(Relaxed);
+        sum.super_packets += self.super_packets.load(Relaxed);
+        sum.transmitted += self.transmitted.load(Relaxed);
+        sum.replied += self.replied.load(Relaxed);
+        sum.passed += self.passed.load(Relaxed);
+        sum.created += self.created.load(Relaxed);
+        sum.expired += self.expired.load(Relaxed);
+        for (sum, one) in sum.dropped.iter_mut().zip(&self.dropped) {
+            *sum += one.load(Relaxed);
+        }
+    }
+}
+
+/// One writer only, so a plain load and store does what a locked add would.
+fn bump(counter: &AtomicU64) {
+    counter.store(counter.load(Relaxed) + 1, Relaxed);
+}

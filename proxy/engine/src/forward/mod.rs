@@ -1,0 +1,23 @@
+//! The forwarding methods. To add one: a file here, a variant of [`ForwardMethod`]; the matches point at the rest.
+
+mod nat;
+
+use sched::ForwardMethod;
+use wire::frame::Frame;
+use wire::packet::Packet;
+
+use crate::conn::Legs;
+
+/// Turns a client's packet into the one that goes to the server.
+pub(crate) fn request(method: ForwardMethod, frame: &mut Frame, packet: &Packet, legs: &Legs) {
+    match method {
+        ForwardMethod::Masq => nat::request(frame, packet, legs),
+    }
+}
+
+/// Turns a server's packet into the one that goes to the client.
+pub(crate) fn reply(method: ForwardMethod, frame: &mut Frame, packet: &Packet, legs: &Legs) {
+    match method {
+        ForwardMethod::Masq => nat::reply(frame, packet, legs),
+    }
+}

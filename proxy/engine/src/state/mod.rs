@@ -1,0 +1,112 @@
+//! Connection states and what they mean for timers and load: the names and numbers of IPVS.
+
+pub(crate) mod tcp;
+
+use serde::{Deserialize, Serialize};
+
+/// State of a connection, with the kernel's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[repr(u8)]
+pub enum State {
+    /// Nothing seen yet.
+    None,
+    /// Both sides talk.
+    Established,
+    /// A SYN came from the server's side.
+    SynSent,
+    /// The client's SYN is on its way.
+    SynRecv,
+    /// The server has said FIN (or, without replies in sight, the client).
+    FinWait,
+    /// Both have said FIN.
+    TimeWait,
+    /// Reset or finished.
+    Close,
+    /// The client has said FIN.
+    CloseWait,
+    /// Waiting for the last ACK.
+    LastAck,
+    /// Expected, not begun.
+    Listen,
+    /// SYN cookies are in use.
+    SynAck,
+    /// The one state of UDP.
+    Udp,
+}
+
+impl State {
+    /// Every state, in the order of its numbers.
+    pub const ALL: &[Self] = &[
+        Self::None,
+        Self::Established,
+        Self::SynSent,
+        Self::SynRecv,
+        Self::FinWait,
+        Self::TimeWait,
+        Self::Close,
+        Self::CloseWait,
+        Self::LastAck,
+        Self::Listen,
+        Self::SynAck,
+        Self::Udp,
+    ];
+
+    /// As `ipvsadm -Lc` prints it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "NONE",
+            Self::Established => "ESTABLISHED",
+            Self::SynSent => "SYN_SENT",
+            Self::SynRecv => "SYN_RECV",
+            Self::FinWait => "FIN_WAIT",
+            Self::TimeWait => "TIME_WAIT",
+            Self::Close => "CLOSE",
+            Self::CloseWait => "CLOSE_WAIT",
+            Self::LastAck => "LAST_ACK",
+            Self::Listen => "LISTEN",
+            Self::SynAck => "SYNACK",
+            Self::Udp => "UDP",
+        }
+    }
+
+    /// Seconds without a packet after which a connection in this state is forgotten.
+    pub const fn timeout_secs(self) -> u64 {
+        match self {
+            Self::None => 2,
+            Self::Established => 900,
+            Self::SynSent | Self::FinWait | Self::TimeWait | Self::Listen | Self::SynAck => 120,
+            Self::SynRecv | Self::CloseWait => 60,
+            Self::Close => 10,
+            Self::LastAck => 30,
+            Self::Udp => 300,
+        }
+    }
+
+    /// Whether it counts as an active connection of its server; UDP never does.
+    pub const fn is_active(self) -> bool {
+        matches!(self, Self::Established | Self::SynSent | Self::SynRecv | Self::SynAck)
+    }
+
+    /// Whether a SYN with the same addresses and ports begins a new connection (`conn_reuse_mode` 1).
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::TimeWait | Self::Close)
+    }
+
+    pub(crate) fn from_u8(n: u8) -> Self {
+        Self::ALL[usize::from(n)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_order_agree() {
+        for (i, state) in State::ALL.iter().enumerate() {
+            assert_eq!(*state as usize, i);
+            assert_eq!(State::from_u8(i as u8), *state);
+        }
+    }
+}

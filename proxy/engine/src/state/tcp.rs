@@ -1,0 +1,132 @@
+//! The TCP state table of IPVS: what one packet, seen on one leg, does to a connection.
+//!
+//! Not RFC 9293's machine: a director sees flags, not sequence numbers. Exactly one flag of a packet acts, in the
+//! order RST, SYN, FIN, ACK. A packet with none of the four changes nothing (the kernel closes the connection on
+//! it, which lets a stray packet end other people's connections).
+
+use sched::Direction;
+
+use super::State;
+
+/// The flag that acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// SYN, or SYN and ACK.
+    Syn,
+    /// FIN.
+    Fin,
+    /// ACK alone.
+    Ack,
+    /// RST.
+    Rst,
+}
+
+impl Event {
+    /// The flag of a packet that acts, if any.
+    pub(crate) const fn of(syn: bool, fin: bool, ack: bool, rst: bool) -> Option<Self> {
+        if rst {
+            Some(Self::Rst)
+        } else if syn {
+            Some(Self::Syn)
+        } else if fin {
+            Some(Self::Fin)
+        } else if ack {
+            Some(Self::Ack)
+        } else {
+            None
+        }
+    }
+}
+
+/// The state after `event` on the leg `direction`, for forwarding methods whose replies pass the director.
+pub(crate) const fn next(direction: Direction, event: Event, state: State) -> State {
+    let table = match direction {
+        Direction::In => &CLIENT,
+        Direction::Out => &SERVER,
+    };
+    let state = state as usize;
+    if state < COLUMNS { table[event as usize][state] } else { State::Close }
+}
+
+/// The TCP states are the first of [`State::ALL`].
+const COLUMNS: usize = State::SynAck as usize + 1;
+type Table = [[State; COLUMNS]; 4];
+
+use State::{
+    Close as CL, CloseWait as CW, Established as ES, FinWait as FW, LastAck as LA, Listen as LI, None as NO,
+    SynAck as SA, SynRecv as SR, SynSent as SS, TimeWait as TW,
+};
+
+/// Rows: syn, fin, ack, rst. Columns: the current state, in the order of [`State::ALL`].
+#[rustfmt::skip]
+const CLIENT: Table = [
+    //NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
+    [SR, ES, ES, SR, SR, SR, SR, SR, SR, SR, SR],
+    [CL, CW, SS, TW, TW, TW, CL, CW, LA, LI, TW],
+    [ES, ES, SS, ES, FW, TW, CL, CW, CL, LI, ES],
+    [CL, CL, CL, SR, CL, CL, CL, CL, LA, LI, SR],
+];
+
+#[rustfmt::skip]
+const SERVER: Table = [
+    //NO  ES  SS  SR  FW  TW  CL  CW  LA  LI  SA
+    [SS, ES, SS, SR, SS, SS, SS, SS, SS, LI, SR],
+    [TW, FW, SS, TW, FW, TW, CL, TW, LA, LI, TW],
+    [ES, ES, SS, ES, FW, TW, CL, CW, LA, ES, ES],
+    [CL, CL, SS, CL, CL, TW, CL, CL, CL, CL, CL],
+];
+
+const _: () = assert!(NO as usize == 0 && SA as usize == COLUMNS - 1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(steps: &[(Direction, Event)]) -> Vec<State> {
+        let mut state = NO;
+        steps
+            .iter()
+            .map(|&(direction, event)| {
+                state = next(direction, event, state);
+                state
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_ordinary_connection_that_the_client_closes_first() {
+        use Direction::{In, Out};
+        use Event::{Ack, Fin, Syn};
+        let steps = [(In, Syn), (Out, Syn), (In, Ack), (Out, Ack), (In, Fin), (Out, Fin), (In, Ack)];
+        assert_eq!(run(&steps), [SR, SR, ES, ES, CW, TW, TW]);
+    }
+
+    #[test]
+    fn an_ordinary_connection_that_the_server_closes_first() {
+        use Direction::{In, Out};
+        use Event::{Ack, Fin, Syn};
+        let steps = [(In, Syn), (Out, Syn), (In, Ack), (Out, Fin), (In, Fin), (Out, Ack)];
+        assert_eq!(run(&steps), [SR, SR, ES, FW, TW, TW]);
+    }
+
+    #[test]
+    fn a_client_reset_is_ignored_while_the_syn_is_on_its_way() {
+        assert_eq!(next(Direction::In, Event::Rst, SR), SR);
+        assert_eq!(next(Direction::Out, Event::Rst, SR), CL);
+    }
+
+    #[test]
+    fn a_syn_on_an_established_connection_changes_nothing() {
+        assert_eq!(next(Direction::In, Event::Syn, ES), ES);
+        assert_eq!(next(Direction::Out, Event::Syn, ES), ES);
+    }
+
+    #[test]
+    fn one_flag_acts_and_rst_comes_first() {
+        assert_eq!(Event::of(true, true, true, true), Some(Event::Rst));
+        assert_eq!(Event::of(true, true, true, false), Some(Event::Syn));
+        assert_eq!(Event::of(false, true, true, false), Some(Event::Fin));
+        assert_eq!(Event::of(false, false, true, false), Some(Event::Ack));
+        assert_eq!(Event::of(false, false, false, false), None);
+    }
+}

@@ -1,0 +1,72 @@
+//! What the engine decides about a frame.
+
+/// What to do with the frame that was given to [`crate::Worker::process`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Verdict {
+    /// Send the frame, which now carries the addresses of its next leg.
+    Transmit,
+    /// Send the frame, which now holds an answer of our own (RST, ICMP error, echo reply).
+    Reply,
+    /// Give the frame back to the host's stack: it is not ours.
+    Pass,
+    /// Forget the frame.
+    Drop(DropReason),
+}
+
+macro_rules! drop_reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// Why a frame was dropped. Each has a counter of its own.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum DropReason {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl DropReason {
+            /// Every reason, in the order of the counters.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// The name in counters and listings.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// One line that says what it means.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc,)+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// Not a well-formed IP packet.
+    Malformed = "malformed",
+    /// A fragment of a packet for a service; only whole packets are forwarded.
+    Fragment = "fragment",
+    /// A transport protocol that no service can have, sent to a VIP that is nobody's address.
+    UnknownProtocol = "unknown-protocol",
+    /// An ICMP message to a VIP that belongs to no connection.
+    IcmpUnrelated = "icmp-unrelated",
+    /// The connection table holds as many connections as it may.
+    TableFull = "table-full",
+    /// No server whose reply tuple is free: another connection of this client already uses it.
+    ReplyTupleTaken = "reply-tuple-taken",
+    /// The connection's server was removed from its service.
+    DestRemoved = "dest-removed",
+    /// Nobody to serve, or too big, and the rules of ICMP forbid to say so.
+    Unanswerable = "unanswerable",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_place_a_name_and_a_meaning() {
+        for (i, reason) in DropReason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, i);
+            assert!(!reason.name().is_empty() && reason.meaning().ends_with('.'), "{reason:?}");
+        }
+    }
+}
