@@ -118,12 +118,12 @@ impl Step<'_> {
                 return Verdict::Drop(DropReason::Fragment);
             }
             return match direction {
-                Direction::Out => self.to_client(frame, packet, &conn),
+                Direction::Out => self.towards_client(frame, packet, &conn),
                 Direction::In if conn.state().is_over() && opens(packet) => {
                     self.end(&conn);
                     self.begin(frame, packet, proto, src, dst)
                 }
-                Direction::In => self.to_server(frame, packet, &conn),
+                Direction::In => self.towards_server(frame, packet, &conn),
             };
         }
         self.begin(frame, packet, proto, src, dst)
@@ -149,7 +149,7 @@ impl Step<'_> {
             return self.not_ours(frame, packet);
         }
         match self.schedule(service, proto, src, dst) {
-            Ok(conn) => self.to_server(frame, packet, &conn),
+            Ok(conn) => self.towards_server(frame, packet, &conn),
             Err(Refusal::Nobody) => answered(reply::icmp_unreachable_port(frame, packet, dst.ip())),
             Err(Refusal::Full) => Verdict::Drop(DropReason::TableFull),
             Err(Refusal::ReplyTaken) => Verdict::Drop(DropReason::ReplyTupleTaken),
@@ -170,11 +170,11 @@ impl Step<'_> {
         for dest in std::iter::once(first).chain(others) {
             let conn = Arc::new(Conn::new(self.legs(service, dest, proto, client, vip)));
             let mut inserted = self.conns.insert(&conn);
-            if let Inserted::ReplyTaken(other) = &inserted {
-                if other.state().is_over() {
-                    self.end(other);
-                    inserted = self.conns.insert(&conn);
-                }
+            if let Inserted::ReplyTaken(other) = &inserted
+                && other.state().is_over()
+            {
+                self.end(other);
+                inserted = self.conns.insert(&conn);
             }
             match inserted {
                 Inserted::Yes => {
@@ -217,7 +217,7 @@ impl Step<'_> {
         }
     }
 
-    fn to_server(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) -> Verdict {
+    fn towards_server(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) -> Verdict {
         let legs = &conn.legs;
         if !legs.dest.is_available() {
             return Verdict::Drop(DropReason::DestRemoved);
@@ -233,7 +233,7 @@ impl Step<'_> {
         Verdict::Transmit
     }
 
-    fn to_client(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) -> Verdict {
+    fn towards_client(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) -> Verdict {
         let legs = &conn.legs;
         self.seen(frame, packet, conn, Direction::Out);
         forward::reply(legs.method, frame, packet, legs);
