@@ -1,7 +1,21 @@
-//! Packets as bytes. Nothing here does IO, keeps state or panics on any bytes.
+//! Packets as bytes: one parse that checks the headers, edits that keep every checksum right, and the answers a
+//! balancer gives itself. Nothing here does IO, keeps state or panics on any bytes.
+//!
+//! A [`frame::Frame`] holds a packet and its offload metadata; [`packet::Packet`] is what parsing it found. The
+//! functions of [`edit`], [`icmp`] and [`reply`] take both and expect the second to be the parse of the first.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+#[cfg(any(test, feature = "build"))]
+pub mod build;
+pub mod checksum;
+pub mod edit;
 pub mod frame;
+pub mod gso;
+pub mod icmp;
+pub mod packet;
+pub mod reply;
 pub mod vnet;
+
+mod bytes;

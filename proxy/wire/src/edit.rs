@@ -1,0 +1,126 @@
+//! Edits in place, each of a few additions whatever the packet's size. They keep the IPv4 header checksum and the
+//! transport checksum right in every form: complete, partial, and UDP's none. The offload metadata stays as it is.
+//!
+//! The packet has to be the parse of the frame. Edits of one side leave it good for edits of the other and for
+//! [`set_ttl`]: what they read of the old values they read from the frame.
+
+use std::net::IpAddr;
+
+use crate::bytes::{get16, put16};
+use crate::checksum::Delta;
+use crate::frame::Frame;
+use crate::packet::{Family, L4, Packet};
+
+/// Source or destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Where it is from.
+    Source,
+    /// Where it goes.
+    Destination,
+}
+
+/// Rewrites source address and port. The port counts for TCP and UDP; a later fragment and ICMP have none. An address
+/// of the other family changes nothing.
+#[inline]
+pub fn set_source(frame: &mut Frame, packet: &Packet, ip: IpAddr, port: u16) {
+    set(frame, packet, Side::Source, ip, port);
+}
+
+/// Rewrites destination address and port, as [`set_source`].
+#[inline]
+pub fn set_destination(frame: &mut Frame, packet: &Packet, ip: IpAddr, port: u16) {
+    set(frame, packet, Side::Destination, ip, port);
+}
+
+/// Writes time to live or hop limit.
+#[inline]
+pub fn set_ttl(frame: &mut Frame, packet: &Packet, ttl: u8) {
+    let bytes = frame.packet_mut();
+    match packet.family {
+        Family::V4 => {
+            let old = get16(bytes, 8);
+            bytes[8] = ttl;
+            let delta = Delta::default().word(old, get16(bytes, 8));
+            update_v4_header(bytes, delta);
+        }
+        Family::V6 => bytes[7] = ttl,
+    }
+}
+
+/// Rewrites one side.
+#[inline]
+pub fn set(frame: &mut Frame, packet: &Packet, side: Side, ip: IpAddr, port: u16) {
+    let partial = packet.is_partial(&frame.offload);
+    let bytes = frame.packet_mut();
+    let Some(addr) = put_addr(bytes, side, ip) else { return };
+    if packet.family == Family::V4 {
+        update_v4_header(bytes, addr);
+    }
+    let l4 = &mut bytes[packet.l4_offset..];
+    let covered = match packet.l4 {
+        L4::Tcp { .. } | L4::Udp { .. } if partial => {
+            put_port(l4, side, port);
+            addr
+        }
+        L4::Tcp { .. } | L4::Udp { .. } => addr.and(put_port(l4, side, port)),
+        L4::Icmp6 { .. } => addr,
+        // No pseudo-header, or nothing that could be kept right.
+        L4::Icmp { .. } | L4::Other => return,
+    };
+    let Some(at) = packet.checksum_offset() else { return };
+    let field = get16(l4, at);
+    let field = match packet.l4 {
+        _ if partial => covered.apply_partial(field),
+        L4::Udp { .. } => covered.apply_udp(field),
+        _ => covered.apply(field),
+    };
+    put16(l4, at, field);
+}
+
+/// Exchanges source and destination address of the IP header at the start of `bytes`.
+pub(crate) fn swap_addrs(bytes: &mut [u8]) {
+    let (src, len) = if bytes[0] >> 4 == 4 { (12, 4) } else { (8, 16) };
+    let (src, dst) = bytes[src..src + 2 * len].split_at_mut(len);
+    src.swap_with_slice(dst);
+}
+
+/// Writes an address into the IP header at the start of `bytes` and says what that changes. `None`, with nothing
+/// changed, when the header is of the other family.
+#[inline]
+pub(crate) fn put_addr(bytes: &mut [u8], side: Side, ip: IpAddr) -> Option<Delta> {
+    match (bytes[0] >> 4, ip) {
+        (4, IpAddr::V4(new)) => {
+            let at = if side == Side::Source { 12 } else { 16 };
+            let old: [u8; 4] = bytes[at..at + 4].try_into().ok()?;
+            bytes[at..at + 4].copy_from_slice(&new.octets());
+            Some(Delta::default().addr(IpAddr::from(old), ip))
+        }
+        (6, IpAddr::V6(new)) => {
+            let at = if side == Side::Source { 8 } else { 24 };
+            let old: [u8; 16] = bytes[at..at + 16].try_into().ok()?;
+            bytes[at..at + 16].copy_from_slice(&new.octets());
+            Some(Delta::default().addr(IpAddr::from(old), ip))
+        }
+        _ => None,
+    }
+}
+
+/// Writes a port into the TCP or UDP header at the start of `l4` and says what that changes.
+#[inline]
+pub(crate) fn put_port(l4: &mut [u8], side: Side, port: u16) -> Delta {
+    let at = if side == Side::Source { 0 } else { 2 };
+    let old = get16(l4, at);
+    put16(l4, at, port);
+    Delta::default().word(old, port)
+}
+
+/// Keeps the checksum of the IPv4 header at the start of `bytes` right.
+#[inline]
+pub(crate) fn update_v4_header(bytes: &mut [u8], delta: Delta) {
+    let field = get16(bytes, 10);
+    put16(bytes, 10, delta.apply(field));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+use super::*;
+use crate::build;
+use crate::checksum::verify_frame;
+
+#[test]
+fn nat_keeps_every_kind_of_checksum_right() {
+    let tcp = build::tcp("10.0.0.1:1024", "10.0.0.2:80").ack(5).payload(b"hello");
+    let udp = build::udp("10.0.0.1:1024", "10.0.0.2:53").payload(b"hello");
+    let tcp6 = build::tcp("[fd00::1]:1024", "[fd00::2]:80").ack(5).payload(b"hello");
+    let udp6 = build::udp("[fd00::1]:1024", "[fd00::2]:53").payload(b"hello");
+    for build in [
+        tcp.clone(),
+        tcp.clone().partial(),
+        tcp.payload_len(30_000).gso(1448),
+        udp.clone(),
+        udp.clone().partial(),
+        udp.clone().no_checksum(),
+        udp.payload_len(30_000).gso(1448),
+        tcp6.clone(),
+        tcp6.clone().partial(),
+        tcp6.payload_len(30_000).gso(1428),
+        udp6.clone(),
+        udp6.partial(),
+    ] {
+        let mut frame = build.frame();
+        verify_frame(&frame).unwrap();
+        let packet = Packet::parse(frame.packet()).unwrap();
+        let (from, to): (IpAddr, IpAddr) = match packet.family {
+            Family::V4 => ("192.0.2.7".parse().unwrap(), "198.51.100.9".parse().unwrap()),
+            Family::V6 => ("2001:db8::7".parse().unwrap(), "2001:db8:ffff::9".parse().unwrap()),
+        };
+        set_destination(&mut frame, &packet, to, 8080);
+        verify_frame(&frame).unwrap();
+        set_source(&mut frame, &packet, from, 40_000);
+        set_ttl(&mut frame, &packet, 9);
+        verify_frame(&frame).unwrap();
+        let after = Packet::parse(frame.packet()).unwrap();
+        assert_eq!((after.src, after.dst, after.ttl, after.ports()), (from, to, 9, Some((40_000, 8080))));
+    }
+}
