@@ -48,3 +48,40 @@ pub fn write(out: &mut impl fmt::Write, services: &[ServiceSpec], names: &dyn Na
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use sched::{DestSpec, Family, ForwardMethod, Mark, Weight};
+
+    use super::*;
+
+    #[test]
+    fn one_line_for_each_service_and_server() {
+        let dest = |addr: &str, weight| DestSpec {
+            addr: addr.parse().unwrap(),
+            method: ForwardMethod::Masq,
+            weight: Weight(weight),
+        };
+        let service = |key, dests| ServiceSpec { key, scheduler: "wrr".to_owned(), dests };
+        let services = [
+            service(
+                ServiceKey::addr(Proto::Tcp, "10.0.0.1:80".parse().unwrap()),
+                vec![dest("192.168.1.1:8080", 0), dest("192.168.1.2:8080", 3)],
+            ),
+            service(
+                ServiceKey::addr(Proto::Udp, "[fd00::1]:53".parse().unwrap()),
+                vec![dest("[fd00::2]:53", 1)],
+            ),
+            service(ServiceKey::Mark { mark: Mark(5.try_into().unwrap()), family: Family::Ipv6 }, Vec::new()),
+        ];
+        let mut text = String::new();
+        write(&mut text, &services, &Numeric).unwrap();
+        let expected = "-A -t 10.0.0.1:80 -s wrr\n\
+                        -a -t 10.0.0.1:80 -r 192.168.1.1:8080 -m -w 0\n\
+                        -a -t 10.0.0.1:80 -r 192.168.1.2:8080 -m -w 3\n\
+                        -A -u [fd00::1]:53 -s wrr\n\
+                        -a -u [fd00::1]:53 -r [fd00::2]:53 -m -w 1\n\
+                        -A -f 5 -6 -s wrr\n";
+        assert_eq!(text, expected);
+    }
+}

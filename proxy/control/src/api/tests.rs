@@ -1,1 +1,193 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use sched::{Op, OpError, Proto, ServiceKey};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::oneshot;
+
+use super::socket::connect_named;
+use super::*;
+
+const CONNS: u64 = 25;
+
+/// Refuses every edit of port 1; has [`CONNS`] connections, seven to a page.
+struct Fake {
+    stop: std::sync::Mutex<Option<oneshot::Sender<()>>>,
+}
+
+impl Backend for Fake {
+    fn status(&self) -> Status {
+        Status { version: "1.2.3".to_owned(), pid: 7, ..Status::default() }
+    }
+
+    fn services(&self) -> ServiceList {
+        ServiceList { generation: 9, services: Vec::new() }
+    }
+
+    fn connections(&self, query: &ConnQuery) -> ConnPage {
+        let page =
+            (query.cursor..(query.cursor + 7).min(CONNS)).map(conn).filter(|c| query.matches(c)).collect();
+        ConnPage { connections: page, next: Some(query.cursor + 7).filter(|n| *n < CONNS) }
+    }
+
+    async fn apply(&self, request: Apply) -> Result<Applied, ApplyError> {
+        let refused = |op: &Op| matches!(op, Op::DelService { key: ServiceKey::Addr { l4_port: 1, .. } });
+        let failures: Vec<_> = request.ops.iter().enumerate().filter(|(_, op)| refused(op)).collect();
+        let error = OpError::NoSuchService;
+        if let (ApplyMode::Atomic, Some((index, _))) = (request.mode, failures.first()) {
+            return Err(ApplyError::Refused { index: *index, error });
+        }
+        let failures = failures.into_iter().map(|(index, _)| OpFailure { index, error }).collect();
+        Ok(Applied { generation: 10, failures })
+    }
+
+    async fn reload(&self) -> Result<Reloaded, String> {
+        Err("ulvs.toml:3:1: no".to_owned())
+    }
+
+    fn stop(&self) {
+        if let Some(stop) = self.stop.lock().unwrap().take() {
+            let _ = stop.send(());
+        }
+    }
+}
+
+fn conn(n: u64) -> ConnView {
+    ConnView {
+        proto: Proto::Tcp,
+        expires: 899,
+        state: "ESTABLISHED".into(),
+        client: format!("10.0.{}.2:{}", n % 2, 50000 + n).parse().unwrap(),
+        vip: "10.0.0.1:80".parse().unwrap(),
+        dest: "192.168.1.2:8080".parse().unwrap(),
+    }
+}
+
+fn del(port: u16) -> Op {
+    Op::DelService { key: ServiceKey::addr(Proto::Tcp, format!("10.0.0.1:{port}").parse().unwrap()) }
+}
+
+/// A socket name that no other test or process has.
+fn name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("ulvs/test/{}/{}", std::process::id(), NEXT.fetch_add(1, Relaxed))
+}
+
+/// Runs a fake engine on the current runtime.
+fn engine() -> (String, tokio::task::JoinHandle<std::io::Result<()>>) {
+    let name = name();
+    let socket = ControlSocket::bind_named(&name).unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let backend = Arc::new(Fake { stop: std::sync::Mutex::new(Some(stop)) });
+    let task = tokio::spawn(serve(socket, backend, async { _ = stopped.await }));
+    (name, task)
+}
+
+#[tokio::test]
+async fn a_client_reads_and_changes_the_state() {
+    let (name, task) = engine();
+    let mut client = Client::connect_to(&name).await.unwrap();
+    assert_eq!(client.status().await.unwrap().version, "1.2.3");
+    assert_eq!(client.services().await.unwrap().generation, 9);
+    let applied = client.apply(ApplyMode::KeepGoing, vec![del(80), del(1), del(81)]).await.unwrap();
+    assert_eq!(applied.failures, [OpFailure { index: 1, error: OpError::NoSuchService }]);
+    let refused = client.apply(ApplyMode::Atomic, vec![del(80), del(81), del(1)]).await.unwrap_err();
+    assert!(
+        matches!(refused, ClientError::Refused { index: 2, error: OpError::NoSuchService }),
+        "{refused:?}"
+    );
+    let failed = client.reload().await.unwrap_err();
+    assert!(matches!(&failed, ClientError::Failed(text) if text == "ulvs.toml:3:1: no"), "{failed:?}");
+    client.stop().await.unwrap();
+    drop(client);
+    task.await.unwrap().unwrap();
+    assert!(matches!(Client::connect_to(&name).await, Err(ClientError::NoEngine)));
+}
+
+#[tokio::test]
+async fn connections_come_page_by_page_and_can_be_filtered() {
+    let (name, _task) = engine();
+    let mut client = Client::connect_to(&name).await.unwrap();
+    let mut query = ConnQuery { client: Some("10.0.1.2".parse().unwrap()), ..ConnQuery::default() };
+    query.vip = Some("10.0.0.1:80".parse().unwrap());
+    let mut found = Vec::new();
+    loop {
+        let page = client.connections(&query).await.unwrap();
+        found.extend(page.connections);
+        let Some(next) = page.next else { break };
+        query.cursor = next;
+    }
+    assert_eq!(found, (0..CONNS).filter(|n| n % 2 == 1).map(conn).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_second_engine_learns_who_the_first_is() {
+    let name = name();
+    let first = ControlSocket::bind_named(&name).unwrap();
+    let second = ControlSocket::bind_named(&name).unwrap_err();
+    let own = i32::try_from(std::process::id()).unwrap();
+    assert!(matches!(second, BindError::AlreadyRunning { pid: Some(pid) } if pid == own), "{second:?}");
+    drop(first);
+    ControlSocket::bind_named(&name).unwrap();
+}
+
+/// What `curl --abstract-unix-socket` would see.
+async fn raw(name: &str, request: &str) -> String {
+    let mut stream = connect_named(name).unwrap();
+    let (head, body) = request.split_once("\n\n").unwrap_or((request, ""));
+    let length = body.len();
+    let message = format!(
+        "{head} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(message.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let status = answer[9..12].to_owned();
+    let body = answer.split_once("\r\n\r\n").unwrap().1;
+    format!("{status} {body}")
+}
+
+#[tokio::test]
+async fn answers_are_json_with_a_fitting_status() {
+    let (name, _task) = engine();
+    let body =
+        r#"{"ops":[{"op":"del-service","key":{"addr":{"proto":"tcp","vip":"10.0.0.1","l4_port":1}}}]}"#;
+    let cases = [
+        ("GET /v1/services", r#"200 {"generation":9,"services":[]}"#.to_owned()),
+        (
+            "GET /v1/nonsense",
+            r#"404 {"error":"no such resource; try /v1/status","code":"bad-request"}"#.to_owned(),
+        ),
+        (
+            "POST /v1/status",
+            r#"405 {"error":"this resource has another method","code":"bad-request"}"#.to_owned(),
+        ),
+        ("POST /v1/reload", r#"422 {"error":"ulvs.toml:3:1: no","code":"bad-config"}"#.to_owned()),
+    ];
+    for (request, expected) in cases {
+        assert_eq!(raw(&name, request).await, expected, "{request}");
+    }
+    let refused = raw(&name, &format!("POST /v1/apply\n\n{body}")).await;
+    assert_eq!(refused, r#"409 {"error":"No such service","code":"no-such-service","index":0}"#);
+    for bad in [
+        "POST /v1/apply\n\n{}",
+        "POST /v1/apply\n\n{\"ops\":[{\"op\":\"explode\"}]}",
+        "GET /v1/connections?vip=nonsense",
+    ] {
+        let answer = raw(&name, bad).await;
+        assert!(
+            answer.starts_with("400 {") && answer.ends_with(r#""code":"bad-request"}"#),
+            "{bad}: {answer}"
+        );
+    }
+}
+
+#[test]
+fn a_client_without_an_engine_says_how_to_start_one() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let error = runtime.block_on(Client::connect_to(&name())).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no engine is running in this network namespace; start one with `ulvs run --detach`"
+    );
+}

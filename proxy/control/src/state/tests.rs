@@ -1,1 +1,186 @@
+use proptest::prelude::*;
+use sched::{ForwardMethod, Proto, ServiceTable, Trash, Weight};
 
+use super::*;
+
+fn specs() -> impl Strategy<Value = Vec<ServiceSpec>> {
+    let dest = (0u8..5, 0u32..3);
+    let service = (
+        0u8..4,
+        any::<bool>(),
+        prop::sample::select(vec!["rr", "wrr", "wlc"]),
+        prop::collection::vec(dest, 0..5),
+    );
+    prop::collection::vec(service, 0..6).prop_map(|services| {
+        let mut specs: Vec<ServiceSpec> = Vec::new();
+        for (n, udp, scheduler, dests) in services {
+            let vip = format!("10.0.0.{}:80", n + 1).parse().unwrap();
+            let key = ServiceKey::addr(if udp { Proto::Udp } else { Proto::Tcp }, vip);
+            if specs.iter().any(|s| s.key == key) {
+                continue;
+            }
+            let mut spec = ServiceSpec { key, scheduler: scheduler.to_owned(), dests: Vec::new() };
+            for (n, weight) in dests {
+                let addr = format!("192.168.1.{}:8080", n + 1).parse().unwrap();
+                if spec.dests.iter().all(|d| d.addr != addr) {
+                    spec.dests.push(DestSpec { addr, method: ForwardMethod::Masq, weight: Weight(weight) });
+                }
+            }
+            specs.push(spec);
+        }
+        specs
+    })
+}
+
+/// As a set: by key, servers by address.
+fn sorted(mut specs: Vec<ServiceSpec>) -> Vec<ServiceSpec> {
+    specs.sort_by_key(|s| s.key);
+    for spec in &mut specs {
+        spec.dests.sort_by_key(|d| d.addr);
+    }
+    specs
+}
+
+fn table(specs: &[ServiceSpec]) -> ServiceTable {
+    apply(&ServiceTable::default(), &diff(&[], specs))
+}
+
+fn apply(table: &ServiceTable, ops: &[Op]) -> ServiceTable {
+    table.apply(&mut Trash::default(), ops).unwrap_or_else(|(i, e)| panic!("edit {i} of {ops:?}: {e}"))
+}
+
+fn read(table: &ServiceTable) -> Vec<ServiceSpec> {
+    sorted(table.services().map(|s| s.spec()).collect())
+}
+
+proptest! {
+    #[test]
+    fn applying_the_difference_of_two_states_to_the_first_gives_the_second(a in specs(), b in specs()) {
+        prop_assert_eq!(read(&apply(&table(&a), &diff(&a, &b))), sorted(b));
+    }
+
+    #[test]
+    fn equal_states_differ_in_nothing(a in specs()) {
+        let mut shuffled = a.clone();
+        shuffled.reverse();
+        prop_assert_eq!(diff(&a, &shuffled), Vec::new());
+    }
+
+    #[test]
+    fn a_reload_applies_to_whatever_runs(running in specs(), old in specs(), new in specs()) {
+        apply(&table(&running), &reconcile(&running, &old, &new));
+    }
+
+    #[test]
+    fn without_edits_by_hand_a_reload_ends_at_the_new_file(old in specs(), new in specs()) {
+        let after = apply(&table(&old), &reconcile(&old, &old, &new));
+        prop_assert_eq!(read(&after), sorted(new));
+    }
+
+    #[test]
+    fn an_unchanged_file_changes_nothing(running in specs(), file in specs()) {
+        prop_assert_eq!(reconcile(&running, &file, &file), Vec::new());
+    }
+}
+
+fn service(text: &str) -> ServiceSpec {
+    let mut words = text.split(' ');
+    let vip = words.next().unwrap().parse().unwrap();
+    let scheduler = words.next().unwrap().to_owned();
+    let dests = words.map(|w| {
+        let (addr, weight) = w.split_once('=').unwrap();
+        DestSpec {
+            addr: addr.parse().unwrap(),
+            method: ForwardMethod::Masq,
+            weight: Weight(weight.parse().unwrap()),
+        }
+    });
+    ServiceSpec { key: ServiceKey::addr(Proto::Tcp, vip), scheduler, dests: dests.collect() }
+}
+
+#[test]
+fn what_goes_comes_first_and_what_comes_keeps_its_order() {
+    let old = [service("10.0.0.1:80 rr 10.1.0.1:80=1 10.1.0.2:80=1"), service("10.0.0.2:80 rr")];
+    let new = [
+        service("10.0.0.3:80 wlc 10.1.0.9:80=1"),
+        service("10.0.0.1:80 wrr 10.1.0.2:80=5 10.1.0.8:80=1 10.1.0.3:80=1"),
+    ];
+    let key = new[1].key;
+    let dest = |i: usize| new[1].dests[i].clone();
+    let expected = vec![
+        Op::DelService { key: old[1].key },
+        Op::DelDest { key, addr: old[0].dests[0].addr },
+        Op::EditService { service: service("10.0.0.1:80 wrr") },
+        Op::EditDest { key, dest: dest(0) },
+        Op::AddService { service: new[0].clone() },
+        Op::AddDest { key, dest: dest(1) },
+        Op::AddDest { key, dest: dest(2) },
+    ];
+    assert_eq!(diff(&old, &new), expected);
+}
+
+/// What runs, the old file, the new file; what runs after the reload.
+#[test]
+fn edits_by_hand_survive_unless_the_file_changed_the_same_thing() {
+    let cases: &[(&str, [&[&str]; 4])] = &[
+        (
+            "a server drained by hand stays drained",
+            [
+                &["10.0.0.1:80 rr 10.1.0.1:80=0 10.1.0.2:80=1"],
+                &["10.0.0.1:80 rr 10.1.0.1:80=1 10.1.0.2:80=1"],
+                &["10.0.0.1:80 rr 10.1.0.1:80=1 10.1.0.2:80=7"],
+                &["10.0.0.1:80 rr 10.1.0.1:80=0 10.1.0.2:80=7"],
+            ],
+        ),
+        (
+            "a weight changed by hand and then in the file is the file's",
+            [
+                &["10.0.0.1:80 rr 10.1.0.1:80=0"],
+                &["10.0.0.1:80 rr 10.1.0.1:80=1"],
+                &["10.0.0.1:80 rr 10.1.0.1:80=3"],
+                &["10.0.0.1:80 rr 10.1.0.1:80=3"],
+            ],
+        ),
+        (
+            "a service added by hand stays",
+            [&["10.0.0.1:80 rr", "10.0.0.9:80 rr"], &["10.0.0.1:80 rr"], &[], &["10.0.0.9:80 rr"]],
+        ),
+        (
+            "a service added by hand and then in the file takes the file's settings and keeps its servers",
+            [
+                &["10.0.0.1:80 rr 10.1.0.1:80=1 10.1.0.2:80=1"],
+                &[],
+                &["10.0.0.1:80 wrr 10.1.0.2:80=4"],
+                &["10.0.0.1:80 wrr 10.1.0.1:80=1 10.1.0.2:80=4"],
+            ],
+        ),
+        (
+            "a service removed by hand and not touched in the file stays away",
+            [&[], &["10.0.0.1:80 rr"], &["10.0.0.1:80 rr", "10.0.0.2:80 rr"], &["10.0.0.2:80 rr"]],
+        ),
+        (
+            "a service removed by hand and then edited in the file comes back",
+            [
+                &[],
+                &["10.0.0.1:80 rr"],
+                &["10.0.0.1:80 wrr 10.1.0.1:80=1"],
+                &["10.0.0.1:80 wrr 10.1.0.1:80=1"],
+            ],
+        ),
+        (
+            "a server removed by hand and then from the file is gone",
+            [
+                &["10.0.0.1:80 rr"],
+                &["10.0.0.1:80 rr 10.1.0.1:80=1"],
+                &["10.0.0.1:80 rr"],
+                &["10.0.0.1:80 rr"],
+            ],
+        ),
+    ];
+    for (what, states) in cases {
+        let [running, old, new, expected] =
+            states.map(|texts| texts.iter().map(|t| service(t)).collect::<Vec<_>>());
+        let after = apply(&table(&running), &reconcile(&running, &old, &new));
+        assert_eq!(read(&after), sorted(expected), "{what}");
+    }
+}
