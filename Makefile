@@ -1,0 +1,38 @@
+# Thin wrappers. `make` alone lists them.
+SHELL := /bin/bash
+export CARGO_TERM_PROGRESS_WHEN ?= auto
+ULVS := target/release/ulvs
+
+.PHONY: help demo build test lint bench oracle deny docs
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## build, then balance real traffic through a laboratory of network namespaces
+	@$(ULVS) lab run nat
+
+build: ## target/release/ulvs
+	@tests/setup.sh build
+	@cargo build --release --quiet
+
+test: ## every test, as root; ends with plain counts
+	@tests/setup.sh test
+	@tests/run.sh
+
+lint: ## formatting, clippy with warnings as errors, documentation links
+	@cargo fmt --check
+	@cargo clippy --workspace --all-targets --quiet -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+
+bench: build ## ulvs against nftables and HAProxy, in one topology and the same minutes
+	@tests/setup.sh bench
+	@$(ULVS) lab bench
+
+oracle: ## ask a kernel IPVS again: ORACLE=command that runs a script on a machine that has it
+	@sched/tests/oracle/record.sh
+
+deny: ## licences, advisories, banned crates (needs cargo-deny)
+	@cargo deny check
+
+docs: ## the code's own documentation, in target/doc
+	@cargo doc --workspace --no-deps

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Installs what building, testing or measuring needs beyond the Rust toolchain: quietly, and only what is missing.
+#   tests/setup.sh build|test|bench
+set -euo pipefail
+
+case ${1:-} in
+  build) need=(cc:gcc cc:libc6-dev) ;;
+  test) need=(cc:gcc cc:libc6-dev ip:iproute2 nft:nftables curl:curl ping:iputils-ping) ;;
+  bench) need=(cc:gcc nft:nftables haproxy:haproxy) ;;
+  *) echo "usage: tests/setup.sh build|test|bench" >&2; exit 2 ;;
+esac
+
+missing=()
+for pair in "${need[@]}"; do
+  command -v "${pair%%:*}" >/dev/null || PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null ||
+    missing+=("${pair#*:}")
+done
+command -v cargo >/dev/null || { echo "setup: cargo is missing: install a Rust toolchain (https://rustup.rs)" >&2; exit 1; }
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
+  echo "setup: please install: ${missing[*]} (as root on Debian this happens by itself)" >&2
+  exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+echo "setup: installing ${missing[*]}" >&2
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
