@@ -1,0 +1,7 @@
+//! Raw system calls behind safe functions. Nothing here keeps state or takes a decision; each `unsafe` block says
+//! why it is sound.
+#![allow(unsafe_code)]
+
+pub(crate) mod netns;
+pub(crate) mod process;
+pub(crate) mod tun;
