@@ -2,9 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use netlink_packet_route::address::{AddressAttribute, AddressFlags};
 use nix::sched::{CloneFlags, unshare};
 use rtnetlink::LinkUnspec;
 use wire::frame::{Checksum, Frame, Offload};
@@ -110,12 +109,17 @@ pub(super) fn bring_up(tun: &Tun) {
             handle.link().set(LinkUnspec::new_with_index(index).up().build()).execute().await.unwrap();
         }
         for ip in [V4, V6] {
-            let mut add = handle.address().add(tun.index, ip.local, ip.prefix);
-            // Else an IPv6 address cannot be bound for a moment, even where no duplicate is looked for.
-            add.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
-            add.execute().await.unwrap();
+            handle.address().add(tun.index, ip.local, ip.prefix).execute().await.unwrap();
         }
     });
+    // The kernel makes an IPv6 address usable a little later, even where it looks for no duplicate; the last thing
+    // that comes is its route.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let routes = || std::fs::read_to_string("/proc/thread-self/net/ipv6_route").unwrap();
+    while !routes().lines().any(|route| route.starts_with("fd990000000000000000000000000001 80 ")) {
+        assert!(Instant::now() < deadline, "no route for the IPv6 address:\n{}", routes());
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 pub(super) fn udp(ip: IpAddr, port: u16) -> UdpSocket {
