@@ -52,19 +52,6 @@ pub(crate) fn detach(command: &mut Command, keep: RawFd) {
     }
 }
 
-/// Sends the command `signal` when the thread that starts it ends. Where that has happened before the kernel could
-/// be told, starting the command fails.
-pub(crate) fn signal_at_parents_death(command: &mut Command, signal: c_int) {
-    let parent = std::process::id().cast_signed();
-    // SAFETY: as in `detach`: system calls alone.
-    unsafe {
-        command.pre_exec(move || {
-            check(libc::prctl(libc::PR_SET_PDEATHSIG, signal).into())?;
-            if libc::getppid() == parent { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
-        });
-    }
-}
-
 /// Takes over the pipe end `fd` that this process has inherited, if it is the pipe with that inode. Only the first
 /// call gets it.
 pub(crate) fn take_inherited_pipe(fd: RawFd, inode: u64) -> Option<OwnedFd> {
