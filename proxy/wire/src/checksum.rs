@@ -170,12 +170,12 @@ pub fn verify_frame(frame: &Frame) -> Result<(), ChecksumError> {
 }
 
 /// Finishes a partial checksum. `false`, with nothing changed, where that cannot be done: a super-packet has one
-/// checksum for each of its segments, and metadata may point outside the packet.
+/// checksum for each of its segments, and metadata may point outside the transport packet.
 pub fn complete(frame: &mut Frame) -> bool {
     let Checksum::Partial { start, offset } = frame.offload.checksum else { return true };
     let Ok(packet) = Packet::parse(frame.packet()) else { return false };
     let (start, field) = (usize::from(start), usize::from(start) + usize::from(offset));
-    if frame.offload.gso != GsoKind::None || field + 2 > packet.total_len {
+    if frame.offload.gso != GsoKind::None || start < packet.l4_offset || field + 2 > packet.total_len {
         return false;
     }
     let bytes = &mut frame.packet_mut()[..packet.total_len];

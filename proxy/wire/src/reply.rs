@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use crate::bytes::{get16, put16, put32};
 use crate::checksum::{self, Delta};
 use crate::edit;
-use crate::frame::{Frame, GsoKind};
+use crate::frame::{Checksum, Frame, GsoKind, Offload};
 use crate::gso;
 use crate::packet::parse::V6_HEADER;
 use crate::packet::{Family, Fragment, L4, Packet, TcpFlags};
@@ -94,16 +94,21 @@ pub fn time_exceeded(frame: &mut Frame, packet: &Packet, from: IpAddr) -> bool {
 }
 
 /// Answers a ping in place (RFC 792, RFC 4443 section 4.2). Not answered: anything but an echo request, a fragment,
-/// and what was not sent by one host to one host.
+/// what was not sent by one host to one host, and metadata that belongs to no ping.
 pub fn echo(frame: &mut Frame, packet: &Packet) -> bool {
     let reply = match packet.l4 {
         L4::Icmp { kind: 8, code: 0 } => 0,
         L4::Icmp6 { kind: 128, code: 0 } => 129,
         _ => return false,
     };
-    if packet.fragment != Fragment::None || !between_hosts(packet) || !checksum::complete(frame) {
+    if packet.fragment != Fragment::None || !between_hosts(packet) || frame.offload.gso != GsoKind::None {
         return false;
     }
+    if frame.offload.checksum != Checksum::Complete && !packet.is_partial(&frame.offload) {
+        return false;
+    }
+    checksum::complete(frame);
+    frame.offload = Offload::default();
     // Swapping the addresses leaves every sum as it is.
     edit::swap_addrs(frame.packet_mut());
     edit::set_ttl(frame, packet, TTL);
