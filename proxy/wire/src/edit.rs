@@ -39,10 +39,9 @@ pub fn set_ttl(frame: &mut Frame, packet: &Packet, ttl: u8) {
     let bytes = frame.packet_mut();
     match packet.family {
         Family::V4 => {
-            let old = get16(bytes, 8);
+            let (old, new) = (get16(bytes, 8), u16::from_be_bytes([ttl, bytes[9]]));
             bytes[8] = ttl;
-            let delta = Delta::default().word(old, get16(bytes, 8));
-            update_v4_header(bytes, delta);
+            update_v4_header(bytes, Delta::default().word(old, new));
         }
         Family::V6 => bytes[7] = ttl,
     }

@@ -142,3 +142,29 @@ impl Frame {
         &self.buf[from..self.end]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_reads_and_writes_around_the_packet() {
+        let mut frame = Frame::new();
+        assert!(frame.is_empty());
+        frame.receive_area(2)[..5].copy_from_slice(b"hdabc");
+        let offload = Offload { gso_size: 7, ..Offload::default() };
+        frame.filled(3, offload);
+        assert_eq!((frame.packet(), frame.len(), frame.offload), (&b"abc"[..], 3, offload));
+        assert_eq!(frame.with_prefix(b"head"), b"headabc");
+        assert_eq!(frame.packet(), b"abc");
+        frame.set_packet(b"other");
+        assert_eq!((frame.packet(), frame.offload), (&b"other"[..], Offload::default()));
+    }
+
+    #[test]
+    fn the_largest_packet_fits() {
+        let mut frame = Frame::from_packet(&[1; MAX_PACKET]);
+        assert_eq!(frame.len(), MAX_PACKET);
+        assert_eq!(frame.receive_area(HEADROOM).len(), HEADROOM + MAX_PACKET);
+    }
+}

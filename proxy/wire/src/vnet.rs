@@ -58,3 +58,45 @@ pub fn emit(offload: &Offload) -> [u8; LEN] {
     out[4..6].copy_from_slice(&offload.gso_size.to_ne_bytes());
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The fields of a header in host byte order: flags, GSO type, then four words.
+    fn header(flags: u8, gso: u8, words: [u16; 4]) -> [u8; LEN] {
+        let mut bytes = [flags, gso, 0, 0, 0, 0, 0, 0, 0, 0];
+        for (at, word) in words.into_iter().enumerate() {
+            bytes[2 + 2 * at..4 + 2 * at].copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_tcp_super_packet() {
+        let bytes = header(1, 0x81, [54, 1448, 20, 16]);
+        let offload = Offload {
+            checksum: Checksum::Partial { start: 20, offset: 16 },
+            gso: GsoKind::TcpV4,
+            gso_size: 1448,
+            hdr_len: 54,
+            ecn: true,
+        };
+        assert_eq!(parse(&bytes), Ok(offload));
+        assert_eq!(emit(&offload), bytes);
+    }
+
+    #[test]
+    fn plain_packets() {
+        assert_eq!(parse(&[0; LEN]), Ok(Offload::default()));
+        assert_eq!(emit(&Offload::default()), [0; LEN]);
+        // Flag 2: the kernel has verified the checksum, so it is complete.
+        assert_eq!(parse(&header(2, 0, [0; 4])), Ok(Offload::default()));
+    }
+
+    #[test]
+    fn what_is_not_known_is_named() {
+        assert_eq!(parse(&header(0, 3, [0; 4])), Err(UnknownGso(3)));
+        assert_eq!(parse(&header(1, 0x83, [0; 4])), Err(UnknownGso(3)));
+    }
+}
