@@ -54,7 +54,7 @@ drop_reasons! {
     ReplyTupleTaken = "reply-tuple-taken",
     /// The connection's server was removed from its service.
     DestRemoved = "dest-removed",
-    /// Nobody to serve, or too big, and the rules of ICMP forbid to say so.
+    /// Nobody to take it, or too big, and no answer is due: to a reset, an ICMP error, a later fragment, a broadcast.
     Unanswerable = "unanswerable",
 }
 

@@ -189,8 +189,9 @@ impl Step<'_> {
                     conn.retire();
                     match refused {
                         Inserted::Full => return Err(Refusal::Full),
-                        Inserted::Raced(other) => return Ok(other),
-                        Inserted::ReplyTaken(_) | Inserted::Yes => {}
+                        // A flow from an address and port to the same is in its own way.
+                        Inserted::Raced(other) if !other.is_gone() => return Ok(other),
+                        Inserted::Raced(_) | Inserted::ReplyTaken(_) | Inserted::Yes => {}
                     }
                 }
             }
@@ -242,9 +243,7 @@ impl Step<'_> {
     }
 
     fn seen(&mut self, frame: &Frame, packet: &Packet, conn: &Arc<Conn>, direction: Direction) {
-        let (packets, bytes) = (u64::from(gso::segments(frame, packet)), gso::wire_bytes(frame, packet));
-        conn.legs.service.stats.count(direction, packets, bytes);
-        conn.legs.dest.stats.count(direction, packets, bytes);
+        count(frame, packet, conn, direction);
         let event = match packet.l4 {
             L4::Tcp { flags, .. } => tcp::Event::of(flags.syn(), flags.fin(), flags.ack(), flags.rst()),
             _ => None,
@@ -276,6 +275,11 @@ impl Step<'_> {
             }
             return self.pass(frame, packet);
         };
+        if packet.fragment != Fragment::None {
+            return Verdict::Drop(DropReason::Fragment);
+        }
+        // It counts as traffic, but keeps no connection alive.
+        count(frame, packet, &conn, direction);
         let legs = &conn.legs;
         let (server, vip) = (legs.dest.key, legs.vip);
         match direction {
@@ -361,6 +365,12 @@ fn opens(packet: &Packet) -> bool {
         L4::Tcp { flags, .. } => flags.syn() && !flags.ack() && !flags.rst(),
         _ => true,
     }
+}
+
+fn count(frame: &Frame, packet: &Packet, conn: &Conn, direction: Direction) {
+    let (packets, bytes) = (u64::from(gso::segments(frame, packet)), gso::wire_bytes(frame, packet));
+    conn.legs.service.stats.count(direction, packets, bytes);
+    conn.legs.dest.stats.count(direction, packets, bytes);
 }
 
 fn quoted_proto(quoted: &icmp::Quoted) -> Option<Proto> {

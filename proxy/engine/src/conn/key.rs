@@ -5,14 +5,15 @@ use std::net::{IpAddr, SocketAddr};
 
 use sched::Proto;
 
-/// Protocol, source and destination as they stand in a packet on one leg. IPv4 addresses are kept in their
-/// IPv4-mapped form (RFC 4291, section 2.5.5.2), which no packet on a wire carries.
+/// Protocol, source and destination as they stand in a packet on one leg. The family is part of it: IPv4 addresses
+/// are kept in their IPv4-mapped form (RFC 4291, section 2.5.5.2), which a crafted IPv6 packet may carry as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FlowKey {
     src: u128,
     dst: u128,
     ports: u32,
     proto: Proto,
+    v6: bool,
 }
 
 impl FlowKey {
@@ -23,6 +24,7 @@ impl FlowKey {
             dst: bits(dst.ip()),
             ports: u32::from(src.port()) << 16 | u32::from(dst.port()),
             proto,
+            v6: src.is_ipv6(),
         }
     }
 }
@@ -31,7 +33,8 @@ impl Hash for FlowKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u128(self.src);
         state.write_u128(self.dst);
-        state.write_u64(u64::from(self.ports) << 8 | u64::from(self.proto.number()));
+        let proto = u64::from(self.v6) << 8 | u64::from(self.proto.number());
+        state.write_u64(u64::from(self.ports) << 16 | proto);
     }
 }
 
@@ -39,5 +42,19 @@ fn bits(addr: IpAddr) -> u128 {
     match addr {
         IpAddr::V4(addr) => 0xffff << 32 | u128::from(addr.to_bits()),
         IpAddr::V6(addr) => addr.to_bits(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_packet_with_mapped_addresses_is_not_the_ipv4_flow() {
+        let key = |src: &str, dst: &str| {
+            FlowKey::new(Proto::Tcp, src.parse().expect("address"), dst.parse().expect("address"))
+        };
+        assert_ne!(key("10.0.0.1:1", "10.0.0.2:2"), key("[::ffff:10.0.0.1]:1", "[::ffff:10.0.0.2]:2"));
+        assert_eq!(key("10.0.0.1:1", "10.0.0.2:2"), key("10.0.0.1:1", "10.0.0.2:2"));
     }
 }

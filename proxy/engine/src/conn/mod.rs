@@ -40,7 +40,8 @@ pub(crate) struct Conn {
     state: AtomicU8,
     /// When it is forgotten unless a packet comes.
     deadline: AtomicU64,
-    /// When a wheel looks at it next.
+    /// The second in which a wheel looks at it next; 0 before the first time. Whoever changes it puts an entry in its
+    /// wheel, so there is always one that counts, and all others are stale.
     armed: AtomicU64,
 }
 
@@ -116,6 +117,22 @@ impl Conn {
         self.deadline.store(now + state.timeout_secs() * 1000, Relaxed);
     }
 
+    /// Moves the second of the wheel's next look forward to `second`, unless it is early enough already. True for the
+    /// caller whose wheel now has to hold it.
+    fn arm_no_later(&self, second: u64) -> bool {
+        let earlier = |armed| (armed == 0 || second < armed).then_some(second);
+        self.armed.fetch_update(Relaxed, Relaxed, earlier).is_ok()
+    }
+
+    /// Puts the next look off from `second` to `later`. False if another look has been arranged meanwhile.
+    fn rearm(&self, second: u64, later: u64) -> bool {
+        self.armed.compare_exchange(second, later, Relaxed, Relaxed).is_ok()
+    }
+
+    fn is_armed_for(&self, second: u64) -> bool {
+        self.armed.load(Relaxed) == second
+    }
+
     fn count_change(&self, from: State, to: State) {
         let dest = &self.legs.dest;
         match (from.is_active(), to.is_active()) {
@@ -142,4 +159,24 @@ impl Conn {
         counter.fetch_sub(1, Relaxed);
         true
     }
+}
+
+#[cfg(test)]
+fn test_legs(n: u16) -> Legs {
+    use std::net::{IpAddr, Ipv4Addr};
+    let addr = |net: u8, port| SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, net, 0, 1)), port);
+    Legs {
+        proto: Proto::Tcp,
+        client: addr(0, 1024 + n),
+        vip: addr(1, 80),
+        dest: Arc::new(DestLive::new(addr(2, 8000 + n))),
+        service: Arc::new(SvcLive::new(&sched::algo::ALL[0])),
+        method: ForwardMethod::Masq,
+        hop_credit: false,
+    }
+}
+
+#[cfg(test)]
+fn test_conn(n: u16) -> Conn {
+    Conn::new(test_legs(n))
 }

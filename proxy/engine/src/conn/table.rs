@@ -1,7 +1,8 @@
 //! The connection table: both directions of every flow, shared by all workers, bounded.
 //!
 //! Invariants: a connection is under both of its keys or under none; a key leads to one connection, so a reply
-//! tuple is never shared. No guard is held across a second map call or a packet.
+//! tuple is never shared. One that has ended is as good as absent, even while its keys are being taken out: nobody
+//! finds it, and it stands in nobody's way. No guard is held across a second map call or a packet.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -58,7 +59,8 @@ impl ConnTable {
     }
 
     pub(crate) fn find(&self, key: &FlowKey) -> Option<(Arc<Conn>, Direction)> {
-        self.map.get(key).map(|entry| (Arc::clone(&entry.0), entry.1))
+        let entry = self.map.get(key).filter(|entry| !entry.0.is_gone())?;
+        Some((Arc::clone(&entry.0), entry.1))
     }
 
     pub(crate) fn insert(&self, conn: &Arc<Conn>) -> Inserted {
@@ -104,7 +106,11 @@ impl ConnTable {
 
     fn put(&self, key: FlowKey, conn: &Arc<Conn>, direction: Direction) -> Result<(), Arc<Conn>> {
         match self.map.entry(key) {
-            Entry::Occupied(entry) => Err(Arc::clone(&entry.get().0)),
+            Entry::Occupied(entry) if !entry.get().0.is_gone() => Err(Arc::clone(&entry.get().0)),
+            Entry::Occupied(mut entry) => {
+                entry.insert((Arc::clone(conn), direction));
+                Ok(())
+            }
             Entry::Vacant(entry) => {
                 entry.insert((Arc::clone(conn), direction));
                 Ok(())
@@ -116,3 +122,6 @@ impl ConnTable {
         self.map.remove_if(key, |_, (found, _)| Arc::ptr_eq(found, conn));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,6 @@
 //! a second entry is made; the first finds that it is not the armed one and goes.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use super::{Conn, Millis};
 
@@ -35,10 +34,9 @@ impl Wheel {
         if self.held == 0 {
             self.next = now / 1000;
         }
-        let at = self.second_for(conn.deadline());
-        let armed = conn.armed.load(Relaxed);
-        if armed == 0 || at < armed {
-            self.put(at, Arc::clone(conn));
+        let second = self.second_for(conn.deadline());
+        if conn.arm_no_later(second) {
+            self.put(second, Arc::clone(conn));
         }
     }
 
@@ -67,13 +65,16 @@ impl Wheel {
                 continue;
             };
             self.held -= 1;
-            if conn.is_gone() || conn.armed.load(Relaxed) != second {
+            if conn.is_gone() || !conn.is_armed_for(second) {
                 continue;
             }
             if conn.deadline() <= now {
                 expire(&conn);
-            } else {
-                self.put(self.second_for(conn.deadline()), conn);
+                continue;
+            }
+            let later = self.second_for(conn.deadline());
+            if conn.rearm(second, later) {
+                self.put(later, conn);
             }
         }
     }
@@ -84,7 +85,6 @@ impl Wheel {
     }
 
     fn put(&mut self, second: u64, conn: Arc<Conn>) {
-        conn.armed.store(second, Relaxed);
         self.slots[slot(second)].push((second, conn));
         self.held += 1;
     }
@@ -93,3 +93,6 @@ impl Wheel {
 fn slot(second: u64) -> usize {
     (second % SLOTS) as usize
 }
+
+#[cfg(test)]
+mod tests;

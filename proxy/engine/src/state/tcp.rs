@@ -82,6 +82,48 @@ const _: () = assert!(NO as usize == 0 && SA as usize == COLUMNS - 1);
 mod tests {
     use super::*;
 
+    /// The same table once more, as text.
+    const REFERENCE: &str = include_str!("../../tests/tcp_states.txt");
+
+    fn abbreviated(name: &str) -> State {
+        let states = [NO, ES, SS, SR, FW, TW, CL, CW, LA, LI, SA];
+        let names = ["NO", "ES", "SS", "SR", "FW", "TW", "CL", "CW", "LA", "LI", "SA"];
+        states[names.iter().position(|n| *n == name).expect("a state")]
+    }
+
+    #[test]
+    fn every_state_event_and_leg() {
+        let mut lines = REFERENCE.lines().filter(|line| !line.starts_with('#'));
+        let columns: Vec<State> =
+            lines.next().expect("a head").split_whitespace().skip(2).map(abbreviated).collect();
+        assert_eq!(columns, State::ALL[..COLUMNS]);
+        let mut checked = 0;
+        for line in lines {
+            let mut words = line.split_whitespace();
+            let direction = match words.next() {
+                Some("client") => Direction::In,
+                Some("server") => Direction::Out,
+                leg => panic!("{leg:?} is no leg"),
+            };
+            let event = match words.next() {
+                Some("syn") => Event::Syn,
+                Some("fin") => Event::Fin,
+                Some("ack") => Event::Ack,
+                Some("rst") => Event::Rst,
+                flag => panic!("{flag:?} is no flag"),
+            };
+            for (state, to) in columns.iter().zip(words) {
+                assert_eq!(
+                    next(direction, event, *state),
+                    abbreviated(to),
+                    "{direction:?} {event:?} in {state:?}"
+                );
+                checked += 1;
+            }
+        }
+        assert_eq!(checked, 11 * 4 * 2);
+    }
+
     fn run(steps: &[(Direction, Event)]) -> Vec<State> {
         let mut state = NO;
         steps
