@@ -1,0 +1,58 @@
+//! Servers on real kernel sockets, each on a thread of its own, inside a node. Dropping one stops it and closes its
+//! connections.
+
+mod http;
+mod reactor;
+mod tcp;
+mod udp;
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use self::http::Http;
+pub use self::tcp::{Sink, Source, TcpEcho};
+pub use self::udp::UdpEcho;
+
+/// What a server has done so far.
+#[derive(Debug, Default)]
+pub struct Counters {
+    connections: AtomicU64,
+    requests: AtomicU64,
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl Counters {
+    /// Connections accepted.
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Requests answered (HTTP) or datagrams received (UDP).
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Payload bytes received.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Payload bytes sent.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+fn count(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Ordering::Relaxed);
+}
+
+/// Binds with `bind` to every address of both families, or of IPv4 alone on a kernel without IPv6.
+fn bind_any<T>(l4_port: u16, bind: impl Fn(SocketAddr) -> std::io::Result<T>) -> std::io::Result<T> {
+    bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, l4_port)))
+        .or_else(|_| bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, l4_port))))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,304 @@
+//! A client, a director and real servers, wired for NAT: the client reaches the VIP through the director, and so do
+//! the servers' answers.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, ensure};
+use tempfile::TempDir;
+
+use super::draw::{Drawing, Nic};
+use crate::addr::{Cidr, Family, Pair};
+use crate::link::{self, End};
+use crate::node::Node;
+
+/// Where the VIP is before the director balances anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VipPlace {
+    /// Nobody's address, in a network of its own: the client has a route to it through the director.
+    #[default]
+    Routed,
+    /// As `Routed`, and an address of the director's loopback.
+    Loopback,
+    /// An address in the client's network, on the director's interface there.
+    Interface,
+    /// An address in the client's network that nobody has: the director has to answer ARP and neighbour discovery.
+    Subnet,
+}
+
+/// How the servers hang on the last hop before them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ServerSide {
+    /// All on one bridge, one network.
+    #[default]
+    Bridge,
+    /// A link and a network for each.
+    Links,
+}
+
+/// What a [`NatLab`] looks like.
+#[derive(Clone, Debug)]
+pub struct NatOptions {
+    /// How many real servers: 1 to 200.
+    pub servers: usize,
+    /// How they are connected.
+    pub server_side: ServerSide,
+    /// Where the VIP is.
+    pub vip: VipPlace,
+    /// MTU of the link between client and director, in bytes.
+    pub client_mtu: u32,
+    /// MTU of the servers' network, in bytes.
+    pub server_mtu: u32,
+    /// One router for each entry between the director and the servers' network; the entry is the MTU of the link that
+    /// leads to it. `[1500, 1300]` is director, 1500, router, 1300, router, servers.
+    pub path: Vec<u32>,
+    /// The director's `ip_forward` and its IPv6 counterpart before anything starts.
+    pub forwarding: bool,
+    /// The director's `rp_filter`, where it should not be the kernel's default.
+    pub rp_filter: Option<u8>,
+    /// Where the director's state directory is made; the system's place for temporary files if not given.
+    pub state_root: Option<PathBuf>,
+}
+
+impl Default for NatOptions {
+    /// Two servers on a bridge, a routed VIP, 1500-byte links, a director that forwards.
+    fn default() -> Self {
+        Self {
+            servers: 2,
+            server_side: ServerSide::Bridge,
+            vip: VipPlace::Routed,
+            client_mtu: 1500,
+            server_mtu: 1500,
+            path: Vec::new(),
+            forwarding: true,
+            rp_filter: None,
+            state_root: None,
+        }
+    }
+}
+
+/// The topology. `Display` draws it.
+#[derive(Debug)]
+pub struct NatLab {
+    /// The client. Its interface is `eth0`.
+    pub client: Node,
+    /// The director. Its interfaces are `to-client` and `to-servers` (with routers or links: what they lead to). Its
+    /// commands have `ULVS_STATE_DIR` set to a directory of this lab.
+    pub director: Node,
+    /// The real servers, named `server1`, `server2`, ... Their interface is `eth0`.
+    pub servers: Vec<Node>,
+    /// The routers between director and servers, nearest to the director first.
+    pub routers: Vec<Node>,
+    /// The virtual address in both families.
+    pub vip: Pair,
+    /// The client's addresses.
+    pub client_addr: Pair,
+    /// The director's addresses on the client's side.
+    pub director_addr: Pair,
+    /// The servers' addresses, in the order of `servers`.
+    pub server_addrs: Vec<Pair>,
+    drawing: Drawing,
+    _switch: Option<Node>,
+    _state_dir: TempDir,
+}
+
+/// The director's interface towards the client.
+const TO_CLIENT: &str = "to-client";
+const TO_SERVERS: &str = "to-servers";
+const TO_DIRECTOR: &str = "to-director";
+
+impl NatLab {
+    /// Builds the topology.
+    ///
+    /// # Errors
+    /// Without the privilege to make namespaces, or where the kernel has no veth or bridge.
+    pub fn new(options: &NatOptions) -> anyhow::Result<Self> {
+        ensure!((1..=200).contains(&options.servers), "a lab has 1 to 200 servers, not {}", options.servers);
+        let state_dir = match &options.state_root {
+            Some(root) => TempDir::with_prefix_in("ulvs-lab-", root),
+            None => TempDir::with_prefix("ulvs-lab-"),
+        }
+        .context("cannot make a state directory for the director")?;
+        let mut director = Node::new("director")?;
+        director.set_env("ULVS_STATE_DIR", state_dir.path());
+        let mut lab = Self {
+            client: Node::new("client")?,
+            director,
+            servers: nodes("server", options.servers)?,
+            routers: nodes("router", options.path.len())?,
+            vip: vip(options.vip)?,
+            client_addr: Pair::parse("198.51.100.10", "2001:db8:1::10")?,
+            director_addr: Pair::parse("198.51.100.1", "2001:db8:1::1")?,
+            server_addrs: Vec::new(),
+            drawing: Drawing::default(),
+            _switch: None,
+            _state_dir: state_dir,
+        };
+        lab.kernel_settings(options)?;
+        lab.connect_client(options)?;
+        lab.connect_routers(options)?;
+        match options.server_side {
+            ServerSide::Bridge => lab.connect_bridge(options)?,
+            ServerSide::Links => lab.connect_links(options)?,
+        }
+        lab.place_vip(options.vip)?;
+        Ok(lab)
+    }
+
+    /// The address and port of a server.
+    pub fn server_port(&self, index: usize, family: Family, l4_port: u16) -> std::net::SocketAddr {
+        self.server_addrs[index].port(family, l4_port)
+    }
+
+    fn kernel_settings(&self, options: &NatOptions) -> anyhow::Result<()> {
+        for (node, forwarding) in
+            self.routers.iter().map(|router| (router, true)).chain([(&self.director, options.forwarding)])
+        {
+            let value = if forwarding { "1" } else { "0" };
+            node.sysctl("net.ipv4.ip_forward", value)?;
+            node.sysctl("net.ipv6.conf.all.forwarding", value)?;
+        }
+        if let Some(value) = options.rp_filter {
+            for scope in ["all", "default"] {
+                self.director.sysctl(&format!("net.ipv4.conf.{scope}.rp_filter"), &value.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn connect_client(&mut self, options: &NatOptions) -> anyhow::Result<()> {
+        let mtu = options.client_mtu;
+        link::veth(
+            End { node: &self.client, name: "eth0", mtu },
+            End { node: &self.director, name: TO_CLIENT, mtu },
+        )?;
+        let client = address(&self.client, "eth0", self.client_addr, 24, mtu)?;
+        let director = address(&self.director, TO_CLIENT, self.director_addr, 24, mtu)?;
+        default_route(&self.client, self.director_addr)?;
+        self.drawing.client.push(client);
+        self.drawing.director.push(director);
+        Ok(())
+    }
+
+    /// The chain of routers: each knows the way back by its default route, the director the way to the servers.
+    fn connect_routers(&mut self, options: &NatOptions) -> anyhow::Result<()> {
+        for (hop, &mtu) in options.path.iter().enumerate() {
+            let near = Pair::parse(&format!("10.1.{hop}.1"), &format!("2001:db8:3:{hop}::1"))?;
+            let far = Pair::parse(&format!("10.1.{hop}.2"), &format!("2001:db8:3:{hop}::2"))?;
+            let before = hop.checked_sub(1).map_or(&self.director, |previous| &self.routers[previous]);
+            let name = if hop == 0 { TO_SERVERS.to_owned() } else { format!("to-router{}", hop + 1) };
+            let back = if hop == 0 { TO_DIRECTOR.to_owned() } else { format!("to-router{hop}") };
+            let router = &self.routers[hop];
+            link::veth(End { node: before, name: &name, mtu }, End { node: router, name: &back, mtu })?;
+            let before_nic = address(before, &name, near, 24, mtu)?;
+            let router_nic = address(router, &back, far, 24, mtu)?;
+            default_route(router, near)?;
+            for servers in ["10.0.0.0/16", "2001:db8:2::/48"] {
+                let servers: Cidr = servers.parse()?;
+                let via = if servers.addr.is_ipv4() { far.v4 } else { far.v6 };
+                before.route_add(servers, via)?;
+            }
+            match hop.checked_sub(1) {
+                None => self.drawing.director.push(before_nic),
+                Some(previous) => self.drawing.routers[previous].push(before_nic),
+            }
+            self.drawing.routers.push(vec![router_nic]);
+        }
+        Ok(())
+    }
+
+    fn connect_bridge(&mut self, options: &NatOptions) -> anyhow::Result<()> {
+        let mtu = options.server_mtu;
+        let switch = Node::new("switch")?;
+        switch.bridge_add("br0")?;
+        let gateway = Pair::parse("10.0.0.1", "2001:db8:2::1")?;
+        let last = self.routers.last().unwrap_or(&self.director);
+        link::veth(End { node: last, name: TO_SERVERS, mtu }, End { node: &switch, name: "port0", mtu })?;
+        switch.bridge_port("br0", "port0")?;
+        let gateway_nic = address(last, TO_SERVERS, gateway, 24, mtu)?;
+        for (index, server) in self.servers.iter().enumerate() {
+            let port = format!("port{}", index + 1);
+            link::veth(End { node: server, name: "eth0", mtu }, End { node: &switch, name: &port, mtu })?;
+            switch.bridge_port("br0", &port)?;
+            let addr =
+                Pair::parse(&format!("10.0.0.{}", index + 11), &format!("2001:db8:2::{}", index + 11))?;
+            self.drawing.servers.push(address(server, "eth0", addr, 24, mtu)?);
+            default_route(server, gateway)?;
+            self.server_addrs.push(addr);
+        }
+        self.drawing.bridge = true;
+        self.gateway_drawing().push(gateway_nic);
+        self._switch = Some(switch);
+        Ok(())
+    }
+
+    fn connect_links(&mut self, options: &NatOptions) -> anyhow::Result<()> {
+        let mtu = options.server_mtu;
+        for index in 0..self.servers.len() {
+            let network = index + 1;
+            let gateway = Pair::parse(&format!("10.0.{network}.1"), &format!("2001:db8:2:{network}::1"))?;
+            let addr = Pair::parse(&format!("10.0.{network}.2"), &format!("2001:db8:2:{network}::2"))?;
+            let (last, server) = (self.routers.last().unwrap_or(&self.director), &self.servers[index]);
+            let name = format!("to-server{network}");
+            link::veth(End { node: last, name: &name, mtu }, End { node: server, name: "eth0", mtu })?;
+            let gateway_nic = address(last, &name, gateway, 24, mtu)?;
+            self.drawing.servers.push(address(server, "eth0", addr, 24, mtu)?);
+            default_route(server, gateway)?;
+            self.server_addrs.push(addr);
+            self.gateway_drawing().push(gateway_nic);
+        }
+        Ok(())
+    }
+
+    fn place_vip(&mut self, place: VipPlace) -> anyhow::Result<()> {
+        let interface = match place {
+            VipPlace::Routed | VipPlace::Subnet => None,
+            VipPlace::Loopback => Some(("lo", [32, 128])),
+            VipPlace::Interface => Some((TO_CLIENT, [24, 64])),
+        };
+        if let Some((name, [v4, v6])) = interface {
+            self.director.addr_add(name, Cidr { addr: self.vip.v4, prefix: v4 })?;
+            self.director.addr_add(name, Cidr { addr: self.vip.v6, prefix: v6 })?;
+        }
+        self.drawing.vip = Some((self.vip, place));
+        Ok(())
+    }
+
+    fn gateway_drawing(&mut self) -> &mut Vec<Nic> {
+        self.drawing.routers.last_mut().unwrap_or(&mut self.drawing.director)
+    }
+}
+
+impl std::fmt::Display for NatLab {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.drawing.fmt(f)
+    }
+}
+
+fn nodes(role: &str, count: usize) -> anyhow::Result<Vec<Node>> {
+    (1..=count).map(|number| Node::new(format!("{role}{number}"))).collect()
+}
+
+fn vip(place: VipPlace) -> anyhow::Result<Pair> {
+    match place {
+        VipPlace::Routed | VipPlace::Loopback => Pair::parse("203.0.113.1", "2001:db8:ff::1"),
+        VipPlace::Interface | VipPlace::Subnet => Pair::parse("198.51.100.100", "2001:db8:1::100"),
+    }
+}
+
+/// Gives the interface both addresses (IPv6 networks are always /64) and returns it for the drawing.
+fn address(node: &Node, name: &str, addr: Pair, v4_prefix: u8, mtu: u32) -> anyhow::Result<Nic> {
+    let (v4, v6) = (Cidr { addr: addr.v4, prefix: v4_prefix }, Cidr { addr: addr.v6, prefix: 64 });
+    node.addr_add(name, v4)?;
+    node.addr_add(name, v6)?;
+    Ok(Nic { node: node.name().to_owned(), name: name.to_owned(), v4, v6, mtu })
+}
+
+fn default_route(node: &Node, gateway: Pair) -> anyhow::Result<()> {
+    let default = |any: IpAddr| Cidr { addr: any, prefix: 0 };
+    node.route_add(default("0.0.0.0".parse()?), gateway.v4)?;
+    node.route_add(default("::".parse()?), gateway.v6)
+}
+
+#[cfg(test)]
+mod tests;
