@@ -119,8 +119,8 @@ impl Draft {
 
     fn edit_dest(&mut self, key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
         let service = self.services.get_mut(key).ok_or(OpError::ServiceNotDefined)?;
-        check_dest(key, spec)?;
         let i = service.position(&spec.addr).ok_or(OpError::NoSuchDest)?;
+        check_dest(key, spec)?;
         let mut dests = service.dests.to_vec();
         dests[i] = Dest { method: spec.method, weight: spec.weight, ..dests[i].clone() };
         let change = Change::Edited(spec.addr);

@@ -55,9 +55,9 @@ impl From<IpAddr> for Family {
 #[serde(transparent)]
 pub struct Mark(pub NonZeroU32);
 
-/// What makes a service that service. The order is the order of `ipvsadm -L`: by protocol, address, port, and
-/// marks last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// What makes a service that service. The order is that of `ipvsadm -L`: by family, protocol, address and port;
+/// marks last, by mark and family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ServiceKey {
     /// Protocol, VIP and port (0 would be every port: needs persistence).
@@ -106,6 +106,23 @@ impl ServiceKey {
             Self::Addr { vip, .. } => (*vip).into(),
             Self::Mark { family, .. } => *family,
         }
+    }
+}
+
+impl Ord for ServiceKey {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        // `None` comes first: addresses before marks, and so the second half compares like with like.
+        let rank = |key: &Self| match *key {
+            Self::Addr { proto, vip, l4_port } => (None, key.family(), Some((proto, vip, l4_port))),
+            Self::Mark { mark, family } => (Some(mark), family, None),
+        };
+        rank(self).cmp(&rank(other))
+    }
+}
+
+impl PartialOrd for ServiceKey {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -191,4 +208,40 @@ pub struct ServiceSpec {
     /// Its real servers.
     #[serde(default)]
     pub dests: Vec<DestSpec>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_sort_as_ipvsadm_lists_them() {
+        let addr = |proto, vip: &str| ServiceKey::addr(proto, vip.parse().unwrap());
+        let mark = |mark, family| ServiceKey::Mark { mark: Mark(NonZeroU32::new(mark).unwrap()), family };
+        let listed = [
+            addr(Proto::Tcp, "10.0.0.1:80"),
+            addr(Proto::Tcp, "10.0.0.1:443"),
+            addr(Proto::Tcp, "10.0.0.2:80"),
+            addr(Proto::Udp, "10.0.0.1:80"),
+            addr(Proto::Tcp, "[2001:db8::1]:80"),
+            addr(Proto::Udp, "[2001:db8::1]:80"),
+            mark(2, Family::Ipv4),
+            mark(2, Family::Ipv6),
+            mark(3, Family::Ipv4),
+        ];
+        let mut sorted = listed;
+        sorted.reverse();
+        sorted.sort();
+        assert_eq!(sorted, listed);
+    }
+
+    #[test]
+    fn services_read_as_in_a_listing() {
+        let addr = |vip: &str| ServiceKey::addr(Proto::Tcp, vip.parse().unwrap()).to_string();
+        assert_eq!(addr("10.0.0.1:80"), "TCP 10.0.0.1:80");
+        assert_eq!(addr("[2001:db8::1]:80"), "TCP [2001:db8::1]:80");
+        let mark = |family| ServiceKey::Mark { mark: Mark(NonZeroU32::MIN), family }.to_string();
+        assert_eq!(mark(Family::Ipv4), "FWM 1");
+        assert_eq!(mark(Family::Ipv6), "FWM 1 IPv6");
+    }
 }
