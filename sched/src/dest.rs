@@ -84,6 +84,11 @@ impl DestLive {
         self.available.store(yes, Relaxed);
     }
 
+    /// Tells the schedulers to leave it alone, or to come back.
+    pub fn set_overloaded(&self, yes: bool) {
+        self.overloaded.store(yes, Relaxed);
+    }
+
     /// Over its upper threshold.
     pub fn is_overloaded(&self) -> bool {
         self.overloaded.load(Relaxed)

@@ -19,3 +19,40 @@ impl Scheduler for LeastConnection {
         eligible.min_by_key(|(_, d)| d.load()).map(|(i, _)| i)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::algo::testing::Bench;
+
+    #[test]
+    fn the_least_load_and_then_the_newest() {
+        let mut bench = Bench::new(&ALGORITHM, &[1, 1, 1]);
+        assert_eq!(bench.pick(), 'C');
+        bench.set_load('C', 0, 1);
+        assert_eq!(bench.pick(), 'B');
+        bench.set_load('B', 1, 0);
+        bench.set_load('A', 0, 255);
+        bench.set_load('C', 0, 256);
+        assert_eq!(bench.pick(), 'A');
+        bench.set_load('A', 0, 256);
+        assert_eq!(
+            bench.pick(),
+            'C',
+            "one active connection weighs 256 others, and C is the newest of three equals"
+        );
+        bench.server('C').live.set_overloaded(true);
+        assert_eq!(bench.pick(), 'B');
+    }
+
+    #[test]
+    fn weights_count_only_when_0() {
+        let mut bench = Bench::new(&ALGORITHM, &[9, 1, 0]);
+        assert_eq!(bench.pick(), 'B');
+        bench.edit('B', 0);
+        bench.set_load('A', 1000, 0);
+        assert_eq!(bench.pick(), 'A');
+        bench.edit('A', 0);
+        assert_eq!(bench.pick(), '-');
+    }
+}

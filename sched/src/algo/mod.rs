@@ -2,6 +2,8 @@
 
 mod lc;
 mod rr;
+#[cfg(test)]
+mod testing;
 mod wlc;
 mod wrr;
 

@@ -33,3 +33,36 @@ impl Scheduler for RoundRobin {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::algo::testing::Bench;
+
+    #[test]
+    fn newest_first_and_weight_0_is_skipped() {
+        assert_eq!(Bench::new(&ALGORITHM, &[1, 9, 1]).picks(7), "CBACBAC");
+        assert_eq!(Bench::new(&ALGORITHM, &[1, 0, 1]).picks(5), "CACAC");
+        assert_eq!(Bench::new(&ALGORITHM, &[0, 0]).picks(2), "--");
+        assert_eq!(Bench::new(&ALGORITHM, &[]).pick(), '-');
+    }
+
+    #[test]
+    fn removal_of_the_server_pointed_at_goes_on_behind_its_predecessor() {
+        let mut bench = Bench::new(&ALGORITHM, &[1, 1, 1, 1]);
+        assert_eq!(bench.picks(2), "DC");
+        bench.remove('C');
+        assert_eq!(bench.picks(3), "BAD");
+        bench.remove('D');
+        assert_eq!(bench.picks(2), "BA");
+    }
+
+    #[test]
+    fn an_overloaded_server_is_skipped_and_comes_back_in_its_place() {
+        let mut bench = Bench::new(&ALGORITHM, &[1, 1, 1]);
+        bench.server('B').live.set_overloaded(true);
+        assert_eq!(bench.picks(3), "CAC");
+        bench.server('B').live.set_overloaded(false);
+        assert_eq!(bench.picks(3), "BAC");
+    }
+}

@@ -27,3 +27,38 @@ fn less_loaded(a: &Dest, b: &Dest) -> bool {
 fn product(load: u64, dest: &Dest) -> u128 {
     u128::from(load) * u128::from(dest.weight.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::algo::testing::Bench;
+    use crate::model::Weight;
+
+    #[test]
+    fn the_least_load_per_weight_and_then_the_newest() {
+        let mut bench = Bench::new(&ALGORITHM, &[3, 2, 1]);
+        assert_eq!(bench.pick(), 'C');
+        bench.set_load('C', 1, 0);
+        assert_eq!(bench.pick(), 'B');
+        bench.set_load('B', 2, 0);
+        bench.set_load('A', 2, 255);
+        assert_eq!(bench.pick(), 'A');
+        bench.set_load('A', 3, 0);
+        assert_eq!(bench.pick(), 'C', "three equals");
+        bench.server('C').live.set_overloaded(true);
+        assert_eq!(bench.pick(), 'B');
+        bench.edit('B', 0);
+        bench.edit('A', 0);
+        assert_eq!(bench.pick(), '-');
+    }
+
+    #[test]
+    fn the_largest_loads_and_weights_do_not_overflow() {
+        let mut bench = Bench::new(&ALGORITHM, &[Weight::MAX.0, Weight::MAX.0 - 1]);
+        bench.set_load('A', u32::MAX, u32::MAX);
+        bench.set_load('B', u32::MAX, u32::MAX);
+        assert_eq!(bench.pick(), 'A');
+        bench.set_load('B', u32::MAX - 3, 0);
+        assert_eq!(bench.pick(), 'B');
+    }
+}

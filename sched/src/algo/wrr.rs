@@ -94,3 +94,101 @@ const fn gcd(mut a: u32, mut b: u32) -> u32 {
     }
     a
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::algo::testing::Bench;
+    use crate::model::Weight;
+
+    #[test]
+    fn the_first_round_takes_everybody_once_and_the_cycle_follows() {
+        let picks = |weights: &[u32], count| Bench::new(&ALGORITHM, weights).picks(count);
+        assert_eq!(picks(&[4, 3, 2], 18), "CBAABACBACBAABACBA");
+        assert_eq!(picks(&[3, 1], 10), "BAAABAAABA");
+        assert_eq!(picks(&[5, 1, 1], 18), "CBAAAAACBAAAAACBAA");
+        assert_eq!(picks(&[10, 20, 30], 18), "CBACCBCBACCBCBACCB");
+        assert_eq!(picks(&[1, 1, 1], 6), "CBACBA");
+        assert_eq!(picks(&[7, 0, 3], 18), "CAAAAACACACAAAAACA");
+        assert_eq!(picks(&[0, 0], 2), "--");
+        assert_eq!(picks(&[], 1), "-");
+    }
+
+    #[test]
+    fn bound_to_a_list_it_begins_at_the_top() {
+        let mut bench = Bench::new(&ALGORITHM, &[3, 2, 1]);
+        bench.rebind(&ALGORITHM);
+        assert_eq!(bench.picks(12), "ABACBAABACBA");
+    }
+
+    #[test]
+    fn rounds_that_nobody_reaches_cost_nothing() {
+        let mut bench = Bench::new(&ALGORITHM, &[Weight::MAX.0, 2, 1]);
+        bench.server('A').live.set_overloaded(true);
+        assert_eq!(bench.picks(9), "CBBCBBCBB");
+    }
+
+    #[test]
+    fn with_everybody_overloaded_the_walk_rests_where_the_kernel_lets_it() {
+        let mut bench = Bench::new(&ALGORITHM, &[2, 2, 1]);
+        let overload = |bench: &Bench, yes| bench.dests.iter().for_each(|d| d.live.set_overloaded(yes));
+        assert_eq!(bench.picks(4), "CBAB");
+        overload(&bench, true);
+        assert_eq!(bench.pick(), '-');
+        overload(&bench, false);
+        assert_eq!(bench.picks(4), "BACB", "from above the last round: back to the top");
+        overload(&bench, true);
+        assert_eq!(bench.pick(), '-');
+        overload(&bench, false);
+        assert_eq!(bench.picks(3), "ABA", "in the last round: where it was");
+    }
+
+    proptest! {
+        /// Against the same walk with every round walked.
+        #[test]
+        fn skipping_rounds_changes_no_pick(
+            weights in vec(0..40u32, 1..6),
+            overloads in vec((0..6usize, any::<bool>(), 1..9usize), 1..12),
+        ) {
+            let mut bench = Bench::new(&ALGORITHM, &weights);
+            let mut slow = Slow { next: 0, bar: 1 };
+            for (i, yes, count) in overloads {
+                bench.dests[i % weights.len()].live.set_overloaded(yes);
+                if !bench.dests.iter().any(Dest::eligible) {
+                    break;
+                }
+                for _ in 0..count {
+                    let expected = slow.pick(&bench.dests);
+                    prop_assert_eq!(bench.pick_index(), Some(expected));
+                }
+            }
+        }
+    }
+
+    struct Slow {
+        next: usize,
+        bar: u32,
+    }
+
+    impl Slow {
+        fn pick(&mut self, dests: &[Dest]) -> usize {
+            let weights = || dests.iter().map(|d| d.weight.0);
+            let step = weights().fold(0, gcd);
+            loop {
+                while self.next < dests.len() {
+                    let i = self.next;
+                    self.next += 1;
+                    if dests[i].eligible() && dests[i].weight.0 >= self.bar {
+                        return i;
+                    }
+                }
+                self.next = 0;
+                self.bar =
+                    if self.bar > step { self.bar - step } else { weights().max().unwrap() + 1 - step };
+            }
+        }
+    }
+}
