@@ -1,0 +1,147 @@
+//! The words that cases are written in.
+
+use std::net::{IpAddr, SocketAddr};
+
+use engine::{DropReason, State, Verdict};
+use sched::{Family, Op};
+use wire::build::Build;
+use wire::frame::Frame;
+
+use crate::net::Net;
+
+/// One behaviour: what it is, and the steps that show it.
+pub(crate) struct Case {
+    pub(crate) what: &'static str,
+    pub(crate) only: Option<Family>,
+    pub(crate) max_connections: usize,
+    pub(crate) steps: fn(&Net) -> Vec<Step>,
+}
+
+/// A case for both families.
+pub(crate) fn case(what: &'static str, steps: fn(&Net) -> Vec<Step>) -> Case {
+    Case { what, only: None, max_connections: 1000, steps }
+}
+
+impl Case {
+    pub(crate) fn v4(self) -> Self {
+        Self { only: Some(Family::Ipv4), ..self }
+    }
+
+    pub(crate) fn v6(self) -> Self {
+        Self { only: Some(Family::Ipv6), ..self }
+    }
+
+    pub(crate) fn max_connections(self, max_connections: usize) -> Self {
+        Self { max_connections, ..self }
+    }
+}
+
+/// Something that happens.
+pub(crate) enum Step {
+    /// A frame comes in.
+    Frame { input: Box<Frame>, verdict: Verdict, output: Option<Box<Frame>>, moves: Vec<Move> },
+    /// Time passes, with a timeout handled whenever the worker asks for it.
+    Wait { millis: u64, moves: Vec<Move> },
+    /// The services change.
+    Edit(Vec<Op>),
+    /// The host has these addresses.
+    Host(Vec<IpAddr>),
+    /// The path to a server has this MTU.
+    Mtu(Leg, u32),
+    /// The one connection of this client is in this state and has so many seconds left.
+    Shows(SocketAddr, State, u64),
+    /// No timer runs.
+    Idle,
+}
+
+/// A server as one service has it: the service's address, then the server's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Leg(pub(crate) SocketAddr, pub(crate) SocketAddr);
+
+/// A change of the ledger that a step makes, besides those that its verdict alone implies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Move {
+    /// A connection to this server is made.
+    New(Leg),
+    /// So many connections end.
+    Gone(i64),
+    /// The server's active connections.
+    Active(Leg, i64),
+    /// The server's other connections.
+    Inactive(Leg, i64),
+    /// So many packets with so many bytes from clients.
+    In(Leg, u64, u64),
+    /// The same from the server.
+    Out(Leg, u64, u64),
+    /// The frame is a super-packet.
+    Super,
+}
+
+/// A frame that is about to come in; its fate turns it into a [`Step`].
+pub(crate) struct Arrival(Frame);
+
+/// A packet comes in.
+pub(crate) fn frame(build: Build) -> Arrival {
+    Arrival(build.frame())
+}
+
+/// Bytes come in.
+pub(crate) fn bytes(packet: &[u8]) -> Arrival {
+    Arrival(Frame::from_packet(packet))
+}
+
+impl Arrival {
+    /// It is forwarded, and looks like this then.
+    pub(crate) fn leaves_as(self, output: Build, moves: &[Move]) -> Step {
+        self.becomes(Verdict::Transmit, Some(output.frame()), moves)
+    }
+
+    /// It is answered with this.
+    pub(crate) fn gets(self, output: Build, moves: &[Move]) -> Step {
+        self.becomes(Verdict::Reply, Some(output.frame()), moves)
+    }
+
+    /// It is answered with these bytes.
+    pub(crate) fn gets_bytes(self, output: &[u8], moves: &[Move]) -> Step {
+        self.becomes(Verdict::Reply, Some(Frame::from_packet(output)), moves)
+    }
+
+    /// It is given back to the host as it came.
+    pub(crate) fn passes(self) -> Step {
+        let output = self.0.clone();
+        self.becomes(Verdict::Pass, Some(output), &[])
+    }
+
+    /// It is given back to the host, and looks like this then.
+    pub(crate) fn passes_as(self, output: Build) -> Step {
+        self.becomes(Verdict::Pass, Some(output.frame()), &[])
+    }
+
+    /// It is given back to the host as these bytes.
+    pub(crate) fn passes_as_bytes(self, output: &[u8]) -> Step {
+        self.becomes(Verdict::Pass, Some(Frame::from_packet(output)), &[])
+    }
+
+    /// It is dropped.
+    pub(crate) fn drops(self, reason: DropReason, moves: &[Move]) -> Step {
+        self.becomes(Verdict::Drop(reason), None, moves)
+    }
+
+    fn becomes(self, verdict: Verdict, output: Option<Frame>, moves: &[Move]) -> Step {
+        Step::Frame { input: Box::new(self.0), verdict, output: output.map(Box::new), moves: moves.to_vec() }
+    }
+}
+
+pub(crate) fn wait(seconds: u64, moves: &[Move]) -> Step {
+    Step::Wait { millis: seconds * 1000, moves: moves.to_vec() }
+}
+
+pub(crate) fn wait_millis(millis: u64, moves: &[Move]) -> Step {
+    Step::Wait { millis, moves: moves.to_vec() }
+}
+
+/// One list of steps after the other.
+pub(crate) fn then(mut first: Vec<Step>, rest: Vec<Step>) -> Vec<Step> {
+    first.extend(rest);
+    first
+}

@@ -1,0 +1,73 @@
+//! What the engine does, as a table: what comes in, what goes out, and which counters move. Every case runs on a
+//! fresh engine, over IPv4 and over IPv6 unless it says otherwise, and every counter that a step does not name has to
+//! stand still (the ledger).
+
+mod case;
+mod director;
+mod ledger;
+mod net;
+
+mod hops;
+mod icmp;
+mod refusals;
+mod servers;
+mod sizes;
+mod tcp;
+mod timers;
+mod udp;
+
+use case::Case;
+use director::Director;
+use net::Net;
+
+fn run(cases: Vec<Case>) {
+    for case in cases {
+        for net in Net::BOTH.iter().filter(|net| case.only.is_none_or(|family| net.family == family)) {
+            let mut director = Director::new(net, case.max_connections);
+            for (i, step) in (case.steps)(net).into_iter().enumerate() {
+                let place = format!("{:?}: {}: step {}", net.family, case.what, i + 1);
+                director.run(&place, step);
+            }
+        }
+    }
+}
+
+#[test]
+fn tcp_is_forwarded_both_ways() {
+    run(tcp::cases());
+}
+
+#[test]
+fn udp_is_forwarded_both_ways() {
+    run(udp::cases());
+}
+
+#[test]
+fn icmp_is_answered_and_translated() {
+    run(icmp::cases());
+}
+
+#[test]
+fn what_has_no_place_is_refused_as_a_host_would() {
+    run(refusals::cases());
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_the_clients_view() {
+    run(sizes::cases());
+}
+
+#[test]
+fn the_director_counts_as_one_hop() {
+    run(hops::cases());
+}
+
+#[test]
+fn servers_come_and_go() {
+    run(servers::cases());
+}
+
+#[test]
+fn timers_are_those_of_ipvs() {
+    run(timers::cases());
+}
