@@ -56,9 +56,8 @@ impl ServiceTable {
 
     /// The distinct servers with the protocol they speak: those whose replies have to come back through us.
     pub fn servers(&self) -> BTreeSet<(Proto, DestKey)> {
-        let of = |s: &Arc<Service>| s.key.proto().map(|p| (p, Arc::clone(&s.dests)));
-        let all = self.services.values().filter_map(of);
-        all.flat_map(|(proto, dests)| dests.iter().map(|d| (proto, d.live.key)).collect::<Vec<_>>()).collect()
+        let with_proto = self.services.values().filter_map(|service| Some((service.key.proto()?, service)));
+        with_proto.flat_map(|(proto, s)| s.dests.iter().map(move |d| (proto, d.live.key))).collect()
     }
 
     /// Applies all `ops` or none.

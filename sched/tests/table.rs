@@ -1,0 +1,293 @@
+//! Edits of the table: what they do, what they refuse, and that a refused list of edits leaves no trace.
+
+#![allow(clippy::unwrap_used)]
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use sched::{
+    DestSpec, Family, Flow, ForwardMethod, Mark, Op, OpError, Proto, Service, ServiceKey, ServiceSpec,
+    ServiceTable, Trash, Weight,
+};
+
+const VIP: &str = "10.0.0.1:80";
+const A: &str = "192.168.1.1:80";
+const B: &str = "192.168.1.2:80";
+const C: &str = "192.168.1.3:80";
+
+#[test]
+fn lookups_find_services_vips_and_servers() {
+    let world = World::with(&[
+        add_service("10.0.0.1:80", "rr", &[(B, 1), (A, 1)]),
+        add_service("10.0.0.1:443", "rr", &[(A, 1)]),
+        add_service("[2001:db8::1]:80", "wlc", &[("[2001:db8::2]:80", 1)]),
+    ]);
+    let table = &world.table;
+    assert_eq!(table.generation(), 1);
+    let lookup = |proto, vip: &str| table.lookup(proto, addr(vip).ip(), addr(vip).port()).map(|s| s.key);
+    assert_eq!(lookup(Proto::Tcp, VIP), Some(key(VIP)));
+    assert_eq!(lookup(Proto::Tcp, "[2001:db8::1]:80"), Some(key("[2001:db8::1]:80")));
+    assert_eq!(lookup(Proto::Udp, VIP), None);
+    assert_eq!(lookup(Proto::Tcp, "10.0.0.1:81"), None);
+    assert!(table.is_vip(addr(VIP).ip()) && !table.is_vip(addr(A).ip()));
+    assert_eq!(table.vips().count(), 2);
+    let listed: Vec<_> = table.services().map(|s| s.key.to_string()).collect();
+    assert_eq!(listed, ["TCP 10.0.0.1:80", "TCP 10.0.0.1:443", "TCP [2001:db8::1]:80"]);
+    let servers: Vec<_> = table.servers().into_iter().map(|(_, server)| server).collect();
+    assert_eq!(servers, [addr(A), addr(B), addr("[2001:db8::2]:80")]);
+}
+
+#[test]
+fn a_service_lists_by_address_and_gives_its_spec_in_the_order_of_adding() {
+    let mut world = World::with(&[add_service(VIP, "wrr", &[(C, 3), (A, 1)])]);
+    world.apply(&[add_dest(VIP, B, 2), edit_dest(VIP, C, 5)]);
+    let service = world.service();
+    let listed: Vec<_> = service.listed().iter().map(|d| d.live.key).collect();
+    assert_eq!(listed, [addr(A), addr(B), addr(C)]);
+    let Op::AddService { service: spec } = add_service(VIP, "wrr", &[(C, 5), (A, 1), (B, 2)]) else {
+        unreachable!()
+    };
+    assert_eq!(service.spec(), spec);
+}
+
+#[test]
+fn every_refusal_has_its_reason() {
+    let world = World::with(&[add_service(VIP, "rr", &[(A, 1)])]);
+    let edit_service = |vip, scheduler: &str| {
+        let Op::AddService { service } = add_service(vip, scheduler, &[]) else { unreachable!() };
+        Op::EditService { service }
+    };
+    let mark = ServiceKey::Mark { mark: Mark(std::num::NonZeroU32::MIN), family: Family::Ipv4 };
+    let mark = ServiceSpec { key: mark, scheduler: "rr".to_owned(), dests: Vec::new() };
+    let other = "10.0.0.9:80";
+    for (op, error) in [
+        (add_service(VIP, "bogus", &[]), OpError::ServiceExists),
+        (add_service(other, "bogus", &[]), OpError::NoSuchScheduler),
+        (add_service(other, "rr", &[(A, 1), (B, 1), (A, 2)]), OpError::DestExists),
+        (add_service(other, "rr", &[(A, 1), ("[2001:db8::2]:80", 1)]), OpError::FamilyMismatch),
+        (add_service("10.0.0.9:0", "rr", &[]), OpError::Invalid),
+        (add_service("0.0.0.0:80", "rr", &[]), OpError::Invalid),
+        (add_service("224.0.0.1:80", "rr", &[]), OpError::Invalid),
+        (add_service("255.255.255.255:80", "rr", &[]), OpError::Invalid),
+        (add_service("[::]:80", "rr", &[]), OpError::Invalid),
+        (add_service("[ff02::1]:80", "rr", &[]), OpError::Invalid),
+        (Op::AddService { service: mark }, OpError::Invalid),
+        (edit_service(other, "bogus"), OpError::NoSuchService),
+        (edit_service(VIP, "bogus"), OpError::NoSuchScheduler),
+        (Op::DelService { key: key(other) }, OpError::NoSuchService),
+        (Op::Zero { key: Some(key(other)) }, OpError::NoSuchService),
+        (add_dest(other, A, 1), OpError::ServiceNotDefined),
+        (add_dest(VIP, A, 1), OpError::DestExists),
+        (add_dest(VIP, "[2001:db8::2]:80", 1), OpError::FamilyMismatch),
+        (add_dest(VIP, "192.168.1.9:0", 1), OpError::Invalid),
+        (add_dest(VIP, "224.0.0.1:80", 1), OpError::Invalid),
+        (add_dest(VIP, B, Weight::MAX.0 + 1), OpError::Invalid),
+        (edit_dest(other, A, 1), OpError::ServiceNotDefined),
+        (edit_dest(VIP, B, 1), OpError::NoSuchDest),
+        (edit_dest(VIP, A, Weight::MAX.0 + 1), OpError::Invalid),
+        (del_dest(other, A), OpError::ServiceNotDefined),
+        (del_dest(VIP, B), OpError::NoSuchDest),
+    ] {
+        let mut trash = Trash::default();
+        let refused = world.table.apply(&mut trash, std::slice::from_ref(&op)).map(drop);
+        assert_eq!(refused, Err((0, error)), "{op:?}");
+        let (table, refused) = world.table.apply_each(&mut trash, std::slice::from_ref(&op));
+        assert_eq!(refused, [(0, error)], "{op:?}");
+        assert_eq!(
+            table.services().map(|s| s.spec()).collect::<Vec<_>>(),
+            [world.service().spec()],
+            "{op:?}"
+        );
+    }
+}
+
+#[test]
+fn an_ipv6_server_needs_more_than_a_link() {
+    let mut world = World::with(&[add_service("[2001:db8::1]:80", "rr", &[])]);
+    let link_local = add_dest("[2001:db8::1]:80", "[fe80::1]:80", 1);
+    assert_eq!(world.table.apply(&mut world.trash, &[link_local]).map(drop), Err((0, OpError::Invalid)));
+}
+
+#[test]
+fn a_refused_list_changes_nothing_not_even_a_scheduler() {
+    let mut world = World::with(&[add_service(VIP, "wrr", &[(A, 3), (B, 1)])]);
+    assert_eq!(world.picks(3), [B, A, A]);
+    let before = world.table.clone();
+    let ops = [
+        edit_dest(VIP, A, 9),
+        del_dest(VIP, B),
+        Op::Flush,
+        add_service(VIP, "rr", &[(C, 1)]),
+        Op::DelService { key: key("10.0.0.9:80") },
+    ];
+    let refused = world.table.apply(&mut world.trash, &ops).map(drop);
+    assert_eq!(refused, Err((4, OpError::NoSuchService)));
+    assert_eq!(world.table.generation(), before.generation());
+    assert!(world.trash.is_empty());
+    assert!(world.service().dests.iter().all(|d| d.live.is_available()));
+    assert_eq!(world.picks(5), [A, B, A, A, A], "the cycle goes on where it was");
+}
+
+#[test]
+fn apply_each_skips_what_is_refused() {
+    let mut world = World::with(&[]);
+    let ops = [
+        add_dest(VIP, A, 1),
+        add_service(VIP, "rr", &[]),
+        add_service(VIP, "rr", &[]),
+        add_dest(VIP, A, 1),
+        add_dest(VIP, A, 2),
+        add_dest(VIP, B, 1),
+    ];
+    let (table, refused) = world.table.apply_each(&mut world.trash, &ops);
+    let expected = [(0, OpError::ServiceNotDefined), (2, OpError::ServiceExists), (4, OpError::DestExists)];
+    assert_eq!(refused, expected);
+    assert_eq!(table.services().next().unwrap().dests.len(), 2);
+}
+
+#[test]
+fn an_old_snapshot_keeps_what_it_had() {
+    let mut world = World::with(&[add_service(VIP, "rr", &[(A, 1), (B, 1)])]);
+    let old = Arc::clone(world.service());
+    world.apply(&[del_dest(VIP, A), edit_dest(VIP, B, 7)]);
+    assert_eq!((old.dests.len(), old.dests[0].weight), (2, Weight(1)));
+    assert_eq!((world.service().dests.len(), world.service().dests[0].weight), (1, Weight(7)));
+    assert!(!old.dests[1].live.is_available(), "the connections of a removed server learn of it");
+    assert!(Arc::ptr_eq(&old.live, &world.service().live));
+}
+
+#[test]
+fn a_server_added_again_revives_with_connections_and_counters() {
+    let mut world = World::with(&[add_service(VIP, "rr", &[(A, 1), (B, 1)])]);
+    let live = Arc::clone(&world.service().dests[1].live);
+    live.stats.count_conn();
+    live.active.fetch_add(1, Relaxed);
+    world.apply(&[del_dest(VIP, A)]);
+    assert!(!live.is_available());
+    world.apply(&[add_dest(VIP, A, 5)]);
+    let revived = &world.service().dests[0];
+    assert!(Arc::ptr_eq(&revived.live, &live) && live.is_available());
+    assert_eq!((revived.weight, revived.active(), live.stats.read().conns), (Weight(5), 1, 1));
+    assert!(world.trash.is_empty());
+    // In one list of edits too.
+    world.apply(&[del_dest(VIP, A), add_dest(VIP, A, 1)]);
+    assert!(Arc::ptr_eq(&world.service().dests[0].live, &live) && live.is_available());
+}
+
+#[test]
+fn a_service_made_anew_revives_its_servers_with_counters_at_zero() {
+    let mut world = World::with(&[add_service(VIP, "rr", &[(A, 1)])]);
+    let live = Arc::clone(&world.service().dests[0].live);
+    live.stats.count_conn();
+    live.active.fetch_add(1, Relaxed);
+    world.apply(&[Op::DelService { key: key(VIP) }]);
+    assert!(!live.is_available() && world.table.lookup(Proto::Tcp, addr(VIP).ip(), 80).is_none());
+    world.apply(&[add_service("10.0.0.2:80", "rr", &[(A, 1)])]);
+    assert_eq!(world.trash.len(), 1, "a server of another service is another server");
+    world.apply(&[add_service(VIP, "rr", &[(A, 1)])]);
+    let revived = &world.service().dests[0];
+    assert!(Arc::ptr_eq(&revived.live, &live) && live.is_available());
+    assert_eq!((revived.active(), live.stats.read().conns), (1, 0));
+}
+
+#[test]
+fn trash_is_freed_when_idle_at_two_sweeps_in_a_row() {
+    let mut world = World::with(&[add_service(VIP, "rr", &[(A, 1), (B, 1)])]);
+    let held = Arc::clone(&world.service().dests[1].live);
+    world.apply(&[Op::Flush]);
+    assert_eq!(world.trash.len(), 2);
+    world.trash.sweep();
+    assert_eq!(world.trash.len(), 2);
+    world.trash.sweep();
+    assert_eq!(world.trash.len(), 1, "a connection holds one");
+    drop(held);
+    world.trash.sweep();
+    world.trash.sweep();
+    assert!(world.trash.is_empty());
+}
+
+#[test]
+fn zero_moves_the_zero_point_of_a_service_and_its_servers() {
+    let mut world =
+        World::with(&[add_service(VIP, "rr", &[(A, 1)]), add_service("10.0.0.2:80", "rr", &[(A, 1)])]);
+    let services: Vec<_> = world.table.services().map(Arc::clone).collect();
+    for service in &services {
+        service.live.stats.count_conn();
+        service.dests[0].live.stats.count_conn();
+    }
+    let read = || services.iter().map(|s| (s.live.stats.read().conns, s.dests[0].live.stats.read().conns));
+    world.apply(&[Op::Zero { key: Some(key(VIP)) }]);
+    assert_eq!(read().collect::<Vec<_>>(), [(0, 0), (1, 1)]);
+    world.apply(&[Op::Zero { key: None }]);
+    assert_eq!(read().collect::<Vec<_>>(), [(0, 0), (0, 0)]);
+}
+
+#[test]
+fn ops_travel_as_json() {
+    let ops = vec![
+        add_service(VIP, "wrr", &[(A, 3)]),
+        edit_dest(VIP, A, 0),
+        Op::DelService { key: key(VIP) },
+        Op::Zero { key: None },
+        Op::Flush,
+    ];
+    let text = serde_json::to_string(&ops).unwrap();
+    assert!(text.contains(r#"{"op":"flush"}"#), "{text}");
+    assert_eq!(serde_json::from_str::<Vec<Op>>(&text).unwrap(), ops);
+}
+
+struct World {
+    table: ServiceTable,
+    trash: Trash,
+}
+
+impl World {
+    fn with(ops: &[Op]) -> Self {
+        let mut world = Self { table: ServiceTable::default(), trash: Trash::default() };
+        world.apply(ops);
+        world
+    }
+
+    fn apply(&mut self, ops: &[Op]) {
+        self.table = self.table.apply(&mut self.trash, ops).unwrap();
+    }
+
+    fn service(&self) -> &Arc<Service> {
+        self.table.get(&key(VIP)).unwrap()
+    }
+
+    fn picks(&self, count: usize) -> Vec<String> {
+        let flow = Flow { client: addr("10.0.0.7:50000"), vip: addr(VIP) };
+        (0..count).map(|_| self.service().pick(&flow).unwrap().live.key.to_string()).collect()
+    }
+}
+
+fn addr(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn key(vip: &str) -> ServiceKey {
+    ServiceKey::addr(Proto::Tcp, addr(vip))
+}
+
+fn dest(server: &str, weight: u32) -> DestSpec {
+    DestSpec { addr: addr(server), method: ForwardMethod::Masq, weight: Weight(weight) }
+}
+
+fn add_service(vip: &str, scheduler: &str, dests: &[(&str, u32)]) -> Op {
+    let dests = dests.iter().map(|(server, weight)| dest(server, *weight)).collect();
+    Op::AddService { service: ServiceSpec { key: key(vip), scheduler: scheduler.to_owned(), dests } }
+}
+
+fn add_dest(vip: &str, server: &str, weight: u32) -> Op {
+    Op::AddDest { key: key(vip), dest: dest(server, weight) }
+}
+
+fn edit_dest(vip: &str, server: &str, weight: u32) -> Op {
+    Op::EditDest { key: key(vip), dest: dest(server, weight) }
+}
+
+fn del_dest(vip: &str, server: &str) -> Op {
+    Op::DelDest { key: key(vip), addr: addr(server) }
+}
