@@ -2,9 +2,13 @@
 //! out what it is told and decides no policy.
 
 pub mod caps;
+mod netlink;
 pub mod netns;
+mod nft;
 pub mod poll;
 pub mod process;
+pub mod steer;
 mod sys;
+mod sysctl;
 pub mod thread;
 pub mod tun;

@@ -2,6 +2,7 @@
 //! why it is sound.
 #![allow(unsafe_code)]
 
+pub(crate) mod anycast;
 pub(crate) mod netns;
 pub(crate) mod process;
 pub(crate) mod tun;

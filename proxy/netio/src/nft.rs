@@ -1,0 +1,294 @@
+//! The little of nf_tables that steering needs, packed by hand (`linux/netfilter/nf_tables.h`), so that no `nft`
+//! binary has to be there. One table per [`Table`]; changes are collected and sent as a transaction.
+//!
+//! All numbers are in network byte order; registers of 4 bytes are used throughout.
+
+use std::io;
+
+use crate::netlink::{ACK, Attributes, CREATE, EXCL, Message, NetlinkSocket};
+
+const SUBSYSTEM: u16 = 10;
+const BATCH_BEGIN: u16 = 16;
+const BATCH_END: u16 = 17;
+
+const NEW_TABLE: u16 = 0;
+const GET_TABLE: u16 = 1;
+const DEL_TABLE: u16 = 2;
+const NEW_CHAIN: u16 = 3;
+const NEW_RULE: u16 = 6;
+const NEW_SET: u16 = 9;
+const NEW_ELEMENT: u16 = 12;
+const DEL_ELEMENT: u16 = 14;
+
+const NFPROTO_INET: u8 = 1;
+
+/// Elements in one message, so that a list stays far below the 64 KiB of an attribute.
+const ELEMENTS: usize = 500;
+
+/// Where a base chain hangs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hook {
+    Prerouting = 0,
+    Forward = 2,
+    Output = 3,
+}
+
+/// How a set's keys are shown by tools; the kernel only looks at their length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    Ipv4,
+    Ipv6,
+    Interface,
+    /// Address, protocol, port.
+    Ipv4Flow,
+    Ipv6Flow,
+}
+
+impl Key {
+    /// The type number of userspace tools (6 bits per part) and the length in bytes.
+    const fn describe(self) -> (u32, u32) {
+        const IPV4: u32 = 7;
+        const IPV6: u32 = 8;
+        const PROTOCOL: u32 = 12;
+        const SERVICE: u32 = 13;
+        const INTERFACE: u32 = 20;
+        match self {
+            Self::Ipv4 => (IPV4, 4),
+            Self::Ipv6 => (IPV6, 16),
+            Self::Interface => (INTERFACE, 4),
+            Self::Ipv4Flow => (IPV4 << 12 | PROTOCOL << 6 | SERVICE, 12),
+            Self::Ipv6Flow => (IPV6 << 12 | PROTOCOL << 6 | SERVICE, 24),
+        }
+    }
+}
+
+/// A change to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Change(Message);
+
+/// One table of family `inet`, and the socket that owns it.
+#[derive(Debug)]
+pub(crate) struct Table {
+    socket: NetlinkSocket,
+    name: &'static str,
+    sets: u32,
+}
+
+impl Table {
+    /// Nothing is created yet.
+    pub(crate) fn open(name: &'static str) -> io::Result<Self> {
+        Ok(Self { socket: NetlinkSocket::open(netlink_sys::protocols::NETLINK_NETFILTER)?, name, sets: 0 })
+    }
+
+    /// Sends changes as transactions: one, unless there are very many elements.
+    pub(crate) fn commit(&mut self, changes: Vec<Change>) -> io::Result<()> {
+        // A transaction is one datagram, which the socket's send buffer bounds.
+        const BYTES: usize = 100_000;
+        let mut changes = changes.into_iter().peekable();
+        while changes.peek().is_some() {
+            let mut batch = vec![Message::new(BATCH_BEGIN, 0, &header(0, SUBSYSTEM))];
+            let mut bytes = 0;
+            while let Some(Change(message)) =
+                changes.next_if(|change| bytes == 0 || bytes + change.0.len() < BYTES)
+            {
+                bytes += message.len();
+                let last = changes.peek().is_none_or(|next| bytes + next.0.len() >= BYTES);
+                batch.push(if last { message.with_flags(ACK) } else { message });
+            }
+            batch.push(Message::new(BATCH_END, 0, &header(0, SUBSYSTEM)));
+            self.socket.batch(batch)?;
+        }
+        Ok(())
+    }
+
+    /// Objects in the table, None where there is no such table.
+    pub(crate) fn objects(&mut self) -> io::Result<Option<u32>> {
+        const NFTA_TABLE_USE: u16 = 3;
+        let mut objects = None;
+        let query = self.message(GET_TABLE, 0).string(1, self.name);
+        match self.socket.query(query, |_, payload| {
+            objects = Attributes::after(payload, 4).be32(NFTA_TABLE_USE);
+        }) {
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+            result => result.map(|()| objects),
+        }
+    }
+
+    /// Creates the table. An owned one ends with this socket and is nobody else's to change (Linux 5.12).
+    pub(crate) fn create(&self, owned: bool) -> Change {
+        const NFTA_TABLE_FLAGS: u16 = 2;
+        const NFT_TABLE_F_OWNER: u32 = 2;
+        let message = self.message(NEW_TABLE, CREATE | EXCL).string(1, self.name);
+        Change(if owned { message.be32(NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER) } else { message })
+    }
+
+    /// Removes the table with all that is in it.
+    pub(crate) fn delete(&self) -> Change {
+        Change(self.message(DEL_TABLE, 0).string(1, self.name))
+    }
+
+    /// A set of keys.
+    pub(crate) fn set(&mut self, name: &str, key: Key) -> Change {
+        self.sets += 1;
+        let (kind, len) = key.describe();
+        let message = self.message(NEW_SET, CREATE).string(1, self.name).string(2, name).be32(3, 0);
+        let message = message.be32(4, kind).be32(5, len).be32(10, self.sets);
+        // For the eyes of `nft list` alone: interface numbers are in host byte order.
+        const NFTA_SET_USERDATA: u16 = 13;
+        const KEY_BYTE_ORDER: u8 = 0;
+        const HOST: u32 = 1;
+        let [a, b, c, d] = HOST.to_ne_bytes();
+        let order = [KEY_BYTE_ORDER, 4, a, b, c, d];
+        Change(if key == Key::Interface { message.bytes(NFTA_SET_USERDATA, &order) } else { message })
+    }
+
+    /// A base chain that accepts by default. `kind` is `filter` or `route`.
+    pub(crate) fn chain(&self, name: &str, kind: &str, hook: Hook, priority: i32) -> Change {
+        const NFTA_CHAIN_TYPE: u16 = 7;
+        Change(
+            self.message(NEW_CHAIN, CREATE)
+                .string(1, self.name)
+                .string(3, name)
+                .nest(4, |m| m.be32(1, hook as u32).be32(2, priority.cast_unsigned()))
+                .string(NFTA_CHAIN_TYPE, kind),
+        )
+    }
+
+    /// A rule at the end of a chain.
+    pub(crate) fn rule(&self, chain: &str, expressions: &[Expression<'_>]) -> Change {
+        const NFTA_RULE_EXPRESSIONS: u16 = 4;
+        let message =
+            self.message(NEW_RULE, CREATE | crate::netlink::APPEND).string(1, self.name).string(2, chain);
+        Change(message.nest(NFTA_RULE_EXPRESSIONS, |m| {
+            expressions.iter().fold(m, |m, expression| m.nest(1, |m| expression.pack(m)))
+        }))
+    }
+
+    /// Adds keys to a set.
+    pub(crate) fn add(&self, set: &str, keys: &[Vec<u8>]) -> Vec<Change> {
+        self.elements(NEW_ELEMENT, CREATE, set, keys)
+    }
+
+    /// Takes keys out of a set.
+    pub(crate) fn remove(&self, set: &str, keys: &[Vec<u8>]) -> Vec<Change> {
+        self.elements(DEL_ELEMENT, 0, set, keys)
+    }
+
+    fn elements(&self, command: u16, flags: u16, set: &str, keys: &[Vec<u8>]) -> Vec<Change> {
+        let part = |keys: &[Vec<u8>]| {
+            let message = self.message(command, flags).string(1, self.name).string(2, set);
+            Change(
+                message
+                    .nest(3, |m| keys.iter().fold(m, |m, key| m.nest(1, |m| m.nest(1, |m| m.bytes(1, key))))),
+            )
+        };
+        keys.chunks(ELEMENTS).map(part).collect()
+    }
+
+    fn message(&self, command: u16, flags: u16) -> Message {
+        Message::new(SUBSYSTEM << 8 | command, flags, &header(NFPROTO_INET, 0))
+    }
+}
+
+/// `struct nfgenmsg`.
+fn header(family: u8, resource: u16) -> [u8; 4] {
+    let [high, low] = resource.to_be_bytes();
+    [family, 0, high, low]
+}
+
+/// What a packet is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meta {
+    Mark = 3,
+    InputInterface = 4,
+    OutputInterface = 5,
+    /// AF_INET is 2, AF_INET6 10.
+    Family = 15,
+    /// The transport protocol, behind IPv6 extension headers.
+    Protocol = 16,
+}
+
+/// Where an offset counts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Base {
+    Network = 1,
+    Transport = 2,
+}
+
+/// One step of a rule. A step that does not match ends the rule. Registers are numbered from 0, 4 bytes each, 16 in
+/// all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Expression<'a> {
+    /// Loads what the kernel knows of the packet.
+    Meta { key: Meta, register: u32 },
+    /// Stores the mark.
+    SetMark { register: u32 },
+    /// Loads bytes of the packet; later fragments have no transport header and do not match.
+    Payload { base: Base, offset: u32, len: u32, register: u32 },
+    /// Loads 1 when there is an IPv6 fragment header, else 0.
+    HasFragmentHeader { register: u32 },
+    /// register = (register & mask) ^ xor.
+    Bitwise { register: u32, mask: &'a [u8], xor: &'a [u8] },
+    /// Goes on when equal, or when different.
+    Compare { register: u32, equal: bool, value: &'a [u8] },
+    /// Goes on from `from` to `to`, inclusive.
+    Range { register: u32, from: &'a [u8], to: &'a [u8] },
+    /// Goes on when the set has the key that starts in the register.
+    Lookup { register: u32, set: &'a str },
+    /// Ends the chain: lets the packet go on.
+    Accept,
+    /// Ends the packet.
+    Drop,
+}
+
+impl Expression<'_> {
+    fn pack(&self, m: Message) -> Message {
+        match *self {
+            Self::Meta { key, register } => {
+                named(m, "meta", |m| m.be32(1, reg(register)).be32(2, key as u32))
+            }
+            Self::SetMark { register } => {
+                named(m, "meta", |m| m.be32(2, Meta::Mark as u32).be32(3, reg(register)))
+            }
+            Self::Payload { base, offset, len, register } => named(m, "payload", |m| {
+                m.be32(1, reg(register)).be32(2, base as u32).be32(3, offset).be32(4, len)
+            }),
+            Self::HasFragmentHeader { register } => {
+                const IPV6_FRAGMENT: u8 = 44;
+                const PRESENT: u32 = 1;
+                named(m, "exthdr", |m| {
+                    m.be32(1, reg(register)).u8(2, IPV6_FRAGMENT).be32(3, 0).be32(4, 1).be32(5, PRESENT)
+                })
+            }
+            Self::Bitwise { register, mask, xor } => named(m, "bitwise", |m| {
+                m.be32(1, reg(register))
+                    .be32(2, reg(register))
+                    .be32(3, mask.len() as u32)
+                    .nest(4, |m| m.bytes(1, mask))
+                    .nest(5, |m| m.bytes(1, xor))
+            }),
+            Self::Compare { register, equal, value } => named(m, "cmp", |m| {
+                m.be32(1, reg(register)).be32(2, u32::from(!equal)).nest(3, |m| m.bytes(1, value))
+            }),
+            Self::Range { register, from, to } => named(m, "range", |m| {
+                m.be32(1, reg(register)).be32(2, 0).nest(3, |m| m.bytes(1, from)).nest(4, |m| m.bytes(1, to))
+            }),
+            Self::Lookup { register, set } => named(m, "lookup", |m| m.string(1, set).be32(2, reg(register))),
+            Self::Accept => verdict(m, 1),
+            Self::Drop => verdict(m, 0),
+        }
+    }
+}
+
+fn named(m: Message, name: &str, data: impl FnOnce(Message) -> Message) -> Message {
+    m.string(1, name).nest(2, data)
+}
+
+fn verdict(m: Message, code: u32) -> Message {
+    named(m, "immediate", |m| m.be32(1, 0).nest(2, |m| m.nest(2, |m| m.be32(1, code))))
+}
+
+/// `NFT_REG32_00` onwards.
+const fn reg(register: u32) -> u32 {
+    8 + register
+}

@@ -1,0 +1,317 @@
+//! Steering: has the kernel hand packets to and from VIPs to a TUN device, and undoes it exactly.
+//!
+//! Mechanism only: the caller says what the VIPs and the NAT servers are. Everything follows from that and from the
+//! state of the host, and is compared with what the kernel has at each change and every few seconds: a VIP that
+//! becomes an address of the host or stops being one, a setting that somebody changes, a rule that somebody
+//! deletes. So each step may be repeated at any time.
+//!
+//! - [`rules`] and [`routes`]: which packets go to the device;
+//! - [`marks`]: replies of servers, and what else no rule can tell (nf_tables);
+//! - [`knobs`]: settings, with the values to put back in [`journal`];
+//! - [`proxies`]: answering ARP and neighbour solicitations for VIPs that are nobody's address.
+//!
+//! The cost per packet never grows with the number of services: the rules are constant, there is one route per VIP
+//! and one set element per server.
+//!
+//! What was learnt by experiment (Linux 6.18) and is not obvious:
+//! - Early demux gives a packet to the socket of an established connection before it is routed, and `ip_forward`
+//!   drops packets that belong to a socket. So connections to other ports of a local VIP would stall, and so would
+//!   this host's own connections to a real server. `net.ipv4.ip_early_demux` becomes 0.
+//! - With `rp_filter` on, loose or strict, a packet from a device without any IPv4 address is dropped. Where
+//!   `all.rp_filter` is on, the device gets 192.0.0.8/32 (the dummy address of RFC 7600), of scope host so that it is
+//!   never chosen as a source.
+//! - With `src_valid_mark` the reverse path check uses the mark of the packet: see the rule at preference 6.
+
+mod apply;
+mod error;
+mod events;
+mod host;
+mod journal;
+mod knobs;
+mod marks;
+mod proxies;
+mod routes;
+mod rules;
+mod undo;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use self::events::{Event, Events};
+use self::host::{Family, Host};
+use self::journal::Journal;
+use self::knobs::Knobs;
+use self::marks::Marks;
+use self::proxies::Proxies;
+use self::rules::Displaced;
+use crate::netlink::NetlinkSocket;
+
+pub use error::{Notice, SteerError};
+pub use undo::{Report, clean};
+
+/// Protocol of our rules, routes and proxy entries (`RTPROT_*`): nobody else's, so that they are found again.
+const TAG: u8 = 117;
+
+/// How often everything is compared when nothing happens: settings change without an event, path MTUs too.
+const REFRESH: Duration = Duration::from_secs(5);
+/// Events come in bursts.
+const DEBOUNCE: Duration = Duration::from_millis(20);
+
+/// Where to steer to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SteerConfig {
+    /// Name of the TUN device, which exists.
+    pub tun_name: String,
+    /// Its interface index.
+    pub tun_index: u32,
+    /// Its MTU in bytes: the largest packet that the kernel can hand over.
+    pub mtu: u32,
+    /// Directory for the note of original settings; created when missing.
+    pub state_dir: PathBuf,
+    /// Mark by nf_tables where the kernel has it. Without, each server gets a rule.
+    pub nftables: bool,
+}
+
+/// What to steer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Targets {
+    /// All addresses of services.
+    pub vips: BTreeSet<IpAddr>,
+    /// All NAT servers, by IP protocol number and address: their replies are steered as well.
+    pub servers: BTreeSet<(u8, SocketAddr)>,
+}
+
+/// What the engine has to know of the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostView {
+    /// The addresses of this host, and the VIPs that are delivered to it for another reason (a prefix on `lo`).
+    pub local: BTreeSet<IpAddr>,
+}
+
+/// What is different since the last time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HostChange {
+    /// [`Steering::host_view`] is another.
+    pub view: bool,
+    /// Some [`Steering::path_mtu`] is another.
+    pub mtu: bool,
+    /// [`Steering::notices`] are others.
+    pub notices: bool,
+}
+
+impl HostChange {
+    /// Whether anything is.
+    pub const fn any(self) -> bool {
+        self.view || self.mtu || self.notices
+    }
+}
+
+/// Traffic steered into a device. Everything is put back when it is dropped; [`Self::stop`] tells how that went.
+#[derive(Debug)]
+pub struct Steering {
+    config: SteerConfig,
+    netlink: NetlinkSocket,
+    events: Events,
+    families: Vec<Family>,
+    /// Or why there are none.
+    marks: Result<Marks, String>,
+    journal: Journal,
+    knobs: Knobs,
+    displaced: Vec<Displaced>,
+    proxies: Proxies,
+    device_before: host::Device,
+    targets: Targets,
+    host: Host,
+    view: HostView,
+    mtus: BTreeMap<IpAddr, u32>,
+    notices: BTreeSet<Notice>,
+    change: HostChange,
+    /// Something may have happened that was not looked at yet.
+    dirty: Event,
+    next_refresh: Instant,
+    complaint: Option<String>,
+    stopped: bool,
+}
+
+impl Steering {
+    /// Undoes what a dead process left behind, brings the device up and installs everything, for no VIPs yet. Has to
+    /// be called in the network namespace of the device and in a tokio runtime; all that follows has to stay on a
+    /// thread of that namespace, because `/proc/sys` shows each thread its own.
+    ///
+    /// # Errors
+    /// [`SteerError`]; nothing is left changed then.
+    pub fn start(config: SteerConfig) -> Result<Self, SteerError> {
+        let mut netlink = NetlinkSocket::open(netlink_sys::protocols::NETLINK_ROUTE)
+            .map_err(SteerError::netlink("open a netlink socket"))?;
+        let mut journal = Journal::open(&config.state_dir)?;
+        let left = undo::undo(&mut netlink, &mut journal)?;
+        if left.any() {
+            info!("undid what an earlier run had left behind: {left}");
+        }
+        let events = Events::open().map_err(SteerError::netlink("listen to netlink events"))?;
+        let families = Family::available();
+        let host =
+            Host::read(&mut netlink, &families).map_err(SteerError::netlink("read links and addresses"))?;
+        let device_before = host::device(&mut netlink, config.tun_index)
+            .map_err(|_| SteerError::DeviceGone { name: config.tun_name.clone() })?;
+
+        let mut steering = Self {
+            marks: Err("turned off".to_owned()),
+            knobs: Knobs::default(),
+            displaced: Vec::new(),
+            proxies: Proxies::default(),
+            targets: Targets::default(),
+            view: HostView::default(),
+            mtus: BTreeMap::new(),
+            notices: BTreeSet::new(),
+            change: HostChange::default(),
+            dirty: Event::Nothing,
+            next_refresh: Instant::now() + REFRESH,
+            complaint: None,
+            stopped: false,
+            config,
+            netlink,
+            events,
+            families,
+            journal,
+            device_before,
+            host,
+        };
+        if steering.config.nftables {
+            steering.marks = Marks::open(steering.config.tun_index).map_err(|e| e.to_string());
+        }
+        steering.reconcile()?;
+        steering.change = HostChange::default();
+        Ok(steering)
+    }
+
+    /// Steers these from now on, and nothing else.
+    ///
+    /// # Errors
+    /// [`SteerError`]: as much as possible was done, the rest is tried again with each event.
+    pub fn set_targets(&mut self, targets: &Targets) -> Result<(), SteerError> {
+        self.targets.clone_from(targets);
+        self.reconcile()
+    }
+
+    /// Waits until the host has changed in a way that the engine should know of. What steering itself needs has been
+    /// seen to by then. May be dropped while waiting.
+    ///
+    /// # Errors
+    /// [`SteerError::DeviceGone`]: nothing can be steered any more.
+    pub async fn next_change(&mut self) -> Result<HostChange, SteerError> {
+        loop {
+            if self.change.any() {
+                return Ok(std::mem::take(&mut self.change));
+            }
+            if self.dirty == Event::Nothing {
+                tokio::select! {
+                    event = self.events.next() => self.dirty = event,
+                    () = tokio::time::sleep_until(self.next_refresh) => self.dirty = Event::Anything,
+                }
+                continue;
+            }
+            let burst_over = Instant::now() + DEBOUNCE;
+            while let Ok(event) = tokio::time::timeout_at(burst_over, self.events.next()).await {
+                self.dirty = self.dirty.max(event);
+            }
+            match std::mem::replace(&mut self.dirty, Event::Nothing) {
+                Event::Nothing => {}
+                Event::Route => self.refresh_mtus(),
+                Event::Anything => self.look_again()?,
+            }
+        }
+    }
+
+    /// The host as it is now.
+    pub const fn host_view(&self) -> &HostView {
+        &self.view
+    }
+
+    /// The largest packet in bytes that gets to a server: the path MTU where the kernel knows one, else the MTU of
+    /// the device that leads there. None where there is no way.
+    pub fn path_mtu(&self, server: IpAddr) -> Option<u32> {
+        self.mtus.get(&server).copied()
+    }
+
+    /// What works less well here than it could.
+    pub const fn notices(&self) -> &BTreeSet<Notice> {
+        &self.notices
+    }
+
+    /// Puts everything back as it was found.
+    ///
+    /// # Errors
+    /// The first failure; all else was tried. [`clean`] can try again.
+    pub fn stop(mut self) -> Result<Report, SteerError> {
+        self.put_back()
+    }
+
+    fn put_back(&mut self) -> Result<Report, SteerError> {
+        self.stopped = true;
+        // What hangs on open sockets.
+        self.marks = Err("stopped".to_owned());
+        self.proxies = Proxies::default();
+        let report = undo::undo(&mut self.netlink, &mut self.journal);
+        // It may be gone already.
+        let _ = self.device_before.apply(&mut self.netlink, self.config.tun_index);
+        report
+    }
+
+    fn look_again(&mut self) -> Result<(), SteerError> {
+        match self.reconcile() {
+            Ok(()) => self.complaint = None,
+            Err(e @ SteerError::DeviceGone { .. }) => return Err(e),
+            Err(e) => {
+                let text = e.to_string();
+                if self.complaint.as_ref() != Some(&text) {
+                    warn!("{text}");
+                    self.complaint = Some(text);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares everything with what it should be and sees to the differences. Goes on after a setting that cannot be
+    /// changed, and reports it.
+    fn reconcile(&mut self) -> Result<(), SteerError> {
+        self.next_refresh = Instant::now() + REFRESH;
+        self.host = Host::read(&mut self.netlink, &self.families)
+            .map_err(SteerError::netlink("read links and addresses"))?;
+        if !self.host.links.contains_key(&self.config.tun_index) {
+            return Err(SteerError::DeviceGone { name: self.config.tun_name.clone() });
+        }
+        let mut notices = BTreeSet::new();
+        let proxies = self.wanted_proxies();
+        let settings = self.apply_settings(&proxies, &mut notices);
+        self.apply_device()?;
+        self.apply_marks(&mut notices);
+        self.apply_routes()?;
+        self.apply_rules(notices.contains(&Notice::EarlyDemux))?;
+        self.apply_proxies(&proxies, &mut notices)?;
+        self.refresh_view();
+        self.refresh_mtus();
+        for notice in notices.difference(&self.notices) {
+            warn!("{notice}");
+        }
+        self.change.notices |= notices != self.notices;
+        self.notices = notices;
+        settings
+    }
+}
+
+impl Drop for Steering {
+    fn drop(&mut self) {
+        if !self.stopped
+            && let Err(e) = self.put_back()
+        {
+            warn!("{e}");
+        }
+    }
+}

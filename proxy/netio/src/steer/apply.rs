@@ -1,0 +1,251 @@
+//! From targets and host to what the kernel should have, one kind of object at a time.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+
+use tracing::info;
+
+use super::host::{self, Device, Family};
+use super::knobs::{Wanted, is_unknown};
+use super::marks::Sets;
+use super::proxies::Proxy;
+use super::routes::{self, Routes};
+use super::rules::{Found, Plan};
+use super::{HostView, Notice, SteerError, Steering};
+use crate::sysctl::{Group, Knob};
+
+/// "IPv4 dummy address" (RFC 7600 section 4.8): means nothing to anybody else.
+const DUMMY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8));
+
+/// Packets that the device queues for us; the default of 500 is lost in one burst.
+const QUEUE: u32 = 10_000;
+
+impl Steering {
+    /// Where neighbours have to be answered.
+    pub(super) fn wanted_proxies(&self) -> BTreeSet<Proxy> {
+        let nobodys = self.targets.vips.iter().filter(|vip| !self.host.is_local(**vip));
+        nobodys
+            .flat_map(|&vip| {
+                self.host
+                    .neighbourhood(vip, self.config.tun_index)
+                    .into_iter()
+                    .map(move |device| (device, vip))
+            })
+            .collect()
+    }
+
+    /// # Errors
+    /// The first setting that is indispensable and cannot be had.
+    pub(super) fn apply_settings(
+        &mut self,
+        proxies: &BTreeSet<Proxy>,
+        notices: &mut BTreeSet<Notice>,
+    ) -> Result<(), SteerError> {
+        let (want, mut result) = self.wanted_settings(proxies);
+        let failures =
+            self.knobs.become_(&want, &self.host, &mut self.netlink, &mut self.journal, &self.displaced);
+        for (knob, failure) in failures {
+            let missing = matches!(&failure, SteerError::Setting { source, .. } if is_unknown(source));
+            match knob.key.as_str() {
+                "ip_early_demux" => {
+                    notices.extend((!missing).then_some(Notice::EarlyDemux));
+                }
+                // IPv6 is off on the device, or it has just gone.
+                "force_forwarding" | "forwarding" if missing => {}
+                "force_forwarding" | "forwarding" | "accept_local" | "rp_filter" => {
+                    result = result.and(Err(failure));
+                }
+                "disable_ipv6" if self.in_use(Family::Ipv6) => result = result.and(Err(failure)),
+                // A little noise on the device, a little delay: nothing that matters.
+                _ => tracing::debug!("{failure}"),
+            }
+        }
+        result
+    }
+
+    fn wanted_settings(&self, proxies: &BTreeSet<Proxy>) -> (Wanted, Result<(), SteerError>) {
+        let tun = self.config.tun_index;
+        let mut want = Wanted::new();
+        let mut set = |group, key: &str, device, value| {
+            want.insert(Knob::new(group, key, device), value);
+        };
+        let mut result = Ok(());
+        let others =
+            || self.host.links.iter().filter(|(index, link)| **index != tun && link.up && !link.loopback);
+
+        set(Group::Ipv4Conf, "forwarding", tun, 1);
+        set(Group::Ipv4Conf, "accept_local", tun, 1);
+        // The kernel goes by the larger one of `all` and the device's. Off is cheapest; loose needs an address.
+        set(Group::Ipv4Conf, "rp_filter", tun, if self.checks_reverse_path() { 2 } else { 0 });
+        if self.in_use(Family::Ipv4) {
+            others().for_each(|(&device, _)| set(Group::Ipv4Conf, "forwarding", device, 1));
+        }
+        if self.families.contains(&Family::Ipv6) {
+            set(Group::Ipv6Conf, "disable_ipv6", tun, 0);
+            set(Group::Ipv6Conf, "accept_ra", tun, 0);
+            set(Group::Ipv6Conf, "addr_gen_mode", tun, 1);
+        }
+        if self.in_use(Family::Ipv6) && all(Group::Ipv6Conf, "forwarding") == Some(0) {
+            if all(Group::Ipv6Conf, "force_forwarding").is_some() {
+                set(Group::Ipv6Conf, "force_forwarding", tun, 1);
+                others().for_each(|(&device, _)| set(Group::Ipv6Conf, "force_forwarding", device, 1));
+            } else {
+                result = Err(SteerError::Ipv6Forwarding);
+            }
+        }
+        if self.in_use(Family::Ipv4) || self.in_use(Family::Ipv6) {
+            set(Group::Ipv4, "ip_early_demux", 0, 0);
+        }
+        for &(device, vip) in proxies {
+            let group = if vip.is_ipv4() { Group::Ipv4Neigh } else { Group::Ipv6Neigh };
+            set(group, "proxy_delay", device, 0);
+        }
+        (want, result)
+    }
+
+    /// Brings the device up as it should be.
+    pub(super) fn apply_device(&mut self) -> Result<(), SteerError> {
+        let tun = self.config.tun_index;
+        let gone = |_| SteerError::DeviceGone { name: self.config.tun_name.clone() };
+        let now = host::device(&mut self.netlink, tun).map_err(gone)?;
+        let want = Device { up: true, mtu: self.config.mtu, queue: QUEUE };
+        if now != want {
+            want.apply(&mut self.netlink, tun).map_err(SteerError::netlink("bring the TUN device up"))?;
+            info!("{} is up: mtu {}, txqueuelen {QUEUE}", self.config.tun_name, want.mtu);
+        }
+        let has = self.host.addresses.iter().any(|address| address.device == tun && address.ip == DUMMY);
+        if has != self.checks_reverse_path() {
+            host::set_host_address(&mut self.netlink, tun, DUMMY, !has)
+                .map_err(SteerError::netlink("give the TUN device its address"))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn apply_marks(&mut self, notices: &mut BTreeSet<Notice>) {
+        if let Ok(marks) = &mut self.marks {
+            let guarded = self.host.links.keys().flat_map(|&device| {
+                let turned_on = |group, key| self.knobs.turned_on(&Knob::new(group, key, device));
+                let v4 = turned_on(Group::Ipv4Conf, "forwarding").then_some((Family::Ipv4, device));
+                let v6 = turned_on(Group::Ipv6Conf, "force_forwarding").then_some((Family::Ipv6, device));
+                v4.into_iter().chain(v6)
+            });
+            let guarded = guarded.filter(|(_, device)| *device != self.config.tun_index).collect();
+            match marks.become_(Sets::new(&self.targets.servers, &self.targets.vips, &guarded)) {
+                Ok(false) => {}
+                Ok(true) => info!("nftables: {} servers in table inet ulvs", self.targets.servers.len()),
+                // For good: rules that change their kind with every hiccup would be worse.
+                Err(e) => self.marks = Err(e.to_string()),
+            }
+        }
+        if let Err(reason) = &self.marks {
+            notices.insert(Notice::NoNftables { reason: reason.clone() });
+        }
+    }
+
+    pub(super) fn apply_routes(&mut self) -> Result<(), SteerError> {
+        let tun = self.config.tun_index;
+        for &family in &self.families {
+            let vips: Vec<_> =
+                self.targets.vips.iter().copied().filter(|vip| Family::of(*vip) == family).collect();
+            let source = if vips.is_empty() {
+                None
+            } else {
+                let servers = self.targets.servers.iter().map(|(_, server)| server.ip());
+                let server = servers.into_iter().find(|ip| Family::of(*ip) == family);
+                routes::source(&mut self.netlink, &self.host, family, tun, &self.targets.vips, server)
+            };
+            let to = |vips: &[IpAddr]| vips.iter().map(|vip| (Some(*vip), source)).collect::<Routes>();
+            let nobodys: Vec<_> = vips.iter().copied().filter(|vip| !self.host.is_local(*vip)).collect();
+            let mut changes = 0;
+            for (table, want) in [
+                (routes::RETURN, Routes::from([(None, None)])),
+                (routes::VIPS, to(&vips)),
+                (routes::NOBODYS, to(&nobodys)),
+            ] {
+                changes += routes::become_(&mut self.netlink, family, table, tun, &want)?;
+            }
+            if changes > 0 {
+                info!("{family:?}: routes for {} VIPs to {}", vips.len(), self.config.tun_name);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn apply_rules(&mut self, early_demux: bool) -> Result<(), SteerError> {
+        for &family in &self.families {
+            let found = Found::read(&mut self.netlink, family)?;
+            let plan = Plan {
+                family,
+                tun: &self.config.tun_name,
+                marks: self.marks.is_ok(),
+                local_first: early_demux,
+                local_at_0: found.local_at_0.is_some() || self.displaced.iter().any(|d| d.family == family),
+                servers: &self.targets.servers,
+            };
+            let changes = found.become_(&mut self.netlink, &plan.rules())?;
+            if changes > 0 {
+                info!(
+                    "{family:?}: {changes} policy routing rules changed (`ip rule show proto {}`)",
+                    super::TAG
+                );
+            }
+            if let Some(rule) = found.local_at_0 {
+                if !self.displaced.iter().any(|d| d.family == family) {
+                    self.displaced.push(rule);
+                    self.journal.write(self.knobs.held(), &self.displaced)?;
+                }
+                rule.remove(&mut self.netlink)?;
+                info!("{family:?}: moved the rule `lookup local` from preference 0 behind ours");
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn apply_proxies(
+        &mut self,
+        want: &BTreeSet<Proxy>,
+        notices: &mut BTreeSet<Notice>,
+    ) -> Result<(), SteerError> {
+        for ((device, vip), reason) in self.proxies.become_(want, &self.host, &mut self.netlink)? {
+            let device = self.host.links.get(&device).map_or_else(String::new, |link| link.name.clone());
+            notices.insert(Notice::Unanswered { vip, device, reason: reason.to_string() });
+        }
+        Ok(())
+    }
+
+    pub(super) fn refresh_view(&mut self) {
+        let mut local = self.host.own();
+        local.remove(&DUMMY);
+        local.extend(self.targets.vips.iter().filter(|vip| self.host.is_local(**vip)));
+        let view = HostView { local };
+        self.change.view |= view != self.view;
+        self.view = view;
+    }
+
+    pub(super) fn refresh_mtus(&mut self) {
+        let servers: BTreeSet<_> = self.targets.servers.iter().map(|(_, server)| server.ip()).collect();
+        let mtu = |ip| {
+            let answer = routes::ask(&mut self.netlink, ip).ok()?;
+            let device = self.host.links.get(&answer.device?)?;
+            Some((ip, answer.mtu.unwrap_or(device.mtu).min(device.mtu_of(Family::of(ip)))))
+        };
+        let mtus = servers.into_iter().filter_map(mtu).collect();
+        self.change.mtu |= mtus != self.mtus;
+        self.mtus = mtus;
+    }
+
+    fn in_use(&self, family: Family) -> bool {
+        let of_family = |ip: IpAddr| Family::of(ip) == family;
+        self.targets.vips.iter().any(|vip| of_family(*vip))
+            || self.targets.servers.iter().any(|(_, server)| of_family(server.ip()))
+    }
+
+    fn checks_reverse_path(&self) -> bool {
+        all(Group::Ipv4Conf, "rp_filter").is_some_and(|value| value != 0)
+    }
+}
+
+/// The value for all devices.
+fn all(group: Group, key: &str) -> Option<i64> {
+    Knob::new(group, key, 0).at("all").read().ok()
+}

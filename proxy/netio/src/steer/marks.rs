@@ -1,0 +1,309 @@
+//! The nf_tables table that marks what the routing rules cannot tell: replies of servers, errors about packets to
+//! them, and, for IPv6, pings and errors to VIPs. It also keeps devices whose forwarding was turned on for our sake
+//! from forwarding anything else.
+//!
+//! - Nothing that comes from our device is marked: it was there already.
+//! - A fragment that is not the first has no ports: those of servers are marked by address.
+//! - A router, or this host's own stack, that cannot pass on a rewritten packet tells the client about it and quotes
+//!   the server, which the client has never heard of: the error has to be translated as well (RFC 5508 section 4).
+//! - For IPv6 a rule for the whole protocol would take along neighbour solicitations to a VIP of this host, and
+//!   their hop limit of 255 would be gone (RFC 4861 section 7.1.1): so errors and pings only.
+//!
+//! The size of the rules is constant; there is one set element per server and per IPv6 VIP.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use super::host::Family;
+use crate::nft::{Base, Change, Expression, Hook, Key, Meta, Table};
+
+/// The mark of packets that came in and go to our device. Bits of others are kept.
+pub(super) const FORWARDED: u32 = 0x2000_0000;
+/// The mark of packets that this host itself made and that go to our device.
+pub(super) const LOCAL: u32 = 0x1000_0000;
+
+/// Name of the table, family `inet`.
+const TABLE: &str = "ulvs";
+
+const SETS: [(&str, Key); 7] = [
+    ("flows4", Key::Ipv4Flow),
+    ("flows6", Key::Ipv6Flow),
+    ("servers4", Key::Ipv4),
+    ("servers6", Key::Ipv6),
+    ("vips6", Key::Ipv6),
+    ("guarded4", Key::Interface),
+    ("guarded6", Key::Interface),
+];
+
+/// What the sets hold, in the order of [`SETS`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sets([BTreeSet<Vec<u8>>; SETS.len()]);
+
+impl Sets {
+    /// `guarded`: devices whose forwarding we turned on, by family.
+    pub(super) fn new(
+        servers: &BTreeSet<(u8, SocketAddr)>,
+        vips: &BTreeSet<IpAddr>,
+        guarded: &BTreeSet<(Family, u32)>,
+    ) -> Self {
+        let mut sets = Self::default();
+        let [flows4, flows6, servers4, servers6, vips6, guarded4, guarded6] = &mut sets.0;
+        for &(protocol, server) in servers {
+            let port = server.port().to_be_bytes();
+            let rest = [protocol, 0, 0, 0, port[0], port[1], 0, 0];
+            match server.ip() {
+                IpAddr::V4(ip) => {
+                    servers4.insert(ip.octets().to_vec());
+                    flows4.insert([&ip.octets()[..], &rest].concat());
+                }
+                IpAddr::V6(ip) => {
+                    servers6.insert(ip.octets().to_vec());
+                    flows6.insert([&ip.octets()[..], &rest].concat());
+                }
+            }
+        }
+        vips6.extend(vips.iter().filter_map(|vip| match vip {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(ip) => Some(ip.octets().to_vec()),
+        }));
+        for &(family, device) in guarded {
+            let set = if family == Family::Ipv4 { &mut *guarded4 } else { &mut *guarded6 };
+            set.insert(device.to_ne_bytes().to_vec());
+        }
+        sets
+    }
+}
+
+/// The table as we made it.
+#[derive(Debug)]
+pub(super) struct Marks {
+    table: Table,
+    tun: u32,
+    owned: bool,
+    /// What it holds and how many objects it consists of, once it exists.
+    made: Option<(Sets, Option<u32>)>,
+}
+
+impl Marks {
+    /// A socket for it; the table itself comes with the first [`Self::become_`].
+    pub(super) fn open(tun: u32) -> io::Result<Self> {
+        Ok(Self { table: Table::open(TABLE)?, tun, owned: true, made: None })
+    }
+
+    /// Makes the sets hold exactly this, adding first; makes the table anew where somebody has removed it. Returns
+    /// whether there was anything to do.
+    pub(super) fn become_(&mut self, want: Sets) -> io::Result<bool> {
+        let objects = self.table.objects()?;
+        let changed = match self.made.take() {
+            Some((have, then)) if objects.is_some() && objects == then => {
+                let changed = have != want;
+                if changed && self.update(&have, &want).is_err() {
+                    self.create(&want)?;
+                }
+                changed
+            }
+            _ => {
+                self.create(&want)?;
+                true
+            }
+        };
+        self.made = Some((want, self.table.objects()?));
+        Ok(changed)
+    }
+
+    /// Removes the table, whoever left it there. Returns whether there was one.
+    pub(super) fn remove(&mut self) -> io::Result<bool> {
+        self.made = None;
+        match self.table.commit(vec![self.table.delete()]) {
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+            result => result.map(|()| true),
+        }
+    }
+
+    fn update(&mut self, have: &Sets, want: &Sets) -> io::Result<()> {
+        let difference = |a: &BTreeSet<Vec<u8>>, b| a.difference(b).cloned().collect::<Vec<_>>();
+        let mut changes = Vec::new();
+        for (at, (name, _)) in SETS.iter().enumerate() {
+            changes.extend(self.table.add(name, &difference(&want.0[at], &have.0[at])));
+        }
+        for (at, (name, _)) in SETS.iter().enumerate() {
+            changes.extend(self.table.remove(name, &difference(&have.0[at], &want.0[at])));
+        }
+        self.table.commit(changes)
+    }
+
+    fn create(&mut self, want: &Sets) -> io::Result<()> {
+        self.remove()?;
+        let result = self.create_once(want);
+        if self.owned && result.as_ref().is_err_and(|e| e.raw_os_error() != Some(libc::EPERM)) {
+            // Tables without an owner for kernels that know no owners.
+            self.owned = false;
+            return self.create_once(want);
+        }
+        result
+    }
+
+    fn create_once(&mut self, want: &Sets) -> io::Result<()> {
+        let mut changes = vec![self.table.create(self.owned)];
+        for (name, key) in SETS {
+            changes.push(self.table.set(name, key));
+        }
+        changes.extend(chains(&self.table, self.tun));
+        for (at, (name, _)) in SETS.iter().enumerate() {
+            changes.extend(self.table.add(name, &want.0[at].iter().cloned().collect::<Vec<_>>()));
+        }
+        self.table.commit(changes)
+    }
+}
+
+fn chains(table: &Table, tun: u32) -> Vec<Change> {
+    const MANGLE: i32 = -150;
+    const FILTER: i32 = 0;
+    let tun = tun.to_ne_bytes();
+    let from_tun = [
+        Expression::Meta { key: Meta::InputInterface, register: 0 },
+        Expression::Compare { register: 0, equal: true, value: &tun },
+    ];
+    let mut changes = vec![table.chain("prerouting", "filter", Hook::Prerouting, MANGLE)];
+    changes.push(table.rule("prerouting", &[&from_tun[..], &[Expression::Accept]].concat()));
+    for matches in incoming() {
+        changes.push(table.rule("prerouting", &marking(matches, FORWARDED)));
+    }
+    changes.push(table.chain("output", "route", Hook::Output, MANGLE));
+    for matches in outgoing() {
+        changes.push(table.rule("output", &marking(matches, LOCAL)));
+    }
+    changes.push(table.chain("forward", "filter", Hook::Forward, FILTER));
+    for (family, set) in [(IPV4, "guarded4"), (IPV6, "guarded6")] {
+        let mut guard = vec![Expression::Meta { key: Meta::InputInterface, register: 0 }];
+        guard.push(Expression::Lookup { register: 0, set });
+        guard.push(Expression::Meta { key: Meta::OutputInterface, register: 0 });
+        guard.push(Expression::Compare { register: 0, equal: false, value: &tun });
+        guard.push(Expression::Drop);
+        changes.push(table.rule("forward", &[&of_family(family)[..], &guard].concat()));
+    }
+    changes
+}
+
+type Match = Vec<Expression<'static>>;
+
+/// What goes to our device of that which comes in.
+fn incoming() -> Vec<Match> {
+    let ping6 =
+        |m: Match| [m, vec![Expression::Compare { register: 4, equal: true, value: &[128] }]].concat();
+    let mut all = vec![flow4(), flow6(), fragment4(), fragment6()];
+    all.extend(errors_about_servers());
+    all.extend([errors6(to_vip6()), ping6(to_vip6())]);
+    all
+}
+
+/// What goes to our device of that which this host makes. Servers on this host are among it.
+fn outgoing() -> Vec<Match> {
+    let mut all = vec![flow4(), flow6()];
+    all.extend(errors_about_servers());
+    all.push(errors6(to_vip6()));
+    all
+}
+
+const IPV4: &[u8] = &[libc::AF_INET as u8];
+const IPV6: &[u8] = &[libc::AF_INET6 as u8];
+
+fn of_family(family: &'static [u8]) -> [Expression<'static>; 2] {
+    [
+        Expression::Meta { key: Meta::Family, register: 0 },
+        Expression::Compare { register: 0, equal: true, value: family },
+    ]
+}
+
+fn of_protocol(protocol: &'static [u8]) -> [Expression<'static>; 2] {
+    [
+        Expression::Meta { key: Meta::Protocol, register: 0 },
+        Expression::Compare { register: 0, equal: true, value: protocol },
+    ]
+}
+
+const fn network(offset: u32, len: u32, register: u32) -> Expression<'static> {
+    Expression::Payload { base: Base::Network, offset, len, register }
+}
+
+const fn transport(offset: u32, len: u32, register: u32) -> Expression<'static> {
+    Expression::Payload { base: Base::Transport, offset, len, register }
+}
+
+/// Source address, protocol and source port are a server's.
+fn flow4() -> Match {
+    let mut m = of_family(IPV4).to_vec();
+    m.extend([network(12, 4, 0), Expression::Meta { key: Meta::Protocol, register: 1 }, transport(0, 2, 2)]);
+    m.push(Expression::Lookup { register: 0, set: "flows4" });
+    m
+}
+
+fn flow6() -> Match {
+    let mut m = of_family(IPV6).to_vec();
+    m.extend([network(8, 16, 0), Expression::Meta { key: Meta::Protocol, register: 4 }, transport(0, 2, 5)]);
+    m.push(Expression::Lookup { register: 0, set: "flows6" });
+    m
+}
+
+fn fragment4() -> Match {
+    let mut m = of_family(IPV4).to_vec();
+    m.push(network(6, 2, 0));
+    // The offset, without the flags above it (RFC 791 section 3.1).
+    m.push(Expression::Bitwise { register: 0, mask: &[0x1F, 0xFF], xor: &[0, 0] });
+    m.push(Expression::Compare { register: 0, equal: false, value: &[0, 0] });
+    m.extend([network(12, 4, 0), Expression::Lookup { register: 0, set: "servers4" }]);
+    m
+}
+
+fn fragment6() -> Match {
+    let mut m = of_family(IPV6).to_vec();
+    m.push(Expression::HasFragmentHeader { register: 0 });
+    m.push(Expression::Compare { register: 0, equal: true, value: &[1] });
+    m.extend([network(8, 16, 0), Expression::Lookup { register: 0, set: "servers6" }]);
+    m
+}
+
+/// Errors that quote a packet to a server: 8 bytes of ICMP, then the quoted header with its destination.
+fn errors_about_servers() -> [Match; 3] {
+    let quoting4 = |from, to| {
+        let mut m = [of_family(IPV4), of_protocol(&[libc::IPPROTO_ICMP as u8])].concat();
+        m.extend([transport(0, 1, 0), Expression::Range { register: 0, from, to }]);
+        m.extend([transport(8 + 16, 4, 0), Expression::Lookup { register: 0, set: "servers4" }]);
+        m
+    };
+    let mut quoting6 = [of_family(IPV6), of_protocol(&[libc::IPPROTO_ICMPV6 as u8])].concat();
+    quoting6.push(transport(0, 1, 4));
+    quoting6 = errors6(quoting6);
+    quoting6.extend([transport(8 + 24, 16, 0), Expression::Lookup { register: 0, set: "servers6" }]);
+    // Destination unreachable (and source quench); time exceeded and parameter problem (RFC 792).
+    [quoting4(&[3], &[4]), quoting4(&[11], &[12]), quoting6]
+}
+
+/// ICMPv6 to a VIP; leaves the type in register 4.
+fn to_vip6() -> Match {
+    let mut m = [of_family(IPV6), of_protocol(&[libc::IPPROTO_ICMPV6 as u8])].concat();
+    m.extend([network(24, 16, 0), Expression::Lookup { register: 0, set: "vips6" }, transport(0, 1, 4)]);
+    m
+}
+
+/// Goes on when register 4 has the type of an error (RFC 4443 section 2.1).
+fn errors6(mut m: Match) -> Match {
+    m.push(Expression::Range { register: 4, from: &[1], to: &[4] });
+    m
+}
+
+fn marking(mut m: Match, mark: u32) -> Vec<Expression<'static>> {
+    let (mask, xor) =
+        if mark == LOCAL { (&LOCAL_MASK, &LOCAL_BITS) } else { (&FORWARDED_MASK, &FORWARDED_BITS) };
+    m.push(Expression::Meta { key: Meta::Mark, register: 0 });
+    m.push(Expression::Bitwise { register: 0, mask, xor });
+    m.push(Expression::SetMark { register: 0 });
+    m.push(Expression::Accept);
+    m
+}
+
+static FORWARDED_BITS: [u8; 4] = FORWARDED.to_ne_bytes();
+static FORWARDED_MASK: [u8; 4] = (!FORWARDED).to_ne_bytes();
+static LOCAL_BITS: [u8; 4] = LOCAL.to_ne_bytes();
+static LOCAL_MASK: [u8; 4] = (!LOCAL).to_ne_bytes();

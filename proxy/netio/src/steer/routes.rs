@@ -1,0 +1,235 @@
+//! The three routing tables of ours, and questions to the others.
+//!
+//! Only the tables that matter are read: a host may have a million routes elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::host::{Family, Host};
+use super::{SteerError, TAG};
+use crate::netlink::{Attributes, CREATE, Message, NetlinkSocket, REPLACE, Tolerate};
+
+pub(super) const RTM_NEWROUTE: u16 = 24;
+pub(super) const RTM_DELROUTE: u16 = 25;
+const RTM_GETROUTE: u16 = 26;
+
+/// Table of the VIPs, for the protocols of services.
+pub(super) const VIPS: u32 = 11701;
+/// Table of one default route to our device, for what is marked.
+pub(super) const RETURN: u32 = 11702;
+/// Table of the VIPs that are nobody's address, for every protocol.
+pub(super) const NOBODYS: u32 = 11703;
+
+/// The kernel's table of its own addresses.
+pub(super) const LOCAL: u32 = 255;
+
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_PREFSRC: u16 = 7;
+const RTA_METRICS: u16 = 8;
+const RTA_TABLE: u16 = 15;
+const RTAX_MTU: u16 = 2;
+
+const RTN_UNICAST: u8 = 1;
+const RTN_LOCAL: u8 = 2;
+
+/// A route of ours through our device: destination (None for the default route) and preferred source.
+pub(super) type Routes = BTreeMap<Option<IpAddr>, Option<IpAddr>>;
+
+/// A route as it is: destination, preferred source, device.
+type Found = (Option<IpAddr>, Option<IpAddr>, Option<u32>);
+
+/// What the kernel answers for a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) device: Option<u32>,
+    pub(super) source: Option<IpAddr>,
+    /// The route's MTU, where it has one (a path MTU exception among others).
+    pub(super) mtu: Option<u32>,
+}
+
+/// The routes of type `local`.
+pub(super) fn local(netlink: &mut NetlinkSocket, family: Family) -> io::Result<Vec<(IpAddr, u8)>> {
+    dump(netlink, family, LOCAL, |fixed, attributes| {
+        let unspecified = match family {
+            Family::Ipv4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Family::Ipv6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        (fixed[7] == RTN_LOCAL).then(|| (attributes.address(RTA_DST).unwrap_or(unspecified), fixed[1]))
+    })
+}
+
+/// Asks the kernel for the route to an address.
+pub(super) fn ask(netlink: &mut NetlinkSocket, to: IpAddr) -> io::Result<Answer> {
+    let family = Family::of(to);
+    let query = Message::new(RTM_GETROUTE, 0, &header(family, family.bits(), 0, 0, 0)).address(RTA_DST, to);
+    let mut answer = Answer { device: None, source: None, mtu: None };
+    netlink.query(query, |_, payload| {
+        let attributes = Attributes::after(payload, 12);
+        answer = Answer {
+            device: attributes.u32(RTA_OIF),
+            source: attributes.address(RTA_PREFSRC),
+            mtu: attributes.nested(RTA_METRICS).u32(RTAX_MTU),
+        };
+    })?;
+    Ok(answer)
+}
+
+/// Makes a table of ours hold exactly these routes, adding first. Returns the number of changes.
+pub(super) fn become_(
+    netlink: &mut NetlinkSocket,
+    family: Family,
+    table: u32,
+    tun: u32,
+    want: &Routes,
+) -> Result<usize, SteerError> {
+    let found = ours(netlink, family, table)?;
+    let is = |to, source, device| found.contains(&(to, source, device));
+    let mut changes = 0;
+    for (&to, &source) in want {
+        if is(to, source, Some(tun)) {
+            continue;
+        }
+        changes += 1;
+        let message =
+            |source| pack(RTM_NEWROUTE, CREATE | REPLACE, family, table, to, source).u32(RTA_OIF, tun);
+        let mut result = netlink.request(message(source));
+        if source.is_some() && result.as_ref().is_err_and(|e| e.raw_os_error() == Some(libc::EINVAL)) {
+            // The source has just gone: the kernel will choose, and the next look at the host finds a better one.
+            result = netlink.request(message(None));
+        }
+        result.map_err(SteerError::netlink("add a route to the device"))?;
+    }
+    let stale: BTreeSet<_> =
+        found.iter().filter(|(to, _, device)| !want.contains_key(to) || *device != Some(tun)).collect();
+    for &(to, _, device) in stale {
+        if device.is_some_and(|d| d == tun) || !want.contains_key(&to) {
+            changes += 1;
+            delete(netlink, family, table, to)?;
+        }
+    }
+    Ok(changes)
+}
+
+/// Empties the tables of ours.
+pub(super) fn clear(netlink: &mut NetlinkSocket, family: Family) -> Result<usize, SteerError> {
+    let mut removed = 0;
+    for table in [VIPS, RETURN, NOBODYS] {
+        for (to, _, _) in ours(netlink, family, table)? {
+            delete(netlink, family, table, to)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+/// A source for the host's own connections to VIPs: an address that the servers know a way back to. Not a VIP where
+/// there is a choice, never one of the loopback.
+pub(super) fn source(
+    netlink: &mut NetlinkSocket,
+    host: &Host,
+    family: Family,
+    tun: u32,
+    vips: &BTreeSet<IpAddr>,
+    server: Option<IpAddr>,
+) -> Option<IpAddr> {
+    let default = match family {
+        Family::Ipv4 => IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+        Family::Ipv6 => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+    };
+    let candidates = || {
+        host.addresses.iter().filter(|address| {
+            Family::of(address.ip) == family
+                && address.usable
+                && address.scope == 0
+                && !address.ip.is_loopback()
+                && address.device != tun
+        })
+    };
+    let known = |ip: IpAddr| candidates().any(|address| address.ip == ip);
+    let mut second = None;
+    for answer in server.into_iter().chain([default]).filter_map(|to| ask(netlink, to).ok()) {
+        let same_device = || candidates().filter(|a| Some(a.device) == answer.device).map(|a| a.ip);
+        let options = answer.source.into_iter().filter(|&ip| known(ip)).chain(same_device());
+        for ip in options {
+            if !vips.contains(&ip) {
+                return Some(ip);
+            }
+            second = second.or(Some(ip));
+        }
+    }
+    candidates().map(|address| address.ip).find(|ip| !vips.contains(ip)).or(second)
+}
+
+fn ours(netlink: &mut NetlinkSocket, family: Family, table: u32) -> Result<BTreeSet<Found>, SteerError> {
+    dump(netlink, family, table, |_, attributes| {
+        Some((attributes.address(RTA_DST), attributes.address(RTA_PREFSRC), attributes.u32(RTA_OIF)))
+    })
+    .map(|routes| routes.into_iter().collect())
+    .map_err(SteerError::netlink("read our routing tables"))
+}
+
+fn delete(
+    netlink: &mut NetlinkSocket,
+    family: Family,
+    table: u32,
+    to: Option<IpAddr>,
+) -> Result<(), SteerError> {
+    netlink
+        .request(pack(RTM_DELROUTE, 0, family, table, to, None))
+        .tolerate(libc::ESRCH)
+        .map_err(SteerError::netlink("delete a route to the device"))
+}
+
+fn dump<T>(
+    netlink: &mut NetlinkSocket,
+    family: Family,
+    table: u32,
+    mut parse: impl FnMut(&[u8; 12], Attributes<'_>) -> Option<T>,
+) -> io::Result<Vec<T>> {
+    let query = Message::new(RTM_GETROUTE, 0, &header(family, 0, 0, 0, 0)).u32(RTA_TABLE, table);
+    let found = netlink.dump(&query, |kind, payload| {
+        let fixed: &[u8; 12] = payload.first_chunk()?;
+        let attributes = Attributes::after(payload, 12);
+        (kind == RTM_NEWROUTE && table_of(payload) == Some(table)).then(|| parse(fixed, attributes)).flatten()
+    });
+    match found {
+        // No table is an empty table.
+        Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(Vec::new()),
+        found => found,
+    }
+}
+
+/// The table of a route message.
+pub(super) fn table_of(payload: &[u8]) -> Option<u32> {
+    let fixed: &[u8; 12] = payload.first_chunk()?;
+    Some(Attributes::after(payload, 12).u32(RTA_TABLE).unwrap_or_else(|| fixed[4].into()))
+}
+
+/// `struct rtmsg`.
+fn header(family: Family, bits: u8, protocol: u8, scope: u8, kind: u8) -> [u8; 12] {
+    [family.number(), bits, 0, 0, 0, protocol, scope, kind, 0, 0, 0, 0]
+}
+
+fn pack(
+    kind: u16,
+    flags: u16,
+    family: Family,
+    table: u32,
+    to: Option<IpAddr>,
+    source: Option<IpAddr>,
+) -> Message {
+    const RT_SCOPE_LINK: u8 = 253;
+    let bits = if to.is_some() { family.bits() } else { 0 };
+    let scope = if family == Family::Ipv4 { RT_SCOPE_LINK } else { 0 };
+    let mut m =
+        Message::new(kind, flags, &header(family, bits, TAG, scope, RTN_UNICAST)).u32(RTA_TABLE, table);
+    if let Some(to) = to {
+        m = m.address(RTA_DST, to);
+    }
+    if let Some(source) = source {
+        m = m.address(RTA_PREFSRC, source);
+    }
+    m
+}

@@ -1,0 +1,319 @@
+//! The policy routing rules, a constant few of each family, and the way back of the one that they displace.
+//!
+//! In order of preference:
+//!
+//! | preference | rule | |
+//! |---|---|---|
+//! | 1 | `iif TUN goto 12` | what is written to the device goes where it would have gone without us |
+//! | 2, 3 | `ipproto tcp`, `udp` `lookup 11701` | packets for VIPs, even where the host has the address |
+//! | 5 | `ipproto icmp lookup 11701` | (IPv6: see `marks`, else neighbour discovery would come along) |
+//! | 6 | `iif lo fwmark FORWARDED goto 12` | a reverse path check with the mark must not find our device |
+//! | 7, 8 | `fwmark FORWARDED`, `LOCAL` `lookup 11702` | replies of servers, and errors about packets to them |
+//! | 9 | `lookup local` | moved here from 0 |
+//! | 10 | `lookup 11703` | VIPs that are nobody's address, whatever the protocol |
+//! | 12 | `lookup local` | for what comes from the device; 10 is not for it |
+//!
+//! They come before any other rule, as `lookup local` at 0 did. Per protocol, because without that the host would
+//! stop answering ARP for a VIP of its own. All carry protocol 117, by which they are found again.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use super::host::Family;
+use super::marks::{FORWARDED, LOCAL};
+use super::routes::{NOBODYS, RETURN, VIPS};
+use super::{SteerError, TAG};
+use crate::netlink::{Attributes, CREATE, EXCL, Message, NetlinkSocket, Tolerate};
+
+const RTM_NEWRULE: u16 = 32;
+const RTM_DELRULE: u16 = 33;
+const RTM_GETRULE: u16 = 34;
+
+const TABLE_LOCAL: u32 = 255;
+
+/// What a rule does with a packet that it matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Action {
+    Table(u32),
+    Goto(u32),
+    Nop,
+}
+
+/// One rule of ours.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rule {
+    preference: u32,
+    input: Option<String>,
+    protocol: Option<u8>,
+    mark: Option<u32>,
+    source: Option<(IpAddr, u16)>,
+    action: Action,
+}
+
+impl Rule {
+    const fn new(preference: u32, action: Action) -> Self {
+        Self { preference, input: None, protocol: None, mark: None, source: None, action }
+    }
+
+    fn input(self, device: &str) -> Self {
+        Self { input: Some(device.to_owned()), ..self }
+    }
+
+    fn protocol(self, number: i32) -> Self {
+        Self { protocol: u8::try_from(number).ok(), ..self }
+    }
+
+    fn mark(self, mark: u32) -> Self {
+        Self { mark: Some(mark), ..self }
+    }
+}
+
+/// What decides which rules there shall be.
+#[derive(Clone, Debug)]
+pub(super) struct Plan<'a> {
+    pub(super) family: Family,
+    /// Name of our device.
+    pub(super) tun: &'a str,
+    /// Packets are marked; else each server gets a rule.
+    pub(super) marks: bool,
+    /// Established sockets take packets before routing does: see [`super::Notice::EarlyDemux`].
+    pub(super) local_first: bool,
+    /// `lookup local` is or was at 0. Else somebody has put it elsewhere, where it stays.
+    pub(super) local_at_0: bool,
+    pub(super) servers: &'a BTreeSet<(u8, SocketAddr)>,
+}
+
+impl Plan<'_> {
+    /// The rules.
+    pub(super) fn rules(&self) -> BTreeSet<Rule> {
+        const END: u32 = 12;
+        let local = if self.local_at_0 { Action::Table(TABLE_LOCAL) } else { Action::Nop };
+        let to_vips = |preference, protocol| Rule::new(preference, Action::Table(VIPS)).protocol(protocol);
+
+        let mut rules = BTreeSet::from([
+            Rule::new(1, Action::Goto(END)).input(self.tun),
+            to_vips(2, libc::IPPROTO_TCP),
+            to_vips(3, libc::IPPROTO_UDP),
+            Rule::new(9, local),
+            Rule::new(10, Action::Table(NOBODYS)),
+            Rule::new(END, local),
+        ]);
+        match self.family {
+            Family::Ipv4 => rules.extend([to_vips(5, libc::IPPROTO_ICMP)]),
+            Family::Ipv6 if !self.marks => rules.extend([to_vips(5, libc::IPPROTO_ICMPV6)]),
+            Family::Ipv6 => {}
+        }
+        let replies = if self.local_first { [11, 11] } else { [7, 8] };
+        if self.marks {
+            rules.extend([
+                Rule::new(6, Action::Goto(END)).mark(FORWARDED).input("lo"),
+                Rule::new(replies[0], Action::Table(RETURN)).mark(FORWARDED),
+                Rule::new(replies[1], Action::Table(RETURN)).mark(LOCAL),
+            ]);
+        } else {
+            let servers = self.servers.iter().filter(|(_, server)| Family::of(server.ip()) == self.family);
+            rules.extend(servers.map(|&(protocol, server)| Rule {
+                source: Some((server.ip(), server.port())),
+                ..Rule::new(replies[0], Action::Table(RETURN)).protocol(protocol.into())
+            }));
+        }
+        rules
+    }
+}
+
+/// The rule `lookup local` at preference 0, as it was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) struct Displaced {
+    pub(crate) family: Family,
+    /// Its protocol (who made it): the kernel itself, or nobody in particular.
+    protocol: u8,
+}
+
+impl Displaced {
+    /// As the kernel makes it.
+    pub(super) const fn original(family: Family) -> Self {
+        const RTPROT_KERNEL: u8 = 2;
+        Self { family, protocol: RTPROT_KERNEL }
+    }
+
+    /// Puts it back.
+    pub(super) fn restore(self, netlink: &mut NetlinkSocket) -> Result<(), SteerError> {
+        let rule = Rule::new(0, Action::Table(TABLE_LOCAL));
+        netlink
+            .request(pack(RTM_NEWRULE, CREATE | EXCL, self.family, self.protocol, &rule))
+            .tolerate(libc::EEXIST)
+            .map_err(SteerError::netlink("put the rule `lookup local` back to preference 0"))
+    }
+
+    /// Takes it away.
+    pub(super) fn remove(self, netlink: &mut NetlinkSocket) -> Result<(), SteerError> {
+        let rule = Rule::new(0, Action::Table(TABLE_LOCAL));
+        netlink
+            .request(pack(RTM_DELRULE, 0, self.family, self.protocol, &rule))
+            .tolerate(libc::ENOENT)
+            .map_err(SteerError::netlink("move the rule `lookup local` from preference 0"))
+    }
+}
+
+/// The rules of one family as they are.
+#[derive(Debug)]
+pub(super) struct Found {
+    family: Family,
+    ours: BTreeSet<Rule>,
+    /// Somebody's `lookup local` at 0.
+    pub(super) local_at_0: Option<Displaced>,
+    /// Any rule but ours that looks up `local`.
+    pub(super) has_local: bool,
+}
+
+impl Found {
+    pub(super) fn read(netlink: &mut NetlinkSocket, family: Family) -> Result<Self, SteerError> {
+        let query = Message::new(RTM_GETRULE, 0, &header(family, 0, 0, 0));
+        let all = netlink
+            .dump(&query, |kind, payload| (kind == RTM_NEWRULE).then(|| parse(family, payload)).flatten())
+            .map_err(SteerError::netlink("read the policy routing rules"))?;
+        let mut found = Self { family, ours: BTreeSet::new(), local_at_0: None, has_local: false };
+        for (rule, protocol) in all {
+            if protocol == TAG {
+                found.ours.insert(rule);
+                continue;
+            }
+            found.has_local |= rule.action == Action::Table(TABLE_LOCAL);
+            if rule == Rule::new(0, Action::Table(TABLE_LOCAL)) {
+                found.local_at_0 = Some(Displaced { family, protocol });
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether any rule is ours.
+    pub(super) fn any(&self) -> bool {
+        !self.ours.is_empty()
+    }
+
+    /// Adds what is missing, then removes what is too many. Returns the number of changes.
+    pub(super) fn become_(
+        &self,
+        netlink: &mut NetlinkSocket,
+        want: &BTreeSet<Rule>,
+    ) -> Result<usize, SteerError> {
+        for rule in want.difference(&self.ours) {
+            netlink
+                .request(pack(RTM_NEWRULE, CREATE | EXCL, self.family, TAG, rule))
+                .tolerate(libc::EEXIST)
+                .map_err(SteerError::netlink("add a policy routing rule"))?;
+        }
+        for rule in self.ours.difference(want) {
+            netlink
+                .request(pack(RTM_DELRULE, 0, self.family, TAG, rule))
+                .tolerate(libc::ENOENT)
+                .map_err(SteerError::netlink("delete a policy routing rule"))?;
+        }
+        Ok(want.symmetric_difference(&self.ours).count())
+    }
+}
+
+const FRA_SRC: u16 = 2;
+const FRA_IIFNAME: u16 = 3;
+const FRA_GOTO: u16 = 4;
+const FRA_PRIORITY: u16 = 6;
+const FRA_FWMARK: u16 = 10;
+const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
+const FRA_TABLE: u16 = 15;
+const FRA_FWMASK: u16 = 16;
+const FRA_PROTOCOL: u16 = 21;
+const FRA_IP_PROTO: u16 = 22;
+const FRA_SPORT_RANGE: u16 = 23;
+
+const FR_ACT_TO_TBL: u8 = 1;
+const FR_ACT_GOTO: u8 = 2;
+const FR_ACT_NOP: u8 = 3;
+
+/// `struct fib_rule_hdr`.
+fn header(family: Family, source_bits: u8, table: u32, action: u8) -> [u8; 12] {
+    // Larger ids are in the attribute alone.
+    let table = u8::try_from(table).unwrap_or(0);
+    [family.number(), 0, source_bits, 0, table, 0, 0, action, 0, 0, 0, 0]
+}
+
+fn pack(kind: u16, flags: u16, family: Family, tag: u8, rule: &Rule) -> Message {
+    let source_bits = if rule.source.is_some() { family.bits() } else { 0 };
+    let fixed = match rule.action {
+        Action::Table(table) => header(family, source_bits, table, FR_ACT_TO_TBL),
+        Action::Goto(_) => header(family, source_bits, 0, FR_ACT_GOTO),
+        Action::Nop => header(family, source_bits, 0, FR_ACT_NOP),
+    };
+    let mut m = Message::new(kind, flags, &fixed).u32(FRA_PRIORITY, rule.preference).u8(FRA_PROTOCOL, tag);
+    match rule.action {
+        Action::Table(table) => m = m.u32(FRA_TABLE, table),
+        Action::Goto(preference) => m = m.u32(FRA_GOTO, preference),
+        Action::Nop => {}
+    }
+    if let Some(device) = &rule.input {
+        m = m.string(FRA_IIFNAME, device);
+    }
+    if let Some(protocol) = rule.protocol {
+        m = m.u8(FRA_IP_PROTO, protocol);
+    }
+    if let Some(mark) = rule.mark {
+        m = m.u32(FRA_FWMARK, mark).u32(FRA_FWMASK, mark);
+    }
+    if let Some((ip, port)) = rule.source {
+        let [a, b] = port.to_ne_bytes();
+        m = m.address(FRA_SRC, ip).bytes(FRA_SPORT_RANGE, &[a, b, a, b]);
+    }
+    m
+}
+
+/// A rule with its protocol tag. What ours never have is left out, but makes the rule another one than any of ours.
+fn parse(family: Family, payload: &[u8]) -> Option<(Rule, u8)> {
+    const FRA_UNSPEC: u16 = 0;
+    const FIB_RULE_INVERT: u32 = 2;
+    const KNOWN: [u16; 12] = [
+        FRA_UNSPEC,
+        FRA_SRC,
+        FRA_IIFNAME,
+        FRA_GOTO,
+        FRA_PRIORITY,
+        FRA_FWMARK,
+        FRA_SUPPRESS_PREFIXLEN,
+        FRA_TABLE,
+        FRA_FWMASK,
+        FRA_PROTOCOL,
+        FRA_IP_PROTO,
+        FRA_SPORT_RANGE,
+    ];
+    let fixed: &[u8; 12] = payload.first_chunk()?;
+    if fixed[0] != family.number() {
+        return None;
+    }
+    let attributes = Attributes::after(payload, 12);
+    let action = match fixed[7] {
+        FR_ACT_TO_TBL => Action::Table(attributes.u32(FRA_TABLE).unwrap_or_else(|| fixed[4].into())),
+        FR_ACT_GOTO => Action::Goto(attributes.u32(FRA_GOTO)?),
+        FR_ACT_NOP => Action::Nop,
+        _ => return None,
+    };
+    let tag = attributes.u8(FRA_PROTOCOL).unwrap_or(0);
+    let port =
+        attributes.get(FRA_SPORT_RANGE).and_then(|range| range.first_chunk()).map(|p| u16::from_ne_bytes(*p));
+    let rule = Rule {
+        preference: attributes.u32(FRA_PRIORITY).unwrap_or(0),
+        input: attributes.string(FRA_IIFNAME),
+        protocol: attributes.u8(FRA_IP_PROTO),
+        mark: attributes.u32(FRA_FWMARK),
+        source: attributes.address(FRA_SRC).zip(port),
+        action,
+    };
+    let strange = fixed[1] != 0
+        || (fixed[2] != 0 && port.is_none())
+        || fixed[3] != 0
+        || u32::from_ne_bytes(*fixed[8..].first_chunk()?) & FIB_RULE_INVERT != 0
+        || attributes.u32(FRA_SUPPRESS_PREFIXLEN).is_some_and(|len| len != u32::MAX)
+        || attributes.into_iter().any(|(kind, _)| !KNOWN.contains(&kind));
+    // A stranger can still look up the local table, but is not the plain rule that we displace.
+    let rule = if strange && tag != TAG { Rule { input: Some(String::new()), ..rule } } else { rule };
+    Some((rule, tag))
+}
