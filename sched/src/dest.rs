@@ -28,9 +28,10 @@ impl Dest {
         u64::from(self.live.inactive.load(Relaxed))
     }
 
-    /// How busy it is, as the least-connection schedulers measure: one active connection weighs 256 others.
+    /// How busy it is, as the least-connection schedulers measure: all connections, and each active one weighs 256
+    /// more. (Older kernels leave the active ones out of "all"; it shows only where loads are nearly equal.)
     pub fn load(&self) -> u64 {
-        (self.active() << 8) + self.inactive()
+        (self.active() << 8) + self.active() + self.inactive()
     }
 
     /// What a user would have to configure to get this server.

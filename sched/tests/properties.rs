@@ -1,5 +1,7 @@
 //! What every scheduler of the registry has to keep, whatever happens to its servers.
 
+#![allow(clippy::unwrap_used)]
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

@@ -32,14 +32,14 @@ mod tests {
         bench.set_load('C', 0, 1);
         assert_eq!(bench.pick(), 'B');
         bench.set_load('B', 1, 0);
-        bench.set_load('A', 0, 255);
-        bench.set_load('C', 0, 256);
-        assert_eq!(bench.pick(), 'A');
         bench.set_load('A', 0, 256);
+        bench.set_load('C', 0, 257);
+        assert_eq!(bench.pick(), 'A');
+        bench.set_load('A', 0, 257);
         assert_eq!(
             bench.pick(),
             'C',
-            "one active connection weighs 256 others, and C is the newest of three equals"
+            "an active connection weighs 257 others, and C is the newest of three equals"
         );
         bench.server('C').live.set_overloaded(true);
         assert_eq!(bench.pick(), 'B');
