@@ -2,13 +2,16 @@
 //! and the scenarios of `ulvs lab`.
 //!
 //! There is no global state: no names in `/run/netns`, no working directory, no environment. Any number of labs may
-//! live in one process, on as many threads, and never meet. Nothing needs a program besides this one; only the
-//! [`bench`] of other balancers needs those balancers.
+//! live in one process, on as many threads, and never meet. Nothing needs a program besides this one; only the bench
+//! of other balancers needs those balancers.
 
 pub mod addr;
 pub mod client;
+pub mod limits;
 pub mod link;
+pub mod load;
 pub mod node;
 pub mod pattern;
 pub mod serve;
 pub mod topo;
+pub mod wait;

@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::net::IpAddr;
 use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use futures_util::TryStreamExt as _;
 use netio::netns::Netns;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
-use rtnetlink::packet_route::link::{InfoData, InfoVeth};
+use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkMessage, State};
 use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
 
 use crate::addr::Cidr;
@@ -43,6 +44,9 @@ pub fn veth(a: End<'_>, b: End<'_>) -> anyhow::Result<()> {
     b.node.link_up(b.name)
 }
 
+/// Longest wait for a carrier.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What a node can be told about its links, addresses and routes.
 impl Node {
     /// Makes a bridge that forwards from the first moment (no spanning tree).
@@ -73,6 +77,21 @@ impl Node {
     /// Changes an interface's MTU, in bytes.
     pub fn link_mtu(&self, name: &str, mtu: u32) -> anyhow::Result<()> {
         self.link_change(name, async |_, builder| Ok(builder.mtu(mtu)))
+    }
+
+    /// Waits until every interface that was brought up can carry packets. The kernel notices a new carrier a little
+    /// later, and drops what is sent before.
+    pub fn links_ready(&self) -> anyhow::Result<()> {
+        self.netlink(async |handle| {
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                let links: Vec<LinkMessage> = handle.link().get().execute().try_collect().await?;
+                let Some(late) = links.iter().find(|link| !is_ready(link)) else { return Ok(()) };
+                ensure!(Instant::now() < deadline, "interface {} has no carrier", late.header.index);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .with_context(|| format!("the links of {self} do not come up"))
     }
 
     /// Adds an address, usable at once (no duplicate address detection).
@@ -154,10 +173,21 @@ pub fn netlink<T: Send>(
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread()
-        .enable_io()
+        .enable_all()
         .build()
         .context("cannot start an event loop")?
         .block_on(work)
+}
+
+/// Whether the interface is down on purpose or fully up (RFC 2863 states; a loopback's is unknown).
+fn is_ready(link: &LinkMessage) -> bool {
+    let up = |state: &State| matches!(state, State::Up | State::Unknown);
+    !link.header.flags.contains(LinkFlags::Up)
+        || link.header.flags.contains(LinkFlags::Running)
+            && link.attributes.iter().all(|attribute| match attribute {
+                LinkAttribute::OperState(state) => up(state),
+                _ => true,
+            })
 }
 
 async fn index_of(handle: &Handle, name: &str) -> anyhow::Result<u32> {

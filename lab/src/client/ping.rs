@@ -15,8 +15,11 @@ use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::node::Node;
 
-/// Sends one echo request with `payload` bytes from the node and returns the time until the answer, whose payload was
-/// the same.
+/// Between two requests.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Sends an echo request with `payload` bytes from the node, another one each second, and returns the time from the
+/// last of them to the answer, whose payload was the same.
 ///
 /// # Errors
 /// When none comes in time.
@@ -49,20 +52,21 @@ fn exchange(
         let checksum = internet_checksum(&message).to_be_bytes();
         message[2..4].copy_from_slice(&checksum);
     }
-    let start = Instant::now();
-    sendto(
-        socket.as_raw_fd(),
-        &message,
-        &SockaddrStorage::from(SocketAddr::new(target, 0)),
-        MsgFlags::empty(),
-    )?;
+    let deadline = Instant::now() + patience;
+    let to = SockaddrStorage::from(SocketAddr::new(target, 0));
     let mut buffer = vec![0; 65_536];
+    let (mut sent, mut next) = (deadline, Instant::now());
     loop {
-        let left = patience.saturating_sub(start.elapsed());
-        if left.is_zero() {
+        let now = Instant::now();
+        if now >= deadline {
             bail!("nothing within {patience:?}");
         }
-        let micros = i64::try_from(left.as_micros()).unwrap_or(i64::MAX).max(1);
+        if now >= next {
+            sendto(socket.as_raw_fd(), &message, &to, MsgFlags::empty())?;
+            (sent, next) = (now, now + INTERVAL);
+        }
+        let wait = next.min(deadline) - now;
+        let micros = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX).max(1);
         setsockopt(socket, ReceiveTimeout, &TimeVal::microseconds(micros))?;
         let got = match recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
             Ok(got) => &buffer[..got],
@@ -74,7 +78,7 @@ fn exchange(
             if target.is_ipv4() { usize::from(got.first().map_or(0, |byte| byte & 15)) * 4 } else { 0 };
         let Some(answer) = got.get(header..) else { continue };
         if answer.len() == message.len() && answer[0] == reply && answer[4..] == message[4..] {
-            return Ok(start.elapsed());
+            return Ok(sent.elapsed());
         }
     }
 }

@@ -98,7 +98,7 @@ pub struct NatLab {
     /// The servers' addresses, in the order of `servers`.
     pub server_addrs: Vec<Pair>,
     drawing: Drawing,
-    _switch: Option<Node>,
+    switch: Option<Node>,
     _state_dir: TempDir,
 }
 
@@ -131,7 +131,7 @@ impl NatLab {
             director_addr: Pair::parse("198.51.100.1", "2001:db8:1::1")?,
             server_addrs: Vec::new(),
             drawing: Drawing::default(),
-            _switch: None,
+            switch: None,
             _state_dir: state_dir,
         };
         lab.kernel_settings(options)?;
@@ -142,12 +142,23 @@ impl NatLab {
             ServerSide::Links => lab.connect_links(options)?,
         }
         lab.place_vip(options.vip)?;
+        for node in lab.nodes() {
+            node.links_ready()?;
+        }
         Ok(lab)
     }
 
     /// The address and port of a server.
     pub fn server_port(&self, index: usize, family: Family, l4_port: u16) -> std::net::SocketAddr {
         self.server_addrs[index].port(family, l4_port)
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = &Node> {
+        [&self.client, &self.director]
+            .into_iter()
+            .chain(&self.servers)
+            .chain(&self.routers)
+            .chain(&self.switch)
     }
 
     fn kernel_settings(&self, options: &NatOptions) -> anyhow::Result<()> {
@@ -228,7 +239,7 @@ impl NatLab {
         }
         self.drawing.bridge = true;
         self.gateway_drawing().push(gateway_nic);
-        self._switch = Some(switch);
+        self.switch = Some(switch);
         Ok(())
     }
 

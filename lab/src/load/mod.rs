@@ -1,0 +1,181 @@
+//! The load generator: one thread, one epoll, buffers used again. It has to be cheap, because on a small machine it
+//! shares the cores with what it measures. It speaks to [`serve::Http`](crate::serve::Http).
+
+mod histogram;
+mod slot;
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use mio::{Events, Poll, Token};
+use serde::Serialize;
+
+use self::histogram::Histogram;
+use self::slot::{Slot, Turn};
+use crate::node::Node;
+use crate::pattern::{MAX_PIECE, Pattern};
+
+/// What to do.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadSpec {
+    /// An HTTP server, or a VIP before some.
+    pub target: SocketAddr,
+    /// What to ask of it.
+    pub mode: Mode,
+    /// For how long.
+    pub duration: Duration,
+}
+
+/// Kinds of load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Small requests, one after the other, on connections that stay open.
+    KeepAlive {
+        /// Connections at once.
+        concurrency: usize,
+    },
+    /// A connection for each small request. The server closes first, so that TIME_WAIT is on its side and the client
+    /// does not run out of ports.
+    NewConn {
+        /// Connections at once.
+        concurrency: usize,
+    },
+    /// Streams without end.
+    Bulk {
+        /// Connections at once.
+        streams: usize,
+        /// Which way the bytes go.
+        direction: Direction,
+    },
+}
+
+/// Which way bulk data goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From server to client.
+    Download,
+    /// From client to server.
+    Upload,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// Seconds measured.
+    pub seconds: f64,
+    /// Requests answered in full.
+    pub requests: u64,
+    /// Connections on which something was answered.
+    pub connections: u64,
+    /// Bytes received or, for uploads, sent.
+    pub bytes: u64,
+    /// Connections refused, reset or closed too early, answers that were no 200, and requests without progress for
+    /// two seconds.
+    pub errors: u64,
+    /// Time from request (for [`Mode::NewConn`] from before connecting) to the answer's end.
+    pub latency: Latency,
+}
+
+/// Percentiles in microseconds, at most 2 % too high.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Latency {
+    /// Half of the requests were faster.
+    pub p50: u64,
+    /// 90 % were faster.
+    pub p90: u64,
+    /// 99 % were faster.
+    pub p99: u64,
+    /// The slowest.
+    pub max: u64,
+}
+
+impl Report {
+    /// Requests answered in a second.
+    pub fn requests_per_s(&self) -> f64 {
+        self.requests as f64 / self.seconds
+    }
+
+    /// Connections made in a second.
+    pub fn connections_per_s(&self) -> f64 {
+        self.connections as f64 / self.seconds
+    }
+
+    /// Payload in Gbit/s.
+    pub fn gbit_per_s(&self) -> f64 {
+        self.bytes as f64 * 8e-9 / self.seconds
+    }
+}
+
+/// Produces the load from the node and returns when the time is over.
+pub fn run(node: &Node, spec: &LoadSpec) -> anyhow::Result<Report> {
+    node.run(|| generate(spec))?.with_context(|| format!("cannot produce load from {node}"))
+}
+
+/// A request or stream without progress for so long has failed.
+const STALLED: Duration = Duration::from_secs(2);
+/// A connection that failed is made again after this, so that a refusing server is not stormed.
+const BACK_OFF: Duration = Duration::from_millis(10);
+
+/// What all connections share.
+struct Shared {
+    spec: LoadSpec,
+    poll: Poll,
+    pattern: Pattern,
+    buffer: Vec<u8>,
+    report: Report,
+    latency: Histogram,
+}
+
+fn generate(spec: &LoadSpec) -> io::Result<Report> {
+    let slots = match spec.mode {
+        Mode::KeepAlive { concurrency } | Mode::NewConn { concurrency } => concurrency,
+        Mode::Bulk { streams, .. } => streams,
+    };
+    let mut shared = Shared {
+        spec: *spec,
+        poll: Poll::new()?,
+        pattern: Pattern::default(),
+        buffer: vec![0; MAX_PIECE],
+        report: Report::default(),
+        latency: Histogram::default(),
+    };
+    let mut events = Events::with_capacity(1024);
+    let mut slots: Vec<Slot> = (0..slots).map(|index| Slot::new(Token(index))).collect();
+    let (mut again, mut turn) = (Vec::new(), Vec::new());
+    let start = Instant::now();
+    let end = start + spec.duration;
+    for slot in &mut slots {
+        slot.connect(&mut shared, start);
+    }
+    let mut swept = start;
+    let mut now = start;
+    while now < end {
+        let timeout = if again.is_empty() { BACK_OFF.min(end - now) } else { Duration::ZERO };
+        match shared.poll.poll(&mut events, Some(timeout)) {
+            Err(err) if err.kind() != io::ErrorKind::Interrupted => return Err(err),
+            _ => {}
+        }
+        std::mem::swap(&mut again, &mut turn);
+        turn.extend(events.iter().map(|event| event.token().0));
+        now = Instant::now();
+        for index in turn.drain(..) {
+            if let Turn::Again = slots[index].ready(&mut shared) {
+                again.push(index);
+            }
+        }
+        if now - swept >= BACK_OFF {
+            swept = now;
+            for slot in &mut slots {
+                slot.sweep(&mut shared, now);
+            }
+        }
+    }
+    shared.report.seconds = (now - start).as_secs_f64();
+    shared.report.latency = shared.latency.summary();
+    Ok(shared.report)
+}
+
+#[cfg(test)]
+mod tests;
