@@ -5,8 +5,8 @@
 #
 # COMMAND gets two more arguments: a bash script and a limit in seconds. It must run that script as root on a machine
 # whose kernel has IPVS with the schedulers asked for, where iproute2, ipvsadm, bash and busybox are installed, and
-# print what the script prints. A throw-away virtual machine is the usual choice. The script leaves the machine's
-# services alone if it has none in a namespace called "ulvs-d"; it removes what it made.
+# print what the script prints. A throw-away virtual machine is the usual choice. The script works in namespaces of
+# its own, ulvs-*, which must not exist yet and are gone afterwards. All files take about four minutes.
 #
 # A file is a list of steps, one a line; "->" and "load" lines are what the kernel said and are written anew.
 #   scenario TEXT      begins one: its service and servers are new
