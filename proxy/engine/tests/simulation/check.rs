@@ -1,0 +1,196 @@
+//! What a frame should have become, and what that does to the shadow.
+
+use std::net::{IpAddr, SocketAddr};
+
+use engine::{DropReason, Verdict};
+use sched::{Direction, Proto};
+use wire::checksum;
+use wire::frame::Frame;
+use wire::packet::{L4, Packet, TcpFlags};
+
+use crate::model::{FlowKey, Model, credited};
+use crate::packets::{Says, Segment};
+use crate::tcp;
+
+/// What the engine did with a frame, and whom it chose for the flow with a key.
+pub(crate) struct Done<'a> {
+    pub(crate) verdict: Verdict,
+    pub(crate) frame: &'a Frame,
+    pub(crate) server_of: &'a dyn Fn(FlowKey) -> Option<SocketAddr>,
+}
+
+impl Done<'_> {
+    pub(crate) fn dropped(&self, reason: DropReason) {
+        assert_eq!(self.verdict, Verdict::Drop(reason));
+    }
+
+    pub(crate) fn is(&self, verdict: Verdict, expected: &Frame) {
+        assert_eq!(self.verdict, verdict);
+        let (is, should) = (describe(self.frame), describe(expected));
+        assert_eq!(is, should, "the frame that comes out");
+        assert!(self.frame.packet() == expected.packet(), "{is}: same headers, other bytes");
+        assert_eq!(self.frame.offload, expected.offload, "{is}");
+    }
+}
+
+fn describe(frame: &Frame) -> String {
+    let packet = Packet::parse(frame.packet()).expect("what comes out is a packet");
+    format!("{packet} ttl {}", packet.ttl)
+}
+
+/// TCP or UDP, not fragmented.
+pub(crate) fn segment(model: &mut Model, segment: &Segment, done: &Done<'_>) {
+    let (proto, src, dst) = (segment.proto, segment.src, segment.dst);
+    let key = (proto, src, dst);
+    if let Some(flow) = model.flows.get(&key).cloned() {
+        if tcp::is_over(flow.state) && opens(segment) {
+            model.happened("began again what was over");
+            model.end(key);
+            return begin(model, segment, done);
+        }
+        return towards_server(model, segment, done);
+    }
+    if let Some(key) = model.replies.get(&key).copied() {
+        let flow = model.flows[&key].clone();
+        model.seen(key, Direction::Out, segment);
+        // What the client sees maps back to what the server said, exactly.
+        let reply = segment.between(key.2, dst).with_ttl(credited(segment.ttl, flow.hop_credit));
+        return done.is(Verdict::Transmit, &reply.frame());
+    }
+    begin(model, segment, done);
+}
+
+fn begin(model: &mut Model, segment: &Segment, done: &Done<'_>) {
+    let key: FlowKey = (segment.proto, segment.src, segment.dst);
+    if model.service(key.0, key.2).is_none() || !opens(segment) {
+        return not_ours(model, segment, done);
+    }
+    match model.candidates(key) {
+        Err(None) => {
+            model.happened("nobody to serve");
+            unreachable(segment, done);
+        }
+        Err(Some(reason)) => done.dropped(reason),
+        Ok(candidates) => {
+            let server = (done.server_of)(key).expect("a connection");
+            let chosen = candidates.into_iter().find(|dest| model.dests[*dest].addr == server);
+            let chosen = chosen.unwrap_or_else(|| panic!("{server} must not get this flow"));
+            model.begin(key, chosen);
+            towards_server(model, segment, done);
+        }
+    }
+}
+
+fn towards_server(model: &mut Model, segment: &Segment, done: &Done<'_>) {
+    let key = (segment.proto, segment.src, segment.dst);
+    let flow = model.flows[&key].clone();
+    let dest = &model.dests[flow.dest];
+    if !dest.available {
+        return done.dropped(DropReason::DestRemoved);
+    }
+    let keeps_whole = !segment.is_v4() || !segment.may_fragment;
+    if dest.mtu != 0 && keeps_whole && segment.largest() > dest.mtu as usize {
+        let answer = Says::TooBig(dest.mtu).own(key.2.ip(), key.1.ip(), &segment.first_on_wire());
+        model.happened("too big");
+        return done.is(Verdict::Reply, &answer);
+    }
+    model.seen(key, Direction::In, segment);
+    let request = segment.between(key.1, flow.server).with_ttl(credited(segment.ttl, flow.hop_credit));
+    done.is(Verdict::Transmit, &request.frame());
+}
+
+fn not_ours(model: &mut Model, segment: &Segment, done: &Done<'_>) {
+    if !model.is_our_vip(segment.dst.ip()) {
+        let ttl = model.ttl(segment.ttl, segment.src.ip(), segment.dst.ip());
+        return done.is(Verdict::Pass, &segment.with_ttl(ttl).frame());
+    }
+    match segment.proto {
+        Proto::Udp => unreachable(segment, done),
+        Proto::Tcp if segment.flags.rst() => done.dropped(DropReason::Unanswerable),
+        Proto::Tcp => {
+            model.happened("reset");
+            reset(segment, done);
+        }
+    }
+}
+
+fn unreachable(segment: &Segment, done: &Done<'_>) {
+    let (vip, client) = (segment.dst.ip(), segment.src.ip());
+    done.is(Verdict::Reply, &Says::PortUnreachable.own(vip, client, &segment.first_on_wire()));
+}
+
+fn reset(segment: &Segment, done: &Done<'_>) {
+    assert_eq!(done.verdict, Verdict::Reply);
+    let packet = Packet::parse(done.frame.packet()).expect("a packet");
+    let L4::Tcp { src_port, dst_port, flags, .. } = packet.l4 else { panic!("{packet} is no TCP") };
+    assert!(flags.rst() && (flags == TcpFlags::RST) == segment.flags.ack(), "{packet}");
+    assert_eq!(SocketAddr::new(packet.src, src_port), segment.dst);
+    assert_eq!(SocketAddr::new(packet.dst, dst_port), segment.src);
+}
+
+/// One piece of a UDP datagram in two.
+pub(crate) fn fragment(model: &mut Model, whole: &Segment, index: usize, done: &Done<'_>) {
+    let key = (whole.proto, whole.src, whole.dst);
+    let known = model.flows.contains_key(&key) || model.service(key.0, key.2).is_some();
+    let ours = model.is_our_vip(whole.dst.ip());
+    if (index == 0 && known) || (index > 0 && ours) {
+        return done.dropped(DropReason::Fragment);
+    }
+    if ours {
+        let answer = Says::PortUnreachable.own(whole.dst.ip(), whole.src.ip(), &whole.fragments()[0]);
+        return done.is(Verdict::Reply, &answer);
+    }
+    let ttl = model.ttl(whole.ttl, whole.src.ip(), whole.dst.ip());
+    done.is(Verdict::Pass, &Frame::from_packet(&whole.with_ttl(ttl).fragments()[index]));
+}
+
+/// An ICMP error as it came in.
+pub(crate) struct IcmpError<'a> {
+    pub(crate) says: Says,
+    pub(crate) from: IpAddr,
+    pub(crate) to: IpAddr,
+    pub(crate) quoted: &'a Segment,
+    /// Bytes of the quote.
+    pub(crate) len: usize,
+}
+
+pub(crate) fn icmp_error(model: &mut Model, error: &IcmpError<'_>, done: &Done<'_>) {
+    let IcmpError { says, from, to, quoted, len } = *error;
+    let bytes = if from.is_ipv4() { 28 } else { 48 } + len as u64;
+    let build = |from: IpAddr, to: IpAddr, quoted: &Segment, ttl: u8| {
+        says.build(from, to, &quoted.first_on_wire()[..len]).ttl(ttl).frame()
+    };
+    // About a request that we sent: from the server's side.
+    if let Some(key) = model.replies.get(&(quoted.proto, quoted.dst, quoted.src)).copied() {
+        model.happened("error about a request");
+        model.count(key, Direction::Out, (1, bytes));
+        let ttl = model.ttl(64, from, to);
+        return done.is(Verdict::Transmit, &build(key.2.ip(), to, &quoted.between(key.1, key.2), ttl));
+    }
+    // About a reply that we sent: from the client's side.
+    let key = (quoted.proto, quoted.dst, quoted.src);
+    if let Some(flow) = model.flows.get(&key).cloned() {
+        model.happened("error about a reply");
+        model.count(key, Direction::In, (1, bytes));
+        let ttl = model.ttl(64, from, flow.server.ip());
+        let quoted = quoted.between(flow.server, key.1);
+        return done.is(Verdict::Transmit, &build(from, flow.server.ip(), &quoted, ttl));
+    }
+    if model.is_our_vip(to) {
+        return done.dropped(DropReason::IcmpUnrelated);
+    }
+    done.is(Verdict::Pass, &build(from, to, quoted, model.ttl(64, from, to)));
+}
+
+/// Whatever leaves has checksums that verify.
+pub(crate) fn checksums(verdict: Verdict, frame: &Frame) {
+    if !matches!(verdict, Verdict::Drop(_)) {
+        assert_eq!(checksum::verify_frame(frame), Ok(()), "{}", describe(frame));
+    }
+}
+
+/// Only a SYN begins a TCP connection.
+fn opens(segment: &Segment) -> bool {
+    let of_three = TcpFlags(segment.flags.0 & (TcpFlags::SYN | TcpFlags::ACK | TcpFlags::RST).0);
+    segment.proto == Proto::Udp || of_three == TcpFlags::SYN
+}

@@ -1,0 +1,291 @@
+//! The shadow: what should be, kept as simply as can be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use engine::{Counters, DropReason, State, Verdict};
+use sched::{Counts, DestLive, Direction, Op, Proto, ServiceKey};
+
+use crate::packets::Segment;
+use crate::tcp::{self, States};
+
+/// Protocol, client, VIP.
+pub(crate) type FlowKey = (Proto, SocketAddr, SocketAddr);
+
+/// A server as one service has or had it.
+pub(crate) struct Dest {
+    pub(crate) addr: SocketAddr,
+    pub(crate) available: bool,
+    pub(crate) weight: u32,
+    pub(crate) mtu: u32,
+    active: u32,
+    inactive: u32,
+    counts: Counts,
+    /// Which making of the service it was last in.
+    service: u64,
+    /// The real one, once the engine has it.
+    pub(crate) live: Option<Arc<DestLive>>,
+}
+
+pub(crate) struct Service {
+    making: u64,
+    /// Indices into [`Model::dests`].
+    pub(crate) dests: Vec<usize>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Flow {
+    pub(crate) dest: usize,
+    pub(crate) server: SocketAddr,
+    pub(crate) state: State,
+    pub(crate) deadline: u64,
+    pub(crate) hop_credit: bool,
+}
+
+pub(crate) struct Model {
+    states: States,
+    pub(crate) now: u64,
+    pub(crate) max: usize,
+    pub(crate) local: BTreeSet<IpAddr>,
+    pub(crate) services: BTreeMap<ServiceKey, Service>,
+    pub(crate) dests: Vec<Dest>,
+    trash: BTreeMap<(ServiceKey, SocketAddr), usize>,
+    makings: u64,
+    pub(crate) flows: BTreeMap<FlowKey, Flow>,
+    /// Who has which reply tuple: protocol, server, client.
+    pub(crate) replies: BTreeMap<FlowKey, FlowKey>,
+    pub(crate) counters: Counters,
+    /// How often what has happened.
+    pub(crate) seen: BTreeMap<&'static str, u64>,
+}
+
+impl Model {
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            states: States::new(),
+            now: 0,
+            max,
+            local: BTreeSet::new(),
+            services: BTreeMap::new(),
+            dests: Vec::new(),
+            trash: BTreeMap::new(),
+            makings: 0,
+            flows: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            counters: Counters::default(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn happened(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    pub(crate) fn service(&self, proto: Proto, vip: SocketAddr) -> Option<&Service> {
+        self.services.get(&ServiceKey::addr(proto, vip))
+    }
+
+    /// A VIP that is nobody's address.
+    pub(crate) fn is_our_vip(&self, addr: IpAddr) -> bool {
+        self.services.keys().any(|key| key.vip() == Some(addr)) && !self.local.contains(&addr)
+    }
+
+    /// The time to live that a packet between these two leaves with.
+    pub(crate) fn ttl(&self, ttl: u8, src: IpAddr, dst: IpAddr) -> u8 {
+        credited(ttl, self.both_hops(src, dst))
+    }
+
+    pub(crate) fn both_hops(&self, src: IpAddr, dst: IpAddr) -> bool {
+        !self.local.contains(&src) && !self.local.contains(&dst)
+    }
+
+    pub(crate) fn verdict(&mut self, verdict: Verdict) {
+        self.counters.received += 1;
+        match verdict {
+            Verdict::Transmit => self.counters.transmitted += 1,
+            Verdict::Reply => self.counters.replied += 1,
+            Verdict::Pass => self.counters.passed += 1,
+            Verdict::Drop(reason) => {
+                self.counters.dropped[reason as usize] += 1;
+                self.happened(reason.name());
+            }
+        }
+    }
+
+    /// The servers that a new flow may go to. `Err` with the reason where there is none (`None`: nobody to serve).
+    pub(crate) fn candidates(&self, key: FlowKey) -> Result<Vec<usize>, Option<DropReason>> {
+        let service = self.service(key.0, key.2).expect("asked for a service's flow");
+        let eligible: Vec<_> = service.dests.iter().copied().filter(|d| self.dests[*d].weight > 0).collect();
+        if eligible.is_empty() {
+            return Err(None);
+        }
+        if self.flows.len() >= self.max {
+            return Err(Some(DropReason::TableFull));
+        }
+        let free = |dest: &usize| {
+            let holder = self.replies.get(&(key.0, self.dests[*dest].addr, key.1));
+            holder.is_none_or(|holder| tcp::is_over(self.flows[holder].state))
+        };
+        let free: Vec<_> = eligible.into_iter().filter(free).collect();
+        if free.is_empty() { Err(Some(DropReason::ReplyTupleTaken)) } else { Ok(free) }
+    }
+
+    pub(crate) fn begin(&mut self, key: FlowKey, dest: usize) {
+        let server = self.dests[dest].addr;
+        if let Some(holder) = self.replies.get(&(key.0, server, key.1)).copied() {
+            self.happened("took the reply tuple of one that was over");
+            self.end(holder);
+        }
+        let state = if key.0 == Proto::Tcp { State::None } else { State::Udp };
+        let hop_credit = self.both_hops(key.1.ip(), server.ip());
+        let flow = Flow { dest, server, state, deadline: self.now + 3000, hop_credit };
+        assert!(self.flows.insert(key, flow).is_none(), "{key:?} is there already");
+        assert!(self.replies.insert((key.0, server, key.1), key).is_none(), "a shared reply tuple: {key:?}");
+        self.dests[dest].inactive += 1;
+        self.dests[dest].counts.conns += 1;
+        self.counters.created += 1;
+    }
+
+    /// A packet has passed on a flow.
+    pub(crate) fn seen(&mut self, key: FlowKey, direction: Direction, segment: &Segment) {
+        self.count(key, direction, segment.on_wire());
+        let flow = self.flows.get_mut(&key).expect("the flow");
+        if key.0 == Proto::Tcp {
+            let next = self.states.next(direction, segment.flags, flow.state);
+            let dest = &mut self.dests[flow.dest];
+            match (tcp::is_active(flow.state), tcp::is_active(next)) {
+                (false, true) => (dest.active, dest.inactive) = (dest.active + 1, dest.inactive - 1),
+                (true, false) => (dest.active, dest.inactive) = (dest.active - 1, dest.inactive + 1),
+                _ => {}
+            }
+            flow.state = next;
+        }
+        flow.deadline = self.now + tcp::timeout_millis(flow.state);
+        let name = flow.state.name();
+        self.happened(name);
+    }
+
+    pub(crate) fn count(&mut self, key: FlowKey, direction: Direction, (packets, bytes): (u64, u64)) {
+        let counts = &mut self.dests[self.flows[&key].dest].counts;
+        match direction {
+            Direction::In => {
+                (counts.in_packets, counts.in_bytes) = (counts.in_packets + packets, counts.in_bytes + bytes)
+            }
+            Direction::Out => {
+                (counts.out_packets, counts.out_bytes) =
+                    (counts.out_packets + packets, counts.out_bytes + bytes);
+            }
+        }
+    }
+
+    pub(crate) fn end(&mut self, key: FlowKey) {
+        let flow = self.flows.remove(&key).expect("the flow");
+        assert_eq!(self.replies.remove(&(key.0, flow.server, key.1)), Some(key));
+        let dest = &mut self.dests[flow.dest];
+        if tcp::is_active(flow.state) {
+            dest.active -= 1;
+        } else {
+            dest.inactive -= 1;
+        }
+        self.counters.expired += 1;
+    }
+
+    /// A legal edit.
+    pub(crate) fn apply(&mut self, op: &Op) {
+        match op {
+            Op::AddService { service } => {
+                self.makings += 1;
+                self.services.insert(service.key, Service { making: self.makings, dests: Vec::new() });
+                for dest in &service.dests {
+                    self.add_dest(service.key, dest.addr, dest.weight.0);
+                }
+            }
+            Op::EditService { .. } => {}
+            Op::DelService { key } => {
+                let service = self.services.remove(key).expect("a legal edit");
+                service.dests.into_iter().for_each(|dest| self.retire(*key, dest));
+            }
+            Op::AddDest { key, dest } => self.add_dest(*key, dest.addr, dest.weight.0),
+            Op::EditDest { key, dest } => {
+                let index = self.index(key, dest.addr);
+                self.dests[index].weight = dest.weight.0;
+            }
+            Op::DelDest { key, addr } => {
+                let index = self.index(key, *addr);
+                self.services.get_mut(key).expect("a legal edit").dests.retain(|d| *d != index);
+                self.retire(*key, index);
+            }
+            Op::Flush => {
+                for (key, service) in std::mem::take(&mut self.services) {
+                    service.dests.into_iter().for_each(|dest| self.retire(key, dest));
+                }
+            }
+            Op::Zero { .. } => {
+                let dests = self.services.values().flat_map(|service| &service.dests);
+                dests.for_each(|dest| self.dests[*dest].counts = Counts::default());
+            }
+        }
+    }
+
+    fn index(&self, key: &ServiceKey, addr: SocketAddr) -> usize {
+        let mut dests = self.services[key].dests.iter().copied();
+        dests.find(|d| self.dests[*d].addr == addr).expect("a legal edit")
+    }
+
+    fn add_dest(&mut self, key: ServiceKey, addr: SocketAddr, weight: u32) {
+        let making = self.services[&key].making;
+        let index = match self.trash.remove(&(key, addr)) {
+            Some(index) => {
+                self.happened("a server came back");
+                index
+            }
+            None => {
+                let (counts, live) = (Counts::default(), None);
+                let (mtu, active, inactive, service) = (0, 0, 0, making);
+                self.dests.push(Dest {
+                    addr,
+                    available: true,
+                    weight,
+                    mtu,
+                    active,
+                    inactive,
+                    counts,
+                    service,
+                    live,
+                });
+                self.dests.len() - 1
+            }
+        };
+        let dest = &mut self.dests[index];
+        if dest.service != making {
+            // Connections outlive their service, its counters do not.
+            dest.counts = Counts::default();
+            dest.service = making;
+        }
+        (dest.weight, dest.available) = (weight, true);
+        self.services.get_mut(&key).expect("a legal edit").dests.push(index);
+    }
+
+    fn retire(&mut self, key: ServiceKey, dest: usize) {
+        self.dests[dest].available = false;
+        self.trash.insert((key, self.dests[dest].addr), dest);
+    }
+
+    /// What can be read of the servers is what it should be.
+    pub(crate) fn compare_dests(&self) {
+        for dest in &self.dests {
+            let live = dest.live.as_ref().expect("known since the last edit");
+            let loads = (live.active.load(Relaxed), live.inactive.load(Relaxed));
+            assert_eq!(loads, (dest.active, dest.inactive), "active and inactive of {}", dest.addr);
+            assert_eq!(live.stats.read(), dest.counts, "counters of {}", dest.addr);
+            assert_eq!(live.is_available(), dest.available, "{} available", dest.addr);
+        }
+    }
+}
+
+/// A hop given back, where there is room for it.
+pub(crate) fn credited(ttl: u8, credit: bool) -> u8 {
+    if credit { ttl.saturating_add(1) } else { ttl }
+}

@@ -1,0 +1,160 @@
+//! The engine and its shadow in one world, with one clock.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use engine::{Engine, HostView, Limits, Part, Verdict, Worker};
+use sched::{Op, Trash};
+use wire::frame::{Frame, GsoKind};
+
+use crate::check::{self, Done};
+use crate::model::{FlowKey, Model};
+use crate::rng::Rng;
+
+pub(crate) struct World {
+    pub(crate) rng: Rng,
+    pub(crate) model: Model,
+    engine: Engine,
+    workers: Vec<Worker>,
+    trash: Trash,
+    born: Instant,
+    /// Of everything that came out.
+    pub(crate) digest: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let max_connections = *rng.pick(&[6, 40, 1000]);
+        let workers = 1 + rng.below(3) as usize;
+        let born = Instant::now();
+        let (engine, workers) = Engine::new(rng.next(), Limits { max_connections }, workers, born);
+        let (trash, digest) = (Trash::default(), 0xcbf2_9ce4_8422_2325);
+        Self { rng, model: Model::new(max_connections), engine, workers, trash, born, digest }
+    }
+
+    /// Sends a frame through some worker and has `check` look at what became of it.
+    pub(crate) fn process(&mut self, mut frame: Frame, check: impl FnOnce(&mut Model, &Done<'_>)) {
+        let now = self.instant(self.model.now);
+        let index = self.rng.below(self.workers.len() as u64) as usize;
+        let super_packet = frame.offload.gso != GsoKind::None;
+        let verdict = self.workers[index].process(&mut frame, now);
+        self.digest(verdict, &frame);
+
+        self.model.counters.super_packets += u64::from(super_packet);
+        self.model.verdict(verdict);
+        check::checksums(verdict, &frame);
+        let engine = &self.engine;
+        let server_of = |key| server_of(engine, now, key);
+        check(&mut self.model, &Done { verdict, frame: &frame, server_of: &server_of });
+    }
+
+    pub(crate) fn edit(&mut self, ops: &[Op]) {
+        let table = self.engine.services().apply(&mut self.trash, ops).expect("legal edits");
+        ops.iter().for_each(|op| self.model.apply(op));
+        for (key, service) in &self.model.services {
+            let real = table.get(key).expect("the same services");
+            assert_eq!(real.dests.len(), service.dests.len());
+            for index in &service.dests {
+                let dest = &mut self.model.dests[*index];
+                let real = real.dests.iter().find(|d| d.live.key == dest.addr).expect("the same servers");
+                let live = dest.live.get_or_insert_with(|| Arc::clone(&real.live));
+                assert!(Arc::ptr_eq(live, &real.live), "{} came back as another", dest.addr);
+            }
+        }
+        self.engine.set_services(Arc::new(table));
+    }
+
+    pub(crate) fn set_local(&mut self, local: impl IntoIterator<Item = IpAddr>) {
+        self.model.local = local.into_iter().collect();
+        self.engine.set_host(HostView::new(self.model.local.iter().copied()));
+    }
+
+    pub(crate) fn set_mtu(&mut self, dest: usize, mtu: u32) {
+        let dest = &mut self.model.dests[dest];
+        dest.mtu = mtu;
+        dest.live.as_ref().expect("known").mtu.store(mtu, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// Time passes while nobody looks at the timers.
+    pub(crate) fn sleep(&mut self, millis: u64) {
+        self.model.now += millis;
+    }
+
+    /// Time passes, and each worker handles its timeouts when it asked to.
+    pub(crate) fn advance(&mut self, millis: u64) {
+        let target = self.model.now + millis;
+        let end = self.instant(target);
+        let mut now = self.instant(self.model.now);
+        loop {
+            let due = |worker: &Worker| worker.poll_timeout().filter(|due| *due <= end);
+            let Some((at, next)) =
+                (0..self.workers.len()).filter_map(|i| Some((due(&self.workers[i])?, i))).min()
+            else {
+                break;
+            };
+            now = now.max(at);
+            self.workers[next].handle_timeout(now);
+        }
+        self.model.now = target;
+        self.expire();
+    }
+
+    /// What the engine has let go it was right to let go, and what it still holds is as it should be.
+    fn expire(&mut self) {
+        let mut held = std::collections::BTreeMap::new();
+        self.engine.for_each_connection(self.instant(self.model.now), Part::ALL, |conn| {
+            let twin = held.insert((conn.proto, conn.client, conn.vip), conn);
+            assert!(twin.is_none(), "listed twice: {conn:?}");
+        });
+        let now = self.model.now;
+        for (key, conn) in &held {
+            let flow = self.model.flows.get(key).unwrap_or_else(|| panic!("{conn:?} should not be there"));
+            let left = Duration::from_millis(flow.deadline.saturating_sub(now));
+            assert_eq!((conn.dest, conn.state, conn.expires_in), (flow.server, flow.state, left));
+            assert!(flow.deadline + 1000 > now, "{conn:?} should be gone since {}", flow.deadline);
+        }
+        let gone: Vec<_> = self.model.flows.keys().filter(|key| !held.contains_key(key)).copied().collect();
+        for key in gone {
+            assert!(self.model.flows[&key].deadline <= now, "{key:?} went early");
+            self.model.happened("expired");
+            self.model.end(key);
+        }
+        if held.is_empty() && self.workers.iter().all(|worker| worker.poll_timeout().is_none()) {
+            self.model.happened("idle");
+        }
+    }
+
+    /// Everything that can be read is what it should be.
+    pub(crate) fn compare(&self) {
+        let counters = self.engine.counters();
+        assert_eq!(counters, self.model.counters, "counters");
+        let drops: u64 = counters.dropped.iter().sum();
+        assert_eq!(counters.received, counters.transmitted + counters.replied + counters.passed + drops);
+        assert_eq!(self.engine.connections_held(), self.model.flows.len(), "connections held");
+        assert_eq!(counters.created - counters.expired, self.model.flows.len() as u64);
+        self.model.compare_dests();
+    }
+
+    fn instant(&self, millis: u64) -> Instant {
+        self.born + Duration::from_millis(millis)
+    }
+
+    fn digest(&mut self, verdict: Verdict, frame: &Frame) {
+        let text = format!("{verdict:?} {:?}", frame.offload);
+        for byte in text.as_bytes().iter().chain(frame.packet()) {
+            self.digest = (self.digest ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+}
+
+fn server_of(engine: &Engine, now: Instant, key: FlowKey) -> Option<SocketAddr> {
+    let mut server = None;
+    engine.for_each_connection(now, Part::ALL, |conn| {
+        if (conn.proto, conn.client, conn.vip) == key {
+            server = Some(conn.dest);
+        }
+    });
+    server
+}
