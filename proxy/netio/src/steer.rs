@@ -258,7 +258,8 @@ impl Steering {
         self.marks = Err("stopped".to_owned());
         self.proxies = Proxies::default();
         let report = undo::undo(&mut self.netlink, &mut self.journal);
-        // It may be gone already.
+        // It may be gone already, and the address was seldom needed.
+        let _ = host::set_host_address(&mut self.netlink, self.config.tun_index, apply::DUMMY, false);
         let _ = self.device_before.apply(&mut self.netlink, self.config.tun_index);
         report
     }

@@ -9,13 +9,13 @@ use super::host::{self, Device, Family};
 use super::knobs::{Wanted, is_unknown};
 use super::marks::Sets;
 use super::proxies::Proxy;
-use super::routes::{self, Routes};
+use super::routes::{self, Routes, Way};
 use super::rules::{Found, Plan};
 use super::{HostView, Notice, SteerError, Steering};
 use crate::sysctl::{Group, Knob};
 
 /// "IPv4 dummy address" (RFC 7600 section 4.8): means nothing to anybody else.
-const DUMMY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8));
+pub(super) const DUMMY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8));
 
 /// Packets that the device queues for us; the default of 500 is lost in one burst.
 const QUEUE: u32 = 10_000;
@@ -154,15 +154,17 @@ impl Steering {
                 let server = servers.into_iter().find(|ip| Family::of(*ip) == family);
                 routes::source(&mut self.netlink, &self.host, family, tun, &self.targets.vips, server)
             };
-            let to = |vips: &[IpAddr]| vips.iter().map(|vip| (Some(*vip), source)).collect::<Routes>();
+            let out = Way::through(tun, source);
+            let elsewhere = if family == Family::Ipv4 { out } else { Way::here() };
+            let to = |vips: &[IpAddr], way| vips.iter().map(|vip| (Some(*vip), way)).collect::<Routes>();
             let nobodys: Vec<_> = vips.iter().copied().filter(|vip| !self.host.is_local(*vip)).collect();
             let mut changes = 0;
             for (table, want) in [
-                (routes::RETURN, Routes::from([(None, None)])),
-                (routes::VIPS, to(&vips)),
-                (routes::NOBODYS, to(&nobodys)),
+                (routes::RETURN, Routes::from([(None, Way::through(tun, None))])),
+                (routes::VIPS, to(&vips, out)),
+                (routes::NOBODYS, to(&nobodys, elsewhere)),
             ] {
-                changes += routes::become_(&mut self.netlink, family, table, tun, &want)?;
+                changes += routes::become_(&mut self.netlink, family, table, &want)?;
             }
             if changes > 0 {
                 info!("{family:?}: routes for {} VIPs to {}", vips.len(), self.config.tun_name);

@@ -2,7 +2,8 @@
 //!
 //! IPv4: a proxy ARP entry, tagged with protocol 117. IPv6: the device joins the VIP as an anycast address (RFC 4291
 //! section 2.6), because proxied neighbour discovery would need `forwarding` on the device, which drops the routes
-//! that it has from router advertisements. The membership ends with its socket.
+//! that it has from router advertisements. The membership ends with its socket. Its route is taken away at once: while
+//! it is there, the kernel silently adds none for the same address when the host gets that (Linux 6.18).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -11,7 +12,7 @@ use std::net::{IpAddr, Ipv6Addr, UdpSocket};
 use tracing::info;
 
 use super::host::{Family, Host};
-use super::{SteerError, TAG};
+use super::{SteerError, TAG, routes};
 use crate::netlink::{Attributes, CREATE, Message, NetlinkSocket, Tolerate};
 use crate::sys;
 
@@ -44,8 +45,9 @@ impl Proxies {
                 IpAddr::V4(_) if found.contains_key(&(device, ip)) => continue,
                 IpAddr::V4(_) => netlink.request(pack(RTM_NEWNEIGH, CREATE, device, ip)),
                 IpAddr::V6(_) if self.anycast.contains_key(&(device, ip)) => continue,
-                IpAddr::V6(v6) => join(v6, device).map(|socket| {
+                IpAddr::V6(v6) => join(v6, device).and_then(|socket| {
                     self.anycast.insert((device, ip), socket);
+                    routes::forget_anycast(netlink, ip, device)
                 }),
             };
             match result {

@@ -18,7 +18,8 @@ const RTM_GETROUTE: u16 = 26;
 pub(super) const VIPS: u32 = 11701;
 /// Table of one default route to our device, for what is marked.
 pub(super) const RETURN: u32 = 11702;
-/// Table of the VIPs that are nobody's address, for every protocol.
+/// Table of the VIPs that are nobody's address, for every protocol. IPv4: to our device, so that they are somewhere
+/// else than on the link, and proxy ARP answers. IPv6: to this host, which is who neighbours ask to be told.
 pub(super) const NOBODYS: u32 = 11703;
 
 /// The kernel's table of its own addresses.
@@ -33,12 +34,34 @@ const RTAX_MTU: u16 = 2;
 
 const RTN_UNICAST: u8 = 1;
 const RTN_LOCAL: u8 = 2;
+const RTN_ANYCAST: u8 = 4;
 
-/// A route of ours through our device: destination (None for the default route) and preferred source.
-pub(super) type Routes = BTreeMap<Option<IpAddr>, Option<IpAddr>>;
+/// The routes of a table of ours, by destination (None for the default route).
+pub(super) type Routes = BTreeMap<Option<IpAddr>, Way>;
 
-/// A route as it is: destination, preferred source, device.
-type Found = (Option<IpAddr>, Option<IpAddr>, Option<u32>);
+/// Where a route of ours leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Way {
+    device: u32,
+    /// Preferred source of this host's own packets.
+    source: Option<IpAddr>,
+    /// Unicast, or local: to this host's own stack.
+    kind: u8,
+}
+
+impl Way {
+    /// Out through a device.
+    pub(super) const fn through(device: u32, source: Option<IpAddr>) -> Self {
+        Self { device, source, kind: RTN_UNICAST }
+    }
+
+    /// To this host.
+    pub(super) const fn here() -> Self {
+        // The first device of every network namespace.
+        const LOOPBACK: u32 = 1;
+        Self { device: LOOPBACK, source: None, kind: RTN_LOCAL }
+    }
+}
 
 /// What the kernel answers for a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,32 +104,30 @@ pub(super) fn become_(
     netlink: &mut NetlinkSocket,
     family: Family,
     table: u32,
-    tun: u32,
     want: &Routes,
 ) -> Result<usize, SteerError> {
     let found = ours(netlink, family, table)?;
-    let is = |to, source, device| found.contains(&(to, source, device));
     let mut changes = 0;
-    for (&to, &source) in want {
-        if is(to, source, Some(tun)) {
+    for (&to, &way) in want {
+        if found.contains(&(to, way)) {
             continue;
         }
         changes += 1;
-        let message =
-            |source| pack(RTM_NEWROUTE, CREATE | REPLACE, family, table, to, source).u32(RTA_OIF, tun);
-        let mut result = netlink.request(message(source));
-        if source.is_some() && result.as_ref().is_err_and(|e| e.raw_os_error() == Some(libc::EINVAL)) {
+        let message = |way| pack(RTM_NEWROUTE, CREATE | REPLACE, family, table, to, way);
+        let mut result = netlink.request(message(way));
+        if way.source.is_some() && result.as_ref().is_err_and(|e| e.raw_os_error() == Some(libc::EINVAL)) {
             // The source has just gone: the kernel will choose, and the next look at the host finds a better one.
-            result = netlink.request(message(None));
+            result = netlink.request(message(Way { source: None, ..way }));
         }
-        result.map_err(SteerError::netlink("add a route to the device"))?;
+        result.map_err(SteerError::netlink("add a route"))?;
     }
-    let stale: BTreeSet<_> =
-        found.iter().filter(|(to, _, device)| !want.contains_key(to) || *device != Some(tun)).collect();
-    for &(to, _, device) in stale {
-        if device.is_some_and(|d| d == tun) || !want.contains_key(&to) {
+    for (to, way) in found {
+        // A route with the same destination has been replaced, unless it led somewhere else.
+        let stays =
+            want.get(&to).is_some_and(|wanted| (wanted.device, wanted.kind) == (way.device, way.kind));
+        if !stays {
             changes += 1;
-            delete(netlink, family, table, to)?;
+            delete(netlink, family, table, to, way)?;
         }
     }
     Ok(changes)
@@ -116,8 +137,8 @@ pub(super) fn become_(
 pub(super) fn clear(netlink: &mut NetlinkSocket, family: Family) -> Result<usize, SteerError> {
     let mut removed = 0;
     for table in [VIPS, RETURN, NOBODYS] {
-        for (to, _, _) in ours(netlink, family, table)? {
-            delete(netlink, family, table, to)?;
+        for (to, way) in ours(netlink, family, table)? {
+            delete(netlink, family, table, to, way)?;
             removed += 1;
         }
     }
@@ -162,9 +183,27 @@ pub(super) fn source(
     candidates().map(|address| address.ip).find(|ip| !vips.contains(ip)).or(second)
 }
 
-fn ours(netlink: &mut NetlinkSocket, family: Family, table: u32) -> Result<BTreeSet<Found>, SteerError> {
-    dump(netlink, family, table, |_, attributes| {
-        Some((attributes.address(RTA_DST), attributes.address(RTA_PREFSRC), attributes.u32(RTA_OIF)))
+/// Takes the route of an anycast membership out of the kernel's table, without ending the membership: it would keep
+/// the kernel from adding a proper one, should the host get the address itself.
+pub(super) fn forget_anycast(netlink: &mut NetlinkSocket, ip: IpAddr, device: u32) -> io::Result<()> {
+    let family = Family::of(ip);
+    let fixed = header(family, family.bits(), 0, 0, RTN_ANYCAST);
+    let message = Message::new(RTM_DELROUTE, 0, &fixed).u32(RTA_TABLE, LOCAL);
+    netlink.request(message.address(RTA_DST, ip).u32(RTA_OIF, device)).tolerate(libc::ESRCH)
+}
+
+fn ours(
+    netlink: &mut NetlinkSocket,
+    family: Family,
+    table: u32,
+) -> Result<BTreeSet<(Option<IpAddr>, Way)>, SteerError> {
+    dump(netlink, family, table, |fixed, attributes| {
+        let way = Way {
+            device: attributes.u32(RTA_OIF).unwrap_or(0),
+            source: attributes.address(RTA_PREFSRC),
+            kind: fixed[7],
+        };
+        Some((attributes.address(RTA_DST), way))
     })
     .map(|routes| routes.into_iter().collect())
     .map_err(SteerError::netlink("read our routing tables"))
@@ -175,11 +214,12 @@ fn delete(
     family: Family,
     table: u32,
     to: Option<IpAddr>,
+    way: Way,
 ) -> Result<(), SteerError> {
     netlink
-        .request(pack(RTM_DELROUTE, 0, family, table, to, None))
+        .request(pack(RTM_DELROUTE, 0, family, table, to, Way { source: None, ..way }))
         .tolerate(libc::ESRCH)
-        .map_err(SteerError::netlink("delete a route to the device"))
+        .map_err(SteerError::netlink("delete a route"))
 }
 
 fn dump<T>(
@@ -212,24 +252,16 @@ fn header(family: Family, bits: u8, protocol: u8, scope: u8, kind: u8) -> [u8; 1
     [family.number(), bits, 0, 0, 0, protocol, scope, kind, 0, 0, 0, 0]
 }
 
-fn pack(
-    kind: u16,
-    flags: u16,
-    family: Family,
-    table: u32,
-    to: Option<IpAddr>,
-    source: Option<IpAddr>,
-) -> Message {
+fn pack(kind: u16, flags: u16, family: Family, table: u32, to: Option<IpAddr>, way: Way) -> Message {
     const RT_SCOPE_LINK: u8 = 253;
     let bits = if to.is_some() { family.bits() } else { 0 };
     let scope = if family == Family::Ipv4 { RT_SCOPE_LINK } else { 0 };
-    let mut m =
-        Message::new(kind, flags, &header(family, bits, TAG, scope, RTN_UNICAST)).u32(RTA_TABLE, table);
+    let mut m = Message::new(kind, flags, &header(family, bits, TAG, scope, way.kind)).u32(RTA_TABLE, table);
     if let Some(to) = to {
         m = m.address(RTA_DST, to);
     }
-    if let Some(source) = source {
+    if let Some(source) = way.source {
         m = m.address(RTA_PREFSRC, source);
     }
-    m
+    m.u32(RTA_OIF, way.device)
 }

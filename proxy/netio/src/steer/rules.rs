@@ -10,7 +10,7 @@
 //! | 6 | `iif lo fwmark FORWARDED goto 12` | a reverse path check with the mark must not find our device |
 //! | 7, 8 | `fwmark FORWARDED`, `LOCAL` `lookup 11702` | replies of servers, and errors about packets to them |
 //! | 9 | `lookup local` | moved here from 0 |
-//! | 10 | `lookup 11703` | VIPs that are nobody's address, whatever the protocol |
+//! | 10 | `lookup 11703` | VIPs that are nobody's address, for other protocols and for neighbours who ask |
 //! | 12 | `lookup local` | for what comes from the device; 10 is not for it |
 //!
 //! They come before any other rule, as `lookup local` at 0 did. Per protocol, because without that the host would

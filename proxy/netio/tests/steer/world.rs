@@ -1,6 +1,6 @@
 //! A client, a director and a server in namespaces of their own, and a trivial engine on the director's device.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -15,9 +15,12 @@ use std::time::Duration;
 use netio::netns::Netns;
 use netio::steer::{SteerConfig, Steering, Targets};
 use netio::tun::{Queue, Received, Tun, TunConfig};
-use wire::edit;
+use nix::sys::socket::sockopt::ReceiveTimeout;
+use nix::sys::socket::{self, AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage};
+use nix::sys::time::{TimeVal, TimeValLike};
 use wire::frame::Frame;
 use wire::packet::Packet;
+use wire::{edit, reply};
 
 pub(crate) const CLIENT: &str = "10.0.0.2";
 pub(crate) const SERVER: &str = "10.1.0.2";
@@ -128,7 +131,7 @@ pub(crate) fn targets(vips: &[&str]) -> Targets {
 /// What the device saw: protocol, source, destination.
 pub(crate) type Seen = (u8, IpAddr, IpAddr);
 
-/// NAT without a table: VIP:80 becomes the server's 8080 and back, everything else passes.
+/// NAT with hardly a table: VIP:80 becomes the server's 8080 and back, everything else passes.
 pub(crate) struct Engine {
     seen: Arc<Mutex<Vec<Seen>>>,
     stop: Arc<AtomicBool>,
@@ -141,9 +144,10 @@ impl Engine {
         let (seen, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (log, until) = (seen.clone(), stop.clone());
         let queue = tun.queues.remove(0);
+        let mut clients = BTreeMap::new();
         let thread = std::thread::spawn(move || {
             while !until.load(Ordering::Relaxed) {
-                serve(&queue, &vips, &log);
+                serve(&queue, &vips, &mut clients, &log);
                 std::thread::sleep(Duration::from_micros(200));
             }
         });
@@ -163,18 +167,28 @@ impl Drop for Engine {
     }
 }
 
-fn serve(queue: &Queue, vips: &BTreeSet<IpAddr>, log: &Mutex<Vec<Seen>>) {
+fn serve(
+    queue: &Queue,
+    vips: &BTreeSet<IpAddr>,
+    clients: &mut BTreeMap<(IpAddr, u16), IpAddr>,
+    log: &Mutex<Vec<Seen>>,
+) {
     let mut frame = Frame::new();
     while let Ok(Received::Frame) = queue.recv(&mut frame) {
         let packet = Packet::parse(frame.packet()).unwrap();
         log.lock().unwrap().push((packet.protocol, packet.src, packet.dst));
-        if let Some((from, to)) = packet.ports() {
+        if vips.contains(&packet.dst) && reply::echo(&mut frame, &packet) {
+            // Answered in place.
+        } else if let Some((from, to)) = packet.ports() {
             if vips.contains(&packet.dst) && to == VIP_PORT {
+                clients.insert((packet.src, from), packet.dst);
                 let server = if packet.dst.is_ipv4() { SERVER } else { SERVER6 };
                 edit::set_destination(&mut frame, &packet, ip(server), SERVER_PORT);
             } else if [ip(SERVER), ip(SERVER6)].contains(&packet.src) && from == SERVER_PORT {
-                let vip = vips.iter().find(|vip| vip.is_ipv4() == packet.src.is_ipv4()).unwrap();
-                edit::set_source(&mut frame, &packet, *vip, VIP_PORT);
+                // Unless it is no answer to us: somebody talks to the server directly.
+                if let Some(vip) = clients.get(&(packet.dst, to)) {
+                    edit::set_source(&mut frame, &packet, *vip, VIP_PORT);
+                }
             }
         }
         // Fails while the device is being taken down.
@@ -230,8 +244,43 @@ pub(crate) fn udp(to: &str, port: u16, len: usize) -> bool {
     socket.send(&data).is_ok() && socket.recv(&mut back).is_ok_and(|read| back[..read] == data)
 }
 
+/// One echo request and its answer.
+pub(crate) fn ping(to: &str) -> bool {
+    let to = ip(to);
+    let id = u16::try_from(std::process::id() & 0xFFFF).unwrap();
+    let request = wire::build::ping(to, to, id, 7).payload(b"ulvs").bytes();
+    let (family, protocol, header, answer) = match to {
+        IpAddr::V4(_) => (AddressFamily::Inet, SockProtocol::Icmp, 20, 0),
+        IpAddr::V6(_) => (AddressFamily::Inet6, SockProtocol::IcmpV6, 40, 129),
+    };
+    let socket = socket::socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol).unwrap();
+    socket::setsockopt(&socket, ReceiveTimeout, &TimeVal::seconds(1)).unwrap();
+    let target = SockaddrStorage::from(SocketAddr::new(to, 0));
+    if socket::sendto(socket.as_raw_fd(), &request[header..], &target, MsgFlags::empty()).is_err() {
+        return false;
+    }
+    let mut buffer = [0; 2048];
+    while let Ok(read) = socket::recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()) {
+        // Only IPv4 gives the header along.
+        let icmp = &buffer[if to.is_ipv4() { header } else { 0 }..read];
+        if icmp[0] == answer && icmp[4..6] == id.to_be_bytes() {
+            return true;
+        }
+    }
+    false
+}
+
+/// Sends a whole packet from the namespace of this thread.
+pub(crate) fn inject(packet: &[u8]) {
+    let dst = Packet::parse(packet).unwrap().dst;
+    let family = if dst.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let socket = socket::socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::Raw).unwrap();
+    let target = SockaddrStorage::from(SocketAddr::new(dst, 0));
+    socket::sendto(socket.as_raw_fd(), packet, &target, MsgFlags::empty()).unwrap();
+}
+
 /// Long enough for a busy machine, short enough for a test that expects nothing.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Everything that has to be as it was afterwards.
 pub(crate) fn snapshot() -> String {

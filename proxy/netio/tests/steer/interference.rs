@@ -1,0 +1,245 @@
+//! Others change things meanwhile, or things end badly.
+
+use std::env;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use netio::steer::{Notice, SteerError, Steering, clean};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use tempfile::tempdir;
+
+use crate::world::*;
+
+#[test]
+fn what_others_break_is_mended_and_what_they_set_is_put_back() {
+    let world = World::routed();
+    echo(&world.server, SERVER_PORT);
+    world.on_director(|| {
+        block_on(async {
+            let state = tempdir().unwrap();
+            let tun = open_tun();
+            let before = snapshot();
+            let mut steering = Steering::start(config(&tun, state.path())).unwrap();
+            let _engine = Engine::start(tun, &[VIP, VIP6]);
+            steering.set_targets(&targets(&[VIP, VIP6])).unwrap();
+            settle(&mut steering).await;
+            for harm in [
+                "ip rule flush proto 117; ip -6 rule flush proto 117",
+                "ip rule del pref 9",
+                "ip route flush table 11701; ip -6 route flush table 11702",
+                "nft delete table inet ulvs 2>/dev/null || nft flush ruleset",
+                "echo 0 > /proc/sys/net/ipv4/conf/c0/forwarding",
+                "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv4/ip_forward",
+                "echo 0 > /proc/sys/net/ipv6/conf/s0/force_forwarding",
+                "ip link set ulvs0 down",
+                "ip link set ulvs0 mtu 1400",
+                "ip rule add pref 0 lookup local",
+            ] {
+                sh(harm);
+                settle(&mut steering).await;
+                for vip in [VIP, VIP6] {
+                    assert!(world.on_client(|| tcp(vip, VIP_PORT)), "{vip} after {harm}");
+                }
+            }
+            // Settings that no event tells of are looked at every few seconds, and when anything else happens.
+            sh("echo 1 > /proc/sys/net/ipv4/ip_early_demux");
+            steering.set_targets(&targets(&[VIP, VIP6])).unwrap();
+            assert_eq!(sh("cat /proc/sys/net/ipv4/ip_early_demux"), "0\n");
+            // A device that comes later.
+            sh("ip link add late type veth peer name later; ip link set late up");
+            settle(&mut steering).await;
+            assert_eq!(sh("cat /proc/sys/net/ipv4/conf/late/forwarding"), "1\n");
+            sh("ip link del late");
+            settle(&mut steering).await;
+            steering.stop().unwrap();
+            assert_as_before(&before);
+        });
+    });
+}
+
+#[test]
+fn puts_back_what_was_last_set_by_others() {
+    let world = World::routed();
+    world.on_director(|| {
+        block_on(async {
+            let state = tempdir().unwrap();
+            let tun = open_tun();
+            let mut steering = Steering::start(config(&tun, state.path())).unwrap();
+            steering.set_targets(&targets(&[VIP])).unwrap();
+            // The host becomes a router while we run: that is no setting of ours to take back.
+            sh("echo 1 > /proc/sys/net/ipv4/ip_forward");
+            settle(&mut steering).await;
+            assert!(!sh("nft list set inet ulvs guarded4").contains("c0"));
+            sh("echo 5 > /proc/sys/net/ipv4/conf/ulvs0/accept_local");
+            steering.stop().unwrap();
+            assert_eq!(sh("cat /proc/sys/net/ipv4/ip_forward"), "1\n");
+            assert_eq!(sh("cat /proc/sys/net/ipv4/conf/c0/forwarding"), "1\n");
+            assert_eq!(sh("cat /proc/sys/net/ipv4/conf/ulvs0/accept_local"), "5\n");
+        });
+    });
+}
+
+#[test]
+fn a_moved_local_rule_stays_where_it_is() {
+    let world = World::routed();
+    echo(&world.server, SERVER_PORT);
+    world.on_director(|| {
+        block_on(async {
+            // As for virtual routing and forwarding.
+            sh("ip rule add pref 32765 lookup local; ip rule del pref 0");
+            let state = tempdir().unwrap();
+            let tun = open_tun();
+            let before = snapshot();
+            let mut steering = Steering::start(config(&tun, state.path())).unwrap();
+            let _engine = Engine::start(tun, &[VIP]);
+            steering.set_targets(&targets(&[VIP])).unwrap();
+            assert!(world.on_client(|| tcp(VIP, VIP_PORT)));
+            steering.stop().unwrap();
+            assert_as_before(&before);
+        });
+    });
+}
+
+const STATE: &str = "STEER_TEST_STATE_DIR";
+
+/// Not a test by itself: what the next one runs and kills.
+#[test]
+fn doomed_process() {
+    let Ok(state) = env::var(STATE) else { return };
+    block_on(async {
+        let tun = open_tun();
+        let mut steering = Steering::start(config(&tun, Path::new(&state))).unwrap();
+        steering.set_targets(&targets(&["10.0.0.100", "fd00:a::100"])).unwrap();
+        println!("\nready");
+        loop {
+            steering.next_change().await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn what_a_killed_process_leaves_behind_is_undone() {
+    let world = World::routed();
+    echo(&world.server, SERVER_PORT);
+    world.on_director(|| {
+        let state = tempdir().unwrap();
+        let start = || {
+            let mut command = Command::new(env::current_exe().unwrap());
+            command.args(["--exact", "interference::doomed_process", "--nocapture"]).env(STATE, state.path());
+            let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            assert!(lines.any(|line| line.unwrap() == "ready"));
+            child
+        };
+        let before = snapshot();
+        let mut child = start();
+        assert!(matches!(clean(state.path()), Err(SteerError::Busy { .. })));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_ne!(snapshot(), before);
+        let report = clean(state.path()).unwrap();
+        assert!(report.rules > 0 && report.proxies == 1 && report.restored_rules == 2, "{report:?}");
+        assert_as_before(&before);
+        assert!(!clean(state.path()).unwrap().any());
+
+        // Without its notes, by what tells ours from others'; settings alone cannot be known.
+        let mut child = start();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let settings = |text: &str| text.lines().filter(|line| !line.starts_with("/proc")).count();
+        clean(tempdir().unwrap().path()).unwrap();
+        assert_eq!(settings(&snapshot()), settings(&before));
+        clean(state.path()).unwrap();
+        assert_as_before(&before);
+
+        // The next one starts as if nothing had been.
+        let mut child = start();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        block_on(async {
+            let tun = open_tun();
+            let mut steering = Steering::start(config(&tun, state.path())).unwrap();
+            let engine = Engine::start(tun, &[VIP, VIP6]);
+            steering.set_targets(&targets(&[VIP, VIP6])).unwrap();
+            assert!(world.on_client(|| tcp(VIP, VIP_PORT)));
+            steering.stop().unwrap();
+            drop(engine);
+        });
+        assert_as_before(&before);
+        assert_eq!(state.path().read_dir().unwrap().count(), 0);
+    });
+}
+
+/// Makes `/proc/sys` read-only for this thread, as a container has it.
+fn protect_settings() {
+    let none = None::<&str>;
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+    mount(Some("/proc/sys"), "/proc/sys", none, MsFlags::MS_BIND, none).unwrap();
+    let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+    mount(none, "/proc/sys", none, read_only, none).unwrap();
+}
+
+#[test]
+fn read_only_settings_are_set_by_netlink() {
+    let world = World::routed();
+    echo(&world.server, SERVER_PORT);
+    world.on_director(|| {
+        protect_settings();
+        block_on(async {
+            let state = tempdir().unwrap();
+            let tun = open_tun();
+            let before = snapshot();
+            let mut steering = Steering::start(config(&tun, state.path())).unwrap();
+            let engine = Engine::start(tun, &[VIP, "10.0.0.100"]);
+            steering.set_targets(&targets(&[VIP, "10.0.0.100"])).unwrap_err();
+            let mut ipv4 = targets(&[VIP, "10.0.0.100"]);
+            ipv4.servers.retain(|(_, server)| server.is_ipv4());
+            steering.set_targets(&ipv4).unwrap();
+            assert_eq!(sh("cat /proc/sys/net/ipv4/conf/c0/forwarding"), "1\n");
+            assert_eq!(sh("cat /proc/sys/net/ipv4/neigh/c0/proxy_delay"), "0\n");
+            assert!(steering.notices().contains(&Notice::EarlyDemux));
+            for vip in [VIP, "10.0.0.100"] {
+                assert!(world.on_client(|| tcp(vip, VIP_PORT)), "{vip}");
+            }
+            // With early demux this would stall if answers to the host itself were steered.
+            assert!(tcp(SERVER, SERVER_PORT), "from the director");
+
+            let error = steering.set_targets(&targets(&[VIP6])).unwrap_err().to_string();
+            assert!(error.contains("force_forwarding") && error.contains("--sysctl"), "{error}");
+            steering.stop().unwrap();
+            assert_as_before(&before);
+            drop(engine);
+        });
+    });
+}
+
+#[test]
+fn works_without_nftables() {
+    let world = World::routed();
+    echo(&world.server, SERVER_PORT);
+    echo(&world.director, 22);
+    world.on_director(|| {
+        block_on(async {
+            let state = tempdir().unwrap();
+            let tun = open_tun();
+            let before = snapshot();
+            let config = netio::steer::SteerConfig { nftables: false, ..config(&tun, state.path()) };
+            let mut steering = Steering::start(config).unwrap();
+            let engine = Engine::start(tun, &[VIP, VIP6]);
+            steering.set_targets(&targets(&[VIP, VIP6])).unwrap();
+            assert!(matches!(steering.notices().first(), Some(Notice::NoNftables { .. })));
+            for vip in [VIP, VIP6] {
+                assert!(world.on_client(|| tcp(vip, VIP_PORT)), "tcp {vip}");
+                assert!(world.on_client(|| udp(vip, VIP_PORT, 100)), "udp {vip}");
+                assert!(world.on_client(|| ping(vip)), "ping {vip}");
+                assert!(tcp(vip, VIP_PORT), "tcp {vip} from the director");
+            }
+            steering.stop().unwrap();
+            assert_as_before(&before);
+            drop(engine);
+        });
+    });
+}

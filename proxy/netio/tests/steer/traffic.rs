@@ -1,0 +1,180 @@
+//! What goes to the device beyond plain services, and what does not.
+
+use std::collections::BTreeSet;
+
+use netio::steer::Steering;
+use tempfile::tempdir;
+use wire::build;
+
+use crate::world::*;
+
+/// Runs `check` on the director while it steers.
+fn steered(world: &World, vips: &[&str], setup: &str, check: impl FnOnce(&Engine, &mut Steering) + Send) {
+    world.on_director(|| {
+        sh(setup);
+        block_on(async {
+            let state = tempdir().unwrap();
+            let tun = open_tun();
+            let before = snapshot();
+            let mut steering = Steering::start(config(&tun, state.path())).unwrap();
+            let engine = Engine::start(tun, vips);
+            steering.set_targets(&targets(vips)).unwrap();
+            check(&engine, &mut steering);
+            steering.stop().unwrap();
+            assert_as_before(&before);
+            drop(engine);
+        });
+    });
+}
+
+#[test]
+fn reverse_path_filters_do_not_matter() {
+    for marks_count in [0, 1] {
+        let world = World::routed();
+        echo(&world.server, SERVER_PORT);
+        echo(&world.director, 22);
+        let setup = format!(
+            "for conf in /proc/sys/net/ipv4/conf/*; do echo 1 > $conf/rp_filter; done
+             echo {marks_count} > /proc/sys/net/ipv4/conf/all/src_valid_mark
+             ip addr add {VIP}/32 dev lo"
+        );
+        steered(&world, &[VIP], &setup, |_, _| {
+            assert!(world.on_client(|| tcp(VIP, VIP_PORT)), "src_valid_mark {marks_count}");
+            assert!(world.on_client(|| udp(VIP, VIP_PORT, 100)));
+            assert!(world.on_client(|| tcp(VIP, 22)));
+            assert!(tcp(VIP, VIP_PORT), "from the director");
+            assert!(tcp(SERVER, SERVER_PORT), "from the director");
+        });
+    }
+}
+
+#[test]
+fn errors_about_packets_to_a_server_come_by() {
+    let world = World::routed();
+    steered(&world, &[VIP, VIP6], "", |engine, _| {
+        for (number, client, server) in [(1, CLIENT, SERVER), (58, CLIENT6, SERVER6)] {
+            let sent = build::udp((client, 4000), (server, SERVER_PORT)).payload(b"x").bytes();
+            let other = build::udp((client, 4000), (client, SERVER_PORT)).payload(b"x").bytes();
+            world.on_server(|| {
+                inject(&build::too_big(server, client, 1300, &sent).bytes());
+                inject(&build::time_exceeded(server, client, &sent).bytes());
+                inject(&build::time_exceeded(server, client, &other).bytes());
+            });
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            let about_server = (number, ip(server), ip(client));
+            let seen: Vec<_> = engine.seen().into_iter().filter(|seen| *seen == about_server).collect();
+            assert_eq!(seen.len(), 2, "{server}: {seen:?}");
+        }
+        // The director's own: nobody answers for the server's address any more.
+        world.on_server(|| sh("ip addr flush dev e0"));
+        sh("ip neigh flush dev s0; ip -6 neigh flush dev s0");
+        world.on_client(|| assert!(!udp(VIP, VIP_PORT, 100) && !udp(VIP6, VIP_PORT, 100)));
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        let errors: BTreeSet<_> =
+            engine.seen().into_iter().filter(|(number, ..)| [1, 58].contains(number)).collect();
+        assert!(errors.contains(&(1, ip("10.0.0.1"), ip(CLIENT))), "{errors:?}");
+        assert!(errors.contains(&(58, ip("fd00:a::1"), ip(CLIENT6))), "{errors:?}");
+    });
+}
+
+#[test]
+fn fragments_come_by() {
+    let world = World::routed();
+    steered(&world, &[VIP, VIP6], "", |engine, _| {
+        for (client, vip, server) in [(CLIENT, VIP, SERVER), (CLIENT6, VIP6, SERVER6)] {
+            let big = [7; 4000];
+            let request = build::udp((client, 4000), (vip, VIP_PORT)).payload(&big).may_fragment();
+            let answer = build::udp((server, SERVER_PORT), (client, 4000)).payload(&big).may_fragment();
+            let (request, answer) = (request.fragments(1400), answer.fragments(1400));
+            let all = request.len() + answer.len();
+            world.on_client(|| request.iter().for_each(|fragment| inject(fragment)));
+            world.on_server(|| answer.iter().for_each(|fragment| inject(fragment)));
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            let ends = [(ip(client), ip(vip)), (ip(server), ip(client))];
+            let seen = engine.seen().into_iter().filter(|(_, from, to)| ends.contains(&(*from, *to))).count();
+            assert_eq!(seen, all, "{vip}");
+        }
+    });
+}
+
+#[test]
+fn the_host_does_not_become_a_router() {
+    let world = World::routed();
+    echo(&world.server, 9);
+    steered(&world, &[VIP, VIP6], "", |_, _| {
+        for server in [SERVER, SERVER6] {
+            assert!(!world.on_client(|| tcp(server, 9)), "{server}");
+            assert!(!world.on_client(|| ping(server)), "{server}");
+        }
+    });
+    let router = "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding";
+    steered(&world, &[VIP, VIP6], router, |_, _| {
+        for server in [SERVER, SERVER6] {
+            assert!(world.on_client(|| tcp(server, 9)), "{server}");
+        }
+    });
+}
+
+#[test]
+fn a_server_may_be_on_the_director() {
+    let world = World::routed();
+    echo(&world.director, SERVER_PORT);
+    let setup = format!("ip addr add {SERVER} dev lo; ip addr add {SERVER6} dev lo nodad");
+    steered(&world, &[VIP, VIP6], &setup, |_, _| {
+        for vip in [VIP, VIP6] {
+            assert!(world.on_client(|| tcp(vip, VIP_PORT)), "{vip}");
+        }
+        assert!(tcp(SERVER, SERVER_PORT), "from the director");
+    });
+}
+
+#[test]
+fn client_and_director_share_a_link() {
+    // Addresses of nobody in the subnets of the clients; the first of each family is asked for by ARP and NS.
+    let (vip, vip6) = ("10.0.0.100", "fd00:a::100");
+    let world = World::routed();
+    echo(&world.server, SERVER_PORT);
+    echo(&world.director, 22);
+    let forget = || {
+        world.on_client(|| sh("ip neigh flush all; ip -6 neigh flush all"));
+        sh("ip neigh flush all; ip -6 neigh flush all");
+    };
+    steered(&world, &[vip, vip6], "", |_, steering| {
+        let works = |steering: &mut Steering, local: bool| {
+            for vip in [vip, vip6] {
+                forget();
+                let start = std::time::Instant::now();
+                assert!(world.on_client(|| tcp(vip, VIP_PORT)), "tcp {vip} {local}");
+                assert!(start.elapsed().as_millis() < 500, "{vip}: {:?}", start.elapsed());
+                assert!(world.on_client(|| ping(vip)), "ping {vip} {local}");
+                assert_eq!(world.on_client(|| tcp(vip, 22)), local, "another port of {vip}");
+                // Neighbours that are asked again one by one, with packets to their address alone.
+                world.on_client(|| sh(&format!("ip neigh change {vip} dev e0 nud probe")));
+                std::thread::sleep(std::time::Duration::from_millis(300));
+                let entry = world.on_client(|| sh(&format!("ip neigh show {vip}")));
+                assert!(entry.contains("REACHABLE"), "{entry} {local}");
+            }
+            assert_eq!(steering.host_view().local.contains(&ip(vip)), local);
+        };
+        works(steering, false);
+        sh(&format!("ip addr add {vip}/24 dev c0; ip addr add {vip6}/64 dev c0 nodad"));
+        steering.set_targets(&targets(&[vip, vip6])).unwrap();
+        works(steering, true);
+        sh(&format!("ip addr del {vip}/24 dev c0; ip addr del {vip6}/64 dev c0"));
+        steering.set_targets(&targets(&[vip, vip6])).unwrap();
+        works(steering, false);
+    });
+}
+
+#[test]
+fn tells_the_path_mtu_of_servers() {
+    let world = World::routed();
+    steered(&world, &[VIP], "", |_, steering| {
+        assert_eq!(steering.path_mtu(ip(SERVER)), Some(1500));
+        sh(&format!("ip link set s0 mtu 1400; ip route add {SERVER} dev s0 mtu 1350"));
+        steering.set_targets(&targets(&[VIP])).unwrap();
+        assert_eq!(steering.path_mtu(ip(SERVER)), Some(1350));
+        assert_eq!(steering.path_mtu(ip(SERVER6)), Some(1400));
+        sh(&format!("ip route del {SERVER}; ip link set s0 mtu 1500"));
+    });
+}
