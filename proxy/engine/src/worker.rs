@@ -168,7 +168,7 @@ impl Step<'_> {
         let first = service.pick(&Flow { client, vip }).ok_or(Refusal::Nobody)?;
         let others = service.dests.iter().filter(|d| d.eligible() && !Arc::ptr_eq(&d.live, &first.live));
         for dest in std::iter::once(first).chain(others) {
-            let conn = Arc::new(Conn::new(self.legs(service, dest, proto, client, vip)));
+            let conn = Arc::new(Conn::new(self.legs(service, dest, proto, client, vip), self.now));
             let mut inserted = self.conns.insert(&conn);
             if let Inserted::ReplyTaken(other) = &inserted
                 && other.state().is_over()
@@ -181,7 +181,6 @@ impl Step<'_> {
                     service.live.stats.count_conn();
                     dest.live.stats.count_conn();
                     self.counters.created();
-                    conn.start(self.now);
                     self.wheel.arm(&conn, self.now);
                     return Ok(conn);
                 }

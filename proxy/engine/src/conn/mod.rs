@@ -53,7 +53,8 @@ const NEW_MS: Millis = 3000;
 const GONE: u8 = 0x80;
 
 impl Conn {
-    pub(crate) fn new(legs: Legs) -> Self {
+    /// A connection that has the short time of one whose first packet has not been forwarded yet.
+    pub(crate) fn new(legs: Legs, now: Millis) -> Self {
         legs.dest.inactive.fetch_add(1, Relaxed);
         Self {
             state: AtomicU8::new(match legs.proto {
@@ -61,14 +62,9 @@ impl Conn {
                 Proto::Udp => State::Udp,
             } as u8),
             legs,
-            deadline: AtomicU64::new(0),
+            deadline: AtomicU64::new(now + NEW_MS),
             armed: AtomicU64::new(0),
         }
-    }
-
-    /// The short time that a connection has until its first packet has been forwarded.
-    pub(crate) fn start(&self, now: Millis) {
-        self.deadline.store(now + NEW_MS, Relaxed);
     }
 
     /// Key of the packets from the client.
@@ -178,5 +174,5 @@ fn test_legs(n: u16) -> Legs {
 
 #[cfg(test)]
 fn test_conn(n: u16) -> Conn {
-    Conn::new(test_legs(n))
+    Conn::new(test_legs(n), 0)
 }

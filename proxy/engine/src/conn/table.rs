@@ -31,7 +31,7 @@ pub(crate) enum Inserted {
     Full,
     /// Another connection has its reply tuple.
     ReplyTaken(Arc<Conn>),
-    /// Another worker made a connection for the same client and VIP meanwhile.
+    /// Another worker made a connection for the same client and VIP meanwhile. The one offered has ended.
     Raced(Arc<Conn>),
 }
 
@@ -73,9 +73,14 @@ impl ConnTable {
             return Inserted::ReplyTaken(other);
         }
         if let Err(other) = self.put(conn.in_key(), conn, Direction::In) {
-            self.take(&conn.out_key(), conn);
-            self.len.fetch_sub(1, Relaxed);
+            // It could be found by its first key, so another worker may have ended it already.
+            self.remove(conn);
             return Inserted::Raced(other);
+        }
+        if conn.is_gone() {
+            // Ended before it had its second key: whoever did that took only the first out.
+            self.take(&conn.in_key(), conn);
+            return Inserted::Raced(Arc::clone(conn));
         }
         Inserted::Yes
     }

@@ -11,11 +11,14 @@
 //! `ULVS_SIM_STEPS=1000000` runs longer.
 
 mod actions;
+mod around;
+mod cast;
 mod check;
 mod model;
 mod packets;
 mod rng;
 mod tcp;
+mod traffic;
 mod world;
 
 use std::collections::BTreeMap;
@@ -32,6 +35,7 @@ struct Place {
 }
 
 impl Drop for Place {
+    #[expect(clippy::print_stdout, reason = "the seed is for whoever runs it again")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let Self { seed, step } = *self;

@@ -2,7 +2,7 @@ use super::*;
 use crate::conn::{Legs, test_conn, test_legs};
 
 fn conn(legs: Legs) -> Arc<Conn> {
-    Arc::new(Conn::new(legs))
+    Arc::new(Conn::new(legs, 0))
 }
 
 fn kind(inserted: &Inserted) -> &'static str {
@@ -77,4 +77,45 @@ fn the_parts_are_the_whole() {
     let mut all: Vec<_> = conns.iter().map(|conn| conn.legs.client).collect();
     all.sort();
     assert_eq!(seen, all);
+}
+
+/// Workers that make and end connections with the same few keys, in any order and from both sides.
+#[test]
+fn workers_that_get_in_each_others_way_leave_nothing_behind() {
+    const WORKERS: u64 = 4;
+    let table = ConnTable::new(1, 20);
+    let dests = [test_legs(1).dest, test_legs(2).dest];
+    let work = |worker: u64| {
+        let mut mine = Vec::new();
+        let mut chance = worker;
+        for _ in 0..20_000 {
+            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let bits = chance >> 40;
+            let vip = if bits & 1 == 0 { "10.1.0.1:80" } else { "10.1.0.2:80" };
+            let dest = Arc::clone(&dests[(bits >> 1 & 1) as usize]);
+            let legs = Legs { vip: vip.parse().expect("address"), dest, ..test_legs((bits >> 2 & 3) as u16) };
+            let conn = conn(legs);
+            match table.insert(&conn) {
+                Inserted::Yes => mine.push(conn),
+                Inserted::Full => _ = conn.retire(),
+                Inserted::ReplyTaken(other) | Inserted::Raced(other) => {
+                    conn.retire();
+                    if bits >> 4 & 3 == 0 {
+                        table.remove(&other);
+                    }
+                }
+            }
+            if mine.len() > 3 {
+                table.remove(&mine.swap_remove(0));
+            }
+        }
+        mine.iter().for_each(|conn| _ = table.remove(conn));
+    };
+    std::thread::scope(|scope| {
+        (0..WORKERS).for_each(|worker| _ = scope.spawn(move || work(worker)));
+    });
+    assert_eq!((table.len(), table.map.len()), (0, 0));
+    for dest in &dests {
+        assert_eq!((dest.active.load(Relaxed), dest.inactive.load(Relaxed)), (0, 0));
+    }
 }

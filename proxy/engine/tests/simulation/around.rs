@@ -1,0 +1,111 @@
+//! What else happens: time passes, the operator edits, the host and the paths change.
+
+use std::net::SocketAddr;
+
+use sched::{DestSpec, ForwardMethod, Op, Proto, ServiceKey, ServiceSpec, Weight};
+
+use crate::cast::{host, server, service_at};
+use crate::world::World;
+
+const SCHEDULERS: &[&str] = &["rr", "wrr", "lc", "wlc"];
+
+pub(crate) fn a_moment(world: &mut World) {
+    let millis = world.rng.below(2_000);
+    world.advance(millis);
+}
+
+pub(crate) fn a_while(world: &mut World) {
+    let millis = world.rng.below(130_000);
+    world.advance(millis);
+}
+
+pub(crate) fn an_age(world: &mut World) {
+    let millis = world.rng.below(3_000_000);
+    world.advance(millis);
+}
+
+pub(crate) fn a_late_worker(world: &mut World) {
+    let millis = world.rng.below(200_000);
+    world.sleep(millis);
+}
+
+fn spec(world: &mut World, addr: SocketAddr) -> DestSpec {
+    let weight = Weight(*world.rng.pick(&[0, 1, 1, 2, 3]));
+    DestSpec { addr, method: ForwardMethod::Masq, weight }
+}
+
+fn some_service(world: &mut World) -> Option<ServiceKey> {
+    let n = world.model.services.len() as u64;
+    (n > 0).then(|| world.rng.below(n) as usize).and_then(|i| world.model.services.keys().nth(i).copied())
+}
+
+pub(crate) fn edit_dest(world: &mut World) {
+    let Some(key) = some_service(world) else { return add_service(world) };
+    let v4 = key.vip().is_some_and(|vip| vip.is_ipv4());
+    let addr = server(world, v4);
+    let there = world.model.services[&key].dests.iter().any(|dest| world.model.dests[*dest].addr == addr);
+    let op = match (there, world.rng.below(5)) {
+        (true, 0..2) => Op::DelDest { key, addr },
+        (true, _) => Op::EditDest { key, dest: spec(world, addr) },
+        (false, _) => Op::AddDest { key, dest: spec(world, addr) },
+    };
+    world.edit(&[op]);
+}
+
+pub(crate) fn edit_service(world: &mut World) {
+    let Some(key) = some_service(world) else { return add_service(world) };
+    let scheduler = (*world.rng.pick(SCHEDULERS)).to_owned();
+    match world.rng.below(12) {
+        0..2 => world.edit(&[Op::DelService { key }]),
+        2..7 => add_service(world),
+        7..9 => world.edit(&[Op::EditService { service: ServiceSpec { key, scheduler, dests: Vec::new() } }]),
+        9 => world.edit(&[Op::Zero { key: None }]),
+        10 => {
+            // Removed and made anew in one go: what a restore of the same rules does.
+            let dests = world.model.services[&key].dests.iter();
+            let addrs: Vec<_> = dests.map(|dest| world.model.dests[*dest].addr).collect();
+            let dests = addrs.into_iter().map(|addr| spec(world, addr)).collect();
+            let service = ServiceSpec { key, scheduler, dests };
+            world.edit(&[Op::DelService { key }, Op::AddService { service }]);
+        }
+        _ if world.rng.one_in(4) => world.edit(&[Op::Flush]),
+        _ => {}
+    }
+}
+
+pub(crate) fn add_service(world: &mut World) {
+    let v4 = world.rng.one_in(2);
+    let proto = *world.rng.pick(&[Proto::Tcp, Proto::Tcp, Proto::Udp]);
+    let key = ServiceKey::addr(proto, service_at(world, proto, v4));
+    if world.model.services.contains_key(&key) {
+        return;
+    }
+    let mut dests: Vec<DestSpec> = Vec::new();
+    for _ in 0..world.rng.below(4) {
+        let addr = server(world, v4);
+        if dests.iter().all(|dest| dest.addr != addr) {
+            dests.push(spec(world, addr));
+        }
+    }
+    let scheduler = (*world.rng.pick(SCHEDULERS)).to_owned();
+    world.edit(&[Op::AddService { service: ServiceSpec { key, scheduler, dests } }]);
+}
+
+/// A VIP becomes an address of the host, or a client or a server runs on it.
+pub(crate) fn host_changes(world: &mut World) {
+    let mut local = Vec::new();
+    for v4 in [true, false] {
+        for (net, one_in) in [(1, 8), (2, 3), (3, 8)] {
+            local.extend((1..5).map(|n| host(v4, net, n)).filter(|_| world.rng.one_in(one_in)));
+        }
+    }
+    world.set_local(local);
+}
+
+pub(crate) fn path_changes(world: &mut World) {
+    let n = world.model.dests.len() as u64;
+    if n > 0 {
+        let (dest, mtu) = (world.rng.below(n) as usize, *world.rng.pick(&[0, 0, 1280, 600]));
+        world.set_mtu(dest, mtu);
+    }
+}

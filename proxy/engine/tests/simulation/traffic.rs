@@ -1,0 +1,180 @@
+//! Frames that come in.
+
+use std::net::{IpAddr, SocketAddr};
+
+use engine::{DropReason, Verdict};
+use sched::Proto;
+use wire::build;
+use wire::frame::Frame;
+use wire::packet::TcpFlags;
+
+use crate::cast::{client, router, server, service_at, some_flow, vip};
+use crate::check::{self, IcmpError};
+use crate::packets::{Says, Segment, Shape};
+use crate::world::World;
+
+fn segment(world: &mut World, proto: Proto, src: SocketAddr, dst: SocketAddr, flags: TcpFlags) -> Segment {
+    let rng = &mut world.rng;
+    let shape = match rng.below(8) {
+        0..4 => Shape::Complete,
+        4..6 => Shape::Partial,
+        6 if proto == Proto::Udp && src.is_ipv4() => Shape::NoChecksum,
+        7 if proto == Proto::Udp || !flags.syn() => Shape::Gso(200 + rng.below(1300) as u16),
+        _ => Shape::Complete,
+    };
+    let payload = match shape {
+        Shape::Gso(_) => rng.below(6000),
+        _ if flags.syn() => 0,
+        _ => *rng.pick(&[0, 1, 33, 500, 1400]),
+    };
+    Segment {
+        proto,
+        src,
+        dst,
+        flags,
+        seq: rng.next() as u32,
+        payload: payload as usize,
+        shape,
+        ttl: *rng.pick(&[1, 63, 64, 254, 255]),
+        may_fragment: rng.one_in(4),
+    }
+}
+
+fn send(world: &mut World, segment: &Segment) {
+    world.process(segment.frame(), |model, done| check::segment(model, segment, done));
+}
+
+fn talk(world: &mut World, proto: Proto, src: SocketAddr, dst: SocketAddr, answers: bool) {
+    use TcpFlags as F;
+    let flags = match world.rng.below(20) {
+        0..11 => F::ACK,
+        11 => F::ACK | F::PSH,
+        12..15 if answers => F::SYN | F::ACK,
+        15..18 => F::FIN | F::ACK,
+        18 => F::RST,
+        19 => *world.rng.pick(&[F(0), F::FIN, F::RST | F::ACK, F::SYN | F::FIN, F(0xff), F::SYN]),
+        _ => F::ACK,
+    };
+    let segment = segment(world, proto, src, dst, flags);
+    send(world, &segment);
+}
+
+pub(crate) fn client_talks(world: &mut World) {
+    let Some((proto, client, vip)) = some_flow(world) else { return client_opens(world) };
+    talk(world, proto, client, vip, false);
+}
+
+pub(crate) fn server_talks(world: &mut World) {
+    let Some(key) = some_flow(world) else { return client_opens(world) };
+    let server = world.model.flows[&key].server;
+    talk(world, key.0, server, key.1, true);
+}
+
+pub(crate) fn client_opens(world: &mut World) {
+    let v4 = world.rng.one_in(2);
+    let (client, vip) = (client(world, v4), service_at(world, Proto::Tcp, v4));
+    let segment = segment(world, Proto::Tcp, client, vip, TcpFlags::SYN);
+    send(world, &segment);
+}
+
+pub(crate) fn datagram(world: &mut World) {
+    let v4 = world.rng.one_in(2);
+    let (client, vip) = (client(world, v4), service_at(world, Proto::Udp, v4));
+    let segment = segment(world, Proto::Udp, client, vip, TcpFlags(0));
+    send(world, &segment);
+}
+
+/// To any port, from the middle of a connection or out of the blue.
+pub(crate) fn stray_from_client(world: &mut World) {
+    let v4 = world.rng.one_in(2);
+    let (client, vip) = (client(world, v4), vip(world, v4));
+    let to = SocketAddr::new(vip, *world.rng.pick(&[80, 443, 53, 81]));
+    let proto = *world.rng.pick(&[Proto::Tcp, Proto::Tcp, Proto::Udp]);
+    talk(world, proto, client, to, true);
+}
+
+pub(crate) fn stray_from_server(world: &mut World) {
+    let v4 = world.rng.one_in(2);
+    let (server, client) = (server(world, v4), client(world, v4));
+    let proto = *world.rng.pick(&[Proto::Tcp, Proto::Udp]);
+    talk(world, proto, server, client, true);
+}
+
+fn error(world: &mut World, from: IpAddr, to: IpAddr, proto: Proto, src: SocketAddr, dst: SocketAddr) {
+    let quoted = Segment { ttl: 61, ..segment(world, proto, src, dst, TcpFlags::ACK) };
+    let packet = quoted.first_on_wire();
+    let short = if from.is_ipv4() { 28 } else { 48 };
+    let len = if world.rng.one_in(2) { short } else { packet.len().min(548) };
+    let mtu = 1280 + world.rng.below(200) as u32;
+    let says = *world.rng.pick(&[Says::PortUnreachable, Says::TooBig(mtu), Says::TimeExceeded]);
+    let frame = says.build(from, to, &packet[..len]).frame();
+    let error = IcmpError { says, from, to, quoted: &quoted, len };
+    world.process(frame, |model, done| check::icmp_error(model, &error, done));
+}
+
+pub(crate) fn error_about_request(world: &mut World) {
+    let Some(key) = some_flow(world) else { return };
+    let server = world.model.flows[&key].server;
+    let from = if world.rng.one_in(2) { server.ip() } else { router(server.is_ipv4()) };
+    error(world, from, key.1.ip(), key.0, key.1, server);
+}
+
+pub(crate) fn error_about_reply(world: &mut World) {
+    let Some((proto, client, vip)) = some_flow(world) else { return };
+    let from = if world.rng.one_in(2) { client.ip() } else { router(client.is_ipv4()) };
+    error(world, from, vip.ip(), proto, vip, client);
+}
+
+pub(crate) fn error_about_nothing(world: &mut World) {
+    let v4 = world.rng.one_in(2);
+    let (client, vip) = (SocketAddr::new(client(world, v4).ip(), 9), service_at(world, Proto::Tcp, v4));
+    error(world, client.ip(), vip.ip(), Proto::Tcp, vip, client);
+}
+
+pub(crate) fn ping(world: &mut World) {
+    let v4 = world.rng.one_in(2);
+    let (from, to) = (client(world, v4).ip(), vip(world, v4));
+    let id = world.rng.next() as u16;
+    world.process(build::ping(from, to, id, 1).frame(), |model, done| {
+        if model.is_our_vip(to) {
+            let kind = if v4 { 0 } else { 129 };
+            let pong = build::icmp(to, from, kind, 0, u32::from(id) << 16 | 1).payload(b"0123456789abcdef");
+            model.happened("pong");
+            done.is(Verdict::Reply, &pong.frame());
+        } else {
+            done.is(Verdict::Pass, &build::ping(from, to, id, 1).ttl(model.ttl(64, from, to)).frame());
+        }
+    });
+}
+
+pub(crate) fn fragments(world: &mut World) {
+    let v4 = world.rng.one_in(2);
+    let (client, vip) = (client(world, v4), service_at(world, Proto::Udp, v4));
+    let to = SocketAddr::new(vip.ip(), *world.rng.pick(&[53, 54]));
+    let whole = segment(world, Proto::Udp, client, to, TcpFlags(0));
+    let whole = Segment { shape: Shape::Complete, payload: 1400, ..whole };
+    for (index, piece) in whole.fragments().iter().take(2).enumerate() {
+        world.process(Frame::from_packet(piece), |model, done| check::fragment(model, &whole, index, done));
+    }
+}
+
+pub(crate) fn other_protocol(world: &mut World) {
+    let v4 = world.rng.one_in(2);
+    let (from, to) = (client(world, v4).ip(), vip(world, v4));
+    let build = |ttl| build::raw(from, to, 132).payload_len(30).ttl(ttl).frame();
+    world.process(build(64), |model, done| {
+        if model.is_our_vip(to) {
+            done.dropped(DropReason::UnknownProtocol);
+        } else {
+            done.is(Verdict::Pass, &build(model.ttl(64, from, to)));
+        }
+    });
+}
+
+pub(crate) fn garbage(world: &mut World) {
+    let v4 = world.rng.one_in(2);
+    let (client, vip) = (client(world, v4), service_at(world, Proto::Tcp, v4));
+    let mut bytes = build::tcp(client, vip).syn().bytes();
+    bytes.truncate(world.rng.below(bytes.len() as u64) as usize);
+    world.process(Frame::from_packet(&bytes), |_, done| done.dropped(DropReason::Malformed));
+}
