@@ -6,12 +6,17 @@
 //! of other balancers needs those balancers.
 
 pub mod addr;
+mod bench;
+pub mod cli;
 pub mod client;
 pub mod limits;
 pub mod link;
 pub mod load;
 pub mod node;
 pub mod pattern;
+mod scenario;
 pub mod serve;
+pub mod snapshot;
+mod stage;
 pub mod topo;
 pub mod wait;

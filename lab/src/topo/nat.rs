@@ -2,7 +2,7 @@
 //! the servers' answers.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
@@ -99,7 +99,7 @@ pub struct NatLab {
     pub server_addrs: Vec<Pair>,
     drawing: Drawing,
     switch: Option<Node>,
-    _state_dir: TempDir,
+    state_dir: TempDir,
 }
 
 /// The director's interface towards the client.
@@ -132,7 +132,7 @@ impl NatLab {
             server_addrs: Vec::new(),
             drawing: Drawing::default(),
             switch: None,
-            _state_dir: state_dir,
+            state_dir,
         };
         lab.kernel_settings(options)?;
         lab.connect_client(options)?;
@@ -151,6 +151,11 @@ impl NatLab {
     /// The address and port of a server.
     pub fn server_port(&self, index: usize, family: Family, l4_port: u16) -> std::net::SocketAddr {
         self.server_addrs[index].port(family, l4_port)
+    }
+
+    /// The director's state directory (`ULVS_STATE_DIR` of its commands).
+    pub fn state_dir(&self) -> &Path {
+        self.state_dir.path()
     }
 
     fn nodes(&self) -> impl Iterator<Item = &Node> {

@@ -79,7 +79,7 @@ fn the_director_starts_as_asked() {
     assert_eq!(lab.director.sysctl_read("net.ipv4.conf.to-client.rp_filter").unwrap(), "1");
     let dir = lab.director.exec(&["sh", "-c", "cd $ULVS_STATE_DIR && pwd"]).unwrap();
     drop(lab);
-    assert!(!std::path::Path::new(dir.trim()).exists());
+    assert!(!Path::new(dir.trim()).exists());
 }
 
 #[test]
