@@ -154,6 +154,11 @@ impl Table {
         )
     }
 
+    /// A chain that only others jump to.
+    pub(crate) fn subchain(&self, name: &str) -> Change {
+        Change(self.message(NEW_CHAIN, CREATE).string(1, self.name).string(3, name))
+    }
+
     /// A rule at the end of a chain.
     pub(crate) fn rule(&self, chain: &str, expressions: &[Expression<'_>]) -> Change {
         const NFTA_RULE_EXPRESSIONS: u16 = 4;
@@ -235,6 +240,15 @@ pub(crate) enum Expression<'a> {
     Range { register: u32, from: &'a [u8], to: &'a [u8] },
     /// Goes on when the set has the key that starts in the register.
     Lookup { register: u32, set: &'a str },
+    /// Loads 1 when this host has a socket for the packet that is bound to no address in particular, else 0. Does not
+    /// match without a socket, or for one that is not complete (a handshake in progress, TIME_WAIT).
+    SocketWildcard { register: u32 },
+    /// Matches when this host has a socket for the packet, in whatever state; what it loads means nothing to us.
+    Socket { register: u32 },
+    /// Goes on in another chain, and here when that one returns.
+    Jump { chain: &'a str },
+    /// Back to where the jump was.
+    Return,
     /// Ends the chain: lets the packet go on.
     Accept,
     /// Ends the packet.
@@ -274,8 +288,12 @@ impl Expression<'_> {
                 m.be32(1, reg(register)).be32(2, 0).nest(3, |m| m.bytes(1, from)).nest(4, |m| m.bytes(1, to))
             }),
             Self::Lookup { register, set } => named(m, "lookup", |m| m.string(1, set).be32(2, reg(register))),
-            Self::Accept => verdict(m, 1),
-            Self::Drop => verdict(m, 0),
+            Self::SocketWildcard { register } => socket(m, 2, register),
+            Self::Socket { register } => socket(m, 0, register),
+            Self::Jump { chain } => verdict(m, -3, Some(chain)),
+            Self::Return => verdict(m, -5, None),
+            Self::Accept => verdict(m, 1, None),
+            Self::Drop => verdict(m, 0, None),
         }
     }
 }
@@ -284,8 +302,19 @@ fn named(m: Message, name: &str, data: impl FnOnce(Message) -> Message) -> Messa
     m.string(1, name).nest(2, data)
 }
 
-fn verdict(m: Message, code: u32) -> Message {
-    named(m, "immediate", |m| m.be32(1, 0).nest(2, |m| m.nest(2, |m| m.be32(1, code))))
+fn socket(m: Message, key: u32, register: u32) -> Message {
+    named(m, "socket", |m| m.be32(1, key).be32(2, reg(register)))
+}
+
+fn verdict(m: Message, code: i32, chain: Option<&str>) -> Message {
+    let fill = |m: Message| {
+        let m = m.be32(1, code.cast_unsigned());
+        match chain {
+            Some(chain) => m.string(2, chain),
+            None => m,
+        }
+    };
+    named(m, "immediate", |m| m.be32(1, 0).nest(2, |m| m.nest(2, fill)))
 }
 
 /// `NFT_REG32_00` onwards.

@@ -16,7 +16,8 @@
 //! What was learnt by experiment (Linux 6.18) and is not obvious:
 //! - Early demux gives a packet to the socket of an established connection before it is routed, and `ip_forward`
 //!   drops packets that belong to a socket. So connections to other ports of a local VIP would stall, and so would
-//!   this host's own connections to a real server. `net.ipv4.ip_early_demux` becomes 0.
+//!   this host's own connections to a real server. `net.ipv4.ip_early_demux` becomes 0; where that cannot be, nf_tables
+//!   marks packets that have a socket here, at the price of a second look-up.
 //! - With `rp_filter` on, loose or strict, a packet from a device without any IPv4 address is dropped. Where
 //!   `all.rp_filter` is on, the device gets 192.0.0.8/32 (the dummy address of RFC 7600), of scope host so that it is
 //!   never chosen as a source.
@@ -134,6 +135,8 @@ pub struct Steering {
     /// Something may have happened that was not looked at yet.
     dirty: Event,
     next_refresh: Instant,
+    /// The last look found or made everything as it should be.
+    complete: bool,
     complaint: Option<String>,
     stopped: bool,
 }
@@ -172,6 +175,7 @@ impl Steering {
             change: HostChange::default(),
             dirty: Event::Nothing,
             next_refresh: Instant::now() + REFRESH,
+            complete: false,
             complaint: None,
             stopped: false,
             config,
@@ -195,6 +199,9 @@ impl Steering {
     /// # Errors
     /// [`SteerError`]: as much as possible was done, the rest is tried again with each event.
     pub fn set_targets(&mut self, targets: &Targets) -> Result<(), SteerError> {
+        if self.complete && self.dirty == Event::Nothing && self.targets == *targets {
+            return Ok(());
+        }
         self.targets.clone_from(targets);
         self.reconcile()
     }
@@ -283,6 +290,7 @@ impl Steering {
     /// changed, and reports it.
     fn reconcile(&mut self) -> Result<(), SteerError> {
         self.next_refresh = Instant::now() + REFRESH;
+        self.complete = false;
         self.host = Host::read(&mut self.netlink, &self.families)
             .map_err(SteerError::netlink("read links and addresses"))?;
         if !self.host.links.contains_key(&self.config.tun_index) {
@@ -290,9 +298,9 @@ impl Steering {
         }
         let mut notices = BTreeSet::new();
         let proxies = self.wanted_proxies();
-        let settings = self.apply_settings(&proxies, &mut notices);
+        let (early_demux, settings) = self.apply_settings(&proxies);
         self.apply_device()?;
-        self.apply_marks(&mut notices);
+        self.apply_marks(early_demux, &mut notices);
         self.apply_routes()?;
         self.apply_rules(notices.contains(&Notice::EarlyDemux))?;
         self.apply_proxies(&proxies, &mut notices)?;
@@ -303,6 +311,7 @@ impl Steering {
         }
         self.change.notices |= notices != self.notices;
         self.notices = notices;
+        self.complete = settings.is_ok();
         settings
     }
 }

@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::host::{self, Device, Family};
 use super::knobs::{Wanted, is_unknown};
-use super::marks::Sets;
+use super::marks::{Marks, Sets};
 use super::proxies::Proxy;
 use super::routes::{self, Routes, Way};
 use super::rules::{Found, Plan};
@@ -34,25 +34,23 @@ impl Steering {
             .collect()
     }
 
-    /// # Errors
-    /// The first setting that is indispensable and cannot be had.
-    pub(super) fn apply_settings(
-        &mut self,
-        proxies: &BTreeSet<Proxy>,
-        notices: &mut BTreeSet<Notice>,
-    ) -> Result<(), SteerError> {
+    /// Returns whether early demux stays on, and the first setting that is indispensable and cannot be had.
+    pub(super) fn apply_settings(&mut self, proxies: &BTreeSet<Proxy>) -> (bool, Result<(), SteerError>) {
         let (want, mut result) = self.wanted_settings(proxies);
+        let mut early_demux = false;
         let failures =
             self.knobs.become_(&want, &self.host, &mut self.netlink, &mut self.journal, &self.displaced);
         for (knob, failure) in failures {
             let missing = matches!(&failure, SteerError::Setting { source, .. } if is_unknown(source));
             match knob.key.as_str() {
-                "ip_early_demux" => {
-                    notices.extend((!missing).then_some(Notice::EarlyDemux));
-                }
+                "ip_early_demux" => early_demux = !missing,
                 // IPv6 is off on the device, or it has just gone.
                 "force_forwarding" | "forwarding" if missing => {}
-                "force_forwarding" | "forwarding" | "accept_local" | "rp_filter" => {
+                "force_forwarding" => {
+                    let reason = failure.reason();
+                    result = result.and(Err(SteerError::Ipv6Forwarding { reason }));
+                }
+                "forwarding" | "accept_local" | "rp_filter" => {
                     result = result.and(Err(failure));
                 }
                 "disable_ipv6" if self.in_use(Family::Ipv6) => result = result.and(Err(failure)),
@@ -60,7 +58,7 @@ impl Steering {
                 _ => tracing::debug!("{failure}"),
             }
         }
-        result
+        (early_demux, result)
     }
 
     fn wanted_settings(&self, proxies: &BTreeSet<Proxy>) -> (Wanted, Result<(), SteerError>) {
@@ -90,7 +88,9 @@ impl Steering {
                 set(Group::Ipv6Conf, "force_forwarding", tun, 1);
                 others().for_each(|(&device, _)| set(Group::Ipv6Conf, "force_forwarding", device, 1));
             } else {
-                result = Err(SteerError::Ipv6Forwarding);
+                let reason =
+                    "this kernel is older than Linux 6.17, which can turn it on per device".to_owned();
+                result = Err(SteerError::Ipv6Forwarding { reason });
             }
         }
         if self.in_use(Family::Ipv4) || self.in_use(Family::Ipv6) {
@@ -121,24 +121,33 @@ impl Steering {
         Ok(())
     }
 
-    pub(super) fn apply_marks(&mut self, notices: &mut BTreeSet<Notice>) {
+    pub(super) fn apply_marks(&mut self, early_demux: bool, notices: &mut BTreeSet<Notice>) {
+        let guarded = self.host.links.keys().flat_map(|&device| {
+            let turned_on = |group, key| self.knobs.turned_on(&Knob::new(group, key, device));
+            let v4 = turned_on(Group::Ipv4Conf, "forwarding").then_some((Family::Ipv4, device));
+            let v6 = turned_on(Group::Ipv6Conf, "force_forwarding").then_some((Family::Ipv6, device));
+            v4.into_iter().chain(v6)
+        });
+        let guarded = guarded.filter(|(_, device)| *device != self.config.tun_index).collect();
+        let sets = Sets::new(&self.targets.servers, &self.targets.vips, &guarded);
         if let Ok(marks) = &mut self.marks {
-            let guarded = self.host.links.keys().flat_map(|&device| {
-                let turned_on = |group, key| self.knobs.turned_on(&Knob::new(group, key, device));
-                let v4 = turned_on(Group::Ipv4Conf, "forwarding").then_some((Family::Ipv4, device));
-                let v6 = turned_on(Group::Ipv6Conf, "force_forwarding").then_some((Family::Ipv6, device));
-                v4.into_iter().chain(v6)
-            });
-            let guarded = guarded.filter(|(_, device)| *device != self.config.tun_index).collect();
-            match marks.become_(Sets::new(&self.targets.servers, &self.targets.vips, &guarded)) {
+            marks.tell_sockets_apart(early_demux);
+            match marks.become_(sets) {
                 Ok(false) => {}
                 Ok(true) => info!("nftables: {} servers in table inet ulvs", self.targets.servers.len()),
                 // For good: rules that change their kind with every hiccup would be worse.
                 Err(e) => self.marks = Err(e.to_string()),
             }
         }
-        if let Err(reason) = &self.marks {
-            notices.insert(Notice::NoNftables { reason: reason.clone() });
+        match &self.marks {
+            Ok(marks) if early_demux && !marks.sockets() => {
+                notices.insert(Notice::EarlyDemux);
+            }
+            Ok(_) => {}
+            Err(reason) => {
+                notices.insert(Notice::NoNftables { reason: reason.clone() });
+                notices.extend(early_demux.then_some(Notice::EarlyDemux));
+            }
         }
     }
 
@@ -173,14 +182,15 @@ impl Steering {
         Ok(())
     }
 
-    pub(super) fn apply_rules(&mut self, early_demux: bool) -> Result<(), SteerError> {
+    pub(super) fn apply_rules(&mut self, local_first: bool) -> Result<(), SteerError> {
         for &family in &self.families {
             let found = Found::read(&mut self.netlink, family)?;
             let plan = Plan {
                 family,
                 tun: &self.config.tun_name,
                 marks: self.marks.is_ok(),
-                local_first: early_demux,
+                sockets: self.marks.as_ref().is_ok_and(Marks::sockets),
+                local_first,
                 local_at_0: found.local_at_0.is_some() || self.displaced.iter().any(|d| d.family == family),
                 servers: &self.targets.servers,
             };

@@ -22,8 +22,8 @@ pub enum SteerError {
         source: io::Error,
     },
     /// A setting has to have another value and could not be given it.
-    #[error("cannot set {name} to {want} (it is {}): {source}; set it yourself before starting ulvs: {}",
-            now.map_or_else(|| "unknown".to_owned(), |now| now.to_string()), way_out(name, *want))]
+    #[error("{}; set it yourself before starting ulvs: `sysctl -w {name}={want}`, in a container \
+             `--sysctl {name}={want}` or a writable /proc/sys", refusal(name, *want, *now, source))]
     Setting {
         /// As sysctl(8) writes it.
         name: String,
@@ -34,13 +34,16 @@ pub enum SteerError {
         /// The kernel's answer.
         source: io::Error,
     },
-    /// The host does not forward IPv6, and this kernel cannot be told to do so for single devices.
+    /// The host does not forward IPv6, and it cannot be turned on for single devices.
     #[error(
-        "cannot forward IPv6: net.ipv6.conf.all.forwarding is 0, and this kernel is older than Linux 6.17, which can \
-         turn forwarding on per device; run `sysctl -w net.ipv6.conf.all.forwarding=1` (a host that gets its routes \
-         from router advertisements also needs accept_ra=2 on that device, or it loses them)"
+        "cannot forward IPv6: net.ipv6.conf.all.forwarding is 0, and {reason}. Set it to 1 before starting ulvs: \
+         `sysctl -w net.ipv6.conf.all.forwarding=1`, in a container `--sysctl net.ipv6.conf.all.forwarding=1` (a \
+         host that gets its routes from router advertisements also needs accept_ra=2 on that device to keep them)"
     )]
-    Ipv6Forwarding,
+    Ipv6Forwarding {
+        /// Why it is so.
+        reason: String,
+    },
     /// The note of original values cannot be kept.
     #[error(
         "cannot keep the original network settings in {}: {source}; give a writable directory as state directory",
@@ -74,6 +77,14 @@ impl SteerError {
         move |source| Self::Netlink { action, source }
     }
 
+    /// What was refused, without the way out.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Setting { name, want, now, source } => refusal(name, *want, *now, source),
+            other => other.to_string(),
+        }
+    }
+
     pub(super) fn setting(knob: &Knob, device: &str, want: i64, now: Option<i64>, source: io::Error) -> Self {
         Self::Setting { name: knob.at(device).to_string(), want, now, source }
     }
@@ -87,8 +98,9 @@ fn hint(error: &io::Error) -> &'static str {
     }
 }
 
-fn way_out(name: &str, want: i64) -> String {
-    format!("`sysctl -w {name}={want}`, in a container `--sysctl {name}={want}` or a writable /proc/sys")
+fn refusal(name: &str, want: i64, now: Option<i64>, source: &io::Error) -> String {
+    let now = now.map_or_else(String::new, |now| format!(" (it is {now})"));
+    format!("cannot set {name} to {want}{now}: {source}")
 }
 
 /// Something that works less well here than it could.

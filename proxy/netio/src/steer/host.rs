@@ -93,8 +93,12 @@ pub(crate) struct Address {
 pub(crate) struct Host {
     pub(crate) links: BTreeMap<u32, Link>,
     pub(crate) addresses: Vec<Address>,
-    /// Routes of type `local`, which cover addresses and whole prefixes (`ip route add local …`, prefixes on `lo`).
-    local: Vec<(IpAddr, u8)>,
+    /// Addresses with a route of type `local`,
+    local: BTreeSet<IpAddr>,
+    /// and prefixes with one (`ip route add local ...`, prefixes on `lo`).
+    local_prefixes: Vec<(IpAddr, u8)>,
+    /// Connected subnets of devices that resolve neighbours.
+    subnets: Vec<(IpAddr, u8, u32)>,
 }
 
 impl Host {
@@ -102,14 +106,22 @@ impl Host {
         let mut host = Self { links: links(netlink)?, ..Self::default() };
         for &family in families {
             host.addresses.extend(addresses(netlink, family)?);
-            host.local.extend(super::routes::local(netlink, family)?);
+            let (single, prefixes): (Vec<_>, Vec<_>) = super::routes::local(netlink, family)?
+                .into_iter()
+                .partition(|(_, bits)| *bits == family.bits());
+            host.local.extend(single.into_iter().map(|(ip, _)| ip));
+            host.local_prefixes.extend(prefixes);
         }
+        let resolves = |index| host.links.get(&index).is_some_and(|link: &Link| link.up && link.resolves);
+        let connected =
+            host.addresses.iter().filter(|a| a.prefix < Family::of(a.ip).bits() && resolves(a.device));
+        host.subnets = connected.map(|a| (a.ip, a.prefix, a.device)).collect();
         Ok(host)
     }
 
     /// Whether packets for the address are delivered here.
     pub(crate) fn is_local(&self, ip: IpAddr) -> bool {
-        self.local.iter().any(|&(net, prefix)| covers(net, prefix, ip))
+        self.local.contains(&ip) || self.local_prefixes.iter().any(|&(net, prefix)| covers(net, prefix, ip))
     }
 
     /// The host's own addresses.
@@ -119,19 +131,10 @@ impl Host {
 
     /// Devices other than `tun` in whose connected subnet the address lies, narrowest subnet only.
     pub(crate) fn neighbourhood(&self, ip: IpAddr, tun: u32) -> BTreeSet<u32> {
-        let candidates = || {
-            self.addresses.iter().filter(|address| {
-                address.device != tun
-                    && address.prefix < Family::of(ip).bits()
-                    && covers(address.ip, address.prefix, ip)
-                    && self.links.get(&address.device).is_some_and(|link| link.up && link.resolves)
-            })
-        };
-        let narrowest = candidates().map(|address| address.prefix).max();
-        candidates()
-            .filter(|address| Some(address.prefix) == narrowest)
-            .map(|address| address.device)
-            .collect()
+        let around =
+            || self.subnets.iter().filter(|&&(net, prefix, device)| device != tun && covers(net, prefix, ip));
+        let narrowest = around().map(|(_, prefix, _)| *prefix).max();
+        around().filter(|(_, prefix, _)| Some(*prefix) == narrowest).map(|(.., device)| *device).collect()
     }
 }
 

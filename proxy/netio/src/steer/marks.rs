@@ -23,6 +23,9 @@ pub(super) const FORWARDED: u32 = 0x2000_0000;
 /// The mark of packets that this host itself made and that go to our device.
 pub(super) const LOCAL: u32 = 0x1000_0000;
 
+/// The mark of packets that a socket of this host waits for: not for our device. Used only where early demux is on.
+pub(super) const OWN: u32 = 0x4000_0000;
+
 /// Name of the table, family `inet`.
 const TABLE: &str = "ulvs";
 
@@ -80,7 +83,12 @@ impl Sets {
 pub(super) struct Marks {
     table: Table,
     tun: u32,
-    owned: bool,
+    /// Whether tables can have an owner here, once that is known.
+    owned: Option<bool>,
+    /// Whether packets of this host's own sockets are told apart.
+    sockets: bool,
+    /// They cannot be.
+    no_sockets: bool,
     /// What it holds and how many objects it consists of, once it exists.
     made: Option<(Sets, Option<u32>)>,
 }
@@ -88,7 +96,29 @@ pub(super) struct Marks {
 impl Marks {
     /// A socket for it; the table itself comes with the first [`Self::become_`].
     pub(super) fn open(tun: u32) -> io::Result<Self> {
-        Ok(Self { table: Table::open(TABLE)?, tun, owned: true, made: None })
+        Ok(Self {
+            table: Table::open(TABLE)?,
+            tun,
+            owned: None,
+            sockets: false,
+            no_sockets: false,
+            made: None,
+        })
+    }
+
+    /// Whether packets of this host's own sockets are told apart.
+    pub(super) const fn sockets(&self) -> bool {
+        self.sockets
+    }
+
+    /// Tells packets of this host's own sockets apart, or no longer, from the next [`Self::become_`] on. Needs
+    /// `nft_socket` in the kernel; see [`Self::sockets`] for whether it is there.
+    pub(super) fn tell_sockets_apart(&mut self, yes: bool) {
+        let yes = yes && !self.no_sockets;
+        if self.sockets != yes {
+            self.sockets = yes;
+            self.made = None;
+        }
     }
 
     /// Makes the sets hold exactly this, adding first; makes the table anew where somebody has removed it. Returns
@@ -135,21 +165,24 @@ impl Marks {
 
     fn create(&mut self, want: &Sets) -> io::Result<()> {
         self.remove()?;
+        if self.owned.is_none() {
+            let probe = vec![self.table.create(true), self.table.delete()];
+            self.owned = Some(self.table.commit(probe).is_ok());
+        }
         let result = self.create_once(want);
-        if self.owned && result.as_ref().is_err_and(|e| e.raw_os_error() != Some(libc::EPERM)) {
-            // Tables without an owner for kernels that know no owners.
-            self.owned = false;
+        if result.is_err() && self.sockets {
+            (self.sockets, self.no_sockets) = (false, true);
             return self.create_once(want);
         }
         result
     }
 
     fn create_once(&mut self, want: &Sets) -> io::Result<()> {
-        let mut changes = vec![self.table.create(self.owned)];
+        let mut changes = vec![self.table.create(self.owned == Some(true))];
         for (name, key) in SETS {
             changes.push(self.table.set(name, key));
         }
-        changes.extend(chains(&self.table, self.tun));
+        changes.extend(chains(&self.table, self.tun, self.sockets));
         for (at, (name, _)) in SETS.iter().enumerate() {
             changes.extend(self.table.add(name, &want.0[at].iter().cloned().collect::<Vec<_>>()));
         }
@@ -157,7 +190,7 @@ impl Marks {
     }
 }
 
-fn chains(table: &Table, tun: u32) -> Vec<Change> {
+fn chains(table: &Table, tun: u32, sockets: bool) -> Vec<Change> {
     const MANGLE: i32 = -150;
     const FILTER: i32 = 0;
     let tun = tun.to_ne_bytes();
@@ -167,6 +200,9 @@ fn chains(table: &Table, tun: u32) -> Vec<Change> {
     ];
     let mut changes = vec![table.chain("prerouting", "filter", Hook::Prerouting, MANGLE)];
     changes.push(table.rule("prerouting", &[&from_tun[..], &[Expression::Accept]].concat()));
+    if sockets {
+        changes.extend(own_sockets(table));
+    }
     for matches in incoming() {
         changes.push(table.rule("prerouting", &marking(matches, FORWARDED)));
     }
@@ -184,6 +220,23 @@ fn chains(table: &Table, tun: u32) -> Vec<Change> {
         changes.push(table.rule("forward", &[&of_family(family)[..], &guard].concat()));
     }
     changes
+}
+
+/// Marks what belongs to an established connection of this host. A socket that listens on every address does not
+/// count: it may well listen on the port of a service.
+fn own_sockets(table: &Table) -> Vec<Change> {
+    const CHAIN: &str = "sockets";
+    let listens = [
+        Expression::SocketWildcard { register: 0 },
+        Expression::Compare { register: 0, equal: true, value: &[1] },
+        Expression::Return,
+    ];
+    vec![
+        table.subchain(CHAIN),
+        table.rule(CHAIN, &listens),
+        table.rule(CHAIN, &marking(vec![Expression::Socket { register: 0 }], OWN)),
+        table.rule("prerouting", &[Expression::Jump { chain: CHAIN }]),
+    ]
 }
 
 type Match = Vec<Expression<'static>>;
@@ -294,8 +347,11 @@ fn errors6(mut m: Match) -> Match {
 }
 
 fn marking(mut m: Match, mark: u32) -> Vec<Expression<'static>> {
-    let (mask, xor) =
-        if mark == LOCAL { (&LOCAL_MASK, &LOCAL_BITS) } else { (&FORWARDED_MASK, &FORWARDED_BITS) };
+    let (mask, xor) = match mark {
+        OWN => (&OWN_MASK, &OWN_BITS),
+        LOCAL => (&LOCAL_MASK, &LOCAL_BITS),
+        _ => (&FORWARDED_MASK, &FORWARDED_BITS),
+    };
     m.push(Expression::Meta { key: Meta::Mark, register: 0 });
     m.push(Expression::Bitwise { register: 0, mask, xor });
     m.push(Expression::SetMark { register: 0 });
@@ -307,3 +363,5 @@ static FORWARDED_BITS: [u8; 4] = FORWARDED.to_ne_bytes();
 static FORWARDED_MASK: [u8; 4] = (!FORWARDED).to_ne_bytes();
 static LOCAL_BITS: [u8; 4] = LOCAL.to_ne_bytes();
 static LOCAL_MASK: [u8; 4] = (!LOCAL).to_ne_bytes();
+static OWN_BITS: [u8; 4] = OWN.to_ne_bytes();
+static OWN_MASK: [u8; 4] = (!OWN).to_ne_bytes();

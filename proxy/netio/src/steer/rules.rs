@@ -5,8 +5,9 @@
 //! | preference | rule | |
 //! |---|---|---|
 //! | 1 | `iif TUN goto 12` | what is written to the device goes where it would have gone without us |
+//! | 1 | `fwmark OWN goto 12` | packets of this host's own sockets, where early demux cannot be turned off |
 //! | 2, 3 | `ipproto tcp`, `udp` `lookup 11701` | packets for VIPs, even where the host has the address |
-//! | 5 | `ipproto icmp lookup 11701` | (IPv6: see `marks`, else neighbour discovery would come along) |
+//! | 5 | `ipproto icmp lookup 11701` | IPv4 only: neighbour discovery would come along; see `marks` |
 //! | 6 | `iif lo fwmark FORWARDED goto 12` | a reverse path check with the mark must not find our device |
 //! | 7, 8 | `fwmark FORWARDED`, `LOCAL` `lookup 11702` | replies of servers, and errors about packets to them |
 //! | 9 | `lookup local` | moved here from 0 |
@@ -22,7 +23,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::host::Family;
-use super::marks::{FORWARDED, LOCAL};
+use super::marks::{FORWARDED, LOCAL, OWN};
 use super::routes::{NOBODYS, RETURN, VIPS};
 use super::{SteerError, TAG};
 use crate::netlink::{Attributes, CREATE, EXCL, Message, NetlinkSocket, Tolerate};
@@ -78,6 +79,8 @@ pub(super) struct Plan<'a> {
     pub(super) tun: &'a str,
     /// Packets are marked; else each server gets a rule.
     pub(super) marks: bool,
+    /// Packets of this host's own sockets are marked.
+    pub(super) sockets: bool,
     /// Established sockets take packets before routing does: see [`super::Notice::EarlyDemux`].
     pub(super) local_first: bool,
     /// `lookup local` is or was at 0. Else somebody has put it elsewhere, where it stays.
@@ -100,10 +103,11 @@ impl Plan<'_> {
             Rule::new(10, Action::Table(NOBODYS)),
             Rule::new(END, local),
         ]);
-        match self.family {
-            Family::Ipv4 => rules.extend([to_vips(5, libc::IPPROTO_ICMP)]),
-            Family::Ipv6 if !self.marks => rules.extend([to_vips(5, libc::IPPROTO_ICMPV6)]),
-            Family::Ipv6 => {}
+        if self.family == Family::Ipv4 {
+            rules.insert(to_vips(5, libc::IPPROTO_ICMP));
+        }
+        if self.sockets {
+            rules.insert(Rule::new(1, Action::Goto(END)).mark(OWN));
         }
         let replies = if self.local_first { [11, 11] } else { [7, 8] };
         if self.marks {

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use netio::steer::{Notice, SteerError, Steering, clean};
+use netio::steer::{Notice, SteerConfig, SteerError, Steering, clean};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use tempfile::tempdir;
@@ -44,8 +44,8 @@ fn what_others_break_is_mended_and_what_they_set_is_put_back() {
                 }
             }
             // Settings that no event tells of are looked at every few seconds, and when anything else happens.
-            sh("echo 1 > /proc/sys/net/ipv4/ip_early_demux");
-            steering.set_targets(&targets(&[VIP, VIP6])).unwrap();
+            sh("echo 1 > /proc/sys/net/ipv4/ip_early_demux; ip addr add 10.5.0.1 dev lo; ip addr del 10.5.0.1 dev lo");
+            settle(&mut steering).await;
             assert_eq!(sh("cat /proc/sys/net/ipv4/ip_early_demux"), "0\n");
             // A device that comes later.
             sh("ip link add late type veth peer name later; ip link set late up");
@@ -184,36 +184,46 @@ fn protect_settings() {
 
 #[test]
 fn read_only_settings_are_set_by_netlink() {
-    let world = World::routed();
-    echo(&world.server, SERVER_PORT);
-    world.on_director(|| {
-        protect_settings();
-        block_on(async {
-            let state = tempdir().unwrap();
-            let tun = open_tun();
-            let before = snapshot();
-            let mut steering = Steering::start(config(&tun, state.path())).unwrap();
-            let engine = Engine::start(tun, &[VIP, "10.0.0.100"]);
-            steering.set_targets(&targets(&[VIP, "10.0.0.100"])).unwrap_err();
-            let mut ipv4 = targets(&[VIP, "10.0.0.100"]);
-            ipv4.servers.retain(|(_, server)| server.is_ipv4());
-            steering.set_targets(&ipv4).unwrap();
-            assert_eq!(sh("cat /proc/sys/net/ipv4/conf/c0/forwarding"), "1\n");
-            assert_eq!(sh("cat /proc/sys/net/ipv4/neigh/c0/proxy_delay"), "0\n");
-            assert!(steering.notices().contains(&Notice::EarlyDemux));
-            for vip in [VIP, "10.0.0.100"] {
-                assert!(world.on_client(|| tcp(vip, VIP_PORT)), "{vip}");
-            }
-            // With early demux this would stall if answers to the host itself were steered.
-            assert!(tcp(SERVER, SERVER_PORT), "from the director");
+    let (near, own) = ("10.0.0.100", "10.0.0.1");
+    for nftables in [true, false] {
+        let world = World::routed();
+        for (netns, port) in [(&world.server, SERVER_PORT), (&world.director, 22), (&world.client, 9)] {
+            echo(netns, port);
+        }
+        world.on_director(|| {
+            protect_settings();
+            block_on(async {
+                let state = tempdir().unwrap();
+                let tun = open_tun();
+                let before = snapshot();
+                let config = SteerConfig { nftables, ..config(&tun, state.path()) };
+                let mut steering = Steering::start(config).unwrap();
+                let engine = Engine::start(tun, &[VIP, near, own]);
+                let mut ipv4 = targets(&[VIP, near, own]);
+                ipv4.servers.retain(|(_, server)| server.is_ipv4());
+                steering.set_targets(&ipv4).unwrap();
+                assert_eq!(sh("cat /proc/sys/net/ipv4/conf/c0/forwarding"), "1\n");
+                assert_eq!(sh("cat /proc/sys/net/ipv4/neigh/c0/proxy_delay"), "0\n");
+                assert_eq!(steering.notices().contains(&Notice::EarlyDemux), !nftables);
+                for vip in [VIP, near, own] {
+                    assert!(world.on_client(|| tcp(vip, VIP_PORT)), "{vip}");
+                }
+                assert!(tcp(SERVER, SERVER_PORT), "from the director");
+                if nftables {
+                    assert!(world.on_client(|| tcp(own, 22)), "another port");
+                    assert!(tcp(CLIENT, 9), "from the VIP");
+                    assert!(tcp(VIP, VIP_PORT), "from the director");
+                    assert!(tcp(own, 22), "from the director");
+                }
 
-            let error = steering.set_targets(&targets(&[VIP6])).unwrap_err().to_string();
-            assert!(error.contains("force_forwarding") && error.contains("--sysctl"), "{error}");
-            steering.stop().unwrap();
-            assert_as_before(&before);
-            drop(engine);
+                let error = steering.set_targets(&targets(&[VIP6])).unwrap_err().to_string();
+                assert!(error.contains("force_forwarding") && error.contains("all.forwarding=1"), "{error}");
+                steering.stop().unwrap();
+                assert_as_before(&before);
+                drop(engine);
+            });
         });
-    });
+    }
 }
 
 #[test]
@@ -226,7 +236,7 @@ fn works_without_nftables() {
             let state = tempdir().unwrap();
             let tun = open_tun();
             let before = snapshot();
-            let config = netio::steer::SteerConfig { nftables: false, ..config(&tun, state.path()) };
+            let config = SteerConfig { nftables: false, ..config(&tun, state.path()) };
             let mut steering = Steering::start(config).unwrap();
             let engine = Engine::start(tun, &[VIP, VIP6]);
             steering.set_targets(&targets(&[VIP, VIP6])).unwrap();

@@ -9,7 +9,12 @@ use wire::build;
 use crate::world::*;
 
 /// Runs `check` on the director while it steers.
-fn steered(world: &World, vips: &[&str], setup: &str, check: impl FnOnce(&Engine, &mut Steering) + Send) {
+fn steered(
+    world: &World,
+    vips: &[&str],
+    setup: &str,
+    check: impl AsyncFnOnce(&Engine, &mut Steering) + Send,
+) {
     world.on_director(|| {
         sh(setup);
         block_on(async {
@@ -19,7 +24,7 @@ fn steered(world: &World, vips: &[&str], setup: &str, check: impl FnOnce(&Engine
             let mut steering = Steering::start(config(&tun, state.path())).unwrap();
             let engine = Engine::start(tun, vips);
             steering.set_targets(&targets(vips)).unwrap();
-            check(&engine, &mut steering);
+            check(&engine, &mut steering).await;
             steering.stop().unwrap();
             assert_as_before(&before);
             drop(engine);
@@ -38,7 +43,7 @@ fn reverse_path_filters_do_not_matter() {
              echo {marks_count} > /proc/sys/net/ipv4/conf/all/src_valid_mark
              ip addr add {VIP}/32 dev lo"
         );
-        steered(&world, &[VIP], &setup, |_, _| {
+        steered(&world, &[VIP], &setup, async |_, _| {
             assert!(world.on_client(|| tcp(VIP, VIP_PORT)), "src_valid_mark {marks_count}");
             assert!(world.on_client(|| udp(VIP, VIP_PORT, 100)));
             assert!(world.on_client(|| tcp(VIP, 22)));
@@ -51,7 +56,7 @@ fn reverse_path_filters_do_not_matter() {
 #[test]
 fn errors_about_packets_to_a_server_come_by() {
     let world = World::routed();
-    steered(&world, &[VIP, VIP6], "", |engine, _| {
+    steered(&world, &[VIP, VIP6], "", async |engine, _| {
         for (number, client, server) in [(1, CLIENT, SERVER), (58, CLIENT6, SERVER6)] {
             let sent = build::udp((client, 4000), (server, SERVER_PORT)).payload(b"x").bytes();
             let other = build::udp((client, 4000), (client, SERVER_PORT)).payload(b"x").bytes();
@@ -80,7 +85,7 @@ fn errors_about_packets_to_a_server_come_by() {
 #[test]
 fn fragments_come_by() {
     let world = World::routed();
-    steered(&world, &[VIP, VIP6], "", |engine, _| {
+    steered(&world, &[VIP, VIP6], "", async |engine, _| {
         for (client, vip, server) in [(CLIENT, VIP, SERVER), (CLIENT6, VIP6, SERVER6)] {
             let big = [7; 4000];
             let request = build::udp((client, 4000), (vip, VIP_PORT)).payload(&big).may_fragment();
@@ -101,14 +106,14 @@ fn fragments_come_by() {
 fn the_host_does_not_become_a_router() {
     let world = World::routed();
     echo(&world.server, 9);
-    steered(&world, &[VIP, VIP6], "", |_, _| {
+    steered(&world, &[VIP, VIP6], "", async |_, _| {
         for server in [SERVER, SERVER6] {
             assert!(!world.on_client(|| tcp(server, 9)), "{server}");
             assert!(!world.on_client(|| ping(server)), "{server}");
         }
     });
     let router = "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/forwarding";
-    steered(&world, &[VIP, VIP6], router, |_, _| {
+    steered(&world, &[VIP, VIP6], router, async |_, _| {
         for server in [SERVER, SERVER6] {
             assert!(world.on_client(|| tcp(server, 9)), "{server}");
         }
@@ -120,7 +125,7 @@ fn a_server_may_be_on_the_director() {
     let world = World::routed();
     echo(&world.director, SERVER_PORT);
     let setup = format!("ip addr add {SERVER} dev lo; ip addr add {SERVER6} dev lo nodad");
-    steered(&world, &[VIP, VIP6], &setup, |_, _| {
+    steered(&world, &[VIP, VIP6], &setup, async |_, _| {
         for vip in [VIP, VIP6] {
             assert!(world.on_client(|| tcp(vip, VIP_PORT)), "{vip}");
         }
@@ -139,8 +144,8 @@ fn client_and_director_share_a_link() {
         world.on_client(|| sh("ip neigh flush all; ip -6 neigh flush all"));
         sh("ip neigh flush all; ip -6 neigh flush all");
     };
-    steered(&world, &[vip, vip6], "", |_, steering| {
-        let works = |steering: &mut Steering, local: bool| {
+    steered(&world, &[vip, vip6], "", async |_, steering| {
+        let works = |steering: &Steering, local: bool| {
             for vip in [vip, vip6] {
                 forget();
                 let start = std::time::Instant::now();
@@ -158,21 +163,40 @@ fn client_and_director_share_a_link() {
         };
         works(steering, false);
         sh(&format!("ip addr add {vip}/24 dev c0; ip addr add {vip6}/64 dev c0 nodad"));
-        steering.set_targets(&targets(&[vip, vip6])).unwrap();
+        settle(steering).await;
         works(steering, true);
         sh(&format!("ip addr del {vip}/24 dev c0; ip addr del {vip6}/64 dev c0"));
-        steering.set_targets(&targets(&[vip, vip6])).unwrap();
+        settle(steering).await;
         works(steering, false);
+    });
+}
+
+#[test]
+fn the_vip_may_be_the_only_address_of_the_host() {
+    let world = World::routed();
+    for (netns, port) in [(&world.server, SERVER_PORT), (&world.director, 22), (&world.client, 9)] {
+        echo(netns, port);
+    }
+    let vips = ["10.0.0.1", "fd00:a::1"];
+    steered(&world, &vips, "", async |_, _| {
+        for (vip, client) in vips.iter().zip([CLIENT, CLIENT6]) {
+            assert!(world.on_client(|| tcp(vip, VIP_PORT)), "{vip}");
+            assert!(world.on_client(|| tcp(vip, 22)), "another port of {vip}");
+            assert!(tcp(client, 9), "from {vip}");
+            assert!(udp(client, 9, 100), "from {vip}");
+            assert!(ping(client), "from {vip}");
+            assert!(tcp(vip, VIP_PORT), "from the director");
+        }
     });
 }
 
 #[test]
 fn tells_the_path_mtu_of_servers() {
     let world = World::routed();
-    steered(&world, &[VIP], "", |_, steering| {
+    steered(&world, &[VIP], "", async |_, steering| {
         assert_eq!(steering.path_mtu(ip(SERVER)), Some(1500));
         sh(&format!("ip link set s0 mtu 1400; ip route add {SERVER} dev s0 mtu 1350"));
-        steering.set_targets(&targets(&[VIP])).unwrap();
+        settle(steering).await;
         assert_eq!(steering.path_mtu(ip(SERVER)), Some(1350));
         assert_eq!(steering.path_mtu(ip(SERVER6)), Some(1400));
         sh(&format!("ip route del {SERVER}; ip link set s0 mtu 1500"));
