@@ -1,1 +1,10 @@
-fn main() {}
+//! `ulvs`: LVS in user space. One binary, whose name on the command line chooses its personality.
+
+mod cli;
+mod daemon;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,5 +1,7 @@
 //! The edits of a [`ServiceTable`](crate::ServiceTable), and why they are refused.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::{DestKey, DestSpec, ServiceKey, ServiceSpec};
@@ -51,6 +53,25 @@ pub enum Op {
         /// Which, or all.
         key: Option<ServiceKey>,
     },
+}
+
+/// What it does, in words: for logs and for whoever asked for a reload.
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AddService { service } => {
+                write!(f, "add {}, {}, {} servers", service.key, service.scheduler, service.dests.len())
+            }
+            Self::EditService { service } => write!(f, "edit {}: {}", service.key, service.scheduler),
+            Self::DelService { key } => write!(f, "delete {key}"),
+            Self::AddDest { key, dest } => write!(f, "add server {} to {key}, weight {}", dest.addr, dest.weight.0),
+            Self::EditDest { key, dest } => write!(f, "edit server {} of {key}: weight {}", dest.addr, dest.weight.0),
+            Self::DelDest { key, addr } => write!(f, "delete server {addr} from {key}"),
+            Self::Flush => f.write_str("delete everything"),
+            Self::Zero { key: Some(key) } => write!(f, "zero the counters of {key}"),
+            Self::Zero { key: None } => f.write_str("zero all counters"),
+        }
+    }
 }
 
 /// Why an [`Op`] was refused.

@@ -1,0 +1,117 @@
+//! The command line: `ulvs …`, and the personalities `ipvsadm`, `ipvsadm-save`, `ipvsadm-restore`.
+
+mod ca;
+mod engine;
+mod ipvsadm;
+mod run;
+mod status;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// LVS in user space: a layer-4 load balancer that needs no kernel module.
+#[derive(Debug, Parser)]
+#[command(name = "ulvs", version, max_term_width = 100, disable_help_subcommand = true, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+A first service, as root:
+  ulvs run --detach
+  ulvs ipvsadm -A -t 10.0.0.1:80 -s wrr
+  ulvs ipvsadm -a -t 10.0.0.1:80 -r 192.168.1.2:80 -m -w 3
+  ulvs ipvsadm -Ln
+Called as ipvsadm, ipvsadm-save or ipvsadm-restore (a symbolic link will do) it is that program.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the engine of this network namespace
+    Run(run::RunArgs),
+    /// Check a configuration file and say what is wrong with it, and where
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// Show what the engine of this network namespace is doing
+    Status {
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop the engine and put the host back as it was
+    Stop,
+    /// Make the engine read its configuration file again (as SIGHUP does)
+    Reload,
+    /// Undo what an engine that was killed has left behind
+    Clean {
+        #[command(flatten)]
+        state: StateDir,
+    },
+    /// Services and servers, in the words of ipvsadm (`ulvs ipvsadm --help`)
+    #[command(disable_help_flag = true)]
+    Ipvsadm {
+        /// What ipvsadm would be given
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        args: Vec<OsString>,
+    },
+    /// A certificate authority for laboratories and first deployments
+    #[command(subcommand)]
+    Ca(ca::CaCommand),
+    /// Laboratories of network namespaces: real packets, nothing left behind
+    Lab(lab::cli::LabArgs),
+}
+
+/// Where originals of changed settings are kept.
+#[derive(Clone, Debug, clap::Args)]
+struct StateDir {
+    /// Where to note what has to be put back
+    #[arg(long, env = "ULVS_STATE_DIR", default_value = "/run/ulvs", value_name = "DIR")]
+    state_dir: PathBuf,
+}
+
+/// Parses the command line and does what it says.
+pub(crate) fn main() -> ExitCode {
+    let mut args = std::env::args_os();
+    let argv0 = args.next().unwrap_or_default();
+    let name = Path::new(&argv0).file_name().and_then(|n| n.to_str()).unwrap_or("ulvs");
+    if let Some(code) = ipvsadm::personality(name, args) {
+        return code;
+    }
+    match Cli::parse().command {
+        Command::Run(args) => run::main(args),
+        Command::Check { file } => run::check(&file),
+        Command::Status { json } => status::main(json),
+        Command::Stop => engine::stop(),
+        Command::Reload => engine::reload(),
+        Command::Clean { state } => engine::clean(&state.state_dir),
+        Command::Ipvsadm { args } => ipvsadm::main(args),
+        Command::Ca(command) => ca::main(command),
+        Command::Lab(args) => lab(args),
+    }
+}
+
+fn lab(args: lab::cli::LabArgs) -> ExitCode {
+    let exe = match std::env::current_exe() {
+        Ok(exe) => exe,
+        Err(error) => return fail(&format!("cannot tell where this program is: {error}")),
+    };
+    lab::cli::main(args, &exe).unwrap_or_else(|error| fail(&format!("{error:#}")))
+}
+
+/// One line on stderr, exit code 1.
+#[expect(clippy::print_stderr, reason = "this is where errors reach the user")]
+fn fail(text: &str) -> ExitCode {
+    eprintln!("ulvs: {text}");
+    ExitCode::FAILURE
+}
+
+/// A line for the user. A reader that has gone away is no error of ours.
+fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

@@ -1,0 +1,112 @@
+//! `ulvs run` and `ulvs check`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+use control::config::{Config, Offload, Workers};
+use netio::process::{Readiness, spawn_detached};
+
+use super::{StateDir, fail, say};
+use crate::daemon::{self, Options};
+
+/// Starts the engine of this network namespace: opens a TUN device, steers the services' addresses into it, and
+/// balances what comes. Ctrl-C or SIGTERM puts everything back and ends it; SIGHUP reads the configuration again.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// Services and engine settings; without it the table starts empty
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Go to the background and return when the engine is ready, or with its error
+    #[arg(short, long)]
+    detach: bool,
+    /// Worker threads, one device queue each [default: the configuration's, or as many as processors, at most 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    workers: Option<u16>,
+    /// Name of the TUN device [default: the configuration's, or ulvs0]
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
+    /// Checksum and segmentation offload on the device [default: the configuration's, or auto]
+    #[arg(long, value_enum, value_name = "WHEN")]
+    offload: Option<OffloadArg>,
+    /// Where to write the log [default: stderr, or a file in the state directory with --detach]
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    #[command(flatten)]
+    state: StateDir,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum OffloadArg {
+    /// Where the kernel has it
+    Auto,
+    /// Fail without it
+    On,
+    /// Never: whole, finished packets only
+    Off,
+}
+
+pub(super) fn main(args: RunArgs) -> ExitCode {
+    let readiness = Readiness::from_env();
+    if args.detach && readiness.is_none() {
+        return match spawn_detached(std::env::args_os().skip(1)) {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(error) => fail(&error.to_string()),
+        };
+    }
+    let mut readiness = readiness;
+    let outcome = options(args).and_then(|options| daemon::run(&options, &mut readiness));
+    match (outcome, readiness) {
+        (Ok(()), _) => ExitCode::SUCCESS,
+        (Err(error), Some(readiness)) => {
+            // Nobody may be waiting any more; the log has it as well.
+            let _ = readiness.failed(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+        (Err(error), None) => fail(&format!("{error:#}")),
+    }
+}
+
+pub(super) fn check(file: &Path) -> ExitCode {
+    match Config::load(file) {
+        Ok(config) => {
+            let servers: usize = config.services().iter().map(|s| s.dests.len()).sum();
+            say(&format!("{}: good: {} services, {servers} servers", file.display(), config.services().len()));
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn options(args: RunArgs) -> anyhow::Result<Options> {
+    // Absolute, so that a reload finds it wherever the process stands.
+    let path = args.config.map(|p| std::path::absolute(&p).map_err(|e| anyhow::anyhow!("{}: {e}", p.display())));
+    let path = path.transpose()?;
+    let (mut engine, services) = match &path {
+        Some(path) => {
+            let config = Config::load(path)?;
+            (config.engine.clone(), config.services().to_vec())
+        }
+        None => Default::default(),
+    };
+    if let Some(n) = args.workers {
+        engine.workers = Workers::Count(std::num::NonZeroUsize::MIN.saturating_add(usize::from(n) - 1));
+    }
+    if let Some(device) = args.device {
+        engine.device = device;
+    }
+    match args.offload {
+        Some(OffloadArg::Auto) => engine.offload = Offload::Auto,
+        Some(OffloadArg::On) => engine.offload = Offload::On,
+        Some(OffloadArg::Off) => engine.offload = Offload::Off,
+        None => {}
+    }
+    Ok(Options {
+        engine,
+        services,
+        config: path,
+        state_dir: args.state.state_dir,
+        log: args.log,
+        detached: args.detach,
+    })
+}

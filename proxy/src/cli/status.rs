@@ -1,0 +1,71 @@
+//! `ulvs status`.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use control::api::{Blocking, Status};
+
+use super::{fail, say};
+
+pub(super) fn main(json: bool) -> ExitCode {
+    let status = match Blocking::connect().and_then(|mut client| client.status()) {
+        Ok(status) => status,
+        Err(error) => return fail(&error.to_string()),
+    };
+    if json {
+        match serde_json::to_string_pretty(&status) {
+            Ok(text) => say(&text),
+            Err(error) => return fail(&error.to_string()),
+        }
+    } else {
+        say(render(&status).trim_end());
+    }
+    ExitCode::SUCCESS
+}
+
+fn render(status: &Status) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, text: String| {
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "{name:<12} {text}");
+    };
+    line("engine", format!("ulvs {}, pid {}, up {}", status.version, status.pid, duration(status.uptime_seconds)));
+    line("config", status.config.clone().unwrap_or_else(|| "none".to_owned()));
+    line("device", format!("{}, {} workers, offload: {}", status.device, status.workers, status.offload));
+    line("services", format!("{} (generation {})", status.services, status.generation));
+    line("connections", format!("{} of at most {}", status.connections, status.max_connections));
+    let pairs = |map: &std::collections::BTreeMap<String, u64>| {
+        let shown: Vec<_> = map.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
+        if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
+    };
+    line("frames", pairs(&status.counters));
+    line("dropped", pairs(&status.drops));
+    out
+}
+
+fn duration(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_that_are_zero_are_not_shown() {
+        let status = Status {
+            uptime_seconds: 3723,
+            drops: [("fragment".to_owned(), 2), ("malformed".to_owned(), 0)].into(),
+            ..Status::default()
+        };
+        let text = render(&status);
+        assert!(text.contains("up 1 h 2 min\n"), "{text}");
+        assert!(text.ends_with("dropped      fragment 2\n"), "{text}");
+    }
+}

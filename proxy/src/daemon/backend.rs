@@ -1,0 +1,166 @@
+//! The daemon as the control socket sees it: reads come from the engine directly, changes go to the director.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use control::api::{
+    Applied, Apply, ApplyError, Backend, ConnPage, ConnQuery, ConnView, DestView, Reloaded, ServiceList, ServiceView,
+    Status, Timeouts,
+};
+use engine::{Connection, Counters, DropReason, Engine, Part};
+use sched::Service;
+use tokio::sync::{mpsc, oneshot};
+
+use super::director::Order;
+use super::worker::PortErrors;
+
+/// Connections on one page, about. Each page walks the table, so few and large ones.
+const PAGE: usize = 65_536;
+
+/// What does not change while the daemon runs.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) began: Instant,
+    pub(super) device: String,
+    pub(super) offload: String,
+    pub(super) workers: usize,
+    pub(super) max_connections: usize,
+    pub(super) config: Option<PathBuf>,
+}
+
+/// Given to the control socket.
+#[derive(Debug)]
+pub(super) struct Handle {
+    engine: Arc<Engine>,
+    port: Arc<PortErrors>,
+    facts: Facts,
+    orders: mpsc::Sender<Order>,
+}
+
+impl Handle {
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        port: Arc<PortErrors>,
+        facts: Facts,
+        orders: mpsc::Sender<Order>,
+    ) -> Self {
+        Self { engine, port, facts, orders }
+    }
+
+    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, String> {
+        let (reply, answer) = oneshot::channel();
+        let stopping = || "the engine is stopping".to_owned();
+        self.orders.send(order(reply)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())
+    }
+}
+
+impl Backend for Handle {
+    fn status(&self) -> Status {
+        let services = self.engine.services();
+        let counters = self.engine.counters();
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_seconds: self.facts.began.elapsed().as_secs(),
+            device: self.facts.device.clone(),
+            offload: self.facts.offload.clone(),
+            workers: self.facts.workers,
+            generation: services.generation(),
+            services: services.services().len(),
+            connections: self.engine.connections_held() as u64,
+            max_connections: self.facts.max_connections as u64,
+            config: self.facts.config.as_ref().map(|path| path.display().to_string()),
+            timeouts: Timeouts::default(),
+            counters: named(&counters, &self.port),
+            drops: DropReason::ALL.iter().map(|r| (r.name().to_owned(), counters.dropped(*r))).collect(),
+        }
+    }
+
+    fn services(&self) -> ServiceList {
+        let table = self.engine.services();
+        ServiceList { generation: table.generation(), services: table.services().map(|s| view(s)).collect() }
+    }
+
+    fn connections(&self, query: &ConnQuery) -> ConnPage {
+        let part = match query.cursor {
+            0 => {
+                let page = if query.limit == 0 { PAGE } else { query.limit.max(PAGE) };
+                Part { index: 0, of: (self.engine.connections_held() / page + 1) as u32 }
+            }
+            cursor => Part { index: (cursor >> 32) as u32, of: cursor as u32 },
+        };
+        let mut page = ConnPage::default();
+        self.engine.for_each_connection(Instant::now(), part, |conn| {
+            let view = conn_view(&conn);
+            if query.matches(&view) {
+                page.connections.push(view);
+            }
+        });
+        let next = part.index + 1;
+        page.next = (next < part.of).then(|| u64::from(next) << 32 | u64::from(part.of));
+        page
+    }
+
+    async fn apply(&self, request: Apply) -> Result<Applied, ApplyError> {
+        self.ask(|reply| Order::Apply(request, reply)).await.map_err(ApplyError::System)?
+    }
+
+    async fn reload(&self) -> Result<Reloaded, String> {
+        self.ask(Order::Reload).await?
+    }
+
+    fn stop(&self) {
+        // A full inbox means that it is busy; a closed one that it is stopping already.
+        let orders = self.orders.clone();
+        tokio::spawn(async move {
+            let _ = orders.send(Order::Stop).await;
+        });
+    }
+}
+
+fn view(service: &Service) -> ServiceView {
+    let dests = service.listed().into_iter().map(|dest| DestView {
+        spec: dest.spec(),
+        active: dest.active(),
+        inactive: dest.inactive(),
+        counts: dest.live.stats.read(),
+    });
+    ServiceView {
+        key: service.key,
+        scheduler: service.algorithm.name.to_owned(),
+        counts: service.live.stats.read(),
+        dests: dests.collect(),
+    }
+}
+
+fn conn_view(conn: &Connection) -> ConnView {
+    ConnView {
+        proto: conn.proto,
+        expires: conn.expires_in.as_secs() as u32,
+        state: Cow::Borrowed(conn.state.name()),
+        client: conn.client,
+        vip: conn.vip,
+        dest: conn.dest,
+    }
+}
+
+fn named(counters: &Counters, port: &PortErrors) -> BTreeMap<String, u64> {
+    [
+        ("received", counters.received),
+        ("super-packets", counters.super_packets),
+        ("transmitted", counters.transmitted),
+        ("replied", counters.replied),
+        ("passed", counters.passed),
+        ("connections-created", counters.created),
+        ("connections-ended", counters.expired),
+        ("unreadable", port.unreadable.load(Relaxed)),
+        ("unsent", port.unsent.load(Relaxed)),
+    ]
+    .map(|(name, n)| (name.to_owned(), n))
+    .into()
+}

@@ -1,0 +1,179 @@
+//! The one task that changes things: the table of services, where traffic is steered, what the engine knows of the
+//! host. Orders come one at a time, so an edit sees the table that the one before it left.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use anyhow::Context;
+use control::api::{Applied, Apply, ApplyError, ApplyMode, OpFailure, Reloaded};
+use control::config::Config;
+use control::state;
+use engine::{Engine, HostView};
+use netio::steer::{Steering, Targets};
+use sched::{Op, ServiceSpec, ServiceTable, Trash};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+use tracing::{error, info};
+
+/// How often removed servers are looked through; one that is idle twice in a row is forgotten.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// What the director can be asked.
+#[derive(Debug)]
+pub(super) enum Order {
+    Apply(Apply, oneshot::Sender<Result<Applied, ApplyError>>),
+    Reload(oneshot::Sender<Result<Reloaded, String>>),
+    Stop,
+}
+
+pub(super) struct Director {
+    engine: Arc<Engine>,
+    steering: Steering,
+    trash: Trash,
+    /// The configuration file and the services that it held when it was last read.
+    config: Option<PathBuf>,
+    file: Vec<ServiceSpec>,
+    next_sweep: Instant,
+}
+
+impl Director {
+    pub(super) fn new(engine: Arc<Engine>, steering: Steering, config: Option<PathBuf>) -> Self {
+        Self {
+            engine,
+            steering,
+            trash: Trash::default(),
+            config,
+            file: Vec::new(),
+            next_sweep: Instant::now() + SWEEP,
+        }
+    }
+
+    /// Puts the services of the configuration file in force.
+    pub(super) fn load(&mut self, services: &[ServiceSpec]) -> anyhow::Result<()> {
+        let ops: Vec<_> = services.iter().map(|s| Op::AddService { service: s.clone() }).collect();
+        let table = self.engine.services().apply(&mut self.trash, &ops);
+        let table = table.map_err(|(i, error)| anyhow::anyhow!("{}: {error}", services[i].key))?;
+        self.put_in_force(table).context("cannot steer traffic to the engine")?;
+        self.file = services.to_vec();
+        Ok(())
+    }
+
+    pub(super) fn obey(&mut self, order: Order) -> ControlFlow<()> {
+        // Whoever asked may have gone away; what was asked for is done all the same.
+        match order {
+            Order::Apply(request, reply) => {
+                let _ = reply.send(self.apply(request));
+            }
+            Order::Reload(reply) => {
+                let _ = reply.send(self.reload());
+            }
+            Order::Stop => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Waits for the host to change, or for the time to let removed servers go, and does it. May be dropped while it
+    /// waits. Fails when the device is gone.
+    pub(super) async fn watch(&mut self) -> anyhow::Result<()> {
+        tokio::select! {
+            change = self.steering.next_change() => {
+                change?;
+                self.tell_engine();
+            }
+            () = sleep_until(self.next_sweep) => {
+                self.next_sweep = Instant::now() + SWEEP;
+                self.trash.sweep();
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn reload_and_log(&mut self) {
+        match self.reload() {
+            Ok(done) if done.changes.is_empty() => info!("reload: nothing has changed"),
+            Ok(done) => done.changes.iter().for_each(|line| info!("reload: {line}")),
+            Err(text) => error!("reload: nothing was changed: {text}"),
+        }
+    }
+
+    /// Puts the host back as it was.
+    pub(super) fn stop(self) {
+        if let Err(error) = self.steering.stop() {
+            error!("the host is not quite as it was: {error}; `ulvs clean` tries again");
+        }
+    }
+
+    fn apply(&mut self, request: Apply) -> Result<Applied, ApplyError> {
+        let table = self.engine.services();
+        let (table, failures) = match request.mode {
+            ApplyMode::Atomic => {
+                let table = table.apply(&mut self.trash, &request.ops);
+                (table.map_err(|(index, error)| ApplyError::Refused { index, error })?, Vec::new())
+            }
+            ApplyMode::KeepGoing => table.apply_each(&mut self.trash, &request.ops),
+        };
+        let generation = table.generation();
+        self.put_in_force(table).map_err(|e| {
+            ApplyError::System(format!("the table is in force, but traffic cannot be steered to it: {e:#}"))
+        })?;
+        let failures = failures.into_iter().map(|(index, error)| OpFailure { index, error }).collect();
+        Ok(Applied { generation, failures })
+    }
+
+    fn reload(&mut self) -> Result<Reloaded, String> {
+        let Some(path) = &self.config else {
+            return Err("the engine was started without --config: there is no file to read again".to_owned());
+        };
+        let config = Config::load(path).map_err(|e| e.to_string())?;
+        let running = self.engine.services();
+        let specs: Vec<_> = running.services().map(|s| s.spec()).collect();
+        let ops = state::reconcile(&specs, &self.file, config.services());
+        let changes = ops.iter().map(ToString::to_string).collect();
+        let mut generation = running.generation();
+        if !ops.is_empty() {
+            generation = self
+                .apply(Apply { mode: ApplyMode::Atomic, ops })
+                
+                .map_err(|e| e.to_string())?
+                .generation;
+        }
+        self.file = config.services().to_vec();
+        Ok(Reloaded { generation, changes })
+    }
+
+    fn put_in_force(&mut self, table: ServiceTable) -> anyhow::Result<()> {
+        // The engine first: what is steered to it must not find it ignorant.
+        self.engine.set_services(Arc::new(table));
+        self.steer()
+    }
+
+    /// Brings steering in line with the table, and tells the engine about the host.
+    fn steer(&mut self) -> anyhow::Result<()> {
+        let table = self.engine.services();
+        let mut servers: BTreeSet<_> = table.servers();
+        // Connections of removed servers go on in the other direction until they end.
+        servers.extend(self.trash.servers());
+        let targets = Targets {
+            vips: table.vips().collect(),
+            servers: servers.into_iter().map(|(proto, addr)| (proto.number(), addr)).collect(),
+        };
+        let steered = self.steering.set_targets(&targets);
+        self.tell_engine();
+        Ok(steered?)
+    }
+
+    /// Gives the engine what steering knows of the host.
+    fn tell_engine(&self) {
+        self.engine.set_host(HostView::new(self.steering.host_view().local.iter().copied()));
+        for service in self.engine.services().services() {
+            for dest in service.dests.iter() {
+                let mtu = self.steering.path_mtu(dest.live.key.ip());
+                dest.live.mtu.store(mtu.unwrap_or(0), Relaxed);
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The daemon: opens the port, steers traffic into it, runs the workers, and obeys the control socket and signals.
+
+mod backend;
+mod director;
+mod log;
+mod worker;
+
+use std::hash::{BuildHasher, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use control::api::{BindError, ControlSocket};
+use control::config::{EngineConfig, Offload, Workers as WorkerCount};
+use engine::{Engine, Limits};
+use netio::process::Readiness;
+use netio::steer::{self, SteerConfig, Steering};
+use netio::tun::{Tun, TunConfig};
+use sched::ServiceSpec;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use backend::{Facts, Handle};
+use director::Director;
+use worker::Workers;
+
+/// Workers without being told: more hardly help one TUN device.
+const MAX_AUTO_WORKERS: usize = 4;
+
+/// MTU of the device in bytes.
+const DEVICE_MTU: u32 = 1500;
+
+/// What `ulvs run` was asked for.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) engine: EngineConfig,
+    pub(crate) services: Vec<ServiceSpec>,
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) log: Option<PathBuf>,
+    pub(crate) detached: bool,
+}
+
+/// Runs until it is told to stop. Reports readiness to whoever waits for it.
+pub(crate) fn run(options: &Options, readiness: &mut Option<Readiness>) -> anyhow::Result<()> {
+    log::init(options)?;
+    let outcome = runtime()?.block_on(serve(options, readiness));
+    if let Err(error) = &outcome {
+        tracing::error!("{error:#}");
+    }
+    outcome
+}
+
+/// Undoes what an engine that was killed has left in this network namespace.
+pub(crate) fn clean(state_dir: &Path) -> anyhow::Result<steer::Report> {
+    runtime()?.block_on(async {
+        // Holding the socket proves that no engine needs what we are about to remove.
+        let _lock = bind()?;
+        Ok(steer::clean(state_dir)?)
+    })
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start the control plane's runtime")
+}
+
+fn bind() -> anyhow::Result<ControlSocket> {
+    ControlSocket::bind().map_err(|error| match error {
+        BindError::AlreadyRunning { .. } => anyhow::anyhow!("{error}: see `ulvs status`, or end it with `ulvs stop`"),
+        BindError::Io(_) => error.into(),
+    })
+}
+
+async fn serve(options: &Options, readiness: &mut Option<Readiness>) -> anyhow::Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+
+    let socket = bind()?;
+    let tun = open(options)?;
+    let queues = tun.queues.len();
+    let limits = Limits { max_connections: options.engine.max_connections.get() };
+    let (engine, workers) = Engine::new(random_seed(), limits, queues, Instant::now());
+    let engine = Arc::new(engine);
+    let config = SteerConfig {
+        tun_name: tun.name.clone(),
+        tun_index: tun.index,
+        mtu: DEVICE_MTU,
+        state_dir: options.state_dir.clone(),
+        nftables: true,
+    };
+    let steering = Steering::start(config)?;
+    let workers = Workers::start(tun.queues, workers)?;
+    let mut director = Director::new(Arc::clone(&engine), steering, options.config.clone());
+    director.load(&options.services)?;
+
+    let device = tun.name.clone();
+    let (orders, mut inbox) = mpsc::channel(64);
+    let facts = Facts {
+        began: Instant::now(),
+        device: tun.name,
+        offload: offload_words(tun.offload),
+        workers: queues,
+        max_connections: options.engine.max_connections.get(),
+        config: options.config.clone(),
+    };
+    let handle = Arc::new(Handle::new(engine, Arc::clone(&workers.errors), facts, orders));
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let api = tokio::spawn(control::api::serve(socket, handle, async {
+        let _ = ended.await;
+    }));
+    info!(device = %device, workers = queues, "ready");
+    if let Some(readiness) = readiness.take() {
+        // The caller may have been interrupted meanwhile; that is its own business.
+        let _ = readiness.ready();
+    }
+
+    loop {
+        tokio::select! {
+            Some(order) = inbox.recv() => {
+                if director.obey(order).is_break() {
+                    break;
+                }
+            }
+            watched = director.watch() => watched?,
+            _ = hangup.recv() => director.reload_and_log(),
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+        }
+    }
+    info!("stopping");
+    // Traffic first goes back to the host's own ways, then the workers end.
+    director.stop();
+    drop(workers);
+    let _ = end.send(());
+    // Holds the control socket: whoever waits for its name to go finds everything undone.
+    match tokio::time::timeout(std::time::Duration::from_secs(2), api).await {
+        Ok(Ok(done)) => done.context("the control socket failed"),
+        Ok(Err(panic)) => bail!("the control socket's task failed: {panic}"),
+        Err(_) => Ok(()),
+    }
+}
+
+fn open(options: &Options) -> anyhow::Result<Tun> {
+    let queues = match options.engine.workers {
+        WorkerCount::Count(n) => n.get(),
+        WorkerCount::Auto => {
+            std::thread::available_parallelism().map_or(1, usize::from).min(MAX_AUTO_WORKERS)
+        }
+    };
+    let tun = Tun::open(&TunConfig {
+        name: options.engine.device.clone(),
+        queues,
+        offload: options.engine.offload != Offload::Off,
+    })?;
+    if let Some(refused) = &tun.refused {
+        if options.engine.offload == Offload::On {
+            bail!("{refused}; `offload` is set to on: set it to auto to run without");
+        }
+        warn!("{refused}: running without offload, with one worker");
+    }
+    Ok(tun)
+}
+
+/// The standard library keys its hash maps from the system's random numbers; so do we.
+fn random_seed() -> u64 {
+    std::hash::RandomState::new().build_hasher().finish()
+}
+
+fn offload_words(offload: netio::tun::Offloads) -> String {
+    let words = [(offload.checksum, "checksum"), (offload.tso, "tso4, tso6"), (offload.uso, "uso")];
+    let on: Vec<_> = words.into_iter().filter(|(on, _)| *on).map(|(_, word)| word).collect();
+    if on.is_empty() { "off".to_owned() } else { on.join(", ") }
+}
