@@ -36,7 +36,7 @@ pub(crate) struct Legs {
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(crate) legs: Legs,
-    /// A [`State`], and [`GONE`].
+    /// A [`State`], with [`PENDING`] or [`GONE`].
     state: AtomicU8,
     /// When it is forgotten unless a packet comes.
     deadline: AtomicU64,
@@ -48,19 +48,19 @@ pub(crate) struct Conn {
 /// Milliseconds that a new entry lives before anything has been forwarded, as in the kernel.
 const NEW_MS: Millis = 3000;
 
+/// Set in a connection's state until it is under both of its keys: it holds them, but nobody finds it.
+const PENDING: u8 = 0x40;
+
 /// Set in a connection's state once it has been removed from the table: what a wheel still holds of it is only
 /// waiting to be dropped, and its server counts it no more.
 const GONE: u8 = 0x80;
 
 impl Conn {
-    /// A connection that has the short time of one whose first packet has not been forwarded yet.
+    /// A connection that nobody finds until it is published, and that has the short time of one whose first packet has not been forwarded yet.
     pub(crate) fn new(legs: Legs, now: Millis) -> Self {
         legs.dest.inactive.fetch_add(1, Relaxed);
         Self {
-            state: AtomicU8::new(match legs.proto {
-                Proto::Tcp => State::None,
-                Proto::Udp => State::Udp,
-            } as u8),
+            state: AtomicU8::new(PENDING | begins_as(legs.proto) as u8),
             legs,
             deadline: AtomicU64::new(now + NEW_MS),
             armed: AtomicU64::new(0),
@@ -78,7 +78,7 @@ impl Conn {
     }
 
     pub(crate) fn state(&self) -> State {
-        State::from_u8(self.state.load(Relaxed) & !GONE)
+        State::from_u8(self.state.load(Relaxed) & !(PENDING | GONE))
     }
 
     pub(crate) fn deadline(&self) -> Millis {
@@ -87,6 +87,15 @@ impl Conn {
 
     pub(crate) fn is_gone(&self) -> bool {
         self.state.load(Relaxed) & GONE != 0
+    }
+
+    /// In the table for all to see.
+    fn is_live(&self) -> bool {
+        self.state.load(Relaxed) & (PENDING | GONE) == 0
+    }
+
+    fn publish(&self) {
+        self.state.fetch_and(!PENDING, Relaxed);
     }
 
     /// A packet has been seen: moves the state and starts the timer again.
@@ -151,9 +160,17 @@ impl Conn {
             return false;
         }
         let dest = &self.legs.dest;
-        let counter = if State::from_u8(state).is_active() { &dest.active } else { &dest.inactive };
+        let counter =
+            if State::from_u8(state & !PENDING).is_active() { &dest.active } else { &dest.inactive };
         counter.fetch_sub(1, Relaxed);
         true
+    }
+}
+
+const fn begins_as(proto: Proto) -> State {
+    match proto {
+        Proto::Tcp => State::None,
+        Proto::Udp => State::Udp,
     }
 }
 

@@ -1,8 +1,8 @@
 //! The connection table: both directions of every flow, shared by all workers, bounded.
 //!
-//! Invariants: a connection is under both of its keys or under none; a key leads to one connection, so a reply
-//! tuple is never shared. One that has ended is as good as absent, even while its keys are being taken out: nobody
-//! finds it, and it stands in nobody's way. No guard is held across a second map call or a packet.
+//! Invariants: a connection that is found is under both of its keys; a key leads to one connection, so a reply tuple
+//! is never shared. While one is being put in, it holds its keys but nobody finds it; while it is being taken out,
+//! nobody finds it and it stands in nobody's way. No guard is held across a second map call or a packet.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl ConnTable {
     }
 
     pub(crate) fn find(&self, key: &FlowKey) -> Option<(Arc<Conn>, Direction)> {
-        let entry = self.map.get(key).filter(|entry| !entry.0.is_gone())?;
+        let entry = self.map.get(key).filter(|entry| entry.0.is_live())?;
         Some((Arc::clone(&entry.0), entry.1))
     }
 
@@ -73,14 +73,8 @@ impl ConnTable {
             return Inserted::ReplyTaken(other);
         }
         if let Err(other) = self.put(conn.in_key(), conn, Direction::In) {
-            // It could be found by its first key, so another worker may have ended it already.
             self.remove(conn);
             return Inserted::Raced(other);
-        }
-        if conn.is_gone() {
-            // Ended before it had its second key: whoever did that took only the first out.
-            self.take(&conn.in_key(), conn);
-            return Inserted::Raced(Arc::clone(conn));
         }
         Inserted::Yes
     }
@@ -103,24 +97,25 @@ impl ConnTable {
             let (conn, direction) = entry.value();
             let mine =
                 part.of <= 1 || hasher.hash_one(entry.key()) % u64::from(part.of) == u64::from(part.index);
-            if *direction == Direction::In && mine {
+            if *direction == Direction::In && mine && conn.is_live() {
                 visit(conn);
             }
         }
     }
 
+    /// Puts it under one key. The client's comes last and publishes it, before anybody can find it there.
     fn put(&self, key: FlowKey, conn: &Arc<Conn>, direction: Direction) -> Result<(), Arc<Conn>> {
-        match self.map.entry(key) {
-            Entry::Occupied(entry) if !entry.get().0.is_gone() => Err(Arc::clone(&entry.get().0)),
-            Entry::Occupied(mut entry) => {
-                entry.insert((Arc::clone(conn), direction));
-                Ok(())
-            }
-            Entry::Vacant(entry) => {
-                entry.insert((Arc::clone(conn), direction));
-                Ok(())
-            }
+        let entry = self.map.entry(key);
+        if let Entry::Occupied(entry) = &entry
+            && !entry.get().0.is_gone()
+        {
+            return Err(Arc::clone(&entry.get().0));
         }
+        if direction == Direction::In {
+            conn.publish();
+        }
+        entry.insert((Arc::clone(conn), direction));
+        Ok(())
     }
 
     fn take(&self, key: &FlowKey, conn: &Arc<Conn>) {

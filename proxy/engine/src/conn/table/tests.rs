@@ -63,6 +63,18 @@ fn one_that_has_ended_is_not_found_and_stands_in_nobodys_way() {
 }
 
 #[test]
+fn one_that_is_half_in_holds_its_key_but_is_not_found() {
+    let table = ConnTable::new(1, 10);
+    let half = Arc::new(test_conn(1));
+    assert!(table.put(half.out_key(), &half, Direction::Out).is_ok());
+    assert!(table.find(&half.out_key()).is_none());
+    let other_vip = conn(Legs { vip: "10.9.9.9:80".parse().expect("address"), ..test_legs(1) });
+    assert_eq!(kind(&table.insert(&other_vip)), "reply taken");
+    assert!(table.put(half.in_key(), &half, Direction::In).is_ok());
+    assert!(table.find(&half.out_key()).is_some() && table.find(&half.in_key()).is_some());
+}
+
+#[test]
 fn the_parts_are_the_whole() {
     let table = ConnTable::new(1, 1000);
     let conns: Vec<_> = (0..500).map(|n| Arc::new(test_conn(n))).collect();
@@ -100,7 +112,9 @@ fn workers_that_get_in_each_others_way_leave_nothing_behind() {
                 Inserted::Full => _ = conn.retire(),
                 Inserted::ReplyTaken(other) | Inserted::Raced(other) => {
                     conn.retire();
-                    if bits >> 4 & 3 == 0 {
+                    if bits >> 4 & 3 == 0
+                        && let Some((other, _)) = table.find(&other.out_key())
+                    {
                         table.remove(&other);
                     }
                 }
