@@ -4,9 +4,6 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::string::FromUtf8Error;
-use std::sync::Arc;
-
-use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
 /// One thing that is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,13 +16,13 @@ pub struct Problem {
     pub help: String,
 }
 
-/// Everything that is wrong with a file, in the file's order. [`fmt::Display`] is the whole report as plain text;
-/// as a [`Diagnostic`] each problem is a related one.
+/// Everything that is wrong with a file, in the file's order. [`fmt::Display`] is the whole report: for each problem the
+/// place, the line with a mark under it, and the way out.
 #[derive(Clone, Debug)]
 pub struct ConfigError {
     name: String,
     text: String,
-    located: Vec<Located>,
+    problems: Vec<Problem>,
     /// The file as a whole: it could not be read.
     unreadable: Option<String>,
 }
@@ -33,10 +30,7 @@ pub struct ConfigError {
 impl ConfigError {
     pub(super) fn new(name: &str, text: &str, mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|p| (p.span.start, p.span.end));
-        let source = Arc::new(NamedSource::new(name, text.to_owned()).with_language("toml"));
-        let located =
-            problems.into_iter().map(|problem| Located { problem, source: Arc::clone(&source) }).collect();
-        Self { name: name.to_owned(), text: text.to_owned(), located, unreadable: None }
+        Self { name: name.to_owned(), text: text.to_owned(), problems, unreadable: None }
     }
 
     pub(super) fn unreadable(name: &str, e: &io::Error) -> Self {
@@ -54,8 +48,8 @@ impl ConfigError {
     }
 
     /// The problems; empty when the file could not be read at all.
-    pub fn problems(&self) -> impl ExactSizeIterator<Item = &Problem> {
-        self.located.iter().map(|l| &l.problem)
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
     }
 
     /// Line and column of a byte, both from 1; columns count characters.
@@ -95,7 +89,7 @@ impl fmt::Display for ConfigError {
         if let Some(why) = &self.unreadable {
             return write!(f, "cannot read {}: {why}", self.name);
         }
-        for (i, problem) in self.problems().enumerate() {
+        for (i, problem) in self.problems.iter().enumerate() {
             if i > 0 {
                 writeln!(f)?;
             }
@@ -106,39 +100,3 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
-
-impl Diagnostic for ConfigError {
-    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
-        Some(Box::new(self.located.iter().map(|l| l as &dyn Diagnostic)))
-    }
-}
-
-/// A problem that carries the file with it, as miette wants it.
-#[derive(Clone, Debug)]
-struct Located {
-    problem: Problem,
-    source: Arc<NamedSource<String>>,
-}
-
-impl fmt::Display for Located {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.problem.message)
-    }
-}
-
-impl std::error::Error for Located {}
-
-impl Diagnostic for Located {
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(&self.problem.help))
-    }
-
-    fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(self.source.as_ref())
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let span = self.problem.span.clone();
-        Some(Box::new(std::iter::once(LabeledSpan::underline(span))))
-    }
-}

@@ -46,13 +46,13 @@ fn engine(root: &Section<'_>, problems: &mut Problems) -> EngineConfig {
             DeValue::String(s) if s == "auto" => {}
             n => match integer(n)
                 .and_then(|n| NonZeroUsize::new(usize::try_from(n).ok()?))
-                .filter(|n| n.get() <= 256)
+                .filter(|n| n.get() <= 64)
             {
                 Some(n) => config.workers = Workers::Count(n),
                 None => problems.note(
                     value.span(),
                     "`workers` is neither \"auto\" nor a usable number",
-                    "write workers = \"auto\" or a number from 1 to 256",
+                    "write workers = \"auto\" or a number from 1 to 64",
                 ),
             },
         }

@@ -143,7 +143,7 @@ fn every_mistake_is_shown_at_its_place_with_a_way_out() {
     for (line, underlined, message, help) in cases {
         let text = with_line(line);
         let error = Config::parse("ulvs.toml", &text).expect_err(line);
-        let problems: Vec<_> = error.problems().collect();
+        let problems = error.problems();
         assert_eq!(problems.len(), 1, "{line}\n{error}");
         assert_eq!(&text[problems[0].span.clone()], underlined, "{line}\n{error}");
         assert!(problems[0].message.contains(message), "{line}\n{error}");
@@ -167,7 +167,7 @@ fn the_engines_settings_are_checked_too() {
     ];
     for (line, message) in cases {
         let error = Config::parse("x", &format!("[engine]\n{line}\n")).expect_err(line);
-        let problems: Vec<_> = error.problems().collect();
+        let problems = error.problems();
         assert_eq!(problems.len(), 1, "{line}");
         assert!(problems[0].message.contains(message), "{line}: {}", problems[0].message);
     }
@@ -177,8 +177,8 @@ fn the_engines_settings_are_checked_too() {
 fn two_services_with_one_address_are_one_too_many() {
     let text = format!("{}{}", with_line("scheduler = \"rr\""), with_line("scheduler = \"wrr\""));
     let error = Config::parse("x", &text).unwrap_err();
-    assert_eq!(error.problems().next().unwrap().message, "the service TCP 10.0.0.1:80 is there already");
-    assert_eq!(error.place(error.problems().next().unwrap().span.start), (6, 7));
+    assert_eq!(error.problems()[0].message, "the service TCP 10.0.0.1:80 is there already");
+    assert_eq!(error.place(error.problems()[0].span.start), (6, 7));
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn all_mistakes_are_reported_at_once_in_the_order_of_the_file() {
     let expected = r#"/etc/ulvs.toml:2:11: `workers` is neither "auto" nor a usable number
   2 | workers = -1
     |           ^^
-    = write workers = "auto" or a number from 1 to 256
+    = write workers = "auto" or a number from 1 to 64
 /etc/ulvs.toml:5:8: `10.0.0.x` is not an IP address
   5 | 	vip = "10.0.0.x"
     | 	      ^^^^^^^^^^
@@ -209,7 +209,7 @@ fn all_mistakes_are_reported_at_once_in_the_order_of_the_file() {
 fn broken_syntax_is_shown_at_its_place() {
     let error = Config::parse("x", "[engine]\nworkers = = 3\ndevice = \"unended\n").unwrap_err();
     assert!(error.problems().len() >= 2, "{error}");
-    assert_eq!(error.place(error.problems().next().unwrap().span.start).0, 2, "{error}");
+    assert_eq!(error.place(error.problems()[0].span.start).0, 2, "{error}");
 }
 
 #[test]

@@ -1,0 +1,138 @@
+use control::api::DestView;
+use control::save::Numeric;
+use sched::{DestSpec, ForwardMethod, Weight};
+
+use super::*;
+
+fn counts(n: [u64; 5]) -> Counts {
+    let [conns, in_packets, out_packets, in_bytes, out_bytes] = n;
+    Counts { conns, in_packets, out_packets, in_bytes, out_bytes }
+}
+
+fn view() -> ServiceView {
+    let dest = |addr: &str, weight, active, inactive, numbers| DestView {
+        spec: DestSpec { addr: addr.parse().unwrap(), method: ForwardMethod::Masq, weight: Weight(weight) },
+        active,
+        inactive,
+        counts: counts(numbers),
+    };
+    ServiceView {
+        key: ServiceKey::addr(Proto::Tcp, "10.0.0.1:80".parse().unwrap()),
+        scheduler: "wlc".to_owned(),
+        counts: counts([123, 4567, 99_999_999, 123_456_789, 123_456_789_000]),
+        dests: vec![
+            dest(
+                "192.168.1.1:8080",
+                0,
+                0,
+                0,
+                [123, 4567, 99_999_999, 1_234_000_000_000, 1_234_000_000_000_000],
+            ),
+            dest("192.168.1.2:8080", 3, 12, 345, [0, 1, 100_000_000, 999_999_999, 1_000_000_000]),
+            dest("[fd00::1]:65535", 2_147_483_647, 1_000_000, 12_345_678_901, [0; 5]),
+        ],
+    }
+}
+
+fn written(columns: Columns) -> Vec<String> {
+    let mut text = header(columns).to_owned();
+    service(&mut text, &view(), columns, &Numeric).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_table() {
+    let expected = [
+        "Prot LocalAddress:Port Scheduler Flags",
+        "  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn",
+        "TCP  10.0.0.1:80 wlc",
+        "  -> 192.168.1.1:8080             Masq    0      0          0         ",
+        "  -> 192.168.1.2:8080             Masq    3      12         345       ",
+        "  -> [fd00::1]:65535              Masq    2147483647 1000000    12345678901",
+    ];
+    assert_eq!(written(Columns::Plain), expected);
+}
+
+#[test]
+fn counters_cut_and_exact() {
+    let expected = [
+        "Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes",
+        "  -> RemoteAddress:Port",
+        "TCP  10.0.0.1:80                       123     4567 99999999  123456K     123G",
+        "  -> 192.168.1.1:8080                  123     4567 99999999    1234G    1234T",
+        "  -> 192.168.1.2:8080                    0        1  100000K  999999K    1000M",
+        "  -> [fd00::1]:65535                     0        0        0        0        0",
+    ];
+    assert_eq!(written(Columns::Stats { exact: false }), expected);
+    let exact = written(Columns::Stats { exact: true });
+    assert_eq!(
+        exact[2],
+        "TCP  10.0.0.1:80                       123     4567 99999999 123456789 123456789000"
+    );
+}
+
+#[test]
+fn numbers_are_cut_in_decimal_and_never_rounded() {
+    let cases = [
+        (0, "0"),
+        (99_999_999, "99999999"),
+        (100_000_000, "100000K"),
+        (999_999_999, "999999K"),
+        (1_000_000_000, "1000M"),
+        (99_999_999_999, "99999M"),
+        (100_000_000_000, "100G"),
+        (99_999_999_999_999, "99999G"),
+        (100_000_000_000_000, "100T"),
+        (u64::MAX, "18446744T"),
+    ];
+    for (n, text) in cases {
+        assert_eq!(cut(n), text);
+    }
+}
+
+#[test]
+fn marks_have_no_address() {
+    let mark = |family| ServiceView {
+        key: ServiceKey::Mark { mark: sched::Mark(5.try_into().unwrap()), family },
+        dests: Vec::new(),
+        ..view()
+    };
+    for (family, expected) in
+        [(sched::Family::Ipv4, "FWM  5 wlc\n"), (sched::Family::Ipv6, "FWM  5 IPv6 wlc\n")]
+    {
+        let mut text = String::new();
+        service(&mut text, &mark(family), Columns::Plain, &Numeric).unwrap();
+        assert_eq!(text, expected);
+    }
+}
+
+#[test]
+fn connections_have_minutes_without_bound() {
+    let conn = |proto, expires, state: &'static str, client: &str| ConnView {
+        proto,
+        expires,
+        state: state.into(),
+        client: client.parse().unwrap(),
+        vip: "10.0.0.1:80".parse().unwrap(),
+        dest: "192.168.1.2:8080".parse().unwrap(),
+    };
+    let cases = [
+        (
+            conn(Proto::Tcp, 899, "ESTABLISHED", "10.0.0.2:50000"),
+            "TCP 14:59  ESTABLISHED 10.0.0.2:50000     10.0.0.1:80        192.168.1.2:8080\n",
+        ),
+        (
+            conn(Proto::Udp, 3725, "UDP", "10.0.0.2:5000"),
+            "UDP 62:05  UDP         10.0.0.2:5000      10.0.0.1:80        192.168.1.2:8080\n",
+        ),
+        (
+            conn(Proto::Tcp, 360_000, "TIME_WAIT", "203.0.113.200:50000"),
+            "TCP 6000:00  TIME_WAIT   203.0.113.200:50000 10.0.0.1:80        192.168.1.2:8080\n",
+        ),
+    ];
+    for (conn, expected) in cases {
+        let mut text = String::new();
+        connection(&mut text, &conn, &Numeric).unwrap();
+        assert_eq!(text, expected);
+    }
+}

@@ -1,0 +1,204 @@
+//! The personality `ipvsadm`, with `ipvsadm-save` and `ipvsadm-restore`: options, output, messages and exit codes of
+//! ipvsadm 1.31, spoken to the engine of this network namespace.
+//!
+//! To add an option: one entry in [`opts`]; what it changes in the request is beside it. A command has a file of its
+//! own. What stock ipvsadm knows and this version does not do is refused by name, never ignored.
+//!
+//! Kinder than the original on purpose:
+//! - `-R` takes all of its input or, if a line makes no sense, nothing of it; and applies it as one swap;
+//! - `-r` without a port gets the service's port wherever it stands on the line;
+//! - services are sorted by address as a number (the original's comparison overflows).
+
+mod address;
+mod edit;
+mod format;
+mod help;
+mod list;
+mod opts;
+mod parse;
+mod popt;
+mod request;
+mod resolve;
+mod restore;
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+
+use control::api::{Applied, ApplyMode, Blocking, ClientError, ConnPage, ConnQuery, ServiceList, Status};
+use sched::Op;
+
+use opts::Command;
+use resolve::Resolve;
+
+/// Runs the personality that `name` stands for; `None` if it is none of ours.
+pub(super) fn personality(name: &str, args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    let program = match name {
+        "ipvsadm" => Program::Ipvsadm,
+        "ipvsadm-save" => Program::Save,
+        "ipvsadm-restore" => Program::Restore,
+        _ => return None,
+    };
+    Some(start(program, args))
+}
+
+/// `ulvs ipvsadm …`, without the first two words.
+pub(super) fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    start(Program::Ipvsadm, args)
+}
+
+fn start(program: Program, args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<String> = args.into_iter().map(|a| a.to_string_lossy().into_owned()).collect();
+    let mut world = World {
+        out: &mut io::BufWriter::new(io::stdout().lock()),
+        err: &mut io::stderr().lock(),
+        input: &mut io::stdin().lock(),
+        names: &resolve::System::default(),
+        connect: &mut || Ok(Box::new(Blocking::connect()?)),
+    };
+    execute(program, &args, &mut world).into()
+}
+
+/// Which of the three names it was called by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Program {
+    Ipvsadm,
+    Save,
+    Restore,
+}
+
+/// What a command may touch.
+struct World<'a> {
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+    input: &'a mut dyn Read,
+    names: &'a dyn Resolve,
+    connect: &'a mut dyn FnMut() -> Result<Box<dyn Engine>, ClientError>,
+}
+
+/// The engine, as far as ipvsadm is concerned.
+trait Engine {
+    fn status(&mut self) -> Result<Status, ClientError>;
+    fn services(&mut self) -> Result<ServiceList, ClientError>;
+    fn connections(&mut self, query: &ConnQuery) -> Result<ConnPage, ClientError>;
+    fn apply(&mut self, mode: ApplyMode, ops: Vec<Op>) -> Result<Applied, ClientError>;
+}
+
+impl Engine for Blocking {
+    fn status(&mut self) -> Result<Status, ClientError> {
+        Self::status(self)
+    }
+
+    fn services(&mut self) -> Result<ServiceList, ClientError> {
+        Self::services(self)
+    }
+
+    fn connections(&mut self, query: &ConnQuery) -> Result<ConnPage, ClientError> {
+        Self::connections(self, query)
+    }
+
+    fn apply(&mut self, mode: ApplyMode, ops: Vec<Op>) -> Result<Applied, ClientError> {
+        Self::apply(self, mode, ops)
+    }
+}
+
+/// Why it ends with an exit code other than 0, and what it says on stderr.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl Failure {
+    /// A list command that finds nothing.
+    const NOT_LISTED: u8 = 1;
+    /// Options that are wrong, or nobody to talk to.
+    const OPTIONS: u8 = 2;
+    /// Refused by the engine, or not understood by the option parser.
+    const REFUSED: u8 = 255;
+
+    fn options(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: Self::OPTIONS }
+    }
+
+    fn refused(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: Self::REFUSED }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(e: ClientError) -> Self {
+        match e {
+            ClientError::NoEngine => Self::options(format!("Can't initialize ipvs: {e}")),
+            ClientError::Permission(_) => Self::refused("Permission denied (you must be root)"),
+            other => Self::refused(other.to_string()),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(e: io::Error) -> Self {
+        match e.kind() {
+            // Whoever read our output has seen enough.
+            io::ErrorKind::BrokenPipe => Self { message: String::new(), code: 1 },
+            _ => Self { message: format!("cannot write the output: {e}"), code: 1 },
+        }
+    }
+}
+
+/// Runs a command and returns the exit code.
+fn execute(program: Program, args: &[String], world: &mut World<'_>) -> u8 {
+    let result = run(program, args, world);
+    // What was printed before an error comes before it.
+    let flushed = world.out.flush().map_err(Failure::from);
+    match result.and(flushed) {
+        Ok(()) => 0,
+        Err(failure) => {
+            complain(world.err, &failure.message);
+            failure.code
+        }
+    }
+}
+
+/// A line on stderr. There is nobody to tell if that fails.
+fn complain(err: &mut dyn Write, message: &str) {
+    if !message.is_empty() {
+        let _ = writeln!(err, "{message}");
+    }
+}
+
+fn run(program: Program, args: &[String], world: &mut World<'_>) -> Result<(), Failure> {
+    let request = match program {
+        Program::Save => return list::save(world, save_options(args)?),
+        Program::Restore => return restore::restore(world, true),
+        Program::Ipvsadm => parse::parse(args, world.names)?,
+    };
+    match request.command {
+        Command::Help => Ok(world.out.write_all(help::text().as_bytes())?),
+        Command::Version => Ok(writeln!(world.out, "{}", help::VERSION)?),
+        Command::List => list::list(world, &request),
+        Command::Save => list::save(world, request.numeric()),
+        Command::Restore => restore::restore(world, false),
+        _ => {
+            let op = edit::op(&request)?;
+            (world.connect)()?.apply(ApplyMode::Atomic, vec![op])?;
+            Ok(())
+        }
+    }
+}
+
+/// `ipvsadm-save [-n]`.
+fn save_options(args: &[String]) -> Result<bool, Failure> {
+    match args.iter().find(|a| a.starts_with('-') && *a != "-n") {
+        None => Ok(args.iter().any(|a| a == "-n")),
+        Some(other) => Err(Failure {
+            message: format!(
+                "{other}: unknown option; ipvsadm-save [-n] writes the table to stdout, with -n as numbers"
+            ),
+            code: 1,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

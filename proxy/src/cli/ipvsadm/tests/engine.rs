@@ -1,0 +1,100 @@
+//! An engine without packets: the real table of services, and nothing behind it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use control::api::{
+    Applied, ApplyMode, ClientError, ConnPage, ConnQuery, ConnView, DestView, OpFailure, ServiceList,
+    ServiceView, Status,
+};
+use sched::{Counts, Op, Proto, Service, ServiceTable, Trash};
+
+use super::super::Engine;
+
+#[derive(Default)]
+pub(super) struct Fake {
+    /// As if none were running.
+    pub(super) stopped: bool,
+    table: ServiceTable,
+    trash: Trash,
+}
+
+impl Engine for Rc<RefCell<Fake>> {
+    fn status(&mut self) -> Result<Status, ClientError> {
+        Ok(Status::default())
+    }
+
+    fn services(&mut self) -> Result<ServiceList, ClientError> {
+        let this = self.borrow();
+        Ok(ServiceList {
+            generation: this.table.generation(),
+            services: this.table.services().map(|s| view(s)).collect(),
+        })
+    }
+
+    /// Two pages with one connection each, as soon as there is a service.
+    fn connections(&mut self, query: &ConnQuery) -> Result<ConnPage, ClientError> {
+        if self.borrow().table.services().len() == 0 {
+            return Ok(ConnPage::default());
+        }
+        let conn = |client: &str, vip: &str, dest: &str, expires, state: &'static str| ConnView {
+            proto: Proto::Tcp,
+            expires,
+            state: state.into(),
+            client: client.parse().unwrap(),
+            vip: vip.parse().unwrap(),
+            dest: dest.parse().unwrap(),
+        };
+        Ok(match query.cursor {
+            0 => ConnPage {
+                connections: vec![conn(
+                    "10.77.1.2:34834",
+                    "10.77.9.9:80",
+                    "10.77.21.2:8080",
+                    119,
+                    "TIME_WAIT",
+                )],
+                next: Some(1),
+            },
+            _ => ConnPage {
+                connections: vec![conn(
+                    "[fd77::2]:34924",
+                    "[fd77::1]:80",
+                    "[fd78::2]:8080",
+                    899,
+                    "ESTABLISHED",
+                )],
+                next: None,
+            },
+        })
+    }
+
+    fn apply(&mut self, mode: ApplyMode, ops: Vec<Op>) -> Result<Applied, ClientError> {
+        let this = &mut *self.borrow_mut();
+        let mut failures = Vec::new();
+        match mode {
+            ApplyMode::Atomic => {
+                let refused = |(index, error)| ClientError::Refused { index, error };
+                this.table = this.table.apply(&mut this.trash, &ops).map_err(refused)?;
+            }
+            ApplyMode::KeepGoing => {
+                let (table, failed) = this.table.apply_each(&mut this.trash, &ops);
+                this.table = table;
+                failures = failed.into_iter().map(|(index, error)| OpFailure { index, error }).collect();
+            }
+        }
+        Ok(Applied { generation: this.table.generation(), failures })
+    }
+}
+
+fn view(service: &Service) -> ServiceView {
+    let dests = service.listed().into_iter();
+    ServiceView {
+        key: service.key,
+        scheduler: service.algorithm.name.to_owned(),
+        counts: Counts::default(),
+        dests: dests
+            .map(|d| DestView { spec: d.spec(), active: 0, inactive: 0, counts: Counts::default() })
+            .collect(),
+    }
+}
