@@ -5,13 +5,16 @@
 //! becomes an address of the host or stops being one, a setting that somebody changes, a rule that somebody
 //! deletes. So each step may be repeated at any time.
 //!
-//! - [`rules`] and [`routes`]: which packets go to the device;
-//! - [`marks`]: replies of servers, and what else no rule can tell (nf_tables);
-//! - [`knobs`]: settings, with the values to put back in [`journal`];
-//! - [`proxies`]: answering ARP and neighbour solicitations for VIPs that are nobody's address.
+//! - `rules` and `routes`: which packets go to the device;
+//! - `marks`: replies of servers, and what else no rule can tell (nf_tables);
+//! - `knobs`: settings, with the values to put back in `journal`;
+//! - `proxies`: answering ARP and neighbour solicitations for VIPs that are nobody's address.
 //!
 //! The cost per packet never grows with the number of services: the rules are constant, there is one route per VIP
 //! and one set element per server.
+//!
+//! Bits of the packet mark that are used, and left as they are otherwise: 0x2000_0000 and 0x1000_0000 for packets on
+//! their way to the device, 0x4000_0000 for those of this host's own sockets.
 //!
 //! What was learnt by experiment (Linux 6.18) and is not obvious:
 //! - Early demux gives a packet to the socket of an established connection before it is routed, and `ip_forward`
@@ -298,7 +301,7 @@ impl Steering {
         }
         let mut notices = BTreeSet::new();
         let proxies = self.wanted_proxies();
-        let (early_demux, settings) = self.apply_settings(&proxies);
+        let (early_demux, settings) = self.apply_settings(&proxies)?;
         self.apply_device()?;
         self.apply_marks(early_demux, &mut notices);
         self.apply_routes()?;

@@ -85,6 +85,12 @@ impl Message {
         self.bytes.len()
     }
 
+    /// What the receiver gets to see behind the header.
+    #[cfg(test)]
+    pub(crate) fn into_payload(self) -> Vec<u8> {
+        self.bytes[HEADER..].to_vec()
+    }
+
     /// The bytes to send.
     pub(super) fn finish(mut self, sequence: u32) -> Vec<u8> {
         let len = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);

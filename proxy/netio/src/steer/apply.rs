@@ -35,11 +35,17 @@ impl Steering {
     }
 
     /// Returns whether early demux stays on, and the first setting that is indispensable and cannot be had.
-    pub(super) fn apply_settings(&mut self, proxies: &BTreeSet<Proxy>) -> (bool, Result<(), SteerError>) {
+    ///
+    /// # Errors
+    /// What was there cannot be written down.
+    pub(super) fn apply_settings(
+        &mut self,
+        proxies: &BTreeSet<Proxy>,
+    ) -> Result<(bool, Result<(), SteerError>), SteerError> {
         let (want, mut result) = self.wanted_settings(proxies);
         let mut early_demux = false;
         let failures =
-            self.knobs.become_(&want, &self.host, &mut self.netlink, &mut self.journal, &self.displaced);
+            self.knobs.become_(&want, &self.host, &mut self.netlink, &mut self.journal, &self.displaced)?;
         for (knob, failure) in failures {
             let missing = matches!(&failure, SteerError::Setting { source, .. } if is_unknown(source));
             match knob.key.as_str() {
@@ -58,7 +64,7 @@ impl Steering {
                 _ => tracing::debug!("{failure}"),
             }
         }
-        (early_demux, result)
+        Ok((early_demux, result))
     }
 
     fn wanted_settings(&self, proxies: &BTreeSet<Proxy>) -> (Wanted, Result<(), SteerError>) {

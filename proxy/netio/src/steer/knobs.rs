@@ -43,6 +43,9 @@ impl Knobs {
 
     /// Makes the settings be as wanted, and puts back those that are no longer. Goes on after a failure and returns
     /// the failures.
+    ///
+    /// # Errors
+    /// Nothing was changed, because what was there could not be written down.
     pub(super) fn become_(
         &mut self,
         want: &Wanted,
@@ -50,7 +53,7 @@ impl Knobs {
         netlink: &mut NetlinkSocket,
         journal: &mut Journal,
         displaced: &[Displaced],
-    ) -> Vec<(Knob, SteerError)> {
+    ) -> Result<Vec<(Knob, SteerError)>, SteerError> {
         let mut failures = Vec::new();
         self.follow_ip_forward();
 
@@ -78,12 +81,10 @@ impl Knobs {
             }
         }
         if let Err(e) = journal.write(&self.held, displaced) {
-            // Not a single change without a note of what it was.
             for (knob, ..) in &changes {
                 self.held.remove(knob);
             }
-            failures.extend(changes.first().map(|(knob, ..)| ((*knob).clone(), e)));
-            return failures;
+            return Err(e);
         }
         for (knob, device, now, value) in changes {
             match knob.at(device).write(netlink, value) {
@@ -102,7 +103,7 @@ impl Knobs {
         if let Err(e) = journal.write(&self.held, displaced) {
             warn!("{e}");
         }
-        failures
+        Ok(failures)
     }
 
     /// Puts everything back. Returns how many settings were changed.

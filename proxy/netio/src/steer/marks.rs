@@ -11,12 +11,14 @@
 //!
 //! The size of the rules is constant; there is one set element per server and per IPv6 VIP.
 
+mod chains;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use super::host::Family;
-use crate::nft::{Base, Change, Expression, Hook, Key, Meta, Table};
+use crate::nft::{Key, Table};
 
 /// The mark of packets that came in and go to our device. Bits of others are kept.
 pub(super) const FORWARDED: u32 = 0x2000_0000;
@@ -182,186 +184,10 @@ impl Marks {
         for (name, key) in SETS {
             changes.push(self.table.set(name, key));
         }
-        changes.extend(chains(&self.table, self.tun, self.sockets));
+        changes.extend(chains::chains(&self.table, self.tun, self.sockets));
         for (at, (name, _)) in SETS.iter().enumerate() {
             changes.extend(self.table.add(name, &want.0[at].iter().cloned().collect::<Vec<_>>()));
         }
         self.table.commit(changes)
     }
 }
-
-fn chains(table: &Table, tun: u32, sockets: bool) -> Vec<Change> {
-    const MANGLE: i32 = -150;
-    const FILTER: i32 = 0;
-    let tun = tun.to_ne_bytes();
-    let from_tun = [
-        Expression::Meta { key: Meta::InputInterface, register: 0 },
-        Expression::Compare { register: 0, equal: true, value: &tun },
-    ];
-    let mut changes = vec![table.chain("prerouting", "filter", Hook::Prerouting, MANGLE)];
-    changes.push(table.rule("prerouting", &[&from_tun[..], &[Expression::Accept]].concat()));
-    if sockets {
-        changes.extend(own_sockets(table));
-    }
-    for matches in incoming() {
-        changes.push(table.rule("prerouting", &marking(matches, FORWARDED)));
-    }
-    changes.push(table.chain("output", "route", Hook::Output, MANGLE));
-    for matches in outgoing() {
-        changes.push(table.rule("output", &marking(matches, LOCAL)));
-    }
-    changes.push(table.chain("forward", "filter", Hook::Forward, FILTER));
-    for (family, set) in [(IPV4, "guarded4"), (IPV6, "guarded6")] {
-        let mut guard = vec![Expression::Meta { key: Meta::InputInterface, register: 0 }];
-        guard.push(Expression::Lookup { register: 0, set });
-        guard.push(Expression::Meta { key: Meta::OutputInterface, register: 0 });
-        guard.push(Expression::Compare { register: 0, equal: false, value: &tun });
-        guard.push(Expression::Drop);
-        changes.push(table.rule("forward", &[&of_family(family)[..], &guard].concat()));
-    }
-    changes
-}
-
-/// Marks what belongs to an established connection of this host. A socket that listens on every address does not
-/// count: it may well listen on the port of a service.
-fn own_sockets(table: &Table) -> Vec<Change> {
-    const CHAIN: &str = "sockets";
-    let listens = [
-        Expression::SocketWildcard { register: 0 },
-        Expression::Compare { register: 0, equal: true, value: &[1] },
-        Expression::Return,
-    ];
-    vec![
-        table.subchain(CHAIN),
-        table.rule(CHAIN, &listens),
-        table.rule(CHAIN, &marking(vec![Expression::Socket { register: 0 }], OWN)),
-        table.rule("prerouting", &[Expression::Jump { chain: CHAIN }]),
-    ]
-}
-
-type Match = Vec<Expression<'static>>;
-
-/// What goes to our device of that which comes in.
-fn incoming() -> Vec<Match> {
-    let ping6 =
-        |m: Match| [m, vec![Expression::Compare { register: 4, equal: true, value: &[128] }]].concat();
-    let mut all = vec![flow4(), flow6(), fragment4(), fragment6()];
-    all.extend(errors_about_servers());
-    all.extend([errors6(to_vip6()), ping6(to_vip6())]);
-    all
-}
-
-/// What goes to our device of that which this host makes. Servers on this host are among it.
-fn outgoing() -> Vec<Match> {
-    let mut all = vec![flow4(), flow6()];
-    all.extend(errors_about_servers());
-    all.push(errors6(to_vip6()));
-    all
-}
-
-const IPV4: &[u8] = &[libc::AF_INET as u8];
-const IPV6: &[u8] = &[libc::AF_INET6 as u8];
-
-fn of_family(family: &'static [u8]) -> [Expression<'static>; 2] {
-    [
-        Expression::Meta { key: Meta::Family, register: 0 },
-        Expression::Compare { register: 0, equal: true, value: family },
-    ]
-}
-
-fn of_protocol(protocol: &'static [u8]) -> [Expression<'static>; 2] {
-    [
-        Expression::Meta { key: Meta::Protocol, register: 0 },
-        Expression::Compare { register: 0, equal: true, value: protocol },
-    ]
-}
-
-const fn network(offset: u32, len: u32, register: u32) -> Expression<'static> {
-    Expression::Payload { base: Base::Network, offset, len, register }
-}
-
-const fn transport(offset: u32, len: u32, register: u32) -> Expression<'static> {
-    Expression::Payload { base: Base::Transport, offset, len, register }
-}
-
-/// Source address, protocol and source port are a server's.
-fn flow4() -> Match {
-    let mut m = of_family(IPV4).to_vec();
-    m.extend([network(12, 4, 0), Expression::Meta { key: Meta::Protocol, register: 1 }, transport(0, 2, 2)]);
-    m.push(Expression::Lookup { register: 0, set: "flows4" });
-    m
-}
-
-fn flow6() -> Match {
-    let mut m = of_family(IPV6).to_vec();
-    m.extend([network(8, 16, 0), Expression::Meta { key: Meta::Protocol, register: 4 }, transport(0, 2, 5)]);
-    m.push(Expression::Lookup { register: 0, set: "flows6" });
-    m
-}
-
-fn fragment4() -> Match {
-    let mut m = of_family(IPV4).to_vec();
-    m.push(network(6, 2, 0));
-    // The offset, without the flags above it (RFC 791 section 3.1).
-    m.push(Expression::Bitwise { register: 0, mask: &[0x1F, 0xFF], xor: &[0, 0] });
-    m.push(Expression::Compare { register: 0, equal: false, value: &[0, 0] });
-    m.extend([network(12, 4, 0), Expression::Lookup { register: 0, set: "servers4" }]);
-    m
-}
-
-fn fragment6() -> Match {
-    let mut m = of_family(IPV6).to_vec();
-    m.push(Expression::HasFragmentHeader { register: 0 });
-    m.push(Expression::Compare { register: 0, equal: true, value: &[1] });
-    m.extend([network(8, 16, 0), Expression::Lookup { register: 0, set: "servers6" }]);
-    m
-}
-
-/// Errors that quote a packet to a server: 8 bytes of ICMP, then the quoted header with its destination.
-fn errors_about_servers() -> [Match; 3] {
-    let quoting4 = |from, to| {
-        let mut m = [of_family(IPV4), of_protocol(&[libc::IPPROTO_ICMP as u8])].concat();
-        m.extend([transport(0, 1, 0), Expression::Range { register: 0, from, to }]);
-        m.extend([transport(8 + 16, 4, 0), Expression::Lookup { register: 0, set: "servers4" }]);
-        m
-    };
-    let mut quoting6 = [of_family(IPV6), of_protocol(&[libc::IPPROTO_ICMPV6 as u8])].concat();
-    quoting6.push(transport(0, 1, 4));
-    quoting6 = errors6(quoting6);
-    quoting6.extend([transport(8 + 24, 16, 0), Expression::Lookup { register: 0, set: "servers6" }]);
-    // Destination unreachable (and source quench); time exceeded and parameter problem (RFC 792).
-    [quoting4(&[3], &[4]), quoting4(&[11], &[12]), quoting6]
-}
-
-/// ICMPv6 to a VIP; leaves the type in register 4.
-fn to_vip6() -> Match {
-    let mut m = [of_family(IPV6), of_protocol(&[libc::IPPROTO_ICMPV6 as u8])].concat();
-    m.extend([network(24, 16, 0), Expression::Lookup { register: 0, set: "vips6" }, transport(0, 1, 4)]);
-    m
-}
-
-/// Goes on when register 4 has the type of an error (RFC 4443 section 2.1).
-fn errors6(mut m: Match) -> Match {
-    m.push(Expression::Range { register: 4, from: &[1], to: &[4] });
-    m
-}
-
-fn marking(mut m: Match, mark: u32) -> Vec<Expression<'static>> {
-    let (mask, xor) = match mark {
-        OWN => (&OWN_MASK, &OWN_BITS),
-        LOCAL => (&LOCAL_MASK, &LOCAL_BITS),
-        _ => (&FORWARDED_MASK, &FORWARDED_BITS),
-    };
-    m.push(Expression::Meta { key: Meta::Mark, register: 0 });
-    m.push(Expression::Bitwise { register: 0, mask, xor });
-    m.push(Expression::SetMark { register: 0 });
-    m.push(Expression::Accept);
-    m
-}
-
-static FORWARDED_BITS: [u8; 4] = FORWARDED.to_ne_bytes();
-static FORWARDED_MASK: [u8; 4] = (!FORWARDED).to_ne_bytes();
-static LOCAL_BITS: [u8; 4] = LOCAL.to_ne_bytes();
-static LOCAL_MASK: [u8; 4] = (!LOCAL).to_ne_bytes();
-static OWN_BITS: [u8; 4] = OWN.to_ne_bytes();
-static OWN_MASK: [u8; 4] = (!OWN).to_ne_bytes();

@@ -17,16 +17,19 @@
 //! They come before any other rule, as `lookup local` at 0 did. Per protocol, because without that the host would
 //! stop answering ARP for a VIP of its own. All carry protocol 117, by which they are found again.
 
+mod message;
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use self::message::{header, pack, parse};
 use super::host::Family;
 use super::marks::{FORWARDED, LOCAL, OWN};
 use super::routes::{NOBODYS, RETURN, VIPS};
 use super::{SteerError, TAG};
-use crate::netlink::{Attributes, CREATE, EXCL, Message, NetlinkSocket, Tolerate};
+use crate::netlink::{CREATE, EXCL, Message, NetlinkSocket, Tolerate};
 
 const RTM_NEWRULE: u16 = 32;
 const RTM_DELRULE: u16 = 33;
@@ -219,105 +222,47 @@ impl Found {
     }
 }
 
-const FRA_SRC: u16 = 2;
-const FRA_IIFNAME: u16 = 3;
-const FRA_GOTO: u16 = 4;
-const FRA_PRIORITY: u16 = 6;
-const FRA_FWMARK: u16 = 10;
-const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
-const FRA_TABLE: u16 = 15;
-const FRA_FWMASK: u16 = 16;
-const FRA_PROTOCOL: u16 = 21;
-const FRA_IP_PROTO: u16 = 22;
-const FRA_SPORT_RANGE: u16 = 23;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-const FR_ACT_TO_TBL: u8 = 1;
-const FR_ACT_GOTO: u8 = 2;
-const FR_ACT_NOP: u8 = 3;
+    fn plan(family: Family) -> Plan<'static> {
+        static NONE: BTreeSet<(u8, SocketAddr)> = BTreeSet::new();
+        let (marks, sockets, local_first, local_at_0) = (true, false, false, true);
+        Plan { family, tun: "ulvs0", marks, sockets, local_first, local_at_0, servers: &NONE }
+    }
 
-/// `struct fib_rule_hdr`.
-fn header(family: Family, source_bits: u8, table: u32, action: u8) -> [u8; 12] {
-    // Larger ids are in the attribute alone.
-    let table = u8::try_from(table).unwrap_or(0);
-    [family.number(), 0, source_bits, 0, table, 0, 0, action, 0, 0, 0, 0]
-}
+    #[test]
+    fn each_rule_is_read_back_as_it_was_written() {
+        let servers =
+            BTreeSet::from(["10.0.0.1:80", "[fd00::1]:80"].map(|server| (6, server.parse().unwrap())));
+        for family in [Family::Ipv4, Family::Ipv6] {
+            let unmarked = Plan { marks: false, local_at_0: false, servers: &servers, ..plan(family) };
+            let sockets = Plan { sockets: true, local_first: true, ..plan(family) };
+            for rule in [plan(family), unmarked, sockets].iter().flat_map(Plan::rules) {
+                let bytes = pack(RTM_NEWRULE, 0, family, TAG, &rule).into_payload();
+                assert_eq!(parse(family, &bytes), Some((rule, TAG)));
+            }
+        }
+    }
 
-fn pack(kind: u16, flags: u16, family: Family, tag: u8, rule: &Rule) -> Message {
-    let source_bits = if rule.source.is_some() { family.bits() } else { 0 };
-    let fixed = match rule.action {
-        Action::Table(table) => header(family, source_bits, table, FR_ACT_TO_TBL),
-        Action::Goto(_) => header(family, source_bits, 0, FR_ACT_GOTO),
-        Action::Nop => header(family, source_bits, 0, FR_ACT_NOP),
-    };
-    let mut m = Message::new(kind, flags, &fixed).u32(FRA_PRIORITY, rule.preference).u8(FRA_PROTOCOL, tag);
-    match rule.action {
-        Action::Table(table) => m = m.u32(FRA_TABLE, table),
-        Action::Goto(preference) => m = m.u32(FRA_GOTO, preference),
-        Action::Nop => {}
+    #[test]
+    fn the_number_of_rules_does_not_depend_on_the_servers() {
+        let servers = (1..=1000).map(|port| (6, SocketAddr::new([10, 0, 0, 1].into(), port))).collect();
+        let many = Plan { servers: &servers, ..plan(Family::Ipv4) };
+        assert_eq!(many.rules(), plan(Family::Ipv4).rules());
+        let unmarked = Plan { marks: false, ..many };
+        assert!(unmarked.rules().len() > 1000);
     }
-    if let Some(device) = &rule.input {
-        m = m.string(FRA_IIFNAME, device);
-    }
-    if let Some(protocol) = rule.protocol {
-        m = m.u8(FRA_IP_PROTO, protocol);
-    }
-    if let Some(mark) = rule.mark {
-        m = m.u32(FRA_FWMARK, mark).u32(FRA_FWMASK, mark);
-    }
-    if let Some((ip, port)) = rule.source {
-        let [a, b] = port.to_ne_bytes();
-        m = m.address(FRA_SRC, ip).bytes(FRA_SPORT_RANGE, &[a, b, a, b]);
-    }
-    m
-}
 
-/// A rule with its protocol tag. What ours never have is left out, but makes the rule another one than any of ours.
-fn parse(family: Family, payload: &[u8]) -> Option<(Rule, u8)> {
-    const FRA_UNSPEC: u16 = 0;
-    const FIB_RULE_INVERT: u32 = 2;
-    const KNOWN: [u16; 12] = [
-        FRA_UNSPEC,
-        FRA_SRC,
-        FRA_IIFNAME,
-        FRA_GOTO,
-        FRA_PRIORITY,
-        FRA_FWMARK,
-        FRA_SUPPRESS_PREFIXLEN,
-        FRA_TABLE,
-        FRA_FWMASK,
-        FRA_PROTOCOL,
-        FRA_IP_PROTO,
-        FRA_SPORT_RANGE,
-    ];
-    let fixed: &[u8; 12] = payload.first_chunk()?;
-    if fixed[0] != family.number() {
-        return None;
+    #[test]
+    fn local_addresses_are_looked_up_behind_vips() {
+        let rules = plan(Family::Ipv4).rules();
+        let first = |action| rules.iter().find(|rule| rule.action == action).map(|rule| rule.preference);
+        assert!(first(Action::Table(VIPS)) < first(Action::Table(TABLE_LOCAL)));
+        assert!(first(Action::Table(TABLE_LOCAL)) < first(Action::Table(NOBODYS)));
+        // Somebody has moved it: then it stays there, and only the end of the jump is ours.
+        let moved = Plan { local_at_0: false, ..plan(Family::Ipv4) };
+        assert!(moved.rules().iter().all(|rule| rule.action != Action::Table(TABLE_LOCAL)));
     }
-    let attributes = Attributes::after(payload, 12);
-    let action = match fixed[7] {
-        FR_ACT_TO_TBL => Action::Table(attributes.u32(FRA_TABLE).unwrap_or_else(|| fixed[4].into())),
-        FR_ACT_GOTO => Action::Goto(attributes.u32(FRA_GOTO)?),
-        FR_ACT_NOP => Action::Nop,
-        _ => return None,
-    };
-    let tag = attributes.u8(FRA_PROTOCOL).unwrap_or(0);
-    let port =
-        attributes.get(FRA_SPORT_RANGE).and_then(|range| range.first_chunk()).map(|p| u16::from_ne_bytes(*p));
-    let rule = Rule {
-        preference: attributes.u32(FRA_PRIORITY).unwrap_or(0),
-        input: attributes.string(FRA_IIFNAME),
-        protocol: attributes.u8(FRA_IP_PROTO),
-        mark: attributes.u32(FRA_FWMARK),
-        source: attributes.address(FRA_SRC).zip(port),
-        action,
-    };
-    let strange = fixed[1] != 0
-        || (fixed[2] != 0 && port.is_none())
-        || fixed[3] != 0
-        || u32::from_ne_bytes(*fixed[8..].first_chunk()?) & FIB_RULE_INVERT != 0
-        || attributes.u32(FRA_SUPPRESS_PREFIXLEN).is_some_and(|len| len != u32::MAX)
-        || attributes.into_iter().any(|(kind, _)| !KNOWN.contains(&kind));
-    // A stranger can still look up the local table, but is not the plain rule that we displace.
-    let rule = if strange && tag != TAG { Rule { input: Some(String::new()), ..rule } } else { rule };
-    Some((rule, tag))
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use netio::steer::{Notice, SteerConfig, SteerError, Steering, clean};
+use netio::steer::{HostChange, Notice, SteerConfig, SteerError, Steering, clean};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use tempfile::tempdir;
@@ -77,6 +77,37 @@ fn puts_back_what_was_last_set_by_others() {
             assert_eq!(sh("cat /proc/sys/net/ipv4/ip_forward"), "1\n");
             assert_eq!(sh("cat /proc/sys/net/ipv4/conf/c0/forwarding"), "1\n");
             assert_eq!(sh("cat /proc/sys/net/ipv4/conf/ulvs0/accept_local"), "5\n");
+        });
+    });
+}
+
+#[test]
+fn tells_what_the_engine_should_know() {
+    let world = World::routed();
+    world.on_director(|| {
+        block_on(async {
+            let state = tempdir().unwrap();
+            let gone = config(&open_tun(), state.path());
+            let error = Steering::start(gone).unwrap_err();
+            assert!(matches!(error, SteerError::DeviceGone { .. }), "{error}");
+            let tun = open_tun();
+            let before = snapshot();
+            let error = Steering::start(config(&tun, Path::new("/proc/nowhere"))).unwrap_err();
+            assert!(error.to_string().contains("writable directory"), "{error}");
+            assert_as_before(&before);
+
+            let mut steering = Steering::start(config(&tun, state.path())).unwrap();
+            steering.set_targets(&targets(&[VIP])).unwrap();
+            while steering.next_change().await.unwrap() != (HostChange { mtu: true, ..Default::default() }) {}
+            sh("ip addr add 10.99.0.0/16 dev lo");
+            assert!(steering.next_change().await.unwrap().view);
+            assert!(steering.host_view().local.contains(&ip(VIP)));
+            sh("ip link set s0 mtu 1400");
+            assert!(steering.next_change().await.unwrap().mtu);
+            assert_eq!(steering.path_mtu(ip(SERVER)), Some(1400));
+            sh("ip link del ulvs0");
+            assert!(matches!(steering.next_change().await, Err(SteerError::DeviceGone { .. })));
+            steering.stop().unwrap();
         });
     });
 }

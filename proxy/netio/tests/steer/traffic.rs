@@ -191,6 +191,35 @@ fn the_vip_may_be_the_only_address_of_the_host() {
 }
 
 #[test]
+fn one_link_for_all_and_no_redirects() {
+    let world = World::routed();
+    echo(&world.server, SERVER_PORT);
+    world.on_client(|| {
+        sh(&format!(
+            "ip addr flush dev e0; ip link add br0 type bridge; ip link set e0 master br0; ip link set br0 up
+             ip link add b1 type veth peer name e1; ip link set b1 master br0; ip link set b1 up
+             ip link set e1 netns {}; ip addr add {CLIENT}/24 dev br0; ip route add default via 10.0.0.1",
+            at(&world.server)
+        ));
+    });
+    world.on_server(|| {
+        sh(&format!(
+            "ip addr flush dev e0; ip addr add {SERVER} dev lo; ip addr add 10.0.0.3/24 dev e1; ip link set e1 up
+             ip route add {CLIENT} via 10.0.0.1 dev e1"
+        ));
+    });
+    let setup = format!("ip link del s0; ip route add {SERVER} via 10.0.0.3");
+    steered(&world, &["10.0.0.100"], &setup, async |_, _| {
+        assert!(world.on_client(|| tcp("10.0.0.100", VIP_PORT)));
+        let redirects = sh("cat /proc/thread-self/net/snmp");
+        let mut icmp = redirects.lines().filter(|line| line.starts_with("Icmp:"));
+        let (names, values) = (icmp.next().unwrap(), icmp.next().unwrap());
+        let column = names.split(' ').position(|name| name == "OutRedirects").unwrap();
+        assert_eq!(values.split(' ').nth(column), Some("0"));
+    });
+}
+
+#[test]
 fn tells_the_path_mtu_of_servers() {
     let world = World::routed();
     steered(&world, &[VIP], "", async |_, steering| {

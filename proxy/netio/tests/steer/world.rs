@@ -54,7 +54,6 @@ impl World {
     /// Client and server on subnets of their own, the director is their gateway but forwards nothing.
     pub(crate) fn routed() -> Self {
         let world = Self { client: netns(), director: netns(), server: netns() };
-        let at = |netns: &Netns| format!("/proc/{}/fd/{}", std::process::id(), netns.as_raw_fd());
         world.on_director(|| {
             sh("ip link set lo up; echo 0 > /proc/sys/net/ipv4/ip_forward");
             for (device, peer, v4, v6) in [
@@ -91,6 +90,11 @@ impl World {
     pub(crate) fn on_server<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.server.run(work).unwrap()
     }
+}
+
+/// What `ip` calls the namespace.
+pub(crate) fn at(netns: &Netns) -> String {
+    format!("/proc/{}/fd/{}", std::process::id(), netns.as_raw_fd())
 }
 
 /// A namespace that does not wait for duplicate address detection.
