@@ -1,1 +1,9 @@
+//! The built binary against real kernels' sockets, in network namespaces of its own. Needs root.
 
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test crate: a panic is a failure, and nobody uses it"
+)]
+
+mod support;
