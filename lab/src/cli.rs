@@ -57,7 +57,8 @@ pub(crate) struct Place {
 /// Call it before any thread is started: the process moves into namespaces of its own.
 ///
 /// # Errors
-/// When the lab cannot be built or the program cannot be run. A check that fails is no error but an exit code of 1.
+/// When the command line or the machine does not permit a lab at all. What goes wrong within a scenario is a failed
+/// check: it is told, and the exit code is 1.
 pub fn main(args: LabArgs, ulvs: &Path) -> anyhow::Result<ExitCode> {
     match args.command {
         LabCommand::List => list(),
@@ -67,7 +68,9 @@ pub fn main(args: LabArgs, ulvs: &Path) -> anyhow::Result<ExitCode> {
             };
             let state_root = enter(place)?;
             let mut stage = Stage::new(ulvs, state_root, json);
-            (scenario.run)(&mut stage)?;
+            if let Err(error) = (scenario.run)(&mut stage) {
+                stage.check(&format!("{error:#}"), false)?;
+            }
             stage.finish(scenario.name)
         }
         LabCommand::Shell { place } => shell(enter(place)?, ulvs),

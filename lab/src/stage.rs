@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -60,8 +60,10 @@ impl Stage {
         writeln!(self.out, "{text}").context("cannot write the story")
     }
 
-    /// Types `ulvs ...` on the node and shows the command, what it printed and, if so, that it failed. Returns its
-    /// standard output; a failing command is a failed check.
+    /// Types `ulvs ...` on the node, shows the command and what it printed, and returns its standard output.
+    ///
+    /// # Errors
+    /// When the command cannot be run, or fails.
     pub(crate) fn ulvs(&mut self, node: &Node, arguments: &str) -> anyhow::Result<String> {
         self.say(&format!("  {node}# ulvs {arguments}"))?;
         let mut command = node.command(&self.ulvs);
@@ -71,9 +73,7 @@ impl Stage {
         for line in printed.lines().chain(String::from_utf8_lossy(&output.stderr).lines()) {
             self.say(&format!("    {line}"))?;
         }
-        if !output.status.success() {
-            self.check(&format!("ulvs {arguments}: {}", output.status), false)?;
-        }
+        ensure!(output.status.success(), "`ulvs {arguments}` failed with {}", output.status);
         Ok(printed)
     }
 

@@ -67,14 +67,18 @@ impl Variant {
         let servers =
             lab.servers.iter().map(|server| Http::start(server, 80)).collect::<anyhow::Result<_>>()?;
         let vip = lab.vip.port(Family::V4, 80);
-        let (target, process) = match self {
+        let (target, mut process) = match self {
             Self::Route => (lab.server_port(0, Family::V4, 80), None),
             Self::Nft => (vip, nft(&lab, vip)?),
             Self::Haproxy => (vip, Some(haproxy(&lab, vip)?)),
             Self::Ulvs => (vip, start_ulvs(&lab, vip, ulvs, "auto")?),
             Self::UlvsPlain => (vip, start_ulvs(&lab, vip, ulvs, "off")?),
         };
-        wait_for("the director to forward", PATIENCE, || client::get(&lab.client, target, "/").ok())?;
+        wait_for("the director to forward", PATIENCE, || {
+            let ended = process.as_mut().and_then(|process| process.try_wait().ok().flatten());
+            ended.map(Err).or_else(|| client::get(&lab.client, target, "/").ok().map(Ok))
+        })?
+        .map_err(|status| anyhow::anyhow!("it ended with {status} instead of forwarding"))?;
         Ok(Director { target, _process: process, _servers: servers, lab })
     }
 }
@@ -96,7 +100,7 @@ fn nft(lab: &NatLab, vip: SocketAddr) -> anyhow::Result<Option<Child>> {
 
 fn haproxy(lab: &NatLab, vip: SocketAddr) -> anyhow::Result<Child> {
     let mut config = format!(
-        "global\n nbthread 2\n maxconn 20000\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n \
+        "global\n nbthread 2\n maxconn 4000\ndefaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n \
          timeout server 60s\nlisten vip\n bind {vip}\n balance roundrobin\n"
     );
     for (index, server) in lab.servers.iter().enumerate() {

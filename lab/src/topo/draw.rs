@@ -56,8 +56,8 @@ fn node(f: &mut fmt::Formatter<'_>, indent: &str, nics: &[Nic]) -> fmt::Result {
     for (row, nic) in nics.iter().enumerate() {
         let label = if row == 0 { format!("{indent}[{}]", nic.node) } else { "     |".to_owned() };
         let (v4, v6) = (nic.v4.to_string(), nic.v6.to_string());
-        write!(f, "{label:<20} {:<11} {v4:<17} {v6:<20}", nic.name)?;
-        writeln!(f, "{}", if nic.mtu == 1500 { String::new() } else { format!(" mtu {}", nic.mtu) })?;
+        let mtu = if nic.mtu == 1500 { String::new() } else { format!("mtu {}", nic.mtu) };
+        writeln!(f, "{}", format!("{label:<20} {:<11} {v4:<17} {v6:<20} {mtu}", nic.name).trim_end())?;
     }
     Ok(())
 }
