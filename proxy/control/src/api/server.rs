@@ -2,18 +2,20 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Json;
-use axum::Router;
+use axum::body::Bytes;
 use axum::extract::connect_info::{ConnectInfo, Connected};
-use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{FromRequestParts, Query, State};
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Query, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::IncomingStream;
+use axum::{Json, Router};
 use tokio::net::UnixListener;
+use tokio::sync::oneshot;
 use tracing::{debug, info};
 
 use super::error::{ApplyError, ErrorBody, ErrorCode, Failure};
@@ -43,7 +45,14 @@ pub trait Backend: Send + Sync + 'static {
     fn stop(&self);
 }
 
-/// Serves the control socket until `shutdown` resolves, then lets the requests in progress finish.
+/// The largest request, in bytes: some hundred thousand edits.
+const MAX_BODY: usize = 64 << 20;
+
+/// How long requests in progress may take to finish at shutdown. A client that dawdles does not keep the engine alive.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Serves the control socket until `shutdown` resolves, then lets the requests in progress finish, briefly. Needs a tokio
+/// runtime with IO and time.
 pub async fn serve<B: Backend>(
     socket: ControlSocket,
     backend: Arc<B>,
@@ -59,9 +68,22 @@ pub async fn serve<B: Backend>(
         .route("/v1/stop", post(stop::<B>))
         .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(state)
         .into_make_service_with_connect_info::<Peer>();
-    axum::serve(socket.listener, app).with_graceful_shutdown(shutdown).await
+    let (ending, ended) = oneshot::channel();
+    let signal = async move {
+        shutdown.await;
+        let _ = ending.send(());
+    };
+    let too_late = async move {
+        let _ = ended.await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        result = axum::serve(socket.listener, app).with_graceful_shutdown(signal) => result,
+        () = too_late => Ok(()),
+    }
 }
 
 struct Shared<B> {
@@ -94,9 +116,13 @@ async fn connections<B: Backend>(
 async fn apply<B: Backend>(
     writer: Writer,
     State(shared): State<Shared<B>>,
-    request: Result<Json<Apply>, JsonRejection>,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Applied>, Refusal> {
-    let Json(request) = request.map_err(|e| Refusal::bad_request(StatusCode::BAD_REQUEST, e.body_text()))?;
+    let body = body.map_err(|e| Refusal::bad_request(e.status(), e.body_text()))?;
+    // Whatever the content type says: `curl -d` names another one.
+    let request: Apply = serde_json::from_slice(&body).map_err(|e| {
+        Refusal::bad_request(StatusCode::BAD_REQUEST, format!("cannot understand the request: {e}"))
+    })?;
     let edits = request.ops.len();
     let applied = shared.backend.apply(request).await?;
     let refused = applied.failures.len();

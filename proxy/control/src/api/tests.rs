@@ -182,6 +182,35 @@ async fn answers_are_json_with_a_fitting_status() {
     }
 }
 
+#[tokio::test]
+async fn the_content_type_does_not_matter() {
+    let (name, _task) = engine();
+    let mut stream = connect_named(&name).unwrap();
+    let form = "application/x-www-form-urlencoded";
+    let head = format!("POST /v1/apply HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {form}");
+    stream.write_all(format!("{head}\r\nContent-Length: 10\r\n\r\n{{\"ops\":[]}}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with(r#"{"generation":10,"failures":[]}"#), "{answer}");
+}
+
+#[tokio::test]
+async fn many_thousands_of_edits_fit_into_one_request() {
+    let (name, _task) = engine();
+    let mut client = Client::connect_to(&name).await.unwrap();
+    let applied = client.apply(ApplyMode::KeepGoing, vec![del(80); 100_000]).await.unwrap();
+    assert_eq!(applied.failures, []);
+}
+
+#[tokio::test]
+async fn a_client_that_dawdles_does_not_keep_the_engine_alive() {
+    let (name, task) = engine();
+    let mut dawdler = connect_named(&name).unwrap();
+    dawdler.write_all(b"POST /v1/apply HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{").await.unwrap();
+    Client::connect_to(&name).await.unwrap().stop().await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(10), task).await.unwrap().unwrap().unwrap();
+}
+
 #[test]
 fn a_client_without_an_engine_says_how_to_start_one() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();

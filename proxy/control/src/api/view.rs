@@ -35,7 +35,7 @@ pub struct Status {
     pub config: Option<String>,
     /// Connection timeouts.
     pub timeouts: Timeouts,
-    /// Named counters of the engine; `received` is the sum of those whose name begins with a verdict.
+    /// Named counters of the engine.
     pub counters: BTreeMap<String, u64>,
     /// Packets dropped, by reason.
     pub drops: BTreeMap<String, u64>,
