@@ -13,8 +13,8 @@
 //! The cost per packet never grows with the number of services: the rules are constant, there is one route per VIP
 //! and one set element per server.
 //!
-//! Bits of the packet mark that are used, and left as they are otherwise: 0x2000_0000 and 0x1000_0000 for packets on
-//! their way to the device, 0x4000_0000 for those of this host's own sockets.
+//! Bits of the packet mark that are used, while the others are left as they are: 0x2000_0000 for packets on their way
+//! to the device, 0x4000_0000 for those of this host's own sockets.
 //!
 //! What was learnt by experiment (Linux 6.18) and is not obvious:
 //! - Early demux gives a packet to the socket of an established connection before it is routed, and `ip_forward`
@@ -24,7 +24,6 @@
 //! - With `rp_filter` on, loose or strict, a packet from a device without any IPv4 address is dropped. Where
 //!   `all.rp_filter` is on, the device gets 192.0.0.8/32 (the dummy address of RFC 7600), of scope host so that it is
 //!   never chosen as a source.
-//! - With `src_valid_mark` the reverse path check uses the mark of the packet: see the rule at preference 6.
 
 mod apply;
 mod error;

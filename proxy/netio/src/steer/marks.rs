@@ -20,11 +20,8 @@ use std::net::{IpAddr, SocketAddr};
 use super::host::Family;
 use crate::nft::{Key, Table};
 
-/// The mark of packets that came in and go to our device. Bits of others are kept.
-pub(super) const FORWARDED: u32 = 0x2000_0000;
-/// The mark of packets that this host itself made and that go to our device.
-pub(super) const LOCAL: u32 = 0x1000_0000;
-
+/// The mark of packets that go to our device. The other bits are left as they are.
+pub(super) const STEERED: u32 = 0x2000_0000;
 /// The mark of packets that a socket of this host waits for: not for our device. Used only where early demux is on.
 pub(super) const OWN: u32 = 0x4000_0000;
 

@@ -8,11 +8,13 @@
 //! | 1 | `fwmark OWN goto 12` | packets of this host's own sockets, where early demux cannot be turned off |
 //! | 2, 3 | `ipproto tcp`, `udp` `lookup 11701` | packets for VIPs, even where the host has the address |
 //! | 5 | `ipproto icmp lookup 11701` | IPv4 only: neighbour discovery would come along; see `marks` |
-//! | 6 | `iif lo fwmark FORWARDED goto 12` | a reverse path check with the mark must not find our device |
-//! | 7, 8 | `fwmark FORWARDED`, `LOCAL` `lookup 11702` | replies of servers, and errors about packets to them |
+//! | 7 | `fwmark STEERED lookup 11702` | replies of servers, and errors about packets to them |
 //! | 9 | `lookup local` | moved here from 0 |
 //! | 10 | `lookup 11703` | VIPs that are nobody's address, for other protocols and for neighbours who ask |
 //! | 12 | `lookup local` | for what comes from the device; 10 is not for it |
+//!
+//! The reverse path check asks with the device that a packet will leave through as input interface: of what goes to our
+//! device it finds rule 1, so that neither the VIPs' routes nor, with `src_valid_mark`, the mark lead it astray.
 //!
 //! They come before any other rule, as `lookup local` at 0 did. Per protocol, because without that the host would
 //! stop answering ARP for a VIP of its own. All carry protocol 117, by which they are found again.
@@ -26,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use self::message::{header, pack, parse};
 use super::host::Family;
-use super::marks::{FORWARDED, LOCAL, OWN};
+use super::marks::{OWN, STEERED};
 use super::routes::{NOBODYS, RETURN, VIPS};
 use super::{SteerError, TAG};
 use crate::netlink::{CREATE, EXCL, Message, NetlinkSocket, Tolerate};
@@ -112,18 +114,14 @@ impl Plan<'_> {
         if self.sockets {
             rules.insert(Rule::new(1, Action::Goto(END)).mark(OWN));
         }
-        let replies = if self.local_first { [11, 11] } else { [7, 8] };
+        let replies = if self.local_first { 11 } else { 7 };
         if self.marks {
-            rules.extend([
-                Rule::new(6, Action::Goto(END)).mark(FORWARDED).input("lo"),
-                Rule::new(replies[0], Action::Table(RETURN)).mark(FORWARDED),
-                Rule::new(replies[1], Action::Table(RETURN)).mark(LOCAL),
-            ]);
+            rules.insert(Rule::new(replies, Action::Table(RETURN)).mark(STEERED));
         } else {
             let servers = self.servers.iter().filter(|(_, server)| Family::of(server.ip()) == self.family);
             rules.extend(servers.map(|&(protocol, server)| Rule {
                 source: Some((server.ip(), server.port())),
-                ..Rule::new(replies[0], Action::Table(RETURN)).protocol(protocol.into())
+                ..Rule::new(replies, Action::Table(RETURN)).protocol(protocol.into())
             }));
         }
         rules

@@ -1,6 +1,6 @@
 //! The chains of the table: what is marked, in what order.
 
-use super::{FORWARDED, LOCAL, OWN};
+use super::{OWN, STEERED};
 use crate::nft::{Base, Change, Expression, Hook, Meta, Table};
 
 pub(super) fn chains(table: &Table, tun: u32, sockets: bool) -> Vec<Change> {
@@ -17,11 +17,11 @@ pub(super) fn chains(table: &Table, tun: u32, sockets: bool) -> Vec<Change> {
         changes.extend(own_sockets(table));
     }
     for matches in incoming() {
-        changes.push(table.rule("prerouting", &marking(matches, FORWARDED)));
+        changes.push(table.rule("prerouting", &marking(matches, STEERED)));
     }
     changes.push(table.chain("output", "route", Hook::Output, MANGLE));
     for matches in outgoing() {
-        changes.push(table.rule("output", &marking(matches, LOCAL)));
+        changes.push(table.rule("output", &marking(matches, STEERED)));
     }
     changes.push(table.chain("forward", "filter", Hook::Forward, FILTER));
     for (family, set) in [(IPV4, "guarded4"), (IPV6, "guarded6")] {
@@ -160,11 +160,7 @@ fn errors6(mut m: Match) -> Match {
 }
 
 fn marking(mut m: Match, mark: u32) -> Vec<Expression<'static>> {
-    let (mask, xor) = match mark {
-        OWN => (&OWN_MASK, &OWN_BITS),
-        LOCAL => (&LOCAL_MASK, &LOCAL_BITS),
-        _ => (&FORWARDED_MASK, &FORWARDED_BITS),
-    };
+    let (mask, xor) = if mark == OWN { (&OWN_MASK, &OWN_BITS) } else { (&STEERED_MASK, &STEERED_BITS) };
     m.push(Expression::Meta { key: Meta::Mark, register: 0 });
     m.push(Expression::Bitwise { register: 0, mask, xor });
     m.push(Expression::SetMark { register: 0 });
@@ -172,9 +168,7 @@ fn marking(mut m: Match, mark: u32) -> Vec<Expression<'static>> {
     m
 }
 
-static FORWARDED_BITS: [u8; 4] = FORWARDED.to_ne_bytes();
-static FORWARDED_MASK: [u8; 4] = (!FORWARDED).to_ne_bytes();
-static LOCAL_BITS: [u8; 4] = LOCAL.to_ne_bytes();
-static LOCAL_MASK: [u8; 4] = (!LOCAL).to_ne_bytes();
+static STEERED_BITS: [u8; 4] = STEERED.to_ne_bytes();
+static STEERED_MASK: [u8; 4] = (!STEERED).to_ne_bytes();
 static OWN_BITS: [u8; 4] = OWN.to_ne_bytes();
 static OWN_MASK: [u8; 4] = (!OWN).to_ne_bytes();
