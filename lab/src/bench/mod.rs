@@ -77,6 +77,9 @@ const WORKLOADS: [Workload; 4] = [
 ];
 
 pub(crate) fn main(args: &BenchArgs, ulvs: &Path, state_root: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    for variant in &args.variants {
+        variant.check()?;
+    }
     let mut table = Table::new(&args.variants);
     for round in 1..=args.rounds {
         for &variant in &args.variants {

@@ -55,6 +55,15 @@ impl Variant {
         }
     }
 
+    /// Checks that what it needs is installed.
+    pub(super) fn check(self) -> anyhow::Result<()> {
+        match self {
+            Self::Nft => find("nft", "nftables").map(drop),
+            Self::Haproxy => find("haproxy", "haproxy").map(drop),
+            Self::Route | Self::Ulvs | Self::UlvsPlain => Ok(()),
+        }
+    }
+
     /// Builds a lab and starts the director in it.
     pub(super) fn set_up(self, ulvs: &Path, state_root: Option<PathBuf>) -> anyhow::Result<Director> {
         let vip = if self == Self::Haproxy { VipPlace::Loopback } else { VipPlace::Routed };
@@ -94,7 +103,7 @@ fn nft(lab: &NatLab, vip: SocketAddr) -> anyhow::Result<Option<Child>> {
         servers.len(),
         servers.join(", ")
     );
-    lab.director.exec(&["nft", &rules]).context("nftables (package nftables) is needed")?;
+    lab.director.exec(&[find("nft", "nftables")?.as_os_str(), rules.as_ref()])?;
     Ok(None)
 }
 
@@ -109,9 +118,18 @@ fn haproxy(lab: &NatLab, vip: SocketAddr) -> anyhow::Result<Child> {
     }
     let file = lab.state_dir().join("haproxy.cfg");
     std::fs::write(&file, config).with_context(|| format!("cannot write {}", file.display()))?;
-    let mut command = lab.director.command("haproxy");
+    let mut command = lab.director.command(find("haproxy", "haproxy")?);
     command.args(["-q", "-db", "-f"]).arg(&file).stdin(Stdio::null()).stdout(Stdio::null());
-    lab.director.spawn(&mut command).context("HAProxy (package haproxy) is needed")
+    lab.director.spawn(&mut command)
+}
+
+/// Where a program is, also where only root's `PATH` has it.
+fn find(program: &str, package: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    dirs.map(|dir| dir.join(program)).find(|file| file.is_file()).with_context(|| {
+        format!("{program} is not installed (Debian package {package}); leave it out with --variants")
+    })
 }
 
 fn start_ulvs(lab: &NatLab, vip: SocketAddr, ulvs: &Path, offload: &str) -> anyhow::Result<Option<Child>> {
