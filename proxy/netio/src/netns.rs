@@ -30,16 +30,16 @@ pub enum NetnsError {
         "cannot create a network namespace: {0}; it needs CAP_SYS_ADMIN, which root has and a user namespace gives \
          (try `unshare -Urn`)"
     )]
-    Create(#[source] io::Error),
+    Create(io::Error),
     /// `setns` was refused.
     #[error("cannot enter the network namespace: {0}; it needs CAP_SYS_ADMIN")]
-    Enter(#[source] io::Error),
+    Enter(io::Error),
     /// `/proc` does not show the namespace of this thread.
     #[error("cannot open {0}: {1}; is /proc mounted?")]
-    Open(&'static str, #[source] io::Error),
+    Open(&'static str, io::Error),
     /// No thread could be started.
     #[error("cannot start a thread: {0}")]
-    Thread(#[source] io::Error),
+    Thread(io::Error),
 }
 
 /// A network namespace. Clones hold the same one; it ends with its last holder, process and socket.

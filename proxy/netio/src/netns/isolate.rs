@@ -33,16 +33,16 @@ pub enum IsolationError {
          kernel.unprivileged_userns_clone or kernel.apparmor_restrict_unprivileged_userns; in a container the seccomp \
          profile may forbid it)"
     )]
-    User(#[source] io::Error),
+    User(io::Error),
     /// A file that maps the user was refused.
     #[error("cannot write {0}: {1}; the user namespace would have no root")]
-    Map(&'static str, #[source] io::Error),
+    Map(&'static str, io::Error),
     /// The mounts could not be made private, so a mount of ours would be seen by others.
     #[error("cannot make the mounts of the new mount namespace private: {0}")]
-    Private(#[source] io::Error),
+    Private(io::Error),
     /// `fork` failed.
     #[error("cannot start the isolated process: {0}")]
-    Fork(#[source] io::Error),
+    Fork(io::Error),
 }
 
 /// Moves the program into new network, mount and PID namespaces, and, where privilege for that is missing or
