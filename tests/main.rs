@@ -6,4 +6,5 @@
     reason = "a test crate: a panic is a failure, and nobody uses it"
 )]
 
+mod forwarding;
 mod support;

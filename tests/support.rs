@@ -1,8 +1,11 @@
 //! The program under test, running in a node of a laboratory. When a test fails, what the engine knew and logged is
 //! printed with it.
 
+pub mod udp;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -18,22 +21,28 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The `ulvs` that is tested: `ULVS_BIN`, or else `target/release/ulvs` of this tree.
 pub fn binary() -> PathBuf {
-    let path = std::env::var_os("ULVS_BIN")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/ulvs"), PathBuf::from);
-    path.canonicalize().unwrap_or_else(|error| {
-        panic!(
-            "the program under test, {}, cannot be used: {error}. Build it with `cargo build --release`, or name \
-             another with ULVS_BIN",
-            path.display()
-        )
-    })
+    find_binary().unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Runs `ulvs` with these arguments in the node, to its end.
 pub fn ulvs<S: AsRef<OsStr>>(node: &Node, args: &[S]) -> Output {
-    let mut command = node.command(binary());
-    command.args(args).stdin(Stdio::null());
-    command.output().unwrap_or_else(|error| panic!("cannot run ulvs in {node}: {error}"))
+    try_ulvs(node, args).unwrap_or_else(|error| panic!("cannot run ulvs in {node}: {error}"))
+}
+
+fn try_ulvs<S: AsRef<OsStr>>(node: &Node, args: &[S]) -> io::Result<Output> {
+    node.command(find_binary()?).args(args).stdin(Stdio::null()).output()
+}
+
+fn find_binary() -> io::Result<PathBuf> {
+    let path = std::env::var_os("ULVS_BIN")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/ulvs"), PathBuf::from);
+    path.canonicalize().map_err(|error| {
+        io::Error::other(format!(
+            "the program under test, {}, cannot be used: {error}. Build it with `cargo build --release`, or name \
+             another with ULVS_BIN",
+            path.display()
+        ))
+    })
 }
 
 /// Standard error and output of a command, as text.
@@ -158,7 +167,8 @@ impl Drop for Engine<'_> {
         }
         eprintln!("---- {} when the test failed", self.node);
         for line in ["status", "ipvsadm -Ln --stats", "ipvsadm -Lnc"] {
-            let text = printed(&self.try_ulvs(line));
+            let words: Vec<_> = line.split(' ').collect();
+            let text = try_ulvs(self.node, &words).map_or_else(|error| error.to_string(), |o| printed(&o));
             let shown: Vec<_> = text.lines().take(40).collect();
             eprintln!("ulvs {line}\n{}\n", shown.join("\n"));
         }

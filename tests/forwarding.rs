@@ -1,0 +1,4 @@
+//! The forwarding matrix {TCP, UDP} x {IPv4, IPv6} x {offload, plain} x {VIP an address of the director, nobody's},
+//! and what else has to be right about single packets: first ones, hops, errors, choices.
+
+mod matrix;
