@@ -7,4 +7,6 @@
 )]
 
 mod forwarding;
+mod lifecycle;
+mod scene;
 mod support;

@@ -102,6 +102,16 @@ impl<'a> Engine<'a> {
         engine
     }
 
+    /// One that was started otherwise.
+    pub fn attach(node: &'a Node, log: PathBuf) -> Self {
+        Self { node, log }
+    }
+
+    /// The file that it logs to.
+    pub fn log_path(&self) -> &str {
+        self.log.to_str().unwrap()
+    }
+
     /// Runs `ulvs` with a line of arguments (separated by single spaces) and returns what it wrote to standard
     /// output. It has to succeed.
     pub fn ulvs(&self, line: &str) -> String {

@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use control::api::{
-    Applied, Apply, ApplyError, Backend, ConnPage, ConnQuery, ConnView, DestView, Reloaded, ServiceList, ServiceView,
-    Status, Timeouts,
+    Applied, Apply, ApplyError, Backend, ConnPage, ConnQuery, ConnView, DestView, Reloaded, ServiceList,
+    ServiceView, Status, Timeouts,
 };
 use engine::{Connection, Counters, DropReason, Engine, Part};
 use sched::Service;

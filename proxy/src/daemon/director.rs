@@ -135,11 +135,8 @@ impl Director {
         let changes = ops.iter().map(ToString::to_string).collect();
         let mut generation = running.generation();
         if !ops.is_empty() {
-            generation = self
-                .apply(Apply { mode: ApplyMode::Atomic, ops })
-                
-                .map_err(|e| e.to_string())?
-                .generation;
+            generation =
+                self.apply(Apply { mode: ApplyMode::Atomic, ops }).map_err(|e| e.to_string())?.generation;
         }
         self.file = config.services().to_vec();
         Ok(Reloaded { generation, changes })

@@ -1,26 +1,31 @@
 //! Where the daemon's words go.
 
-use std::fs::File;
+use std::fs::OpenOptions;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use tracing_subscriber::EnvFilter;
 
 use super::Options;
 
 /// Logs to stderr, or to a file. `ULVS_LOG` chooses what (`debug`, `netio=debug`; the default is `info`).
-pub(super) fn init(options: &Options) -> anyhow::Result<()> {
+/// Returns whether it is a file, which is where an error has to be noted: on stderr the caller tells it anyway.
+pub(super) fn init(options: &Options) -> anyhow::Result<bool> {
     let filter = EnvFilter::try_from_env("ULVS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
-    match file(options)? {
-        None => log.with_writer(std::io::stderr).init(),
+    let file = file(options)?;
+    let is_file = file.is_some();
+    match file {
+        None => log.with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).init(),
         Some(path) => {
-            let file = File::create(&path)
-                .with_context(|| format!("cannot write the log {}: choose another with --log", path.display()))?;
+            let file = OpenOptions::new().create(true).append(true).open(&path).map_err(|error| {
+                anyhow!("cannot write the log {}: {error}; choose another with --log", path.display())
+            })?;
             log.with_ansi(false).with_writer(file).init();
         }
     }
-    Ok(())
+    Ok(is_file)
 }
 
 fn file(options: &Options) -> anyhow::Result<Option<PathBuf>> {
@@ -28,8 +33,8 @@ fn file(options: &Options) -> anyhow::Result<Option<PathBuf>> {
         return Ok(options.log.clone());
     }
     let dir = &options.state_dir;
-    std::fs::create_dir_all(dir).with_context(|| {
-        format!("cannot make the state directory {}: choose another with --state-dir", dir.display())
+    std::fs::create_dir_all(dir).map_err(|error| {
+        anyhow!("cannot make the state directory {}: {error}; choose another with --state-dir", dir.display())
     })?;
     // One per network namespace, like the daemon itself.
     let netns = netio::caps::netns_id().context("cannot tell which network namespace this is")?;

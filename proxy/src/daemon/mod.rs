@@ -45,12 +45,18 @@ pub(crate) struct Options {
 
 /// Runs until it is told to stop. Reports readiness to whoever waits for it.
 pub(crate) fn run(options: &Options, readiness: &mut Option<Readiness>) -> anyhow::Result<()> {
-    log::init(options)?;
-    let outcome = runtime()?.block_on(serve(options, readiness));
-    if let Err(error) = &outcome {
-        tracing::error!("{error:#}");
-    }
-    outcome
+    runtime()?.block_on(async {
+        // First, so that nothing of an engine that is running already is touched, not even its log.
+        let socket = bind()?;
+        let logs_to_file = log::init(options)?;
+        let outcome = serve(options, socket, readiness).await;
+        if let Err(error) = &outcome
+            && logs_to_file
+        {
+            tracing::error!("{error:#}");
+        }
+        outcome
+    })
 }
 
 /// Undoes what an engine that was killed has left in this network namespace.
@@ -69,17 +75,22 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 fn bind() -> anyhow::Result<ControlSocket> {
     ControlSocket::bind().map_err(|error| match error {
-        BindError::AlreadyRunning { .. } => anyhow::anyhow!("{error}: see `ulvs status`, or end it with `ulvs stop`"),
+        BindError::AlreadyRunning { .. } => {
+            anyhow::anyhow!("{error}: see `ulvs status`, or end it with `ulvs stop`")
+        }
         BindError::Io(_) => error.into(),
     })
 }
 
-async fn serve(options: &Options, readiness: &mut Option<Readiness>) -> anyhow::Result<()> {
+async fn serve(
+    options: &Options,
+    socket: ControlSocket,
+    readiness: &mut Option<Readiness>,
+) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
 
-    let socket = bind()?;
     let tun = open(options)?;
     let queues = tun.queues.len();
     let limits = Limits { max_connections: options.engine.max_connections.get() };
