@@ -1,14 +1,17 @@
 //! UDP sockets of nodes, both ends in the hands of the test; and raw ones, which see headers.
 
+use std::io::IoSliceMut;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Instant;
 
 use lab::node::Node;
-use nix::sys::socket::sockopt::{ReceiveTimeout, UdpGsoSegment};
+use nix::sys::socket::sockopt::{
+    Ipv4RecvErr, Ipv4RecvTtl, Ipv4Ttl, Ipv6RecvErr, Ipv6RecvHopLimit, Ipv6Ttl, ReceiveTimeout, UdpGsoSegment,
+};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, recv, sendto, setsockopt,
-    socket,
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, recv,
+    recvmsg, sendto, setsockopt, socket,
 };
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
@@ -51,6 +54,57 @@ pub fn next_error(socket: &UdpSocket) -> std::io::Error {
         Ok(len) => panic!("{at} received {len} bytes instead of an error"),
         Err(error) => error,
     }
+}
+
+/// Has the kernel tell the hop limit of what arrives: for [`receive_hops`].
+pub fn show_hops(socket: &UdpSocket) {
+    match socket.local_addr().unwrap() {
+        SocketAddr::V4(_) => setsockopt(socket, Ipv4RecvTtl, &true).unwrap(),
+        SocketAddr::V6(_) => setsockopt(socket, Ipv6RecvHopLimit, &true).unwrap(),
+    }
+}
+
+/// The hop limit (TTL) with which the next datagram arrives.
+pub fn receive_hops(socket: &UdpSocket) -> i32 {
+    match control_message(socket, MsgFlags::empty()) {
+        ControlMessageOwned::Ipv4Ttl(hops) | ControlMessageOwned::Ipv6HopLimit(hops) => hops,
+        other => panic!("{other:?} is no hop limit"),
+    }
+}
+
+/// Sets the hop limit (TTL) of what is sent from now on.
+pub fn set_hops(socket: &UdpSocket, hops: i32) {
+    match socket.local_addr().unwrap() {
+        SocketAddr::V4(_) => setsockopt(socket, Ipv4Ttl, &hops).unwrap(),
+        SocketAddr::V6(_) => setsockopt(socket, Ipv6Ttl, &hops).unwrap(),
+    }
+}
+
+/// Has the kernel tell of every ICMP error, and who sent it: for [`told_by`].
+pub fn show_errors(socket: &UdpSocket) {
+    match socket.local_addr().unwrap() {
+        SocketAddr::V4(_) => setsockopt(socket, Ipv4RecvErr, &true).unwrap(),
+        SocketAddr::V6(_) => setsockopt(socket, Ipv6RecvErr, &true).unwrap(),
+    }
+}
+
+/// Who sent the ICMP error that the socket was told last.
+pub fn told_by(socket: &UdpSocket) -> IpAddr {
+    match control_message(socket, MsgFlags::MSG_ERRQUEUE) {
+        ControlMessageOwned::Ipv4RecvErr(_, Some(from)) => IpAddr::from(from.sin_addr.s_addr.to_ne_bytes()),
+        ControlMessageOwned::Ipv6RecvErr(_, Some(from)) => IpAddr::from(from.sin6_addr.s6_addr),
+        other => panic!("{other:?} names no sender of an error"),
+    }
+}
+
+fn control_message(socket: &UdpSocket, flags: MsgFlags) -> ControlMessageOwned {
+    let at = socket.local_addr().unwrap();
+    let (mut bytes, mut control) = ([0; 2048], vec![0; 512]);
+    let mut buffers = [IoSliceMut::new(&mut bytes)];
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut buffers, Some(&mut control), flags);
+    let message = message.unwrap_or_else(|error| panic!("nothing came to {at}: {error}"));
+    let mut all = message.cmsgs().unwrap();
+    all.next().unwrap_or_else(|| panic!("{at}: the kernel told nothing about what arrived"))
 }
 
 /// Hands the bytes to the kernel in one piece, to be cut into datagrams of `segment` bytes as late as possible.
