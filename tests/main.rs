@@ -10,3 +10,4 @@ mod forwarding;
 mod lifecycle;
 mod scene;
 mod support;
+mod surroundings;

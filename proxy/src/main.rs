@@ -2,6 +2,7 @@
 
 mod cli;
 mod daemon;
+mod reason;
 
 use std::process::ExitCode;
 

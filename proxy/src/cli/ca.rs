@@ -12,6 +12,7 @@ use clap::Subcommand;
 use tls::{Authority, Issued};
 
 use super::{fail, say};
+use crate::reason::reason;
 
 /// What `ulvs ca` can do.
 #[derive(Debug, Subcommand)]
@@ -45,7 +46,7 @@ pub(super) enum CaCommand {
 pub(super) fn main(command: CaCommand) -> ExitCode {
     match run(command) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&format!("{error:#}")),
+        Err(error) => fail(&reason(&error)),
     }
 }
 
@@ -59,8 +60,9 @@ fn run(command: CaCommand) -> anyhow::Result<()> {
         CaCommand::Issue { dir, days, names } => {
             let read = |file: &str| {
                 let path = dir.join(file);
-                std::fs::read_to_string(&path)
-                    .with_context(|| format!("cannot read {}: `ulvs ca new` makes an authority", path.display()))
+                std::fs::read_to_string(&path).with_context(|| {
+                    format!("cannot read {}: `ulvs ca new` makes an authority", path.display())
+                })
             };
             let ca = Authority::load(Issued { cert_pem: read("ca.crt")?, key_pem: read("ca.key")? })?;
             let issued = ca.issue(&names, days, now)?;
@@ -76,8 +78,9 @@ fn write(dir: &Path, stem: &str, issued: &Issued) -> anyhow::Result<()> {
         let path = dir.join(format!("{stem}.{extension}"));
         let mut options = OpenOptions::new();
         let file = options.write(true).create_new(true).mode(mode).open(&path);
-        file.and_then(|mut file| file.write_all(text.as_bytes()))
-            .with_context(|| format!("cannot write {}: remove it first if it is no longer needed", path.display()))?;
+        file.and_then(|mut file| file.write_all(text.as_bytes())).with_context(|| {
+            format!("cannot write {}: remove it first if it is no longer needed", path.display())
+        })?;
         say(&path.display().to_string());
     }
     Ok(())

@@ -8,6 +8,7 @@ use control::api::{Blocking, ClientError};
 
 use super::{fail, say};
 use crate::daemon;
+use crate::reason::reason;
 
 /// How long the engine may take to put the host back.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
@@ -59,6 +60,6 @@ pub(super) fn clean(state_dir: &Path) -> ExitCode {
             say("nothing to undo in this network namespace");
             ExitCode::SUCCESS
         }
-        Err(error) => fail(&format!("{error:#}")),
+        Err(error) => fail(&reason(&error)),
     }
 }

@@ -12,6 +12,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::reason::reason;
+
 /// LVS in user space: a layer-4 load balancer that needs no kernel module.
 #[derive(Debug, Parser)]
 #[command(name = "ulvs", version, max_term_width = 100, disable_help_subcommand = true, after_help = AFTER_HELP)]
@@ -100,7 +102,7 @@ fn lab(args: lab::cli::LabArgs) -> ExitCode {
         Ok(exe) => exe,
         Err(error) => return fail(&format!("cannot tell where this program is: {error}")),
     };
-    lab::cli::main(args, &exe).unwrap_or_else(|error| fail(&format!("{error:#}")))
+    lab::cli::main(args, &exe).unwrap_or_else(|error| fail(&reason(&error)))
 }
 
 /// One line on stderr, exit code 1.

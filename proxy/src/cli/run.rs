@@ -9,6 +9,7 @@ use netio::process::{Readiness, spawn_detached};
 
 use super::{StateDir, fail, say};
 use crate::daemon::{self, Options};
+use crate::reason::reason;
 
 /// Starts the engine of this network namespace: opens a TUN device, steers the services' addresses into it, and
 /// balances what comes. Ctrl-C or SIGTERM puts everything back and ends it; SIGHUP reads the configuration again.
@@ -60,10 +61,10 @@ pub(super) fn main(args: RunArgs) -> ExitCode {
         (Ok(()), _) => ExitCode::SUCCESS,
         (Err(error), Some(readiness)) => {
             // Nobody may be waiting any more; the log has it as well.
-            let _ = readiness.failed(&format!("{error:#}"));
+            let _ = readiness.failed(&reason(&error));
             ExitCode::FAILURE
         }
-        (Err(error), None) => fail(&format!("{error:#}")),
+        (Err(error), None) => fail(&reason(&error)),
     }
 }
 
@@ -71,7 +72,11 @@ pub(super) fn check(file: &Path) -> ExitCode {
     match Config::load(file) {
         Ok(config) => {
             let servers: usize = config.services().iter().map(|s| s.dests.len()).sum();
-            say(&format!("{}: good: {} services, {servers} servers", file.display(), config.services().len()));
+            say(&format!(
+                "{}: good: {} services, {servers} servers",
+                file.display(),
+                config.services().len()
+            ));
             ExitCode::SUCCESS
         }
         Err(error) => fail(&error.to_string()),
@@ -80,7 +85,8 @@ pub(super) fn check(file: &Path) -> ExitCode {
 
 fn options(args: RunArgs) -> anyhow::Result<Options> {
     // Absolute, so that a reload finds it wherever the process stands.
-    let path = args.config.map(|p| std::path::absolute(&p).map_err(|e| anyhow::anyhow!("{}: {e}", p.display())));
+    let path =
+        args.config.map(|p| std::path::absolute(&p).map_err(|e| anyhow::anyhow!("{}: {e}", p.display())));
     let path = path.transpose()?;
     let (mut engine, services) = match &path {
         Some(path) => {

@@ -29,13 +29,17 @@ fn render(status: &Status) -> String {
         // Writing to a string does not fail.
         let _ = writeln!(out, "{name:<12} {text}");
     };
-    line("engine", format!("ulvs {}, pid {}, up {}", status.version, status.pid, duration(status.uptime_seconds)));
+    line(
+        "engine",
+        format!("ulvs {}, pid {}, up {}", status.version, status.pid, duration(status.uptime_seconds)),
+    );
     line("config", status.config.clone().unwrap_or_else(|| "none".to_owned()));
     line("device", format!("{}, {} workers, offload: {}", status.device, status.workers, status.offload));
     line("services", format!("{} (generation {})", status.services, status.generation));
     line("connections", format!("{} of at most {}", status.connections, status.max_connections));
     let pairs = |map: &std::collections::BTreeMap<String, u64>| {
-        let shown: Vec<_> = map.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
+        let shown: Vec<_> =
+            map.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
         if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
     };
     line("frames", pairs(&status.counters));

@@ -8,12 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use anyhow::Context;
 use control::api::{Applied, Apply, ApplyError, ApplyMode, OpFailure, Reloaded};
 use control::config::Config;
 use control::state;
 use engine::{Engine, HostView};
-use netio::steer::{Steering, Targets};
+use netio::steer::{SteerError, Steering, Targets};
 use sched::{Op, ServiceSpec, ServiceTable, Trash};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
@@ -37,6 +36,8 @@ pub(super) struct Director {
     /// The configuration file and the services that it held when it was last read.
     config: Option<PathBuf>,
     file: Vec<ServiceSpec>,
+    /// Why not all traffic is steered as it should be.
+    unsteered: Option<String>,
     next_sweep: Instant,
 }
 
@@ -48,6 +49,7 @@ impl Director {
             trash: Trash::default(),
             config,
             file: Vec::new(),
+            unsteered: None,
             next_sweep: Instant::now() + SWEEP,
         }
     }
@@ -57,7 +59,7 @@ impl Director {
         let ops: Vec<_> = services.iter().map(|s| Op::AddService { service: s.clone() }).collect();
         let table = self.engine.services().apply(&mut self.trash, &ops);
         let table = table.map_err(|(i, error)| anyhow::anyhow!("{}: {error}", services[i].key))?;
-        self.put_in_force(table).context("cannot steer traffic to the engine")?;
+        self.put_in_force(table).map_err(anyhow::Error::msg)?;
         self.file = services.to_vec();
         Ok(())
     }
@@ -117,9 +119,7 @@ impl Director {
             ApplyMode::KeepGoing => table.apply_each(&mut self.trash, &request.ops),
         };
         let generation = table.generation();
-        self.put_in_force(table).map_err(|e| {
-            ApplyError::System(format!("the table is in force, but traffic cannot be steered to it: {e:#}"))
-        })?;
+        self.put_in_force(table).map_err(ApplyError::System)?;
         let failures = failures.into_iter().map(|(index, error)| OpFailure { index, error }).collect();
         Ok(Applied { generation, failures })
     }
@@ -142,14 +142,33 @@ impl Director {
         Ok(Reloaded { generation, changes })
     }
 
-    fn put_in_force(&mut self, table: ServiceTable) -> anyhow::Result<()> {
+    /// Where traffic cannot be steered to a table that is new, the one before it comes back, and nothing has changed.
+    /// What did not work before either is not the new table's fault.
+    fn put_in_force(&mut self, table: ServiceTable) -> Result<(), String> {
+        let before = self.engine.services();
+        let known = self.unsteered.take();
+        self.swap(table);
+        let Some(reason) = self.unsteered.clone().filter(|reason| known.as_ref() != Some(reason)) else {
+            return Ok(());
+        };
+        let specs = |table: &ServiceTable| table.services().map(|s| s.spec()).collect::<Vec<_>>();
+        let failed = self.engine.services();
+        let undo = state::diff(&specs(&failed), &specs(&before));
+        match failed.apply(&mut self.trash, &undo) {
+            Ok(table) => self.swap(table),
+            Err((_, error)) => error!("services that cannot be served stay in the table: {error}"),
+        }
+        Err(reason)
+    }
+
+    fn swap(&mut self, table: ServiceTable) {
         // The engine first: what is steered to it must not find it ignorant.
         self.engine.set_services(Arc::new(table));
-        self.steer()
+        self.unsteered = self.steer().err().map(|error| error.to_string());
     }
 
     /// Brings steering in line with the table, and tells the engine about the host.
-    fn steer(&mut self) -> anyhow::Result<()> {
+    fn steer(&mut self) -> Result<(), SteerError> {
         let table = self.engine.services();
         let mut servers: BTreeSet<_> = table.servers();
         // Connections of removed servers go on in the other direction until they end.
@@ -160,7 +179,7 @@ impl Director {
         };
         let steered = self.steering.set_targets(&targets);
         self.tell_engine();
-        Ok(steered?)
+        steered
     }
 
     /// Gives the engine what steering knows of the host.

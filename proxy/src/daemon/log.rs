@@ -14,18 +14,16 @@ use super::Options;
 pub(super) fn init(options: &Options) -> anyhow::Result<bool> {
     let filter = EnvFilter::try_from_env("ULVS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
-    let file = file(options)?;
-    let is_file = file.is_some();
-    match file {
-        None => log.with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).init(),
-        Some(path) => {
-            let file = OpenOptions::new().create(true).append(true).open(&path).map_err(|error| {
-                anyhow!("cannot write the log {}: {error}; choose another with --log", path.display())
-            })?;
-            log.with_ansi(false).with_writer(file).init();
-        }
-    }
-    Ok(is_file)
+    let Some(path) = file(options)? else {
+        log.with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).init();
+        return Ok(false);
+    };
+    let file = OpenOptions::new().create(true).append(true).open(&path).map_err(|error| {
+        let option = if options.log.is_some() { "--log" } else { "--state-dir" };
+        anyhow!("cannot write the log {}: {error}; choose another place with {option}", path.display())
+    })?;
+    log.with_ansi(false).with_writer(file).init();
+    Ok(true)
 }
 
 fn file(options: &Options) -> anyhow::Result<Option<PathBuf>> {
@@ -34,7 +32,10 @@ fn file(options: &Options) -> anyhow::Result<Option<PathBuf>> {
     }
     let dir = &options.state_dir;
     std::fs::create_dir_all(dir).map_err(|error| {
-        anyhow!("cannot make the state directory {}: {error}; choose another with --state-dir", dir.display())
+        anyhow!(
+            "cannot make the state directory {}: {error}; choose another place with --state-dir",
+            dir.display()
+        )
     })?;
     // One per network namespace, like the daemon itself.
     let netns = netio::caps::netns_id().context("cannot tell which network namespace this is")?;

@@ -26,6 +26,8 @@ use backend::{Facts, Handle};
 use director::Director;
 use worker::Workers;
 
+use crate::reason::reason;
+
 /// Workers without being told: more hardly help one TUN device.
 const MAX_AUTO_WORKERS: usize = 4;
 
@@ -53,7 +55,7 @@ pub(crate) fn run(options: &Options, readiness: &mut Option<Readiness>) -> anyho
         if let Err(error) = &outcome
             && logs_to_file
         {
-            tracing::error!("{error:#}");
+            tracing::error!("{}", reason(error));
         }
         outcome
     })

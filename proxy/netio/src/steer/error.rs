@@ -46,7 +46,7 @@ pub enum SteerError {
     },
     /// The note of original values cannot be kept.
     #[error(
-        "cannot keep the original network settings in {}: {source}; give a writable directory as state directory",
+        "cannot keep the original network settings in {}: {source}; choose another place with --state-dir",
         path.display()
     )]
     Journal {
