@@ -6,8 +6,11 @@
     reason = "a test crate: a panic is a failure, and nobody uses it"
 )]
 
+mod bulk;
 mod forwarding;
 mod lifecycle;
+mod mtu;
+mod reload;
 mod scene;
 mod support;
 mod surroundings;
