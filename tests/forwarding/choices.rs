@@ -24,11 +24,10 @@ fn real_connections_get_the_servers_that_the_kernel_chose_with_two_workers() {
 
 fn replay_all(workers: &str) {
     let lab = NatLab::new(&NatOptions { servers: 3, ..NatOptions::default() }).unwrap();
-    let _http: Vec<_> = lab.servers.iter().map(|server| Http::start(server, 80).unwrap()).collect();
-    let _udp: Vec<_> = lab.servers.iter().map(|server| UdpEcho::start(server, 80).unwrap()).collect();
     let engine = Engine::start(&lab, &["--workers", workers]);
     assert_eq!(engine.status().workers.to_string(), workers);
-    // A service of its own for each: one that is made anew finds the connections of its servers again.
+    // Ports of their own for each. A service that is made anew finds the connections of its servers again, and one
+    // port of a client cannot reach one port of a server through two services: the choice would fall on another.
     for (file, title, port) in [
         (RR, "three equal servers", 1),
         (WRR, "4:3:2", 2),
@@ -37,6 +36,8 @@ fn replay_all(workers: &str) {
         (WLC, "open connections follow the weights", 5),
     ] {
         let scenario = Scenario::find(file, title, port);
+        let _http: Vec<_> = lab.servers.iter().map(|server| Http::start(server, port).unwrap()).collect();
+        let _udp: Vec<_> = lab.servers.iter().map(|server| UdpEcho::start(server, port).unwrap()).collect();
         for family in [Family::V4, Family::V6] {
             replay_tcp(&lab, &engine, &scenario, family);
             replay_udp(&lab, &engine, &scenario, family);
@@ -111,7 +112,7 @@ impl Scenario {
         self.weights
             .iter()
             .enumerate()
-            .map(|(server, weight)| (lab.server_port(server, family, 80), *weight))
+            .map(|(server, weight)| (lab.server_port(server, family, self.port), *weight))
             .collect()
     }
 }
