@@ -3,6 +3,9 @@
 
 mod choices;
 mod hops;
+mod impaired;
 mod matrix;
 mod neighbours;
+mod pings;
 mod refusals;
+mod streams;

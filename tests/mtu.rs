@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use lab::addr::Family;
-use lab::client;
+use lab::client::{self, Connection};
 use lab::link::{End, veth};
 use lab::node::Node;
 use lab::serve::Http;
@@ -81,6 +81,49 @@ fn transfers(narrow: Narrow, offload: &str, vip: VipPlace) {
     assert_eq!(status.drops(), [].into());
     let supers = status.counter("super-packets");
     assert_eq!(supers > 0, offload == "on", "{supers} super-packets with offload {offload}");
+}
+
+/// The director has found out the path's MTU by packets of its own: it is its kernel that refuses longer ones now.
+#[test]
+fn transfers_when_the_director_knows_the_path() {
+    let world = World::new(BehindARouter, VipPlace::Routed);
+    let lab = &world.lab;
+    let _http = Http::start(&lab.servers[0], 8080).unwrap();
+    let engine = Engine::start(lab, &[]);
+    for family in [Family::V4, Family::V6] {
+        let (vip, dest) = (lab.vip.port(family, 80), lab.server_port(0, family, 8080));
+        let own = udp::connected(&lab.director, dest);
+        udp::show_errors(&own);
+        own.send(&[7; 1400]).unwrap();
+        assert_eq!(udp::next_error(&own).raw_os_error(), Some(Errno::EMSGSIZE as i32));
+        engine.service("tcp", vip, "rr", &[(dest, 1)]);
+        client::upload(&lab.client, vip, BYTES, |_| {}).unwrap();
+        client::download(&lab.client, vip, BYTES, |_| {}).unwrap();
+    }
+    assert_eq!(engine.status().drops(), [].into());
+}
+
+/// The link gets narrower under connections that are open.
+#[test]
+fn transfers_when_a_link_becomes_narrow() {
+    let lab = NatLab::new(&NatOptions { servers: 1, path: vec![1500], ..NatOptions::default() }).unwrap();
+    let _http = Http::start(&lab.servers[0], 8080).unwrap();
+    let engine = Engine::start(&lab, &[]);
+    let mut open = [Family::V4, Family::V6].map(|family| {
+        let (vip, dest) = (lab.vip.port(family, 80), lab.server_port(0, family, 8080));
+        engine.service("tcp", vip, "rr", &[(dest, 1)]);
+        let mut connection = Connection::open(&lab.client, vip).unwrap();
+        connection.upload(BYTES, |_| {}).unwrap();
+        connection.download(BYTES, |_| {}).unwrap();
+        connection
+    });
+    lab.director.link_mtu("to-servers", NARROW).unwrap();
+    lab.routers[0].link_mtu("to-director", NARROW).unwrap();
+    for connection in &mut open {
+        connection.upload(BYTES, |_| {}).unwrap();
+        connection.download(BYTES, |_| {}).unwrap();
+    }
+    assert_eq!(engine.status().drops(), [].into());
 }
 
 /// A datagram that is too big comes back as EMSGSIZE, told by the VIP; one that fits goes through.
