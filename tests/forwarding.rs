@@ -2,6 +2,7 @@
 //! and what else has to be right about single packets: first ones, hops, errors, refusals, choices.
 
 mod choices;
+mod fragments;
 mod hops;
 mod impaired;
 mod matrix;

@@ -258,6 +258,9 @@ impl Step<'_> {
         if !self.is_our_vip(packet.dst) {
             return self.pass(frame, packet);
         }
+        if packet.fragment != Fragment::None {
+            return Verdict::Drop(DropReason::Fragment);
+        }
         if reply::echo(frame, packet) { Verdict::Reply } else { Verdict::Drop(DropReason::IcmpUnrelated) }
     }
 
