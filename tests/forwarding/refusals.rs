@@ -15,10 +15,11 @@ use crate::support::Engine;
 /// Below the first retransmission of a SYN.
 const AT_ONCE: Duration = Duration::from_millis(700);
 
-/// Both families, the VIP nobody's address and the director's.
+/// Both families, the VIP nobody's address and the director's; the server listens on TCP port 80.
 fn everywhere(test: impl Fn(&NatLab, &Engine<'_>, Family, VipPlace)) {
     for place in [VipPlace::Routed, VipPlace::Loopback] {
         let lab = NatLab::new(&NatOptions { servers: 1, vip: place, ..NatOptions::default() }).unwrap();
+        let _http = Http::start(&lab.servers[0], 80).unwrap();
         let engine = Engine::start(&lab, &[]);
         for family in [Family::V4, Family::V6] {
             test(&lab, &engine, family, place);
@@ -41,7 +42,6 @@ fn a_service_without_servers() {
 fn a_service_whose_servers_have_weight_0_keeps_what_it_has() {
     everywhere(|lab, engine, family, place| {
         let (vip, dest) = (lab.vip.port(family, 80), lab.server_port(0, family, 80));
-        let _http = Http::start(&lab.servers[0], 80).unwrap();
         engine.service("tcp", vip, "rr", &[(dest, 1)]);
         let mut connection = Connection::open(&lab.client, vip).unwrap();
         connection.get("/").unwrap();
