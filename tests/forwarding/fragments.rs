@@ -31,7 +31,9 @@ fn for_a_service_are_counted() {
 fn of_a_ping_to_a_vip_that_is_nobodys_are_counted() {
     let lab = NatLab::new(&NatOptions::default()).unwrap();
     let engine = Engine::start(&lab, &[]);
-    for (family, drops) in [(Family::V4, 3), (Family::V6, 6)] {
+    // Later fragments of ICMPv6 do not come to the engine: they have no type by which to tell a ping from a neighbour
+    // solicitation, which the host must have.
+    for (family, drops) in [(Family::V4, 3), (Family::V6, 3 + 1)] {
         engine.service("tcp", lab.vip.port(family, 80), "rr", &[]);
         let ping = client::ping(&lab.client, lab.vip.of(family), LONG, std::time::Duration::from_millis(100));
         assert!(ping.is_err(), "who answered?");
