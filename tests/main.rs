@@ -8,6 +8,7 @@
 
 mod bulk;
 mod forwarding;
+mod host;
 mod lifecycle;
 mod mtu;
 mod reload;

@@ -48,6 +48,8 @@ drop_reasons! {
     UnknownProtocol = "unknown-protocol",
     /// An ICMP message to a VIP that belongs to no connection.
     IcmpUnrelated = "icmp-unrelated",
+    /// Of no connection, between two others, on a host that is no router.
+    NotForwarded = "not-forwarded",
     /// The connection table holds as many connections as it may.
     TableFull = "table-full",
     /// No server whose reply tuple is free: another connection of this client already uses it.

@@ -1,6 +1,6 @@
 //! One worker's share of the engine: the way of a frame from parse to verdict.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -326,7 +326,11 @@ impl Step<'_> {
     }
 
     fn pass(&self, frame: &mut Frame, packet: &Packet) -> Verdict {
-        self.credit(frame, packet, self.both_hops(packet.src, packet.dst));
+        let both_hops = self.both_hops(packet.src, packet.dst);
+        if both_hops && self.host.is_closed(packet.family) && !is_group(packet.dst) {
+            return Verdict::Drop(DropReason::NotForwarded);
+        }
+        self.credit(frame, packet, both_hops);
         Verdict::Pass
     }
 
@@ -367,6 +371,11 @@ fn opens(packet: &Packet) -> bool {
         L4::Tcp { flags, .. } => flags.syn() && !flags.ack() && !flags.rst(),
         _ => true,
     }
+}
+
+/// Broadcast to the link or multicast: not forwarded by anybody, but perhaps for the host.
+fn is_group(addr: IpAddr) -> bool {
+    addr.is_multicast() || addr == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 fn count(frame: &Frame, packet: &Packet, conn: &Conn, direction: Direction) {

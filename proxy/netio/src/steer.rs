@@ -94,6 +94,10 @@ pub struct Targets {
 pub struct HostView {
     /// The addresses of this host, and the VIPs that are delivered to it for another reason (a prefix on `lo`).
     pub local: BTreeSet<IpAddr>,
+    /// The host forwards no IPv4 by itself: every device does it for our sake only.
+    pub closed4: bool,
+    /// The same for IPv6.
+    pub closed6: bool,
 }
 
 /// What is different since the last time.

@@ -17,6 +17,7 @@ use sched::{Op, ServiceSpec, ServiceTable, Trash};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
+use wire::packet::Family;
 
 /// How often removed servers are looked through; one that is idle twice in a row is forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -184,7 +185,14 @@ impl Director {
 
     /// Gives the engine what steering knows of the host.
     fn tell_engine(&self) {
-        self.engine.set_host(HostView::new(self.steering.host_view().local.iter().copied()));
+        let host = self.steering.host_view();
+        let mut view = HostView::new(host.local.iter().copied());
+        for (closed, family) in [(host.closed4, Family::V4), (host.closed6, Family::V6)] {
+            if closed {
+                view = view.closed(family);
+            }
+        }
+        self.engine.set_host(view);
         for service in self.engine.services().services() {
             for dest in service.dests.iter() {
                 let mtu = self.steering.path_mtu(dest.live.key.ip());

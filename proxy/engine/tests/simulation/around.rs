@@ -91,7 +91,7 @@ pub(crate) fn add_service(world: &mut World) {
     world.edit(&[Op::AddService { service: ServiceSpec { key, scheduler, dests } }]);
 }
 
-/// A VIP becomes an address of the host, or a client or a server runs on it.
+/// A VIP becomes an address of the host, a client or a server runs on it, it is a router or not.
 pub(crate) fn host_changes(world: &mut World) {
     let mut local = Vec::new();
     for v4 in [true, false] {
@@ -99,7 +99,8 @@ pub(crate) fn host_changes(world: &mut World) {
             local.extend((1..5).map(|n| host(v4, net, n)).filter(|_| world.rng.one_in(one_in)));
         }
     }
-    world.set_local(local);
+    let closed = [(); 2].map(|()| world.rng.one_in(4));
+    world.set_host(local, closed);
 }
 
 pub(crate) fn path_changes(world: &mut World) {

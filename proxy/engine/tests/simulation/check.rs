@@ -24,6 +24,15 @@ impl Done<'_> {
         assert_eq!(self.verdict, Verdict::Drop(reason));
     }
 
+    /// It goes back to the host, unless it would only go on from there and the host is no router.
+    pub(crate) fn passes(&self, model: &Model, src: IpAddr, dst: IpAddr, expected: &Frame) {
+        if model.is_closed(src, dst) {
+            self.dropped(DropReason::NotForwarded);
+        } else {
+            self.is(Verdict::Pass, expected);
+        }
+    }
+
     pub(crate) fn is(&self, verdict: Verdict, expected: &Frame) {
         assert_eq!(self.verdict, verdict);
         let (is, should) = (describe(self.frame), describe(expected));
@@ -101,8 +110,9 @@ fn towards_server(model: &mut Model, segment: &Segment, done: &Done<'_>) {
 
 fn not_ours(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     if !model.is_our_vip(segment.dst.ip()) {
-        let ttl = model.ttl(segment.ttl, segment.src.ip(), segment.dst.ip());
-        return done.is(Verdict::Pass, &segment.with_ttl(ttl).frame());
+        let (src, dst) = (segment.src.ip(), segment.dst.ip());
+        let ttl = model.ttl(segment.ttl, src, dst);
+        return done.passes(model, src, dst, &segment.with_ttl(ttl).frame());
     }
     match segment.proto {
         Proto::Udp => unreachable(segment, done),
@@ -140,8 +150,9 @@ pub(crate) fn fragment(model: &mut Model, whole: &Segment, index: usize, done: &
         let answer = Says::PortUnreachable.own(whole.dst.ip(), whole.src.ip(), &whole.fragments()[0]);
         return done.is(Verdict::Reply, &answer);
     }
-    let ttl = model.ttl(whole.ttl, whole.src.ip(), whole.dst.ip());
-    done.is(Verdict::Pass, &Frame::from_packet(&whole.with_ttl(ttl).fragments()[index]));
+    let (src, dst) = (whole.src.ip(), whole.dst.ip());
+    let ttl = model.ttl(whole.ttl, src, dst);
+    done.passes(model, src, dst, &Frame::from_packet(&whole.with_ttl(ttl).fragments()[index]));
 }
 
 /// An ICMP error as it came in.
@@ -179,7 +190,7 @@ pub(crate) fn icmp_error(model: &mut Model, error: &IcmpError<'_>, done: &Done<'
     if model.is_our_vip(to) {
         return done.dropped(DropReason::IcmpUnrelated);
     }
-    done.is(Verdict::Pass, &build(from, to, quoted, model.ttl(64, from, to)));
+    done.passes(model, from, to, &build(from, to, quoted, model.ttl(64, from, to)));
 }
 
 /// Whatever leaves has checksums that verify.

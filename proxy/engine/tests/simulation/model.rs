@@ -49,6 +49,8 @@ pub(crate) struct Model {
     pub(crate) now: u64,
     pub(crate) max: usize,
     pub(crate) local: BTreeSet<IpAddr>,
+    /// The host is no router in IPv4, in IPv6.
+    pub(crate) closed: [bool; 2],
     pub(crate) services: BTreeMap<ServiceKey, Service>,
     pub(crate) dests: Vec<Dest>,
     trash: BTreeMap<(ServiceKey, SocketAddr), usize>,
@@ -68,6 +70,7 @@ impl Model {
             now: 0,
             max,
             local: BTreeSet::new(),
+            closed: [false; 2],
             services: BTreeMap::new(),
             dests: Vec::new(),
             trash: BTreeMap::new(),
@@ -99,6 +102,11 @@ impl Model {
 
     pub(crate) fn both_hops(&self, src: IpAddr, dst: IpAddr) -> bool {
         !self.local.contains(&src) && !self.local.contains(&dst)
+    }
+
+    /// Whether nothing goes this way but by a connection.
+    pub(crate) fn is_closed(&self, src: IpAddr, dst: IpAddr) -> bool {
+        self.both_hops(src, dst) && self.closed[usize::from(src.is_ipv6())]
     }
 
     pub(crate) fn verdict(&mut self, verdict: Verdict) {

@@ -142,7 +142,8 @@ pub(crate) fn ping(world: &mut World) {
             model.happened("pong");
             done.is(Verdict::Reply, &pong.frame());
         } else {
-            done.is(Verdict::Pass, &build::ping(from, to, id, 1).ttl(model.ttl(64, from, to)).frame());
+            let ping = build::ping(from, to, id, 1).ttl(model.ttl(64, from, to));
+            done.passes(model, from, to, &ping.frame());
         }
     });
 }
@@ -166,7 +167,7 @@ pub(crate) fn other_protocol(world: &mut World) {
         if model.is_our_vip(to) {
             done.dropped(DropReason::UnknownProtocol);
         } else {
-            done.is(Verdict::Pass, &build(model.ttl(64, from, to)));
+            done.passes(model, from, to, &build(model.ttl(64, from, to)));
         }
     });
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use engine::{Engine, HostView, Limits, Part, Verdict, Worker};
 use sched::{Op, Trash};
 use wire::frame::{Frame, GsoKind};
+use wire::packet::Family;
 
 use crate::check::{self, Done};
 use crate::model::{FlowKey, Model};
@@ -66,9 +67,14 @@ impl World {
         self.engine.set_services(Arc::new(table));
     }
 
-    pub(crate) fn set_local(&mut self, local: impl IntoIterator<Item = IpAddr>) {
+    pub(crate) fn set_host(&mut self, local: impl IntoIterator<Item = IpAddr>, closed: [bool; 2]) {
         self.model.local = local.into_iter().collect();
-        self.engine.set_host(HostView::new(self.model.local.iter().copied()));
+        self.model.closed = closed;
+        let mut view = HostView::new(self.model.local.iter().copied());
+        for (family, _) in [Family::V4, Family::V6].into_iter().zip(closed).filter(|(_, closed)| *closed) {
+            view = view.closed(family);
+        }
+        self.engine.set_host(view);
     }
 
     pub(crate) fn set_mtu(&mut self, dest: usize, mtu: u32) {

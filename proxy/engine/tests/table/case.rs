@@ -46,6 +46,8 @@ pub(crate) enum Step {
     Edit(Vec<Op>),
     /// The host has these addresses.
     Host(Vec<IpAddr>),
+    /// The same, and it is no router.
+    Closed(Vec<IpAddr>),
     /// The path to a server has this MTU.
     Mtu(Leg, u32),
     /// The one connection of this client is in this state and has so many seconds left.

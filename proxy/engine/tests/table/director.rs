@@ -8,7 +8,7 @@ use engine::{Engine, HostView, Limits, Part, Worker};
 use sched::{Op, ServiceTable, Trash};
 use wire::checksum;
 use wire::frame::Frame;
-use wire::packet::Packet;
+use wire::packet::{Family, Packet};
 
 use crate::case::Step;
 use crate::ledger::{Ledger, Watched};
@@ -60,6 +60,10 @@ impl Director {
                 return;
             }
             Step::Host(local) => self.engine.set_host(HostView::new(local)),
+            Step::Closed(local) => {
+                let host = [Family::V4, Family::V6].into_iter().fold(HostView::new(local), HostView::closed);
+                self.engine.set_host(host);
+            }
             Step::Mtu(leg, mtu) => self.watched.dest(leg).mtu.store(mtu, Relaxed),
             Step::Shows(client, state, seconds) => {
                 let mut found = Vec::new();

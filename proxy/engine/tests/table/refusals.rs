@@ -31,6 +31,18 @@ pub(crate) fn cases() -> Vec<Case> {
                 frame(raw(a.ip(), b.ip(), 47)).passes_as(raw(a.ip(), b.ip(), 47).ttl(65)),
             ]
         }),
+        case("a host that is no router does not become one", |n| {
+            let (a, b) = (n.stranger(), n.client());
+            vec![
+                Step::Closed(vec![]),
+                frame(tcp(a, b).syn()).drops(DropReason::NotForwarded, &[]),
+                frame(udp(n.d1(), b)).drops(DropReason::NotForwarded, &[]),
+                frame(raw(a.ip(), b.ip(), 47)).drops(DropReason::NotForwarded, &[]),
+                Step::Closed(vec![a.ip()]),
+                frame(udp(a, b)).passes(),
+                frame(udp(b, a)).passes(),
+            ]
+        }),
         case("everything but the services is the host's where it has the VIP", |n| {
             let (c, v) = closed_port(n);
             vec![

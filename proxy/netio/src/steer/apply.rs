@@ -74,15 +74,12 @@ impl Steering {
             want.insert(Knob::new(group, key, device), value);
         };
         let mut result = Ok(());
-        let others =
-            || self.host.links.iter().filter(|(index, link)| **index != tun && link.up && !link.loopback);
-
         set(Group::Ipv4Conf, "forwarding", tun, 1);
         set(Group::Ipv4Conf, "accept_local", tun, 1);
         // The kernel goes by the larger one of `all` and the device's. Off is cheapest; loose needs an address.
         set(Group::Ipv4Conf, "rp_filter", tun, if self.checks_reverse_path() { 2 } else { 0 });
         if self.in_use(Family::Ipv4) {
-            others().for_each(|(&device, _)| set(Group::Ipv4Conf, "forwarding", device, 1));
+            self.others().for_each(|device| set(Group::Ipv4Conf, "forwarding", device, 1));
         }
         if self.families.contains(&Family::Ipv6) {
             set(Group::Ipv6Conf, "disable_ipv6", tun, 0);
@@ -92,7 +89,7 @@ impl Steering {
         if self.in_use(Family::Ipv6) && all(Group::Ipv6Conf, "forwarding") == Some(0) {
             if all(Group::Ipv6Conf, "force_forwarding").is_some() {
                 set(Group::Ipv6Conf, "force_forwarding", tun, 1);
-                others().for_each(|(&device, _)| set(Group::Ipv6Conf, "force_forwarding", device, 1));
+                self.others().for_each(|device| set(Group::Ipv6Conf, "force_forwarding", device, 1));
             } else {
                 let reason =
                     "this kernel is older than Linux 6.17, which can turn it on per device".to_owned();
@@ -235,7 +232,11 @@ impl Steering {
         let mut local = self.host.own();
         local.remove(&DUMMY);
         local.extend(self.targets.vips.iter().filter(|vip| self.host.is_local(**vip)));
-        let view = HostView { local };
+        let view = HostView {
+            local,
+            closed4: self.is_closed(Group::Ipv4Conf, "forwarding"),
+            closed6: self.is_closed(Group::Ipv6Conf, "force_forwarding"),
+        };
         self.change.view |= view != self.view;
         self.view = view;
     }
@@ -256,6 +257,19 @@ impl Steering {
         let of_family = |ip: IpAddr| Family::of(ip) == family;
         self.targets.vips.iter().any(|vip| of_family(*vip))
             || self.targets.servers.iter().any(|(_, server)| of_family(server.ip()))
+    }
+
+    /// Whether we have turned this on for every other device.
+    fn is_closed(&self, group: Group, key: &str) -> bool {
+        let mut others = self.others().peekable();
+        others.peek().is_some() && others.all(|device| self.knobs.turned_on(&Knob::new(group, key, device)))
+    }
+
+    /// Devices that are up and lead to somebody else.
+    fn others(&self) -> impl Iterator<Item = u32> {
+        let tun = self.config.tun_index;
+        let links = self.host.links.iter();
+        links.filter(move |(index, link)| **index != tun && link.up && !link.loopback).map(|(index, _)| *index)
     }
 
     fn checks_reverse_path(&self) -> bool {

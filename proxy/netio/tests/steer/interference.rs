@@ -93,7 +93,7 @@ fn tells_what_the_engine_should_know() {
             let tun = open_tun();
             let before = snapshot();
             let error = Steering::start(config(&tun, Path::new("/proc/nowhere"))).unwrap_err();
-            assert!(error.to_string().contains("writable directory"), "{error}");
+            assert!(error.to_string().contains("--state-dir"), "{error}");
             assert_as_before(&before);
 
             let mut steering = Steering::start(config(&tun, state.path())).unwrap();
