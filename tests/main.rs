@@ -7,6 +7,7 @@
 )]
 
 mod bulk;
+mod control;
 mod forwarding;
 mod host;
 mod lifecycle;

@@ -27,7 +27,7 @@ pub(super) fn stop() -> ExitCode {
     let began = Instant::now();
     while !matches!(Blocking::connect(), Err(ClientError::NoEngine)) {
         if began.elapsed() > STOP_LIMIT {
-            return fail("the engine was asked to stop and has not ended in 20 s; see its log");
+            return fail("the engine was asked to stop and has not ended in 20 s; its log may say why (`ulvs status` tells where)");
         }
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -46,6 +46,11 @@ pub(super) fn reload() -> ExitCode {
             }
             ExitCode::SUCCESS
         }
+        Err(ClientError::Failed(report)) if report.contains('\n') => {
+            fail(&report);
+            fail("nothing was changed")
+        }
+        Err(ClientError::Failed(text)) => fail(&format!("{text}; nothing was changed")),
         Err(error) => fail(&error.to_string()),
     }
 }

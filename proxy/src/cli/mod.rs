@@ -105,10 +105,14 @@ fn lab(args: lab::cli::LabArgs) -> ExitCode {
     lab::cli::main(args, &exe).unwrap_or_else(|error| fail(&reason(&error)))
 }
 
-/// One line on stderr, exit code 1.
+/// On stderr, exit code 1. A line gets the program's name; a report of several begins with the place, for editors.
 #[expect(clippy::print_stderr, reason = "this is where errors reach the user")]
 fn fail(text: &str) -> ExitCode {
-    eprintln!("ulvs: {text}");
+    if text.contains('\n') {
+        eprintln!("{text}");
+    } else {
+        eprintln!("ulvs: {text}");
+    }
     ExitCode::FAILURE
 }
 

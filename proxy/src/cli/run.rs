@@ -71,11 +71,14 @@ pub(super) fn main(args: RunArgs) -> ExitCode {
 pub(super) fn check(file: &Path) -> ExitCode {
     match Config::load(file) {
         Ok(config) => {
-            let servers: usize = config.services().iter().map(|s| s.dests.len()).sum();
+            let services = config.services();
+            let (services, servers) = (services.len(), services.iter().map(|s| s.dests.len()).sum());
+            let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
             say(&format!(
-                "{}: good: {} services, {servers} servers",
+                "{}: good: {}, {}",
                 file.display(),
-                config.services().len()
+                count(services, "service"),
+                count(servers, "server")
             ));
             ExitCode::SUCCESS
         }

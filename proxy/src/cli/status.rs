@@ -34,6 +34,7 @@ fn render(status: &Status) -> String {
         format!("ulvs {}, pid {}, up {}", status.version, status.pid, duration(status.uptime_seconds)),
     );
     line("config", status.config.clone().unwrap_or_else(|| "none".to_owned()));
+    line("log", status.log.clone().unwrap_or_else(|| "standard error".to_owned()));
     line("device", format!("{}, {} workers, offload: {}", status.device, status.workers, status.offload));
     line("services", format!("{} (generation {})", status.services, status.generation));
     line("connections", format!("{} of at most {}", status.connections, status.max_connections));

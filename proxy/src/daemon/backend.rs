@@ -30,6 +30,7 @@ pub(super) struct Facts {
     pub(super) workers: usize,
     pub(super) max_connections: usize,
     pub(super) config: Option<PathBuf>,
+    pub(super) log: Option<PathBuf>,
 }
 
 /// Given to the control socket.
@@ -75,6 +76,7 @@ impl Backend for Handle {
             connections: self.engine.connections_held() as u64,
             max_connections: self.facts.max_connections as u64,
             config: self.facts.config.as_ref().map(|path| path.display().to_string()),
+            log: self.facts.log.as_ref().map(|path| path.display().to_string()),
             timeouts: Timeouts::default(),
             counters: named(&counters, &self.port),
             drops: DropReason::ALL.iter().map(|r| (r.name().to_owned(), counters.dropped(*r))).collect(),

@@ -10,25 +10,26 @@ use tracing_subscriber::EnvFilter;
 use super::Options;
 
 /// Logs to stderr, or to a file. `ULVS_LOG` chooses what (`debug`, `netio=debug`; the default is `info`).
-/// Returns whether it is a file, which is where an error has to be noted: on stderr the caller tells it anyway.
-pub(super) fn init(options: &Options) -> anyhow::Result<bool> {
+/// Returns the file, if it is one.
+pub(super) fn init(options: &Options) -> anyhow::Result<Option<PathBuf>> {
     let filter = EnvFilter::try_from_env("ULVS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
     let Some(path) = file(options)? else {
         log.with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr).init();
-        return Ok(false);
+        return Ok(None);
     };
     let file = OpenOptions::new().create(true).append(true).open(&path).map_err(|error| {
         let option = if options.log.is_some() { "--log" } else { "--state-dir" };
         anyhow!("cannot write the log {}: {error}; choose another place with {option}", path.display())
     })?;
     log.with_ansi(false).with_writer(file).init();
-    Ok(true)
+    Ok(Some(path))
 }
 
 fn file(options: &Options) -> anyhow::Result<Option<PathBuf>> {
     if options.log.is_some() || !options.detached {
-        return Ok(options.log.clone());
+        // Absolute, so that `ulvs status` can tell it to somebody elsewhere.
+        return Ok(options.log.as_ref().map(std::path::absolute).transpose()?);
     }
     let dir = &options.state_dir;
     std::fs::create_dir_all(dir).map_err(|error| {

@@ -50,10 +50,11 @@ pub(crate) fn run(options: &Options, readiness: &mut Option<Readiness>) -> anyho
     runtime()?.block_on(async {
         // First, so that nothing of an engine that is running already is touched, not even its log.
         let socket = bind()?;
-        let logs_to_file = log::init(options)?;
-        let outcome = serve(options, socket, readiness).await;
+        let log = log::init(options)?;
+        let outcome = serve(options, socket, log.clone(), readiness).await;
+        // On stderr the caller tells it.
         if let Err(error) = &outcome
-            && logs_to_file
+            && log.is_some()
         {
             tracing::error!("{}", reason(error));
         }
@@ -87,6 +88,7 @@ fn bind() -> anyhow::Result<ControlSocket> {
 async fn serve(
     options: &Options,
     socket: ControlSocket,
+    log: Option<PathBuf>,
     readiness: &mut Option<Readiness>,
 ) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -119,6 +121,7 @@ async fn serve(
         workers: queues,
         max_connections: options.engine.max_connections.get(),
         config: options.config.clone(),
+        log,
     };
     let handle = Arc::new(Handle::new(engine, Arc::clone(&workers.errors), facts, orders));
     let (end, ended) = tokio::sync::oneshot::channel::<()>();

@@ -33,6 +33,9 @@ pub struct Status {
     /// Path of the configuration file, if there is one.
     #[serde(default)]
     pub config: Option<String>,
+    /// Path of the log, if it is a file.
+    #[serde(default)]
+    pub log: Option<String>,
     /// Connection timeouts.
     pub timeouts: Timeouts,
     /// Named counters of the engine.
