@@ -72,8 +72,6 @@ pub struct SteerConfig {
     pub tun_name: String,
     /// Its interface index.
     pub tun_index: u32,
-    /// Its MTU in bytes: the largest packet that the kernel can hand over.
-    pub mtu: u32,
     /// Directory for the note of original settings; created when missing.
     pub state_dir: PathBuf,
     /// Mark by nf_tables where the kernel has it. Without, each server gets a rule.

@@ -22,7 +22,7 @@ pub(super) struct RunArgs {
     #[arg(short, long)]
     detach: bool,
     /// Worker threads, one device queue each [default: the configuration's, or as many as processors, at most 4]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, env = "ULVS_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: Option<u16>,
     /// Name of the TUN device [default: the configuration's, or ulvs0]
     #[arg(long, value_name = "NAME")]

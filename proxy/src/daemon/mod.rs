@@ -31,9 +31,6 @@ use crate::reason::reason;
 /// Workers without being told: more hardly help one TUN device.
 const MAX_AUTO_WORKERS: usize = 4;
 
-/// MTU of the device in bytes.
-const DEVICE_MTU: u32 = 1500;
-
 /// What `ulvs run` was asked for.
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -103,7 +100,6 @@ async fn serve(
     let config = SteerConfig {
         tun_name: tun.name.clone(),
         tun_index: tun.index,
-        mtu: DEVICE_MTU,
         state_dir: options.state_dir.clone(),
         nftables: true,
     };

@@ -19,6 +19,9 @@ pub(super) const DUMMY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8));
 
 /// Packets that the device queues for us; the default of 500 is lost in one burst.
 const QUEUE: u32 = 10_000;
+/// MTU of the TUN device in bytes: at least Ethernet's, and no more than a TUN takes.
+const LEAST_MTU: u32 = 1500;
+const MOST_MTU: u32 = 65_535;
 
 impl Steering {
     /// Where neighbours have to be answered.
@@ -111,7 +114,7 @@ impl Steering {
         let tun = self.config.tun_index;
         let gone = |_| SteerError::DeviceGone { name: self.config.tun_name.clone() };
         let now = host::device(&mut self.netlink, tun).map_err(gone)?;
-        let want = Device { up: true, mtu: self.config.mtu, queue: QUEUE };
+        let want = Device { up: true, mtu: self.device_mtu(), queue: QUEUE };
         if now != want {
             want.apply(&mut self.netlink, tun).map_err(SteerError::netlink("bring the TUN device up"))?;
             info!("{} is up: mtu {}, txqueuelen {QUEUE}", self.config.tun_name, want.mtu);
@@ -122,6 +125,13 @@ impl Steering {
                 .map_err(SteerError::netlink("give the TUN device its address"))?;
         }
         Ok(())
+    }
+
+    /// The MTU of the widest device of the host: what has come in on it must fit through ours.
+    fn device_mtu(&self) -> u32 {
+        let links =
+            self.host.links.iter().filter(|(index, link)| **index != self.config.tun_index && !link.loopback);
+        links.map(|(_, link)| link.mtu).fold(LEAST_MTU, u32::max).min(MOST_MTU)
     }
 
     pub(super) fn apply_marks(&mut self, early_demux: bool, notices: &mut BTreeSet<Notice>) {
@@ -269,7 +279,9 @@ impl Steering {
     fn others(&self) -> impl Iterator<Item = u32> {
         let tun = self.config.tun_index;
         let links = self.host.links.iter();
-        links.filter(move |(index, link)| **index != tun && link.up && !link.loopback).map(|(index, _)| *index)
+        links
+            .filter(move |(index, link)| **index != tun && link.up && !link.loopback)
+            .map(|(index, _)| *index)
     }
 
     fn checks_reverse_path(&self) -> bool {

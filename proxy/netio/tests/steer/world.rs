@@ -117,7 +117,6 @@ pub(crate) fn config(tun: &Tun, state_dir: &Path) -> SteerConfig {
     SteerConfig {
         tun_name: tun.name.clone(),
         tun_index: tun.index,
-        mtu: 65_535,
         state_dir: state_dir.to_owned(),
         nftables: true,
     }
