@@ -13,6 +13,7 @@ mod host;
 mod lifecycle;
 mod mtu;
 mod reload;
+mod rootless;
 mod scene;
 mod support;
 mod surroundings;

@@ -110,6 +110,6 @@ fn shell(state_root: Option<PathBuf>, ulvs: &Path) -> anyhow::Result<ExitCode> {
         let dirs = std::iter::once(dir.to_owned()).chain(std::env::split_paths(&path));
         command.env("PATH", std::env::join_paths(dirs)?);
     }
-    command.status().context("cannot start a shell")?;
-    Ok(ExitCode::SUCCESS)
+    let status = command.status().context("cannot start a shell")?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
 }
