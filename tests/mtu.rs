@@ -7,7 +7,7 @@ use lab::addr::Family;
 use lab::client::{self, Connection};
 use lab::link::{End, veth};
 use lab::node::Node;
-use lab::serve::Http;
+use lab::serve::{Http, UdpEcho};
 use lab::topo::{NatLab, NatOptions, VipPlace};
 use nix::errno::Errno;
 
@@ -214,4 +214,24 @@ fn far_client(lab: &NatLab) -> [Node; 2] {
         node.links_ready().unwrap();
     }
     [router, client]
+}
+
+/// Large frames all the way: the engine's device is as wide as the host's other links.
+#[test]
+fn large_datagrams_pass_where_all_links_are_wide() {
+    const WIDE: u32 = 9000;
+    let options = NatOptions { servers: 1, client_mtu: WIDE, server_mtu: WIDE, ..NatOptions::default() };
+    let lab = NatLab::new(&options).unwrap();
+    let _echo = UdpEcho::start(&lab.servers[0], 5353).unwrap();
+    let engine = Engine::start(&lab, &[]);
+    for family in [Family::V4, Family::V6] {
+        let vip = lab.vip.port(family, 53);
+        engine.service("udp", vip, "rr", &[(lab.server_port(0, family, 5353), 1)]);
+        let socket = udp::connected(&lab.client, vip);
+        let sent = vec![0x5A; 8000];
+        socket.send(&sent).unwrap();
+        assert!(udp::receive(&socket).0.ends_with(&sent), "{family:?}");
+    }
+    assert!(engine.status().drops().is_empty(), "{:?}", engine.status().drops());
+    engine.stop();
 }

@@ -45,6 +45,9 @@ fn render(status: &Status) -> String {
     };
     line("frames", pairs(&status.counters));
     line("dropped", pairs(&status.drops));
+    for notice in &status.notices {
+        line("notice", notice.clone());
+    }
     out
 }
 

@@ -15,7 +15,7 @@ use engine::{Connection, Counters, DropReason, Engine, Part};
 use sched::Service;
 use tokio::sync::{mpsc, oneshot};
 
-use super::director::Order;
+use super::director::{Notices, Order};
 use super::worker::PortErrors;
 
 /// Connections on one page, about. Each page walks the table, so few and large ones.
@@ -39,6 +39,7 @@ pub(super) struct Handle {
     engine: Arc<Engine>,
     port: Arc<PortErrors>,
     facts: Facts,
+    notices: Arc<Notices>,
     orders: mpsc::Sender<Order>,
 }
 
@@ -47,9 +48,10 @@ impl Handle {
         engine: Arc<Engine>,
         port: Arc<PortErrors>,
         facts: Facts,
+        notices: Arc<Notices>,
         orders: mpsc::Sender<Order>,
     ) -> Self {
-        Self { engine, port, facts, orders }
+        Self { engine, port, facts, notices, orders }
     }
 
     async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, String> {
@@ -77,6 +79,7 @@ impl Backend for Handle {
             max_connections: self.facts.max_connections as u64,
             config: self.facts.config.as_ref().map(|path| path.display().to_string()),
             log: self.facts.log.as_ref().map(|path| path.display().to_string()),
+            notices: self.notices.load().to_vec(),
             timeouts: Timeouts::default(),
             counters: named(&counters, &self.port),
             drops: DropReason::ALL.iter().map(|r| (r.name().to_owned(), counters.dropped(*r))).collect(),

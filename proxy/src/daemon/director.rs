@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use control::api::{Applied, Apply, ApplyError, ApplyMode, OpFailure, Reloaded};
 use control::config::Config;
 use control::state;
@@ -30,7 +31,11 @@ pub(super) enum Order {
     Stop,
 }
 
+/// What steering has to say about the host, for whoever asks how things are.
+pub(super) type Notices = ArcSwap<Vec<String>>;
+
 pub(super) struct Director {
+    notices: Arc<Notices>,
     engine: Arc<Engine>,
     steering: Steering,
     trash: Trash,
@@ -45,6 +50,7 @@ pub(super) struct Director {
 impl Director {
     pub(super) fn new(engine: Arc<Engine>, steering: Steering, config: Option<PathBuf>) -> Self {
         Self {
+            notices: Arc::default(),
             engine,
             steering,
             trash: Trash::default(),
@@ -53,6 +59,10 @@ impl Director {
             unsteered: None,
             next_sweep: Instant::now() + SWEEP,
         }
+    }
+
+    pub(super) fn notices(&self) -> Arc<Notices> {
+        Arc::clone(&self.notices)
     }
 
     /// Puts the services of the configuration file in force.
@@ -185,6 +195,7 @@ impl Director {
 
     /// Gives the engine what steering knows of the host.
     fn tell_engine(&self) {
+        self.notices.store(Arc::new(self.steering.notices().iter().map(ToString::to_string).collect()));
         let host = self.steering.host_view();
         let mut view = HostView::new(host.local.iter().copied());
         for (closed, family) in [(host.closed4, Family::V4), (host.closed6, Family::V6)] {

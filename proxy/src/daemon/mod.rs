@@ -119,7 +119,8 @@ async fn serve(
         config: options.config.clone(),
         log,
     };
-    let handle = Arc::new(Handle::new(engine, Arc::clone(&workers.errors), facts, orders));
+    let handle =
+        Arc::new(Handle::new(engine, Arc::clone(&workers.errors), facts, director.notices(), orders));
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let api = tokio::spawn(control::api::serve(socket, handle, async {
         let _ = ended.await;

@@ -36,6 +36,9 @@ pub struct Status {
     /// Path of the log, if it is a file.
     #[serde(default)]
     pub log: Option<String>,
+    /// What works less well on this host than it could, a line each.
+    #[serde(default)]
+    pub notices: Vec<String>,
     /// Connection timeouts.
     pub timeouts: Timeouts,
     /// Named counters of the engine.
