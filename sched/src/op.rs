@@ -64,8 +64,12 @@ impl fmt::Display for Op {
             }
             Self::EditService { service } => write!(f, "edit {}: {}", service.key, service.scheduler),
             Self::DelService { key } => write!(f, "delete {key}"),
-            Self::AddDest { key, dest } => write!(f, "add server {} to {key}, weight {}", dest.addr, dest.weight.0),
-            Self::EditDest { key, dest } => write!(f, "edit server {} of {key}: weight {}", dest.addr, dest.weight.0),
+            Self::AddDest { key, dest } => {
+                write!(f, "add server {} to {key}, weight {}", dest.addr, dest.weight.0)
+            }
+            Self::EditDest { key, dest } => {
+                write!(f, "edit server {} of {key}: weight {}", dest.addr, dest.weight.0)
+            }
             Self::DelDest { key, addr } => write!(f, "delete server {addr} from {key}"),
             Self::Flush => f.write_str("delete everything"),
             Self::Zero { key: Some(key) } => write!(f, "zero the counters of {key}"),

@@ -27,7 +27,9 @@ pub(super) fn stop() -> ExitCode {
     let began = Instant::now();
     while !matches!(Blocking::connect(), Err(ClientError::NoEngine)) {
         if began.elapsed() > STOP_LIMIT {
-            return fail("the engine was asked to stop and has not ended in 20 s; its log may say why (`ulvs status` tells where)");
+            return fail(
+                "the engine was asked to stop and has not ended in 20 s; its log may say why (`ulvs status` tells where)",
+            );
         }
         std::thread::sleep(Duration::from_millis(10));
     }
