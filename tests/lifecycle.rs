@@ -236,6 +236,23 @@ fn still_routes(scene: &Scene) {
 }
 
 #[test]
+fn after_a_sudden_end_a_host_that_is_no_router_does_not_become_one() {
+    let scene = Scene::new(&NatOptions { forwarding: false, ..NatOptions::default() });
+    let before = scene.snapshot();
+    let foreground = Foreground::start(&scene, &["--config", &scene.config()]);
+    scene.works();
+    assert!(!foreground.end("KILL").success());
+    for family in FAMILIES {
+        let server = scene.lab.server_addrs[0].of(family);
+        client::ping(scene.director(), server, 56, PATIENCE).unwrap();
+        let silence = Duration::from_millis(300);
+        assert!(client::ping(&scene.lab.client, server, 56, silence).is_err(), "the client reaches {server}");
+    }
+    assert!(ulvs(scene.director(), &["clean"]).status.success());
+    scene.assert_as(&before, "SIGKILL and `ulvs clean`");
+}
+
+#[test]
 fn when_its_device_is_deleted_it_ends_and_says_why() {
     let scene = Scene::new(&NatOptions { forwarding: false, ..NatOptions::default() });
     let before = scene.snapshot();

@@ -69,6 +69,17 @@ impl Key {
 #[derive(Clone, Debug)]
 pub(crate) struct Change(Message);
 
+/// Whose a table is, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// Nobody else can change it while the socket is open; then it is everybody's (Linux 6.9).
+    OwnedAndLeft,
+    /// Nobody else can change it, and it ends with the socket (Linux 5.12).
+    Owned,
+    /// Anybody can change it.
+    Everybodys,
+}
+
 /// One table of family `inet`, and the socket that owns it.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -117,12 +128,17 @@ impl Table {
         }
     }
 
-    /// Creates the table. An owned one ends with this socket and is nobody else's to change (Linux 5.12).
-    pub(crate) fn create(&self, owned: bool) -> Change {
+    /// Creates the table.
+    pub(crate) fn create(&self, keeping: Keeping) -> Change {
         const NFTA_TABLE_FLAGS: u16 = 2;
         const NFT_TABLE_F_OWNER: u32 = 2;
+        const NFT_TABLE_F_PERSIST: u32 = 4;
         let message = self.message(NEW_TABLE, CREATE | EXCL).string(1, self.name);
-        Change(if owned { message.be32(NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER) } else { message })
+        Change(match keeping {
+            Keeping::OwnedAndLeft => message.be32(NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST),
+            Keeping::Owned => message.be32(NFTA_TABLE_FLAGS, NFT_TABLE_F_OWNER),
+            Keeping::Everybodys => message,
+        })
     }
 
     /// Removes the table with all that is in it.

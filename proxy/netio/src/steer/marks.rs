@@ -18,7 +18,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use super::host::Family;
-use crate::nft::{Key, Table};
+use crate::nft::{Keeping, Key, Table};
 
 /// The mark of packets that go to our device. The other bits are left as they are.
 pub(super) const STEERED: u32 = 0x2000_0000;
@@ -82,8 +82,8 @@ impl Sets {
 pub(super) struct Marks {
     table: Table,
     tun: u32,
-    /// Whether tables can have an owner here, once that is known.
-    owned: Option<bool>,
+    /// How the table is kept from others, once it is known what this kernel can do.
+    keeping: Option<Keeping>,
     /// Whether packets of this host's own sockets are told apart.
     sockets: bool,
     /// They cannot be.
@@ -98,7 +98,7 @@ impl Marks {
         Ok(Self {
             table: Table::open(TABLE)?,
             tun,
-            owned: None,
+            keeping: None,
             sockets: false,
             no_sockets: false,
             made: None,
@@ -164,20 +164,23 @@ impl Marks {
 
     fn create(&mut self, want: &Sets) -> io::Result<()> {
         self.remove()?;
-        if self.owned.is_none() {
-            let probe = vec![self.table.create(true), self.table.delete()];
-            self.owned = Some(self.table.commit(probe).is_ok());
-        }
-        let result = self.create_once(want);
+        let keeping = *self.keeping.get_or_insert_with(|| {
+            // One that is left keeps the host from being a router after a sudden end of ours.
+            let works = |keeping: &Keeping| {
+                self.table.commit(vec![self.table.create(*keeping), self.table.delete()]).is_ok()
+            };
+            [Keeping::OwnedAndLeft, Keeping::Owned].into_iter().find(works).unwrap_or(Keeping::Everybodys)
+        });
+        let result = self.create_once(want, keeping);
         if result.is_err() && self.sockets {
             (self.sockets, self.no_sockets) = (false, true);
-            return self.create_once(want);
+            return self.create_once(want, keeping);
         }
         result
     }
 
-    fn create_once(&mut self, want: &Sets) -> io::Result<()> {
-        let mut changes = vec![self.table.create(self.owned == Some(true))];
+    fn create_once(&mut self, want: &Sets, keeping: Keeping) -> io::Result<()> {
+        let mut changes = vec![self.table.create(keeping)];
         for (name, key) in SETS {
             changes.push(self.table.set(name, key));
         }

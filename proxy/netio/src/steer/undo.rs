@@ -73,12 +73,12 @@ pub(super) fn undo(netlink: &mut NetlinkSocket, journal: &mut Journal) -> Result
         attempt(routes::clear(netlink, family).map(|removed| report.routes += removed));
     }
     attempt(proxies::clear(netlink).map(|removed| report.proxies = removed));
-    // No nf_tables, no table.
-    report.nftables = Marks::open(0).and_then(|mut marks| marks.remove()).unwrap_or(false);
     match Host::read(netlink, &[]) {
         Ok(host) => report.settings = Knobs::left(&journal.entries().held).release_all(&host, netlink),
         Err(e) => attempt(Err(SteerError::netlink("read the links")(e))),
     }
+    // Last, because it keeps devices whose forwarding was on from forwarding. No nf_tables, no table.
+    report.nftables = Marks::open(0).and_then(|mut marks| marks.remove()).unwrap_or(false);
     result.and_then(|()| journal.remove())?;
     Ok(report)
 }
