@@ -5,6 +5,7 @@
 //! removed servers) is shared behind `Arc`s.
 
 #![forbid(unsafe_code)]
+#![warn(clippy::disallowed_methods)]
 #![warn(missing_docs)]
 
 pub mod algo;

@@ -13,6 +13,7 @@
 //! bytes. Every frame is counted once by its verdict, every drop by its reason.
 
 #![forbid(unsafe_code)]
+#![warn(clippy::disallowed_methods)]
 #![warn(missing_docs)]
 
 mod conn;

@@ -5,6 +5,7 @@
 //! functions of [`edit`], [`icmp`] and [`reply`] take both and expect the second to be the parse of the first.
 
 #![forbid(unsafe_code)]
+#![warn(clippy::disallowed_methods)]
 #![warn(missing_docs)]
 
 #[cfg(any(test, feature = "build"))]

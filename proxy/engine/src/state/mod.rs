@@ -2,11 +2,8 @@
 
 pub(crate) mod tcp;
 
-use serde::{Deserialize, Serialize};
-
 /// State of a connection, with the kernel's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum State {
     /// Nothing seen yet.
