@@ -1,14 +1,13 @@
 //! How bytes move: TUN queues, netlink, namespaces and the process itself. The one crate with `unsafe`; it carries
 //! out what it is told and decides no policy.
 
-pub mod caps;
 mod netlink;
 pub mod netns;
 mod nft;
+pub mod place;
 pub mod poll;
 pub mod process;
 pub mod steer;
 mod sys;
 mod sysctl;
-pub mod thread;
 pub mod tun;

@@ -1,7 +1,5 @@
-//! Processes: going to the background, and telling whether another one still runs.
+//! Processes: going to the background.
 
 mod detach;
-mod identity;
 
 pub use detach::{DetachError, Readiness, spawn_detached};
-pub use identity::ProcessId;

@@ -39,6 +39,6 @@ fn file(options: &Options) -> anyhow::Result<Option<PathBuf>> {
         )
     })?;
     // One per network namespace, like the daemon itself.
-    let netns = netio::caps::netns_id().context("cannot tell which network namespace this is")?;
+    let netns = netio::place::netns_id().context("cannot tell which network namespace this is")?;
     Ok(Some(dir.join(format!("{}.log", netns.inode))))
 }

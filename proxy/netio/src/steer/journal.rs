@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SteerError;
 use super::rules::Displaced;
-use crate::caps;
+use crate::place;
 use crate::sysctl::Knob;
 
 /// A setting that we hold.
@@ -60,13 +60,13 @@ impl Journal {
             move |source| SteerError::Journal { path, source }
         };
         let proc = Path::new("/proc/thread-self/ns/net");
-        let namespace = caps::netns_id().map_err(failed(proc))?;
+        let namespace = place::netns_id().map_err(failed(proc))?;
         let name = match namespace.cookie {
             Some(cookie) => format!("netns-{cookie}.json"),
             None => format!("netns-inode-{}.json", namespace.inode),
         };
         let path = directory.join(name);
-        let boot = caps::boot_id().map_err(failed(Path::new("/proc/sys/kernel/random/boot_id")))?;
+        let boot = place::boot_id().map_err(failed(Path::new("/proc/sys/kernel/random/boot_id")))?;
         let empty = Entries { boot, ..Entries::default() };
         let Some(mut file) = lock(&path)? else {
             return Ok(Self { path, file: None, entries: empty });

@@ -12,18 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::fcntl::{FcntlArg, FdFlag};
 
-/// The effective capabilities of the calling thread, bit n for capability n (capabilities(7)).
-pub(crate) fn effective_capabilities() -> io::Result<u64> {
-    // `_LINUX_CAPABILITY_VERSION_3`: two data blocks, the low 32 capabilities first; pid 0 is the caller.
-    let mut header: [u32; 2] = [0x2008_0522, 0];
-    // Effective, permitted, inheritable; twice.
-    let mut data = [[0_u32; 3]; 2];
-    // SAFETY: with version 3 the kernel reads and writes 8 bytes of header and writes 24 of data; both outlive the
-    // call and have the layout of the kernel's structs, which consist of 32-bit fields alone.
-    check(unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), data.as_mut_ptr()) })?;
-    Ok(u64::from(data[1][0]) << 32 | u64::from(data[0][0]))
-}
-
 /// The cookie of the network namespace that the socket belongs to (Linux 5.14).
 pub(crate) fn netns_cookie(socket: &impl AsFd) -> io::Result<u64> {
     const SO_NETNS_COOKIE: c_int = 71;

@@ -1,4 +1,4 @@
-//! What this process may do, and where it is: capabilities, the network namespace, the boot.
+//! Where this process is: the network namespace, the boot.
 
 use std::fs;
 use std::io;
@@ -6,18 +6,6 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 
 use crate::sys;
-
-/// Whether the calling thread has CAP_NET_ADMIN in its effective set. In a user namespace that is not the owner of
-/// the network namespace the kernel refuses all the same.
-pub fn has_net_admin() -> bool {
-    const CAP_NET_ADMIN: u32 = 12;
-    sys::process::effective_capabilities().is_ok_and(|caps| caps & 1 << CAP_NET_ADMIN != 0)
-}
-
-/// Whether the effective user is 0, in the user namespace that we are in.
-pub fn is_root() -> bool {
-    nix::unistd::Uid::effective().is_root()
-}
 
 /// Tells network namespaces apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,7 +33,7 @@ pub fn netns_id() -> io::Result<NetnsId> {
 ///
 /// # Errors
 /// `/proc` is not mounted.
-pub fn boot_id() -> io::Result<String> {
+pub(crate) fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim_end().to_owned())
 }
 
@@ -56,17 +44,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn capability_agrees_with_proc() {
-        let status = fs::read_to_string("/proc/thread-self/status").unwrap();
-        let line = status.lines().find_map(|l| l.strip_prefix("CapEff:")).unwrap();
-        let effective = u64::from_str_radix(line.trim(), 16).unwrap();
-        assert_eq!(has_net_admin(), effective >> 12 & 1 == 1);
-        assert_eq!(sys::process::effective_capabilities().unwrap(), effective);
-    }
-
-    #[test]
     fn a_namespace_is_itself_and_no_other() {
-        assert!(is_root(), "this test makes a network namespace: run it as root");
+        assert!(
+            nix::unistd::Uid::effective().is_root(),
+            "this test makes a network namespace: run it as root"
+        );
         let here = netns_id().unwrap();
         assert_eq!(netns_id().unwrap(), here);
         let there = std::thread::spawn(|| {
