@@ -30,6 +30,7 @@ bench: build ## ulvs against nftables and HAProxy, in one topology and the same 
 
 oracle: ## ask a kernel IPVS again: ORACLE=command that runs a script on a machine that has it
 	@sched/tests/oracle/record.sh
+	@proxy/src/cli/ipvsadm/tests/record.sh
 
 deny: ## licences, advisories, banned crates (needs cargo-deny)
 	@cargo deny check

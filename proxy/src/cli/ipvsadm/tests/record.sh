@@ -3,7 +3,8 @@
 #
 #   ORACLE=command record.sh [transcripts/FILE.txt ...]        default: all but ours.txt
 #
-# The command gets a bash script as its one argument, runs it as root where `ipvsadm` works, and prints what it printed.
+# The command gets a bash script and a limit in seconds, runs the script as root on a machine of its own where `ipvsadm`
+# works (name service files are replaced), and prints what it printed.
 # Only the lines that begin with $, <, host, port, # and blank ones are read; everything else is written anew.
 set -euo pipefail
 : "${ORACLE:?set it to a command that runs a script on a machine with IPVS}"
@@ -38,7 +39,7 @@ S
 
 for file; do
   scenario "$file" > "$work/scenario.sh"
-  $ORACLE "$work/scenario.sh" | tr -d '\r' | sed -n '/^=== transcript begins$/,/^=== transcript ends$/{/^===/!p}' > "$work/out"
+  $ORACLE "$work/scenario.sh" "${SECONDS_LIMIT:-300}" | tr -d '\r' | sed -n '/^=== transcript begins$/,/^=== transcript ends$/{/^===/!p}' > "$work/out"
   [ -s "$work/out" ] || { echo "$file: nothing was recorded" >&2; exit 1; }
   cp "$work/out" "$file"
   echo "$file: $(grep -c '^\$' "$file") commands"
