@@ -46,7 +46,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options, readiness: &mut Option<Readiness>) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         // First, so that nothing of an engine that is running already is touched, not even its log.
-        let socket = bind()?;
+        let socket = bind().await?;
         let log = log::init(options)?;
         let outcome = serve(options, socket, log.clone(), readiness).await;
         // On stderr the caller tells it.
@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options, readiness: &mut Option<Readiness>) -> anyho
 pub(crate) fn clean(state_dir: &Path) -> anyhow::Result<steer::Report> {
     runtime()?.block_on(async {
         // Holding the socket proves that no engine needs what we are about to remove.
-        let _lock = bind()?;
+        let _lock = bind().await?;
         Ok(steer::clean(state_dir)?)
     })
 }
@@ -73,8 +73,8 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     runtime.context("cannot start the control plane's runtime")
 }
 
-fn bind() -> anyhow::Result<ControlSocket> {
-    ControlSocket::bind().map_err(|error| match error {
+async fn bind() -> anyhow::Result<ControlSocket> {
+    ControlSocket::bind().await.map_err(|error| match error {
         BindError::AlreadyRunning { .. } => {
             anyhow::anyhow!("{error}: see `ulvs status`, or end it with `ulvs stop`")
         }

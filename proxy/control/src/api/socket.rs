@@ -4,11 +4,18 @@
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net as unix;
+use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// The name, without the leading NUL that makes it abstract.
 pub const SOCKET_NAME: &str = "ulvs/control";
+
+/// How long a holder of the name may stay silent: the kernel takes a while to close what a killed engine held, and
+/// until then the name is taken although nobody will answer.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// The control socket, bound and listening.
 #[derive(Debug)]
@@ -33,26 +40,41 @@ pub enum BindError {
 }
 
 impl ControlSocket {
-    /// Binds the socket of the current thread's network namespace. Needs a tokio runtime with IO.
-    pub fn bind() -> Result<Self, BindError> {
-        Self::bind_named(SOCKET_NAME)
+    /// Binds the socket of the current thread's network namespace. If another process holds it, one that answers is an
+    /// engine; one that is dying is waited for, a few seconds at most. Needs a tokio runtime with IO and time.
+    pub async fn bind() -> Result<Self, BindError> {
+        Self::bind_named(SOCKET_NAME).await
     }
 
-    pub(super) fn bind_named(name: &str) -> Result<Self, BindError> {
+    pub(super) async fn bind_named(name: &str) -> Result<Self, BindError> {
         let addr = unix::SocketAddr::from_abstract_name(name)?;
-        let listener = match unix::UnixListener::bind_addr(&addr) {
-            Ok(listener) => listener,
-            Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
-                let holder = connect_named(name).and_then(|s| s.peer_cred());
-                return Err(BindError::AlreadyRunning {
-                    pid: holder.ok().and_then(|c| c.pid()).filter(|p| *p != 0),
-                });
+        let patience = Instant::now() + SILENCE;
+        let listener = loop {
+            match unix::UnixListener::bind_addr(&addr) {
+                Ok(listener) => break listener,
+                Err(e) if e.kind() == io::ErrorKind::AddrInUse => {}
+                Err(e) => return Err(e.into()),
             }
-            Err(e) => return Err(e.into()),
+            let holder = connect_named(name);
+            let pid = holder.as_ref().ok().and_then(|s| s.peer_cred().ok()?.pid()).filter(|p| *p != 0);
+            let answers = match holder {
+                Ok(stream) => timeout_at(patience, answers(stream)).await.is_ok_and(|a| a.unwrap_or(false)),
+                Err(_) => false,
+            };
+            if answers || Instant::now() >= patience {
+                return Err(BindError::AlreadyRunning { pid });
+            }
+            sleep(Duration::from_millis(10)).await;
         };
         listener.set_nonblocking(true)?;
         Ok(Self { listener: UnixListener::from_std(listener)?, owner: own_uid()? })
     }
+}
+
+/// Whether somebody is alive at the other end: any answer will do.
+async fn answers(mut stream: UnixStream) -> io::Result<bool> {
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: ulvs\r\nConnection: close\r\n\r\n").await?;
+    Ok(stream.read(&mut [0; 1]).await? > 0)
 }
 
 /// Connects to the socket of the current thread's network namespace.

@@ -74,9 +74,9 @@ fn name() -> String {
 }
 
 /// Runs a fake engine on the current runtime.
-fn engine() -> (String, tokio::task::JoinHandle<std::io::Result<()>>) {
+async fn engine() -> (String, tokio::task::JoinHandle<std::io::Result<()>>) {
     let name = name();
-    let socket = ControlSocket::bind_named(&name).unwrap();
+    let socket = ControlSocket::bind_named(&name).await.unwrap();
     let (stop, stopped) = oneshot::channel();
     let backend = Arc::new(Fake { stop: std::sync::Mutex::new(Some(stop)) });
     let task = tokio::spawn(serve(socket, backend, async { _ = stopped.await }));
@@ -85,7 +85,7 @@ fn engine() -> (String, tokio::task::JoinHandle<std::io::Result<()>>) {
 
 #[tokio::test]
 async fn a_client_reads_and_changes_the_state() {
-    let (name, task) = engine();
+    let (name, task) = engine().await;
     let mut client = Client::connect_to(&name).await.unwrap();
     assert_eq!(client.status().await.unwrap().version, "1.2.3");
     assert_eq!(client.services().await.unwrap().generation, 9);
@@ -106,7 +106,7 @@ async fn a_client_reads_and_changes_the_state() {
 
 #[tokio::test]
 async fn connections_come_page_by_page_and_can_be_filtered() {
-    let (name, _task) = engine();
+    let (name, _task) = engine().await;
     let mut client = Client::connect_to(&name).await.unwrap();
     let mut query = ConnQuery { client: Some("10.0.1.2".parse().unwrap()), ..ConnQuery::default() };
     query.vip = Some("10.0.0.1:80".parse().unwrap());
@@ -122,13 +122,24 @@ async fn connections_come_page_by_page_and_can_be_filtered() {
 
 #[tokio::test]
 async fn a_second_engine_learns_who_the_first_is() {
-    let name = name();
-    let first = ControlSocket::bind_named(&name).unwrap();
-    let second = ControlSocket::bind_named(&name).unwrap_err();
+    let (name, _task) = engine().await;
+    let second = ControlSocket::bind_named(&name).await.unwrap_err();
     let own = i32::try_from(std::process::id()).unwrap();
     assert!(matches!(second, BindError::AlreadyRunning { pid: Some(pid) } if pid == own), "{second:?}");
-    drop(first);
-    ControlSocket::bind_named(&name).unwrap();
+}
+
+#[tokio::test]
+async fn a_dying_engine_is_waited_for_but_not_for_long() {
+    let name = name();
+    // As after `kill -9`: the name is taken, nobody answers, and in a moment the kernel has closed it.
+    let dying = ControlSocket::bind_named(&name).await.unwrap();
+    let (next, ()) = tokio::join!(ControlSocket::bind_named(&name), async {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        drop(dying);
+    });
+    let _silent = next.unwrap();
+    let refused = ControlSocket::bind_named(&name).await.unwrap_err();
+    assert!(matches!(refused, BindError::AlreadyRunning { .. }), "{refused:?}");
 }
 
 /// What `curl --abstract-unix-socket` would see.
@@ -149,7 +160,7 @@ async fn raw(name: &str, request: &str) -> String {
 
 #[tokio::test]
 async fn answers_are_json_with_a_fitting_status() {
-    let (name, _task) = engine();
+    let (name, _task) = engine().await;
     let body =
         r#"{"ops":[{"op":"del-service","key":{"addr":{"proto":"tcp","vip":"10.0.0.1","l4_port":1}}}]}"#;
     let cases = [
@@ -184,7 +195,7 @@ async fn answers_are_json_with_a_fitting_status() {
 
 #[tokio::test]
 async fn the_content_type_does_not_matter() {
-    let (name, _task) = engine();
+    let (name, _task) = engine().await;
     let mut stream = connect_named(&name).unwrap();
     let form = "application/x-www-form-urlencoded";
     let head = format!("POST /v1/apply HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {form}");
@@ -196,7 +207,7 @@ async fn the_content_type_does_not_matter() {
 
 #[tokio::test]
 async fn many_thousands_of_edits_fit_into_one_request() {
-    let (name, _task) = engine();
+    let (name, _task) = engine().await;
     let mut client = Client::connect_to(&name).await.unwrap();
     let applied = client.apply(ApplyMode::KeepGoing, vec![del(80); 100_000]).await.unwrap();
     assert_eq!(applied.failures, []);
@@ -204,7 +215,7 @@ async fn many_thousands_of_edits_fit_into_one_request() {
 
 #[tokio::test]
 async fn a_client_that_dawdles_does_not_keep_the_engine_alive() {
-    let (name, task) = engine();
+    let (name, task) = engine().await;
     let mut dawdler = connect_named(&name).unwrap();
     dawdler.write_all(b"POST /v1/apply HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{").await.unwrap();
     Client::connect_to(&name).await.unwrap().stop().await.unwrap();
