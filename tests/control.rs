@@ -192,6 +192,9 @@ fn a_table_survives_save_clear_and_restore() {
     );
     assert_eq!(saved, expected);
     assert_eq!(run(&ipvsadm, &["-S", "-n"], ""), saved);
+    let listing = run(&ipvsadm, &["-L", "-n"], "");
+    assert!(listing.starts_with("IP Virtual Server version 1.2.1 (size=4096)\n"), "{listing}");
+    assert_eq!(listing, engine.ulvs("ipvsadm -Ln"), "by its own name and as a subcommand");
     let reply = client::get(&scene.lab.client, scene.lab.vip.port(Family::V4, 80), "/").unwrap();
     assert_eq!(reply.body, "server1\n");
 
@@ -203,9 +206,6 @@ fn a_table_survives_save_clear_and_restore() {
     run(&ipvsadm, &["--restore"], &saved);
     assert_eq!(run(&save, &["-n"], ""), saved);
     scene.works_over(Family::V4);
-    let listing = run(&ipvsadm, &["-L", "-n"], "");
-    assert!(listing.starts_with("IP Virtual Server version 1.2.1 (size=4096)\n"), "{listing}");
-    assert_eq!(listing, engine.ulvs("ipvsadm -Ln"), "by its own name and as a subcommand");
     engine.stop();
 }
 

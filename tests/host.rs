@@ -5,13 +5,13 @@ mod own_vip;
 mod router;
 mod rules;
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use lab::client::{self, Connection};
 use lab::node::Node;
 
-use crate::scene::{FAMILIES, Scene};
+use crate::scene::{FAMILIES, Scene, bind_udp};
 use crate::support::PATIENCE;
 
 /// Payload of the transfers, in each direction.
@@ -48,7 +48,7 @@ fn host_is_usable(scene: &Scene) {
 
 /// A datagram to a service of the host and the answer.
 fn asks_and_is_answered(from: &Node, host: &Node, at: SocketAddr) {
-    let server = host.run(|| UdpSocket::bind(at)).unwrap().unwrap();
+    let server = bind_udp(host, at);
     server.set_read_timeout(Some(PATIENCE)).unwrap();
     let asker = client::UdpClient::open(from, at).unwrap();
     asker.socket().send(b"what time is it?").unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use netio::netns;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::scene::{Foreground, Scene, for_everybody};
+use crate::scene::{Foreground, Scene, for_everybody, install};
 use crate::support::{Engine, PATIENCE, binary, printed, ulvs};
 
 /// Root of a user namespace of its own.
@@ -85,9 +85,9 @@ struct Place {
 impl Place {
     fn new(script: &str) -> Self {
         let dir = TempDir::new().unwrap();
-        let path = dir.path().join("script");
-        fs::write(&path, format!("#!/bin/sh\nset -eu\n{script}")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = dir.path().join("text");
+        fs::write(&text, format!("#!/bin/sh\nset -eu\n{script}")).unwrap();
+        install(&text, &dir.path().join("script"));
         Self { dir }
     }
 
@@ -98,7 +98,7 @@ impl Place {
     fn shell(&self, args: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command.args(["lab", "shell"]).args(args).stdin(Stdio::null());
-        command.env("SHELL", self.path().join("script")).env("MEET", self.path());
+        command.env("SHELL", self.path().join("script")).env("MEET", self.path()).env("ULVS", binary());
         command
     }
 }
@@ -106,16 +106,16 @@ impl Place {
 #[test]
 fn laboratories_at_once_do_not_meet() {
     let place = Place::new(
-        "ulvs run --detach
-        ulvs ipvsadm -A -t 203.0.113.1:$PORT
+        "$ULVS run --detach
+        $ULVS ipvsadm -A -t 203.0.113.1:$PORT
         touch /run/$NAME $MEET/$NAME
         i=0; until [ -e $MEET/$OTHER ]; do i=$((i + 1)); [ $i -lt 500 ]; sleep 0.02; done
         [ ! -e /run/$OTHER ]
-        ulvs ipvsadm -Sn
+        $ULVS ipvsadm -Sn
         ip -o link show type tun | wc -l
         touch $MEET/$NAME-done
         i=0; until [ -e $MEET/$OTHER-done ]; do i=$((i + 1)); [ $i -lt 500 ]; sleep 0.02; done
-        ulvs stop",
+        $ULVS stop",
     );
     std::thread::scope(|scope| {
         for (name, other, port, args) in [("a", "b", "81", &[][..]), ("b", "a", "82", &["--rootless"])] {
@@ -143,11 +143,11 @@ fn a_killed_laboratory_leaves_nothing() {
 
 fn killed(args: &[&str], innermost: bool) {
     let place = Place::new(
-        "ulvs run --detach
-        ulvs ipvsadm -A -t 203.0.113.1:80
+        "$ULVS run --detach
+        $ULVS ipvsadm -A -t 203.0.113.1:80
         echo $ULVS_STATE_DIR > $MEET/state
         touch $MEET/ready
-        exec sleep 300",
+        while :; do sleep 300; done",
     );
     let mut command = place.shell(args);
     netns::die_with_parent(&mut command);
@@ -159,9 +159,9 @@ fn killed(args: &[&str], innermost: bool) {
     let engines = all.iter().filter(|process| process.command.contains("run\0--detach")).count();
     // The one that waits, the init, the laboratory itself; and what runs in it.
     assert_eq!((shells.len(), engines), (3, 1), "{all:#?}");
-    assert!(all.iter().any(|process| process.command.contains("sleep")), "{all:#?}");
+    assert!(all.iter().any(|process| process.command.contains("script")), "{all:#?}");
     let nets: BTreeSet<_> = all.iter().filter_map(|process| process.net).collect();
-    assert!(nets.len() >= 2, "the host's, the laboratory's and the director's: {all:#?}");
+    assert!(nets.len() >= 2, "the laboratory's and the director's: {all:#?}");
 
     let victim = if innermost { shells.last().unwrap().pid } else { outermost.0.id() };
     assert!(Command::new("kill").args(["-s", "KILL", &victim.to_string()]).status().unwrap().success());

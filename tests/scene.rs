@@ -1,7 +1,9 @@
 //! A laboratory with web servers, an engine in the foreground, and what the director was like before.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use lab::addr::Family;
@@ -167,8 +169,25 @@ pub fn for_everybody() -> (tempfile::TempDir, PathBuf) {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o755)).tempdir().unwrap();
     let path = dir.path().join("ulvs");
-    std::fs::copy(binary(), &path).unwrap();
+    install(&binary(), &path);
     (dir, path)
+}
+
+/// A UDP socket of the node. A socket that was just closed may still be open in a child that another test is starting:
+/// its address is free a little later.
+pub fn bind_udp(node: &Node, at: SocketAddr) -> UdpSocket {
+    let bind = || match node.run(|| UdpSocket::bind(at)).unwrap() {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => None,
+        result => Some(result.unwrap_or_else(|error| panic!("{node} cannot use {at}: {error}"))),
+    };
+    wait_for(&format!("{at} to be free on {node}"), PATIENCE, bind).unwrap()
+}
+
+/// Copies a file to where it can be run. Done by a process of its own: a file that this one has open for writing may be
+/// open in a child of another test too, and cannot be run then.
+pub fn install(from: &Path, to: &Path) {
+    let status = Command::new("install").args(["-m", "755"]).args([from, to]).status().unwrap();
+    assert!(status.success(), "install {} {}", from.display(), to.display());
 }
 
 /// The command fails as it should: exit code 1, nothing on standard output, and on standard error one line that starts

@@ -1,7 +1,8 @@
 //! Links, addresses and routes of nodes, over netlink: no `ip` binary is needed.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use futures_util::TryStreamExt as _;
 use netio::netns::Netns;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags};
 use rtnetlink::packet_route::link::{InfoData, InfoVeth, LinkAttribute, LinkFlags, LinkMessage, State};
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute};
 use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, RouteMessageBuilder};
 
 use crate::addr::Cidr;
@@ -79,15 +81,22 @@ impl Node {
         self.link_change(name, async |_, builder| Ok(builder.mtu(mtu)))
     }
 
-    /// Waits until every interface that was brought up can carry packets. The kernel notices a new carrier a little
-    /// later, and drops what is sent before.
+    /// Waits until every interface that was brought up can carry packets, and its IPv6 addresses are in place. The
+    /// kernel notices a new carrier a little later, and drops what is sent before.
     pub fn links_ready(&self) -> anyhow::Result<()> {
         self.netlink(async |handle| {
             let deadline = Instant::now() + PATIENCE;
             loop {
                 let links: Vec<LinkMessage> = handle.link().get().execute().try_collect().await?;
-                let Some(late) = links.iter().find(|link| !is_ready(link)) else { return Ok(()) };
-                ensure!(Instant::now() < deadline, "interface {} has no carrier", late.header.index);
+                let late = links.iter().find(|link| !is_ready(link));
+                let late = match late {
+                    Some(link) => format!("interface {} has no carrier", link.header.index),
+                    None => match late_address(handle, &links).await? {
+                        Some(late) => late,
+                        None => return Ok(()),
+                    },
+                };
+                ensure!(Instant::now() < deadline, late);
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         })
@@ -188,6 +197,44 @@ fn is_ready(link: &LinkMessage) -> bool {
                 LinkAttribute::OperState(state) => up(state),
                 _ => true,
             })
+}
+
+/// An IPv6 address that is not in place yet. The kernel makes link-local addresses, and the local route of every
+/// address, after the carrier has come.
+async fn late_address(handle: &Handle, links: &[LinkMessage]) -> anyhow::Result<Option<String>> {
+    let mut routes = handle.route().get(RouteMessageBuilder::<Ipv6Addr>::new().build()).execute();
+    let mut local = BTreeSet::new();
+    while let Some(route) = routes.try_next().await? {
+        local.extend(route.attributes.iter().filter_map(|attribute| match attribute {
+            RouteAttribute::Destination(RouteAddress::Inet6(addr)) => Some(*addr),
+            _ => None,
+        }));
+    }
+    let up = |index| {
+        let ethernet = LinkFlags::Up | LinkFlags::Broadcast;
+        links.iter().any(|link| link.header.index == index && link.header.flags.contains(ethernet))
+    };
+    let mut addresses = handle.address().get().execute();
+    let mut has_own = BTreeMap::new();
+    while let Some(message) = addresses.try_next().await? {
+        let index = message.header.index;
+        for attribute in message.attributes.iter().filter(|_| up(index)) {
+            match attribute {
+                AddressAttribute::Address(IpAddr::V6(addr)) => {
+                    *has_own.entry(index).or_insert(false) |= addr.is_unicast_link_local();
+                    if !local.contains(addr) {
+                        return Ok(Some(format!("there is no local route to {addr}")));
+                    }
+                }
+                AddressAttribute::Flags(flags) if flags.contains(AddressFlags::Tentative) => {
+                    return Ok(Some(format!("interface {index} has a tentative address")));
+                }
+                _ => {}
+            }
+        }
+    }
+    let without = has_own.into_iter().find(|(_, own)| !own);
+    Ok(without.map(|(index, _)| format!("interface {index} has no link-local address")))
 }
 
 async fn index_of(handle: &Handle, name: &str) -> anyhow::Result<u32> {

@@ -1,13 +1,14 @@
 //! What the engine turns on for its own sake is for its own packets only.
 
-use std::net::UdpSocket;
+use std::net::SocketAddr;
 
+use lab::addr::Family;
 use lab::client::{self, Connection};
 use lab::node::Node;
 use lab::topo::{NatOptions, VipPlace};
 
 use super::{SILENCE, add_services, still_carry};
-use crate::scene::{FAMILIES, Scene};
+use crate::scene::{FAMILIES, Scene, bind_udp};
 use crate::support::{Engine, PATIENCE};
 
 #[test]
@@ -24,9 +25,8 @@ fn a_host_that_forwards_nothing_still_forwards_nothing() {
             let echo = client::ping(&scene.lab.servers[0], client, 56, SILENCE);
             assert!(echo.is_err(), "a server reaches the client");
             for l4_port in [9, 53, 80] {
-                let target = scene.lab.server_port(0, family, l4_port);
-                let arrived = datagram(&scene.lab.client, 0, &scene.lab.servers[0], target);
-                assert!(!arrived, "a datagram of the client reached {target}");
+                let arrived = reaches_server(&scene, family, l4_port);
+                assert!(!arrived, "a datagram of the client reached a server's port {l4_port}");
             }
         }
         // The director itself reaches both, as ever.
@@ -45,9 +45,7 @@ fn a_server_reaches_nobody_from_its_service_port() {
     let engine = Engine::start(&scene.lab, &[]);
     add_services(&scene, &engine);
     for family in FAMILIES {
-        let target = scene.lab.client_addr.port(family, 9);
-        let arrived = datagram(&scene.lab.servers[0], 53, &scene.lab.client, target);
-        assert!(!arrived, "a datagram from a server's port 53 reached the client");
+        assert!(!reaches_client(&scene, family), "a datagram from a server's port 53 reached the client");
     }
     engine.stop();
 }
@@ -66,12 +64,10 @@ fn a_router_stays_a_router() {
         client::ping(&scene.lab.client, server, 56, PATIENCE).unwrap();
         client::ping(&scene.lab.servers[0], client, 56, PATIENCE).unwrap();
         for l4_port in [9, 53, 80] {
-            let target = scene.lab.server_port(0, family, l4_port);
-            assert!(datagram(&scene.lab.client, 0, &scene.lab.servers[0], target), "to {target}");
+            assert!(reaches_server(&scene, family, l4_port), "{family:?}, port {l4_port}");
         }
         // From the port of a service to somebody who did not ask: as without the engine.
-        let target = scene.lab.client_addr.port(family, 9);
-        assert!(datagram(&scene.lab.servers[0], 53, &scene.lab.client, target), "from port 53 to {target}");
+        assert!(reaches_client(&scene, family), "{family:?}");
         // Past the VIP, straight to a server's service port.
         let reply = client::get(&scene.lab.client, scene.lab.server_port(0, family, 80), "/").unwrap();
         assert_eq!(reply.body, "server1\n");
@@ -81,16 +77,22 @@ fn a_router_stays_a_router() {
     still_carry(&mut direct);
 }
 
-/// Sends a datagram from a port (0: any) to a socket at the target; whether it arrives.
-fn datagram(from: &Node, l4_port: u16, to: &Node, target: std::net::SocketAddr) -> bool {
-    let any = |l4_port| match target {
-        std::net::SocketAddr::V4(_) => std::net::SocketAddr::from(([0; 4], l4_port)),
-        std::net::SocketAddr::V6(_) => std::net::SocketAddr::from(([0; 16], l4_port)),
-    };
-    let receiver = to.run(|| UdpSocket::bind(target)).unwrap().unwrap();
-    let sender = from.run(|| UdpSocket::bind(any(l4_port))).unwrap().unwrap();
+/// Whether a datagram of the client arrives at a port of a server.
+fn reaches_server(scene: &Scene, family: Family, l4_port: u16) -> bool {
+    let from = (&scene.lab.client, scene.lab.client_addr.port(family, 0));
+    datagram(from, (&scene.lab.servers[0], scene.lab.server_port(0, family, l4_port)))
+}
+
+/// Whether a datagram from a server's port 53 arrives at the client.
+fn reaches_client(scene: &Scene, family: Family) -> bool {
+    let from = (&scene.lab.servers[0], scene.lab.server_port(0, family, 53));
+    datagram(from, (&scene.lab.client, scene.lab.client_addr.port(family, 9)))
+}
+
+fn datagram(from: (&Node, SocketAddr), to: (&Node, SocketAddr)) -> bool {
+    let [sender, receiver] = [from, to].map(|(node, at)| bind_udp(node, at));
     receiver.set_read_timeout(Some(SILENCE)).unwrap();
     // Where the host says that there is no way it may fail: that is an answer.
-    let _ = sender.send_to(b"datagram", target);
+    let _ = sender.send_to(b"datagram", to.1);
     receiver.recv(&mut [0; 100]).is_ok()
 }
