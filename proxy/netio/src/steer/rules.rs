@@ -11,6 +11,7 @@
 //! | 7 | `fwmark STEERED lookup 11702` | replies of servers, and errors about packets to them |
 //! | 9 | `lookup local` | moved here from 0 |
 //! | 10 | `lookup 11703` | VIPs that are nobody's address, for other protocols and for neighbours who ask |
+//! | 11 | `fwmark STEERED lookup 11702` | instead of 7 where sockets take their packets before they are routed |
 //! | 12 | `lookup local` | for what comes from the device; 10 is not for it |
 //!
 //! The reverse path check asks with the device that a packet will leave through as input interface: of what goes to our
