@@ -87,6 +87,9 @@ fn a_file_is_read_again_when_asked_and_by_sighup() {
         assert!(changes.contains(part), "no {part} in {changes}");
     }
     scene.works();
+    scene.write("ulvs.toml", &format!("{both}\n[engine]\nworkers = 1\n"));
+    let changes = engine.ulvs("reload");
+    assert_eq!(changes, "[engine] has changed: that takes effect when ulvs is started again\n");
     let (generation, listing) = (engine.status().generation, engine.ulvs("ipvsadm -Sn"));
 
     scene.write("ulvs.toml", BAD);

@@ -38,7 +38,9 @@ fn a_detached_engine_is_ready_at_once_and_holds_nothing_of_its_caller() {
     let text = closed.recv_timeout(PATIENCE).expect("the engine holds a pipe of its caller");
     assert_eq!(text, "");
 
-    let files = format!("/proc/{}/fd", engine.status().pid);
+    let pid = engine.status().pid;
+    assert_eq!(fs::read_to_string(format!("/proc/{pid}/comm")).unwrap(), "ulvs\n");
+    let files = format!("/proc/{pid}/fd");
     let files = fs::read_dir(files).unwrap().flatten();
     let held: Vec<_> = files.map(|file| (file.file_name(), fs::read_link(file.path()).unwrap())).collect();
     for (number, target) in &held {

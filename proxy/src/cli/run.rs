@@ -49,6 +49,10 @@ enum OffloadArg {
 
 pub(super) fn main(args: RunArgs) -> ExitCode {
     let readiness = Readiness::from_env();
+    if readiness.is_some() {
+        // It was started as /proc/self/exe, and `ps` would call it `exe`. Only a convenience.
+        let _ = std::fs::write("/proc/self/comm", env!("CARGO_BIN_NAME"));
+    }
     if args.detach && readiness.is_none() {
         return match spawn_detached(std::env::args_os().skip(1)) {
             Ok(_) => ExitCode::SUCCESS,
@@ -91,13 +95,8 @@ fn options(args: RunArgs) -> anyhow::Result<Options> {
     let path =
         args.config.map(|p| std::path::absolute(&p).map_err(|e| anyhow::anyhow!("{}: {e}", p.display())));
     let path = path.transpose()?;
-    let (mut engine, services) = match &path {
-        Some(path) => {
-            let config = Config::load(path)?;
-            (config.engine.clone(), config.services().to_vec())
-        }
-        None => Default::default(),
-    };
+    let file = path.as_deref().map(Config::load).transpose()?.unwrap_or_default();
+    let mut engine = file.engine.clone();
     if let Some(n) = args.workers {
         engine.workers = Workers::Count(std::num::NonZeroUsize::MIN.saturating_add(usize::from(n) - 1));
     }
@@ -112,7 +111,7 @@ fn options(args: RunArgs) -> anyhow::Result<Options> {
     }
     Ok(Options {
         engine,
-        services,
+        file,
         config: path,
         state_dir: args.state.state_dir,
         log: args.log,

@@ -14,7 +14,7 @@ use control::config::Config;
 use control::state;
 use engine::{Engine, HostView};
 use netio::steer::{SteerError, Steering, Targets};
-use sched::{Op, ServiceSpec, ServiceTable, Trash};
+use sched::{Op, ServiceTable, Trash};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
@@ -39,9 +39,9 @@ pub(super) struct Director {
     engine: Arc<Engine>,
     steering: Steering,
     trash: Trash,
-    /// The configuration file and the services that it held when it was last read.
+    /// Where the configuration file is, and what was in it when it was last read.
     config: Option<PathBuf>,
-    file: Vec<ServiceSpec>,
+    file: Config,
     /// Why not all traffic is steered as it should be.
     unsteered: Option<String>,
     next_sweep: Instant,
@@ -55,7 +55,7 @@ impl Director {
             steering,
             trash: Trash::default(),
             config,
-            file: Vec::new(),
+            file: Config::default(),
             unsteered: None,
             next_sweep: Instant::now() + SWEEP,
         }
@@ -66,12 +66,13 @@ impl Director {
     }
 
     /// Puts the services of the configuration file in force.
-    pub(super) fn load(&mut self, services: &[ServiceSpec]) -> anyhow::Result<()> {
+    pub(super) fn load(&mut self, file: Config) -> anyhow::Result<()> {
+        let services = file.services();
         let ops: Vec<_> = services.iter().map(|s| Op::AddService { service: s.clone() }).collect();
         let table = self.engine.services().apply(&mut self.trash, &ops);
         let table = table.map_err(|(i, error)| anyhow::anyhow!("{}: {error}", services[i].key))?;
         self.put_in_force(table).map_err(anyhow::Error::msg)?;
-        self.file = services.to_vec();
+        self.file = file;
         Ok(())
     }
 
@@ -142,14 +143,17 @@ impl Director {
         let config = Config::load(path).map_err(|e| e.to_string())?;
         let running = self.engine.services();
         let specs: Vec<_> = running.services().map(|s| s.spec()).collect();
-        let ops = state::reconcile(&specs, &self.file, config.services());
-        let changes = ops.iter().map(ToString::to_string).collect();
+        let ops = state::reconcile(&specs, self.file.services(), config.services());
+        let mut changes: Vec<_> = ops.iter().map(ToString::to_string).collect();
         let mut generation = running.generation();
         if !ops.is_empty() {
             generation =
                 self.apply(Apply { mode: ApplyMode::Atomic, ops }).map_err(|e| e.to_string())?.generation;
         }
-        self.file = config.services().to_vec();
+        if config.engine != self.file.engine {
+            changes.push("[engine] has changed: that takes effect when ulvs is started again".to_owned());
+        }
+        self.file = config;
         Ok(Reloaded { generation, changes })
     }
 

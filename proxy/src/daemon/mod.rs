@@ -12,12 +12,11 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use control::api::{BindError, ControlSocket};
-use control::config::{EngineConfig, Offload, Workers as WorkerCount};
+use control::config::{Config, EngineConfig, Offload, Workers as WorkerCount};
 use engine::{Engine, Limits};
 use netio::process::Readiness;
 use netio::steer::{self, SteerConfig, Steering};
 use netio::tun::{Tun, TunConfig};
-use sched::ServiceSpec;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
@@ -34,8 +33,10 @@ const MAX_AUTO_WORKERS: usize = 4;
 /// What `ulvs run` was asked for.
 #[derive(Debug)]
 pub(crate) struct Options {
+    /// The engine's settings in force: the file's, unless the command line says otherwise.
     pub(crate) engine: EngineConfig,
-    pub(crate) services: Vec<ServiceSpec>,
+    /// The configuration file as it was read, if there is one.
+    pub(crate) file: Config,
     pub(crate) config: Option<PathBuf>,
     pub(crate) state_dir: PathBuf,
     pub(crate) log: Option<PathBuf>,
@@ -106,7 +107,7 @@ async fn serve(
     let steering = Steering::start(config)?;
     let workers = Workers::start(tun.queues, workers)?;
     let mut director = Director::new(Arc::clone(&engine), steering, options.config.clone());
-    director.load(&options.services)?;
+    director.load(options.file.clone())?;
 
     let device = tun.name.clone();
     let (orders, mut inbox) = mpsc::channel(64);

@@ -25,6 +25,7 @@ mod problem;
 mod reader;
 mod schema;
 
+use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -32,8 +33,11 @@ use sched::ServiceSpec;
 
 pub use problem::{ConfigError, Problem};
 
+/// Some hundred thousand services.
+const MAX_BYTES: u64 = 64 << 20;
+
 /// A valid configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Config {
     /// The engine's settings: they need a restart to change.
     pub engine: EngineConfig,
@@ -90,7 +94,7 @@ impl Config {
     /// Reads a file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|e| ConfigError::unreadable(&name, &e))?;
+        let bytes = read(path).map_err(|e| ConfigError::unreadable(&name, &e))?;
         match String::from_utf8(bytes) {
             Ok(text) => Self::parse(&name, &text),
             Err(e) => Err(ConfigError::not_utf8(&name, &e)),
@@ -106,6 +110,16 @@ impl Config {
     pub fn services(&self) -> &[ServiceSpec] {
         &self.services
     }
+}
+
+/// The file's bytes; what is too large to be a configuration, a device for one, is not read to its end.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(std::io::Error::other("it is over 64 MiB, too large to be a configuration"));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]

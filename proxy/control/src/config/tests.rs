@@ -222,6 +222,12 @@ fn files_that_cannot_be_read_say_why() {
     assert_eq!(error.problems().len(), 0);
 }
 
+#[test]
+fn a_file_without_end_is_not_read_to_it() {
+    let error = Config::load(Path::new("/dev/zero")).unwrap_err();
+    assert!(error.to_string().contains("over 64 MiB"), "{error}");
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_whatever_panics(text in "[\\[\\]a-z0-9=\"., {}\n#\u{e9}-]{0,80}", whole in ".{0,60}") {
