@@ -23,6 +23,8 @@ pub(super) fn init(options: &Options) -> anyhow::Result<Option<PathBuf>> {
         anyhow!("cannot write the log {}: {error}; choose another place with {option}", path.display())
     })?;
     log.with_ansi(false).with_writer(file).init();
+    // Its usual place, stderr, may be /dev/null.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
     Ok(Some(path))
 }
 

@@ -132,6 +132,7 @@ async fn serve(
         let _ = readiness.ready();
     }
 
+    let mut outcome = Ok(());
     loop {
         tokio::select! {
             Some(order) = inbox.recv() => {
@@ -139,7 +140,16 @@ async fn serve(
                     break;
                 }
             }
-            watched = director.watch() => watched?,
+            watched = director.watch() => {
+                if watched.is_err() {
+                    outcome = watched;
+                    break;
+                }
+            }
+            () = workers.panicked.notified() => {
+                outcome = Err(anyhow::anyhow!("a worker has panicked: a defect of ulvs; its log says where"));
+                break;
+            }
             _ = hangup.recv() => director.reload_and_log(),
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
@@ -152,9 +162,9 @@ async fn serve(
     let _ = end.send(());
     // Holds the control socket: whoever waits for its name to go finds everything undone.
     match tokio::time::timeout(std::time::Duration::from_secs(2), api).await {
-        Ok(Ok(done)) => done.context("the control socket failed"),
+        Ok(Ok(done)) => outcome.and_then(|()| done.context("the control socket failed")),
         Ok(Err(panic)) => bail!("the control socket's task failed: {panic}"),
-        Err(_) => Ok(()),
+        Err(_) => outcome,
     }
 }
 

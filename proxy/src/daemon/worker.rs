@@ -9,6 +9,7 @@ use anyhow::Context;
 use engine::Verdict;
 use netio::poll::{self, Waker};
 use netio::tun::{Queue, Received};
+use tokio::sync::Notify;
 use wire::frame::Frame;
 
 /// Frames per reading of the clock: bounds how late timers can be under load.
@@ -31,12 +32,30 @@ pub(super) struct Workers {
     threads: Vec<(Waker, JoinHandle<()>)>,
     stop: Arc<AtomicBool>,
     pub(super) errors: Arc<PortErrors>,
+    /// Told when a worker has panicked: its queue is served no more.
+    pub(super) panicked: Arc<Notify>,
+}
+
+/// Raises the alarm when the thread that holds it panics.
+struct Alarm(Arc<Notify>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.notify_one();
+        }
+    }
 }
 
 impl Workers {
     /// Starts one thread per queue.
     pub(super) fn start(queues: Vec<Queue>, workers: Vec<engine::Worker>) -> anyhow::Result<Self> {
-        let mut all = Self { threads: Vec::new(), stop: Arc::default(), errors: Arc::default() };
+        let mut all = Self {
+            threads: Vec::new(),
+            stop: Arc::default(),
+            errors: Arc::default(),
+            panicked: Arc::default(),
+        };
         for (i, (queue, engine)) in queues.into_iter().zip(workers).enumerate() {
             let waker = Waker::new().context("cannot make a worker's eventfd")?;
             let worker = Worker {
@@ -46,9 +65,13 @@ impl Workers {
                 stop: Arc::clone(&all.stop),
                 errors: Arc::clone(&all.errors),
             };
+            let alarm = Alarm(Arc::clone(&all.panicked));
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{i}"))
-                .spawn(move || worker.run())
+                .spawn(move || {
+                    let _alarm = alarm;
+                    worker.run();
+                })
                 .context("cannot start a worker thread")?;
             all.threads.push((waker, thread));
         }
@@ -63,9 +86,8 @@ impl Drop for Workers {
             waker.wake();
         }
         for (_, thread) in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a worker had panicked");
-            }
+            // A panic has been told already.
+            let _ = thread.join();
         }
     }
 }
@@ -126,5 +148,30 @@ impl Worker {
             }
         }
         Ok(BATCH)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_raises_the_alarm_and_an_ordinary_end_does_not() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        for panics in [false, true] {
+            let notify = Arc::new(Notify::new());
+            let alarm = Alarm(Arc::clone(&notify));
+            let thread = std::thread::spawn(move || {
+                let _alarm = alarm;
+                assert!(!panics, "on purpose");
+            });
+            assert_eq!(thread.join().is_err(), panics);
+            let told = runtime.block_on(async {
+                tokio::time::timeout(Duration::from_millis(20), notify.notified()).await.is_ok()
+            });
+            assert_eq!(told, panics);
+        }
     }
 }
