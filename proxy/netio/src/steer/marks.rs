@@ -75,6 +75,11 @@ impl Sets {
         }
         sets
     }
+
+    /// Whether there are devices to keep from forwarding.
+    fn guards(&self) -> bool {
+        self.0.iter().zip(SETS).any(|(set, (_, key))| key == Key::Interface && !set.is_empty())
+    }
 }
 
 /// The table as we made it.
@@ -127,7 +132,7 @@ impl Marks {
         let changed = match self.made.take() {
             Some((have, then)) if objects.is_some() && objects == then => {
                 let changed = have != want;
-                if changed && self.update(&have, &want).is_err() {
+                if changed && (have.guards() != want.guards() || self.update(&have, &want).is_err()) {
                     self.create(&want)?;
                 }
                 changed
@@ -162,8 +167,11 @@ impl Marks {
         self.table.commit(changes)
     }
 
+    /// Makes the table anew; one that is there is replaced in the same transaction, so that no packet misses it.
     fn create(&mut self, want: &Sets) -> io::Result<()> {
-        self.remove()?;
+        if self.keeping.is_none() {
+            self.remove()?;
+        }
         let keeping = *self.keeping.get_or_insert_with(|| {
             // One that is left keeps the host from being a router after a sudden end of ours.
             let works = |keeping: &Keeping| {
@@ -180,11 +188,15 @@ impl Marks {
     }
 
     fn create_once(&mut self, want: &Sets, keeping: Keeping) -> io::Result<()> {
-        let mut changes = vec![self.table.create(keeping)];
+        let mut changes = Vec::new();
+        if self.table.objects()?.is_some() {
+            changes.push(self.table.delete());
+        }
+        changes.push(self.table.create(keeping));
         for (name, key) in SETS {
             changes.push(self.table.set(name, key));
         }
-        changes.extend(chains::chains(&self.table, self.tun, self.sockets));
+        changes.extend(chains::chains(&self.table, self.tun, self.sockets, want.guards()));
         for (at, (name, _)) in SETS.iter().enumerate() {
             changes.extend(self.table.add(name, &want.0[at].iter().cloned().collect::<Vec<_>>()));
         }

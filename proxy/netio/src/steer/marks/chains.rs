@@ -3,9 +3,10 @@
 use super::{OWN, STEERED};
 use crate::nft::{Base, Change, Expression, Hook, Meta, Table};
 
-pub(super) fn chains(table: &Table, tun: u32, sockets: bool) -> Vec<Change> {
+/// `guards`: whether there are devices to keep from forwarding. Where there are none the forward chain is left out,
+/// as each packet would pass it twice.
+pub(super) fn chains(table: &Table, tun: u32, sockets: bool, guards: bool) -> Vec<Change> {
     const MANGLE: i32 = -150;
-    const FILTER: i32 = 0;
     let tun = tun.to_ne_bytes();
     let from_tun = [
         Expression::Meta { key: Meta::InputInterface, register: 0 },
@@ -16,19 +17,35 @@ pub(super) fn chains(table: &Table, tun: u32, sockets: bool) -> Vec<Change> {
     if sockets {
         changes.extend(own_sockets(table));
     }
-    for matches in incoming() {
+    for matches in flows_and_fragments() {
+        changes.push(table.rule("prerouting", &marking(matches, STEERED)));
+    }
+    // Nearly everything else: spared what follows, which is about ICMP.
+    for protocol in [TCP, UDP] {
+        changes.push(table.rule("prerouting", &[&of_protocol(protocol)[..], &[Expression::Accept]].concat()));
+    }
+    for matches in incoming_icmp() {
         changes.push(table.rule("prerouting", &marking(matches, STEERED)));
     }
     changes.push(table.chain("output", "route", Hook::Output, MANGLE));
     for matches in outgoing() {
         changes.push(table.rule("output", &marking(matches, STEERED)));
     }
-    changes.push(table.chain("forward", "filter", Hook::Forward, FILTER));
+    if guards {
+        changes.extend(guard_forwarding(table, &tun));
+    }
+    changes
+}
+
+/// Devices whose forwarding was turned on for our sake forward to ours and nowhere else.
+fn guard_forwarding(table: &Table, tun: &[u8]) -> Vec<Change> {
+    const FILTER: i32 = 0;
+    let mut changes = vec![table.chain("forward", "filter", Hook::Forward, FILTER)];
     for (family, set) in [(IPV4, "guarded4"), (IPV6, "guarded6")] {
         let mut guard = vec![Expression::Meta { key: Meta::InputInterface, register: 0 }];
         guard.push(Expression::Lookup { register: 0, set });
         guard.push(Expression::Meta { key: Meta::OutputInterface, register: 0 });
-        guard.push(Expression::Compare { register: 0, equal: false, value: &tun });
+        guard.push(Expression::Compare { register: 0, equal: false, value: tun });
         guard.push(Expression::Drop);
         changes.push(table.rule("forward", &[&of_family(family)[..], &guard].concat()));
     }
@@ -54,12 +71,16 @@ fn own_sockets(table: &Table) -> Vec<Change> {
 
 type Match = Vec<Expression<'static>>;
 
-/// What goes to our device of that which comes in.
-fn incoming() -> Vec<Match> {
+/// Replies of servers, and fragments of such replies.
+fn flows_and_fragments() -> [Match; 4] {
+    [flow4(), flow6(), fragment4(), fragment6()]
+}
+
+/// What goes to our device of the ICMP that comes in.
+fn incoming_icmp() -> Vec<Match> {
     let ping6 =
         |m: Match| [m, vec![Expression::Compare { register: 4, equal: true, value: &[128] }]].concat();
-    let mut all = vec![flow4(), flow6(), fragment4(), fragment6()];
-    all.extend(errors_about_servers());
+    let mut all = errors_about_servers().to_vec();
     all.extend([errors6(to_vip6()), ping6(to_vip6())]);
     all
 }
@@ -72,6 +93,8 @@ fn outgoing() -> Vec<Match> {
     all
 }
 
+const TCP: &[u8] = &[libc::IPPROTO_TCP as u8];
+const UDP: &[u8] = &[libc::IPPROTO_UDP as u8];
 const IPV4: &[u8] = &[libc::AF_INET as u8];
 const IPV6: &[u8] = &[libc::AF_INET6 as u8];
 
