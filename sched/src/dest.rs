@@ -13,11 +13,22 @@ pub struct Dest {
     pub method: ForwardMethod,
     /// Weight.
     pub weight: Weight,
+    /// Upper threshold, in connections; 0 for none.
+    pub upper: u32,
+    /// Lower threshold, in connections; 0 for three quarters of the upper one.
+    pub lower: u32,
+    /// Seconds that a new server takes to reach its weight.
+    pub slow_start: u32,
     /// What outlives the snapshot.
     pub live: Arc<DestLive>,
 }
 
 impl Dest {
+    pub(crate) fn new(spec: &DestSpec, live: Arc<DestLive>) -> Self {
+        let &DestSpec { addr: _, method, weight, upper, lower, slow_start } = spec;
+        Self { method, weight, upper, lower, slow_start, live }
+    }
+
     /// Connections that count as active: TCP in ESTABLISHED, SYN_SENT, SYN_RECV or SYNACK.
     pub fn active(&self) -> u64 {
         u64::from(self.live.active.load(Relaxed))
@@ -36,7 +47,14 @@ impl Dest {
 
     /// What a user would have to configure to get this server.
     pub fn spec(&self) -> DestSpec {
-        DestSpec { addr: self.live.key, method: self.method, weight: self.weight }
+        DestSpec {
+            addr: self.live.key,
+            method: self.method,
+            weight: self.weight,
+            upper: self.upper,
+            lower: self.lower,
+            slow_start: self.slow_start,
+        }
     }
 
     /// Whether a scheduler may choose it at all.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::algo::{self, Algorithm, Change};
 use crate::dest::{Dest, DestLive};
-use crate::model::{DestKey, DestSpec, Family, ServiceKey, ServiceSpec, Weight};
+use crate::model::{DestKey, DestSpec, Family, SchedFlags, ServiceKey, ServiceSpec, Weight};
 use crate::op::{Op, OpError};
 use crate::service::{Service, SvcLive};
 use crate::trash::Trash;
@@ -23,7 +23,7 @@ pub(crate) struct Draft {
 
 enum Effect {
     DestsChanged(Arc<SvcLive>, Arc<[Dest]>, Change),
-    ReplaceScheduler(Arc<SvcLive>, Arc<[Dest]>, &'static Algorithm),
+    ReplaceScheduler(Arc<SvcLive>, Arc<[Dest]>, &'static Algorithm, SchedFlags),
     Available(Arc<DestLive>, bool),
     ZeroService(Arc<SvcLive>),
     ZeroDest(Arc<DestLive>),
@@ -53,7 +53,9 @@ impl Draft {
         for effect in self.effects {
             match effect {
                 Effect::DestsChanged(live, dests, change) => live.dests_changed(&dests, change),
-                Effect::ReplaceScheduler(live, dests, algorithm) => live.replace_scheduler(algorithm, &dests),
+                Effect::ReplaceScheduler(live, dests, algorithm, flags) => {
+                    live.replace_scheduler(algorithm, flags, &dests);
+                }
                 Effect::Available(live, yes) => live.set_available(yes),
                 Effect::ZeroService(live) => live.stats.zero(),
                 Effect::ZeroDest(live) => live.stats.zero(),
@@ -75,8 +77,16 @@ impl Draft {
                 return Err(OpError::DestExists);
             }
         }
-        let live = Arc::new(SvcLive::new(algorithm));
-        let mut service = Service { key: spec.key, algorithm, dests: Arc::new([]), live };
+        let mut service = Service {
+            key: spec.key,
+            algorithm,
+            flags: spec.flags,
+            one_packet: spec.one_packet,
+            persistence: spec.persistence,
+            pe: spec.pe,
+            dests: Arc::new([]),
+            live: Arc::new(SvcLive::new(algorithm, spec.flags)),
+        };
         for dest in &spec.dests {
             self.put_dest(&mut service, dest);
         }
@@ -87,11 +97,16 @@ impl Draft {
     fn edit_service(&mut self, spec: &ServiceSpec) -> Result<(), OpError> {
         let service = self.services.get_mut(&spec.key).ok_or(OpError::NoSuchService)?;
         let algorithm = algo::find(&spec.scheduler).ok_or(OpError::NoSuchScheduler)?;
-        if algorithm.name != service.algorithm.name {
+        let service = Arc::make_mut(service);
+        if (algorithm.name, spec.flags) != (service.algorithm.name, service.flags) {
             let (live, dests) = (Arc::clone(&service.live), Arc::clone(&service.dests));
-            self.effects.push(Effect::ReplaceScheduler(live, dests, algorithm));
-            Arc::make_mut(service).algorithm = algorithm;
+            self.effects.push(Effect::ReplaceScheduler(live, dests, algorithm, spec.flags));
         }
+        service.algorithm = algorithm;
+        service.flags = spec.flags;
+        service.one_packet = spec.one_packet;
+        service.persistence = spec.persistence;
+        service.pe = spec.pe;
         Ok(())
     }
 
@@ -122,7 +137,7 @@ impl Draft {
         let i = service.position(&spec.addr).ok_or(OpError::NoSuchDest)?;
         check_dest(key, spec)?;
         let mut dests = service.dests.to_vec();
-        dests[i] = Dest { method: spec.method, weight: spec.weight, ..dests[i].clone() };
+        dests[i] = Dest::new(spec, Arc::clone(&dests[i].live));
         let change = Change::Edited(spec.addr);
         self.effects.push(change_dests(Arc::make_mut(service), dests, change));
         Ok(())
@@ -175,7 +190,7 @@ impl Draft {
             }
             None => Arc::new(DestLive::new(spec.addr)),
         };
-        let mut dests = vec![Dest { method: spec.method, weight: spec.weight, live }];
+        let mut dests = vec![Dest::new(spec, live)];
         dests.extend_from_slice(&service.dests);
         self.effects.push(change_dests(service, dests, Change::Added(spec.addr)));
     }

@@ -18,11 +18,14 @@ mod stats;
 mod table;
 mod trash;
 
-pub use algo::{Algorithm, Change, Flow, Scheduler};
+pub use algo::{Algorithm, Change, Flow, Knobs, Scheduler};
 pub use dest::{Dest, DestLive};
-pub use model::{DestKey, DestSpec, Family, ForwardMethod, Mark, Proto, ServiceKey, ServiceSpec, Weight};
+pub use model::{
+    DestKey, DestSpec, Family, ForwardMethod, Mark, Netmask, Persistence, PersistenceEngine, Proto,
+    SchedFlags, ServiceKey, ServiceSpec, Tunnel, TunnelChecksum, TunnelKind, Weight,
+};
 pub use op::{Op, OpError};
 pub use service::{Service, SvcLive};
-pub use stats::{Counts, Direction, Stats};
+pub use stats::{Counts, Direction, Rates, Stats};
 pub use table::ServiceTable;
 pub use trash::Trash;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::algo::{Algorithm, Change, Flow, Scheduler};
 use crate::dest::Dest;
-use crate::model::{DestKey, ServiceKey, ServiceSpec};
+use crate::model::{DestKey, Persistence, PersistenceEngine, SchedFlags, ServiceKey, ServiceSpec};
 use crate::stats::Stats;
 
 /// A service as one snapshot has it.
@@ -14,6 +14,14 @@ pub struct Service {
     pub key: ServiceKey,
     /// Its scheduler.
     pub algorithm: &'static Algorithm,
+    /// The scheduler's switches.
+    pub flags: SchedFlags,
+    /// Every packet of a UDP flow is scheduled by itself.
+    pub one_packet: bool,
+    /// Clients come back to the server they had.
+    pub persistence: Option<Persistence>,
+    /// What identifies a client besides its address.
+    pub pe: Option<PersistenceEngine>,
     /// Its servers, **newest first**: the order of the kernel's list, which decides every tie.
     pub dests: Arc<[Dest]>,
     /// What outlives the snapshot.
@@ -32,6 +40,10 @@ impl Service {
         ServiceSpec {
             key: self.key,
             scheduler: self.algorithm.name.to_owned(),
+            flags: self.flags,
+            one_packet: self.one_packet,
+            persistence: self.persistence,
+            pe: self.pe,
             dests: self.dests.iter().rev().map(Dest::spec).collect(),
         }
     }
@@ -58,16 +70,16 @@ pub struct SvcLive {
 
 impl SvcLive {
     /// A service that has just been added.
-    pub fn new(algorithm: &Algorithm) -> Self {
-        Self { stats: Stats::default(), scheduler: Mutex::new((algorithm.new)()) }
+    pub fn new(algorithm: &Algorithm, flags: SchedFlags) -> Self {
+        Self { stats: Stats::default(), scheduler: Mutex::new((algorithm.new)(flags)) }
     }
 
     pub(crate) fn dests_changed(&self, dests: &[Dest], change: Change) {
         self.scheduler().dests_changed(dests, change);
     }
 
-    pub(crate) fn replace_scheduler(&self, algorithm: &Algorithm, dests: &[Dest]) {
-        let mut new = (algorithm.new)();
+    pub(crate) fn replace_scheduler(&self, algorithm: &Algorithm, flags: SchedFlags, dests: &[Dest]) {
+        let mut new = (algorithm.new)(flags);
         new.dests_changed(dests, Change::Bound);
         *self.scheduler() = new;
     }

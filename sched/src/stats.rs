@@ -19,6 +19,21 @@ pub struct Counts {
     pub out_bytes: u64,
 }
 
+/// Traffic per second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rates {
+    /// New flows.
+    pub cps: u64,
+    /// Packets from clients.
+    pub in_pps: u64,
+    /// Packets from servers.
+    pub out_pps: u64,
+    /// Bytes from clients.
+    pub in_bps: u64,
+    /// Bytes from servers.
+    pub out_bps: u64,
+}
+
 impl Counts {
     /// What has happened since `zero`: how IPVS zeroes its counters.
     pub const fn since(self, zero: Self) -> Self {

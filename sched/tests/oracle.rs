@@ -8,8 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
 
 use sched::{
-    DestKey, DestSpec, Flow, ForwardMethod, Op, Proto, Service, ServiceKey, ServiceSpec, ServiceTable, Trash,
-    Weight,
+    DestKey, DestSpec, Flow, Op, Proto, Service, ServiceKey, ServiceSpec, ServiceTable, Trash, Weight,
 };
 
 #[test]
@@ -65,12 +64,11 @@ impl World {
     fn step(&mut self, step: &str, out: &mut String) {
         let words: Vec<_> = step.split(' ').collect();
         let number = |i: usize, default: u32| words.get(i).map_or(default, |w| w.parse().unwrap());
-        let dest =
-            || DestSpec { addr: server(words[1]), method: ForwardMethod::Masq, weight: Weight(number(2, 1)) };
+        let dest = || DestSpec { weight: Weight(number(2, 1)), ..DestSpec::new(server(words[1])) };
         out.push_str(step);
         match words[0] {
             "scheduler" => {
-                let service = ServiceSpec { key: key(), scheduler: words[1].to_owned(), dests: Vec::new() };
+                let service = ServiceSpec::new(key(), words[1]);
                 let known = self.table.get(&key()).is_some();
                 self.apply(if known { Op::EditService { service } } else { Op::AddService { service } });
             }
@@ -102,7 +100,7 @@ impl World {
 
     fn connect(&mut self, keep: bool) -> char {
         let client = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 77, 1, 2)), 50000);
-        let Some(dest) = self.service().pick(&Flow { client, vip: vip() }) else { return '-' };
+        let Some(dest) = self.service().pick(&Flow::new(client, vip())) else { return '-' };
         let key = dest.live.key;
         if keep {
             dest.live.active.fetch_add(1, Relaxed);

@@ -10,8 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use sched::algo::{ALL, Algorithm};
 use sched::{
-    Dest, DestKey, DestSpec, Flow, ForwardMethod, Op, Proto, Service, ServiceKey, ServiceSpec, ServiceTable,
-    Trash, Weight,
+    Dest, DestKey, DestSpec, Flow, Op, Proto, Service, ServiceKey, ServiceSpec, ServiceTable, Trash, Weight,
 };
 
 /// These give every server the same share.
@@ -103,17 +102,13 @@ struct World {
 impl World {
     fn new(algorithm: &'static Algorithm) -> Self {
         let mut trash = Trash::default();
-        let service = ServiceSpec { key: key(), scheduler: algorithm.name.to_owned(), dests: Vec::new() };
+        let service = ServiceSpec::new(key(), algorithm.name);
         let table = ServiceTable::default().apply(&mut trash, &[Op::AddService { service }]).unwrap();
         Self { algorithm, table, trash, old: Vec::new() }
     }
 
     fn step(&mut self, step: &Step) -> Result<Option<DestKey>, TestCaseError> {
-        let spec = |s: &u8, weight: &Weight| DestSpec {
-            addr: server(*s),
-            method: ForwardMethod::Masq,
-            weight: *weight,
-        };
+        let spec = |s: &u8, weight: &Weight| DestSpec { weight: *weight, ..DestSpec::new(server(*s)) };
         match step {
             Step::Add(s, weight) => self.apply(Op::AddDest { key: key(), dest: spec(s, weight) }),
             Step::Edit(s, weight) => self.apply(Op::EditDest { key: key(), dest: spec(s, weight) }),
@@ -161,7 +156,7 @@ fn key() -> ServiceKey {
 
 fn flow() -> Flow {
     let at = |d, port| SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, d)), port);
-    Flow { client: at(2, 50000), vip: at(1, 80) }
+    Flow::new(at(2, 50000), at(1, 80))
 }
 
 fn server(number: u8) -> DestKey {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use sched::{
-    DestSpec, Family, Flow, ForwardMethod, Mark, Op, OpError, Proto, Service, ServiceKey, ServiceSpec,
-    ServiceTable, Trash, Weight,
+    DestSpec, Family, Flow, Mark, Op, OpError, Proto, Service, ServiceKey, ServiceSpec, ServiceTable, Trash,
+    Weight,
 };
 
 const VIP: &str = "10.0.0.1:80";
@@ -59,7 +59,7 @@ fn every_refusal_has_its_reason() {
         Op::EditService { service }
     };
     let mark = ServiceKey::Mark { mark: Mark(std::num::NonZeroU32::MIN), family: Family::Ipv4 };
-    let mark = ServiceSpec { key: mark, scheduler: "rr".to_owned(), dests: Vec::new() };
+    let mark = ServiceSpec::new(mark, "rr");
     let other = "10.0.0.9:80";
     for (op, error) in [
         (add_service(VIP, "bogus", &[]), OpError::ServiceExists),
@@ -258,7 +258,7 @@ impl World {
     }
 
     fn picks(&self, count: usize) -> Vec<String> {
-        let flow = Flow { client: addr("10.0.0.7:50000"), vip: addr(VIP) };
+        let flow = Flow::new(addr("10.0.0.7:50000"), addr(VIP));
         (0..count).map(|_| self.service().pick(&flow).unwrap().live.key.to_string()).collect()
     }
 }
@@ -272,12 +272,12 @@ fn key(vip: &str) -> ServiceKey {
 }
 
 fn dest(server: &str, weight: u32) -> DestSpec {
-    DestSpec { addr: addr(server), method: ForwardMethod::Masq, weight: Weight(weight) }
+    DestSpec { weight: Weight(weight), ..DestSpec::new(addr(server)) }
 }
 
 fn add_service(vip: &str, scheduler: &str, dests: &[(&str, u32)]) -> Op {
     let dests = dests.iter().map(|(server, weight)| dest(server, *weight)).collect();
-    Op::AddService { service: ServiceSpec { key: key(vip), scheduler: scheduler.to_owned(), dests } }
+    Op::AddService { service: ServiceSpec { dests, ..ServiceSpec::new(key(vip), scheduler) } }
 }
 
 fn add_dest(vip: &str, server: &str, weight: u32) -> Op {

@@ -32,6 +32,7 @@ pub fn write(out: &mut impl fmt::Write, services: &[ServiceSpec], names: &dyn Na
                 let flag = match proto {
                     Proto::Tcp => "-t",
                     Proto::Udp => "-u",
+                    Proto::Sctp => "--sctp-service",
                 };
                 (format!("{flag} {}", names.addr(proto, SocketAddr::new(vip, l4_port))), proto)
             }
@@ -51,18 +52,15 @@ pub fn write(out: &mut impl fmt::Write, services: &[ServiceSpec], names: &dyn Na
 
 #[cfg(test)]
 mod tests {
-    use sched::{DestSpec, Family, ForwardMethod, Mark, Weight};
+    use sched::{DestSpec, Family, Mark, Weight};
 
     use super::*;
 
     #[test]
     fn one_line_for_each_service_and_server() {
-        let dest = |addr: &str, weight| DestSpec {
-            addr: addr.parse().unwrap(),
-            method: ForwardMethod::Masq,
-            weight: Weight(weight),
-        };
-        let service = |key, dests| ServiceSpec { key, scheduler: "wrr".to_owned(), dests };
+        let dest =
+            |addr: &str, weight| DestSpec { weight: Weight(weight), ..DestSpec::new(addr.parse().unwrap()) };
+        let service = |key, dests| ServiceSpec { dests, ..ServiceSpec::new(key, "wrr") };
         let services = [
             service(
                 ServiceKey::addr(Proto::Tcp, "10.0.0.1:80".parse().unwrap()),

@@ -24,7 +24,7 @@ pub fn diff(old: &[ServiceSpec], new: &[ServiceSpec]) -> Vec<Op> {
             continue;
         };
         let key = service.key;
-        if before.scheduler != service.scheduler {
+        if !before.same_settings(service) {
             changed.push(Op::EditService { service: ServiceSpec { dests: Vec::new(), ..service.clone() } });
         }
         let (was, is) = (by_addr(before), by_addr(service));
@@ -68,8 +68,9 @@ fn merge(running: &[ServiceSpec], old_file: &[ServiceSpec], new_file: &[ServiceS
 }
 
 fn merge_service(service: &mut ServiceSpec, old: Option<&ServiceSpec>, new: &ServiceSpec) {
-    if old.is_none_or(|old| old.scheduler != new.scheduler) {
-        service.scheduler.clone_from(&new.scheduler);
+    if old.is_none_or(|old| !old.same_settings(new)) {
+        let dests = std::mem::take(&mut service.dests);
+        *service = ServiceSpec { dests, ..new.clone() };
     }
     let (olds, news) = (old.map(by_addr).unwrap_or_default(), by_addr(new));
     service.dests.retain(|d| !olds.contains_key(&d.addr) || news.contains_key(&d.addr));
@@ -85,7 +86,7 @@ fn merge_service(service: &mut ServiceSpec, old: Option<&ServiceSpec>, new: &Ser
 }
 
 fn same(a: &ServiceSpec, b: &ServiceSpec) -> bool {
-    a.scheduler == b.scheduler && by_addr(a) == by_addr(b)
+    a.same_settings(b) && by_addr(a) == by_addr(b)
 }
 
 fn by_key(services: &[ServiceSpec]) -> HashMap<ServiceKey, &ServiceSpec> {

@@ -20,7 +20,9 @@ mod conn;
 mod counters;
 mod forward;
 mod host;
+mod knobs;
 mod listing;
+mod random;
 mod state;
 mod verdict;
 mod worker;
@@ -33,9 +35,11 @@ use sched::ServiceTable;
 
 use conn::{ConnTable, Millis};
 use counters::WorkerCounters;
+use random::Random;
 
 pub use counters::Counters;
 pub use host::HostView;
+pub use knobs::{Defence, Knobs};
 pub use listing::{Connection, Part};
 pub use state::State;
 pub use verdict::{DropReason, Verdict};
@@ -60,6 +64,7 @@ impl Default for Limits {
 pub struct Engine {
     table: Arc<ArcSwap<ServiceTable>>,
     host: Arc<ArcSwap<HostView>>,
+    knobs: Arc<ArcSwap<Knobs>>,
     conns: Arc<ConnTable>,
     counters: Vec<Arc<WorkerCounters>>,
     born: Instant,
@@ -72,12 +77,14 @@ impl Engine {
         let engine = Self {
             table: Arc::default(),
             host: Arc::default(),
+            knobs: Arc::default(),
             conns: Arc::new(ConnTable::new(seed, limits.max_connections)),
             counters: (0..workers).map(|_| Arc::default()).collect(),
             born: now,
         };
-        let workers =
-            engine.counters.iter().map(|counters| Worker::new(&engine, Arc::clone(counters))).collect();
+        let mut seeds = Random::new(seed);
+        let worker = |counters: &Arc<_>| Worker::new(&engine, seeds.next(), Arc::clone(counters));
+        let workers = engine.counters.iter().map(worker).collect();
         (engine, workers)
     }
 
@@ -94,6 +101,16 @@ impl Engine {
     /// Puts another view of the host in force.
     pub fn set_host(&self, host: HostView) {
         self.host.store(Arc::new(host));
+    }
+
+    /// The settings in force.
+    pub fn knobs(&self) -> Knobs {
+        **self.knobs.load()
+    }
+
+    /// Puts other settings in force, for every packet from now on.
+    pub fn set_knobs(&self, knobs: Knobs) {
+        self.knobs.store(Arc::new(knobs));
     }
 
     /// Connections held.

@@ -56,6 +56,8 @@ drop_reasons! {
     ReplyTupleTaken = "reply-tuple-taken",
     /// The connection's server was removed from its service.
     DestRemoved = "dest-removed",
+    /// The server's forwarding method is one that this port cannot send by.
+    MethodUnavailable = "method-unavailable",
     /// Nobody to take it, or too big, and no answer is due: to a reset, an ICMP error, a later fragment, a broadcast.
     Unanswerable = "unanswerable",
 }

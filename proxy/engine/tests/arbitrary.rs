@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use engine::{Engine, HostView, Limits, Verdict};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use sched::{DestSpec, ForwardMethod, Op, Proto, ServiceKey, ServiceSpec, Trash, Weight};
+use sched::{DestSpec, Op, Proto, ServiceKey, ServiceSpec, Trash, Weight};
 use wire::build::{self, Build, ping, raw, tcp, udp};
 use wire::checksum;
 use wire::frame::{Checksum, Frame, GsoKind, Offload};
@@ -70,9 +70,8 @@ fn director() -> (Engine, engine::Worker, Instant) {
     let (engine, mut workers) = Engine::new(5, Limits { max_connections: 50 }, 1, now);
     let service = |proto, vip: &str, server: &str| Op::AddService {
         service: ServiceSpec {
-            key: ServiceKey::addr(proto, parsed(vip)),
-            scheduler: "rr".to_owned(),
-            dests: vec![DestSpec { addr: parsed(server), method: ForwardMethod::Masq, weight: Weight(1) }],
+            dests: vec![DestSpec { weight: Weight(1), ..DestSpec::new(parsed(server)) }],
+            ..ServiceSpec::new(ServiceKey::addr(proto, parsed(vip)), "rr")
         },
     };
     let ops: Vec<_> = NETS

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use engine::{Engine, Limits, Part, Worker};
-use sched::{DestLive, DestSpec, ForwardMethod, Op, Proto, ServiceKey, ServiceSpec, Trash, Weight};
+use sched::{DestLive, DestSpec, Op, Proto, ServiceKey, ServiceSpec, Trash, Weight};
 use wire::build::tcp;
 use wire::frame::Frame;
 use wire::packet::TcpFlags;
@@ -33,7 +33,7 @@ fn server(n: u64) -> SocketAddr {
 }
 
 fn spec(addr: SocketAddr) -> DestSpec {
-    DestSpec { addr, method: ForwardMethod::Masq, weight: Weight(1) }
+    DestSpec { weight: Weight(1), ..DestSpec::new(addr) }
 }
 
 struct Clock {
@@ -73,9 +73,8 @@ fn both_directions_at_once_end_in_nothing() {
     let (engine, mut workers) = Engine::new(3, Limits { max_connections: 20 }, 2, clock.born);
     let mut trash = Trash::default();
     let services = (0..2).map(|n| ServiceSpec {
-        key: ServiceKey::addr(Proto::Tcp, vip(n)),
-        scheduler: "wlc".to_owned(),
         dests: (0..3).map(|n| spec(server(n))).collect(),
+        ..ServiceSpec::new(ServiceKey::addr(Proto::Tcp, vip(n)), "wlc")
     });
     let ops: Vec<_> = services.map(|service| Op::AddService { service }).collect();
     let table = engine.services().apply(&mut trash, &ops).expect("legal edits");

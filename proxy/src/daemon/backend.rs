@@ -12,7 +12,7 @@ use control::api::{
     ServiceView, Status, Timeouts,
 };
 use engine::{Connection, Counters, DropReason, Engine, Part};
-use sched::Service;
+use sched::{Rates, Service};
 use tokio::sync::{mpsc, oneshot};
 
 use super::director::{Notices, Order};
@@ -133,11 +133,18 @@ fn view(service: &Service) -> ServiceView {
         spec: dest.spec(),
         active: dest.active(),
         inactive: dest.inactive(),
+        persistent: 0,
         counts: dest.live.stats.read(),
+        rates: Rates::default(),
     });
     ServiceView {
         key: service.key,
         scheduler: service.algorithm.name.to_owned(),
+        flags: service.flags,
+        one_packet: service.one_packet,
+        persistence: service.persistence,
+        pe: service.pe,
+        rates: Rates::default(),
         counts: service.live.stats.read(),
         dests: dests.collect(),
     }
@@ -145,7 +152,9 @@ fn view(service: &Service) -> ServiceView {
 
 fn conn_view(conn: &Connection) -> ConnView {
     ConnView {
-        proto: conn.proto,
+        proto: Some(conn.proto),
+        template: false,
+        pe: None,
         expires: conn.expires_in.as_secs() as u32,
         state: Cow::Borrowed(conn.state.name()),
         client: conn.client,

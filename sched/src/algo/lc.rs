@@ -6,7 +6,8 @@ use crate::dest::Dest;
 pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "lc",
     summary: "least connection: the server with the fewest connections",
-    new: || Box::new(LeastConnection),
+    flags: &[],
+    new: |_| Box::new(LeastConnection),
 };
 
 #[derive(Debug)]

@@ -9,9 +9,10 @@ mod wrr;
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::dest::Dest;
-use crate::model::DestKey;
+use crate::model::{DestKey, SchedFlags};
 
 /// What a scheduler may look at of the packet that begins a flow.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,36 @@ pub struct Flow {
     pub client: SocketAddr,
     /// The destination that the client asked for.
     pub vip: SocketAddr,
+    /// Time since the engine was made.
+    pub now: Duration,
+    /// Bits that nobody can foresee, anew for each flow.
+    pub random: u64,
+    /// What the operator has set.
+    pub knobs: Knobs,
+}
+
+impl Flow {
+    /// A flow at the beginning of time, with no bits set and nothing tuned.
+    pub fn new(client: SocketAddr, vip: SocketAddr) -> Self {
+        Self { client, vip, now: Duration::ZERO, random: 0, knobs: Knobs::default() }
+    }
+}
+
+/// What an operator can tune of schedulers (`net.ipv4.vs.*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Knobs {
+    /// `lblc_expiration`: how long an unused destination is remembered.
+    pub lblc_expiration: Duration,
+    /// `lblcr_expiration`: how long a destination's set stays as it is.
+    pub lblcr_expiration: Duration,
+}
+
+impl Default for Knobs {
+    /// The kernel's: 24 hours each.
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        Self { lblc_expiration: DAY, lblcr_expiration: DAY }
+    }
 }
 
 /// What has happened to a service's list of servers. The list given with it is the new one.
@@ -58,8 +89,10 @@ pub struct Algorithm {
     pub name: &'static str,
     /// One line for help texts.
     pub summary: &'static str,
+    /// Its own names for its switches (`-b`).
+    pub flags: &'static [(&'static str, SchedFlags)],
     /// Makes the state for one service.
-    pub new: fn() -> Box<dyn Scheduler>,
+    pub new: fn(SchedFlags) -> Box<dyn Scheduler>,
 }
 
 /// Every scheduler, in the order of help texts.

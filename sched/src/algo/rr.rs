@@ -7,7 +7,8 @@ use crate::model::DestKey;
 pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "rr",
     summary: "round robin: every server in turn",
-    new: || Box::new(RoundRobin::default()),
+    flags: &[],
+    new: |_| Box::new(RoundRobin::default()),
 };
 
 /// Remembers the last pick; `None` stands for the head of the list, before its first server.

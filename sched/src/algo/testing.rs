@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::{Algorithm, Change, Flow, Scheduler};
 use crate::dest::{Dest, DestLive};
-use crate::model::{DestKey, ForwardMethod, Weight};
+use crate::model::{DestKey, DestSpec, SchedFlags, Weight};
 
 pub(super) struct Bench {
     pub(super) dests: Vec<Dest>,
@@ -16,10 +16,12 @@ pub(super) struct Bench {
 impl Bench {
     /// A service to which servers of these weights were added in this order.
     pub(super) fn new(algorithm: &Algorithm, weights: &[u32]) -> Self {
-        let mut bench = Self { dests: Vec::new(), scheduler: (algorithm.new)() };
+        let mut bench = Self { dests: Vec::new(), scheduler: (algorithm.new)(SchedFlags::default()) };
         for (i, weight) in (0..).zip(weights) {
             let live = Arc::new(DestLive::new(key(i)));
-            bench.dests.insert(0, Dest { method: ForwardMethod::Masq, weight: Weight(*weight), live });
+            bench
+                .dests
+                .insert(0, Dest::new(&DestSpec { weight: Weight(*weight), ..DestSpec::new(key(i)) }, live));
             bench.scheduler.dests_changed(&bench.dests, Change::Added(key(i)));
         }
         bench
@@ -38,7 +40,7 @@ impl Bench {
 
     /// The position of the pick in `dests`.
     pub(super) fn pick_index(&mut self) -> Option<usize> {
-        self.scheduler.pick(&self.dests, &Flow { client: key(100), vip: key(200) })
+        self.scheduler.pick(&self.dests, &Flow::new(key(100), key(200)))
     }
 
     pub(super) fn pick(&mut self) -> char {
@@ -51,7 +53,7 @@ impl Bench {
 
     /// Gives the service a new scheduler.
     pub(super) fn rebind(&mut self, algorithm: &Algorithm) {
-        self.scheduler = (algorithm.new)();
+        self.scheduler = (algorithm.new)(SchedFlags::default());
         self.scheduler.dests_changed(&self.dests, Change::Bound);
     }
 

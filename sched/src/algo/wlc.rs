@@ -6,7 +6,8 @@ use crate::dest::Dest;
 pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "wlc",
     summary: "weighted least connection: the fewest connections per weight",
-    new: || Box::new(WeightedLeastConnection),
+    flags: &[],
+    new: |_| Box::new(WeightedLeastConnection),
 };
 
 #[derive(Debug)]

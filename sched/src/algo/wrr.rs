@@ -13,7 +13,8 @@ use crate::model::DestKey;
 pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "wrr",
     summary: "weighted round robin: in turn, in proportion to the weights",
-    new: || Box::new(WeightedRoundRobin { last: None, bar: 0, top: 0, step: 1 }),
+    flags: &[],
+    new: |_| Box::new(WeightedRoundRobin { last: None, bar: 0, top: 0, step: 1 }),
 };
 
 /// `top` and `bar` are 0 while no server has a weight; else both are 1 plus a multiple of `step`, and `bar <= top`.

@@ -54,7 +54,9 @@ impl Backend for Fake {
 
 fn conn(n: u64) -> ConnView {
     ConnView {
-        proto: Proto::Tcp,
+        proto: Some(Proto::Tcp),
+        template: false,
+        pe: None,
         expires: 899,
         state: "ESTABLISHED".into(),
         client: format!("10.0.{}.2:{}", n % 2, 50000 + n).parse().unwrap(),

@@ -4,7 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use sched::{Counts, DestSpec, Op, OpError, Proto, ServiceKey, ServiceSpec};
+use sched::{
+    Counts, DestSpec, Op, OpError, Persistence, PersistenceEngine, Proto, Rates, SchedFlags, ServiceKey,
+    ServiceSpec,
+};
 use serde::{Deserialize, Serialize};
 
 /// The engine at a glance.
@@ -81,8 +84,23 @@ pub struct ServiceView {
     pub key: ServiceKey,
     /// Name of the scheduler.
     pub scheduler: String,
+    /// The scheduler's switches.
+    #[serde(default)]
+    pub flags: SchedFlags,
+    /// Every packet of a UDP flow is scheduled by itself.
+    #[serde(default)]
+    pub one_packet: bool,
+    /// Clients come back to the server they had.
+    #[serde(default)]
+    pub persistence: Option<Persistence>,
+    /// What identifies a client besides its address.
+    #[serde(default)]
+    pub pe: Option<PersistenceEngine>,
     /// Traffic since the last zeroing.
     pub counts: Counts,
+    /// Traffic per second, lately.
+    #[serde(default)]
+    pub rates: Rates,
     /// The real servers, by address and port.
     pub dests: Vec<DestView>,
 }
@@ -93,6 +111,10 @@ impl ServiceView {
         ServiceSpec {
             key: self.key,
             scheduler: self.scheduler.clone(),
+            flags: self.flags,
+            one_packet: self.one_packet,
+            persistence: self.persistence,
+            pe: self.pe,
             dests: self.dests.iter().map(|d| d.spec.clone()).collect(),
         }
     }
@@ -108,15 +130,27 @@ pub struct DestView {
     pub active: u64,
     /// Connections in any other state.
     pub inactive: u64,
+    /// Clients who come back to it.
+    #[serde(default)]
+    pub persistent: u64,
     /// Traffic since the last zeroing.
     pub counts: Counts,
+    /// Traffic per second, lately.
+    #[serde(default)]
+    pub rates: Rates,
 }
 
-/// One connection.
+/// One connection, or the template of one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnView {
-    /// Transport protocol.
-    pub proto: Proto,
+    /// Transport protocol; `None` ("IP" in listings) for the template of a mark service.
+    pub proto: Option<Proto>,
+    /// A persistence template: the server that a client comes back to.
+    #[serde(default)]
+    pub template: bool,
+    /// Name and data of the persistence engine that made it.
+    #[serde(default)]
+    pub pe: Option<(PersistenceEngine, String)>,
     /// Seconds until it expires if no packet comes.
     pub expires: u32,
     /// The kernel's name for its state.
@@ -155,7 +189,7 @@ pub struct ConnQuery {
 impl ConnQuery {
     /// Whether the connection is wanted.
     pub fn matches(&self, conn: &ConnView) -> bool {
-        self.proto.is_none_or(|p| p == conn.proto)
+        self.proto.is_none_or(|p| Some(p) == conn.proto)
             && self.client.is_none_or(|c| c == conn.client.ip())
             && self.vip.is_none_or(|v| v == conn.vip)
             && self.dest.is_none_or(|d| d == conn.dest)

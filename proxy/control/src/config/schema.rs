@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::ops::Range;
 
-use sched::{DestSpec, Family, ForwardMethod, Proto, ServiceKey, ServiceSpec, Weight, algo};
+use sched::{DestSpec, Family, Proto, ServiceKey, ServiceSpec, Weight, algo};
 use toml::de::{DeTable, DeValue};
 
 use super::problem::Problem;
@@ -126,7 +126,7 @@ fn service(table: &At<&DeTable<'_>>, problems: &mut Problems) -> Option<(Service
     }
     let (proto, l4_port) = port?;
     let key = ServiceKey::Addr { proto, vip: vip?, l4_port };
-    Some((ServiceSpec { key, scheduler, dests }, place?))
+    Some((ServiceSpec { dests, ..ServiceSpec::new(key, &scheduler) }, place?))
 }
 
 fn address(text: &At<&str>, problems: &mut Problems) -> Option<IpAddr> {
@@ -246,7 +246,7 @@ fn server(
     }
     // A service without a usable port has been complained about already.
     let addr = SocketAddr::new(ip, port.or(service_port)?);
-    Some((DestSpec { addr, method: ForwardMethod::Masq, weight }, text.span))
+    Some((DestSpec { weight, ..DestSpec::new(addr) }, text.span))
 }
 
 /// `192.168.1.1`, `192.168.1.1:8080`, `fd00::1`, `[fd00::1]:8080`.

@@ -1,4 +1,4 @@
-use sched::{DestSpec, ForwardMethod, Proto, ServiceKey, Weight};
+use sched::{DestSpec, Proto, ServiceKey, Weight};
 
 use super::*;
 
@@ -43,21 +43,16 @@ fn every_key_arrives() {
         device: "lvs7".to_owned(),
     };
     assert_eq!(config.engine, engine);
-    let dest = |addr: &str, weight| DestSpec {
-        addr: addr.parse().unwrap(),
-        method: ForwardMethod::Masq,
-        weight: Weight(weight),
-    };
+    let dest =
+        |addr: &str, weight| DestSpec { weight: Weight(weight), ..DestSpec::new(addr.parse().unwrap()) };
     let expected = [
         ServiceSpec {
-            key: ServiceKey::addr(Proto::Tcp, "10.0.0.1:80".parse().unwrap()),
-            scheduler: "wrr".to_owned(),
             dests: vec![dest("192.168.1.1:8080", 3), dest("192.168.1.2:80", 1)],
+            ..ServiceSpec::new(ServiceKey::addr(Proto::Tcp, "10.0.0.1:80".parse().unwrap()), "wrr")
         },
         ServiceSpec {
-            key: ServiceKey::addr(Proto::Udp, "[fd00::1]:53".parse().unwrap()),
-            scheduler: "wlc".to_owned(),
             dests: vec![dest("[fd00::2]:5353", 0), dest("[fd00::3]:53", 1)],
+            ..ServiceSpec::new(ServiceKey::addr(Proto::Udp, "[fd00::1]:53".parse().unwrap()), "wlc")
         },
     ];
     assert_eq!(config.services(), expected);

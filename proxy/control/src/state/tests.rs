@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use sched::{ForwardMethod, Proto, ServiceTable, Trash, Weight};
+use sched::{Proto, ServiceTable, Trash, Weight};
 
 use super::*;
 
@@ -19,11 +19,11 @@ fn specs() -> impl Strategy<Value = Vec<ServiceSpec>> {
             if specs.iter().any(|s| s.key == key) {
                 continue;
             }
-            let mut spec = ServiceSpec { key, scheduler: scheduler.to_owned(), dests: Vec::new() };
+            let mut spec = ServiceSpec::new(key, scheduler);
             for (n, weight) in dests {
                 let addr = format!("192.168.1.{}:8080", n + 1).parse().unwrap();
                 if spec.dests.iter().all(|d| d.addr != addr) {
-                    spec.dests.push(DestSpec { addr, method: ForwardMethod::Masq, weight: Weight(weight) });
+                    spec.dests.push(DestSpec { weight: Weight(weight), ..DestSpec::new(addr) });
                 }
             }
             specs.push(spec);
@@ -89,13 +89,9 @@ fn service(text: &str) -> ServiceSpec {
     let scheduler = words.next().unwrap().to_owned();
     let dests = words.map(|w| {
         let (addr, weight) = w.split_once('=').unwrap();
-        DestSpec {
-            addr: addr.parse().unwrap(),
-            method: ForwardMethod::Masq,
-            weight: Weight(weight.parse().unwrap()),
-        }
+        DestSpec { weight: Weight(weight.parse().unwrap()), ..DestSpec::new(addr.parse().unwrap()) }
     });
-    ServiceSpec { key: ServiceKey::addr(Proto::Tcp, vip), scheduler, dests: dests.collect() }
+    ServiceSpec { dests: dests.collect(), ..ServiceSpec::new(ServiceKey::addr(Proto::Tcp, vip), &scheduler) }
 }
 
 #[test]

@@ -169,7 +169,7 @@ impl Conn {
 
 const fn begins_as(proto: Proto) -> State {
     match proto {
-        Proto::Tcp => State::None,
+        Proto::Tcp | Proto::Sctp => State::None,
         Proto::Udp => State::Udp,
     }
 }
@@ -183,7 +183,7 @@ fn test_legs(n: u16) -> Legs {
         client: addr(0, 1024 + n),
         vip: addr(1, 80),
         dest: Arc::new(DestLive::new(addr(2, 8000 + n))),
-        service: Arc::new(SvcLive::new(&sched::algo::ALL[0])),
+        service: Arc::new(SvcLive::new(&sched::algo::ALL[0], sched::SchedFlags::default())),
         method: ForwardMethod::Masq,
         hop_credit: false,
     }

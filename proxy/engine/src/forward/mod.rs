@@ -12,6 +12,7 @@ use crate::conn::Legs;
 pub(crate) fn request(method: ForwardMethod, frame: &mut Frame, packet: &Packet, legs: &Legs) {
     match method {
         ForwardMethod::Masq => nat::request(frame, packet, legs),
+        ForwardMethod::Route | ForwardMethod::Tunnel(_) => {}
     }
 }
 
@@ -19,5 +20,6 @@ pub(crate) fn request(method: ForwardMethod, frame: &mut Frame, packet: &Packet,
 pub(crate) fn reply(method: ForwardMethod, frame: &mut Frame, packet: &Packet, legs: &Legs) {
     match method {
         ForwardMethod::Masq => nat::reply(frame, packet, legs),
+        ForwardMethod::Route | ForwardMethod::Tunnel(_) => {}
     }
 }

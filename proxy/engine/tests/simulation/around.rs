@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use sched::{DestSpec, ForwardMethod, Op, Proto, ServiceKey, ServiceSpec, Weight};
+use sched::{DestSpec, Op, Proto, ServiceKey, ServiceSpec, Weight};
 
 use crate::cast::{host, server, service_at};
 use crate::world::World;
@@ -31,7 +31,7 @@ pub(crate) fn a_late_worker(world: &mut World) {
 
 fn spec(world: &mut World, addr: SocketAddr) -> DestSpec {
     let weight = Weight(*world.rng.pick(&[0, 1, 1, 2, 3]));
-    DestSpec { addr, method: ForwardMethod::Masq, weight }
+    DestSpec { weight, ..DestSpec::new(addr) }
 }
 
 fn some_service(world: &mut World) -> Option<ServiceKey> {
@@ -58,14 +58,14 @@ pub(crate) fn edit_service(world: &mut World) {
     match world.rng.below(12) {
         0..2 => world.edit(&[Op::DelService { key }]),
         2..7 => add_service(world),
-        7..9 => world.edit(&[Op::EditService { service: ServiceSpec { key, scheduler, dests: Vec::new() } }]),
+        7..9 => world.edit(&[Op::EditService { service: ServiceSpec::new(key, &scheduler) }]),
         9 => world.edit(&[Op::Zero { key: None }]),
         10 => {
             // Removed and made anew in one go: what a restore of the same rules does.
             let dests = world.model.services[&key].dests.iter();
             let addrs: Vec<_> = dests.map(|dest| world.model.dests[*dest].addr).collect();
             let dests = addrs.into_iter().map(|addr| spec(world, addr)).collect();
-            let service = ServiceSpec { key, scheduler, dests };
+            let service = ServiceSpec { dests, ..ServiceSpec::new(key, &scheduler) };
             world.edit(&[Op::DelService { key }, Op::AddService { service }]);
         }
         _ if world.rng.one_in(4) => world.edit(&[Op::Flush]),
@@ -88,7 +88,7 @@ pub(crate) fn add_service(world: &mut World) {
         }
     }
     let scheduler = (*world.rng.pick(SCHEDULERS)).to_owned();
-    world.edit(&[Op::AddService { service: ServiceSpec { key, scheduler, dests } }]);
+    world.edit(&[Op::AddService { service: ServiceSpec { dests, ..ServiceSpec::new(key, &scheduler) } }]);
 }
 
 /// A VIP becomes an address of the host, a client or a server runs on it, it is a router or not.

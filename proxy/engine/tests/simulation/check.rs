@@ -115,7 +115,7 @@ fn not_ours(model: &mut Model, segment: &Segment, done: &Done<'_>) {
         return done.passes(model, src, dst, &segment.with_ttl(ttl).frame());
     }
     match segment.proto {
-        Proto::Udp => unreachable(segment, done),
+        Proto::Udp | Proto::Sctp => unreachable(segment, done),
         Proto::Tcp if segment.flags.rst() => done.dropped(DropReason::Unanswerable),
         Proto::Tcp => {
             model.happened("reset");

@@ -94,7 +94,7 @@ impl Segment {
     fn plain(&self, payload: usize) -> Build {
         let build = match self.proto {
             Proto::Tcp => build::tcp(self.src, self.dst).flags(self.flags).seq(self.seq),
-            Proto::Udp => build::udp(self.src, self.dst),
+            Proto::Udp | Proto::Sctp => build::udp(self.src, self.dst),
         };
         let build = build.ttl(self.ttl).payload_len(payload);
         if self.may_fragment && self.is_v4() { build.may_fragment() } else { build }

@@ -136,9 +136,8 @@ impl Net {
     /// The services of every case: round robin, the first server first (the newest is the first to be chosen).
     pub(crate) fn services(&self) -> Vec<ServiceSpec> {
         let service = |vip, servers: [SocketAddr; 2]| ServiceSpec {
-            key: self.key(vip),
-            scheduler: "rr".to_owned(),
             dests: servers.map(|addr| DestSpec { addr, ..spec(addr, 1) }).into_iter().rev().collect(),
+            ..ServiceSpec::new(self.key(vip), "rr")
         };
         vec![
             service(self.web(), [self.s1(), self.s2()]),
@@ -164,7 +163,7 @@ impl Net {
 }
 
 pub(crate) fn spec(addr: SocketAddr, weight: u32) -> DestSpec {
-    DestSpec { addr, weight: sched::Weight(weight), method: sched::ForwardMethod::Masq }
+    DestSpec { weight: sched::Weight(weight), ..DestSpec::new(addr) }
 }
 
 fn at(host: &str, port: u16) -> SocketAddr {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use sched::{DestSpec, Family, ForwardMethod, Op, ServiceKey, ServiceSpec, algo};
+use sched::{DestSpec, Family, Op, ServiceKey, ServiceSpec, algo};
 
 use super::Failure;
 use super::opts::{Command, Kind};
@@ -35,7 +35,7 @@ fn service(request: &Request) -> Result<ServiceSpec, Failure> {
         return Err(Failure::options("Zero port specified for non-persistent service"));
     }
     let scheduler = request.scheduler.clone().unwrap_or_else(|| algo::DEFAULT.to_owned());
-    Ok(ServiceSpec { key, scheduler, dests: Vec::new() })
+    Ok(ServiceSpec::new(key, &scheduler))
 }
 
 fn addr(request: &Request) -> Result<SocketAddr, Failure> {
@@ -55,5 +55,5 @@ fn dest(request: &Request) -> Result<DestSpec, Failure> {
     if request.key().is_some_and(|key| key.family() != Family::from(addr.ip())) {
         return Err(Failure::options("Different address family is allowed only for tunneling servers"));
     }
-    Ok(DestSpec { addr, method: ForwardMethod::Masq, weight: request.weight })
+    Ok(DestSpec { weight: request.weight, ..DestSpec::new(addr) })
 }

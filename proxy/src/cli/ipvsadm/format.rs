@@ -104,11 +104,11 @@ pub(super) const CONNECTION_HEADER: &str = "IPVS connection entries\n\
 
 /// A connection. Minutes have no upper bound.
 pub(super) fn connection(out: &mut impl Write, conn: &ConnView, names: &dyn Names) -> fmt::Result {
-    let addr = |addr| names.addr(conn.proto, addr);
+    let addr = |addr| names.addr(conn.proto.unwrap_or(Proto::Tcp), addr);
     writeln!(
         out,
         "{:<3} {:02}:{:02}  {:<11} {:<18} {:<18} {}",
-        conn.proto.name(),
+        conn.proto.map_or("IP", Proto::name),
         conn.expires / 60,
         conn.expires % 60,
         conn.state,

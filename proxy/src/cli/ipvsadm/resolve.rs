@@ -58,7 +58,8 @@ impl Resolve for System {
 
     fn port(&self, proto: Proto, name: &str) -> Option<u16> {
         let socktype = match proto {
-            Proto::Tcp => SockType::Stream,
+            // The C library lists hardly a name for SCTP: TCP's serve.
+            Proto::Tcp | Proto::Sctp => SockType::Stream,
             Proto::Udp => SockType::DGram,
         };
         let hints = AddrInfoHints { socktype: socktype.into(), ..AddrInfoHints::default() };

@@ -1,6 +1,6 @@
 use control::api::DestView;
 use control::save::Numeric;
-use sched::{DestSpec, ForwardMethod, Weight};
+use sched::{DestSpec, Rates, SchedFlags, Weight};
 
 use super::*;
 
@@ -11,14 +11,21 @@ fn counts(n: [u64; 5]) -> Counts {
 
 fn view() -> ServiceView {
     let dest = |addr: &str, weight, active, inactive, numbers| DestView {
-        spec: DestSpec { addr: addr.parse().unwrap(), method: ForwardMethod::Masq, weight: Weight(weight) },
+        spec: DestSpec { weight: Weight(weight), ..DestSpec::new(addr.parse().unwrap()) },
         active,
         inactive,
+        persistent: 0,
         counts: counts(numbers),
+        rates: Rates::default(),
     };
     ServiceView {
         key: ServiceKey::addr(Proto::Tcp, "10.0.0.1:80".parse().unwrap()),
         scheduler: "wlc".to_owned(),
+        flags: SchedFlags::default(),
+        one_packet: false,
+        persistence: None,
+        pe: None,
+        rates: Rates::default(),
         counts: counts([123, 4567, 99_999_999, 123_456_789, 123_456_789_000]),
         dests: vec![
             dest(
@@ -109,7 +116,9 @@ fn marks_have_no_address() {
 #[test]
 fn connections_have_minutes_without_bound() {
     let conn = |proto, expires, state: &'static str, client: &str| ConnView {
-        proto,
+        proto: Some(proto),
+        template: false,
+        pe: None,
         expires,
         state: state.into(),
         client: client.parse().unwrap(),

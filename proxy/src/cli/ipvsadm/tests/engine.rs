@@ -7,7 +7,7 @@ use control::api::{
     Applied, ApplyMode, ClientError, ConnPage, ConnQuery, ConnView, DestView, OpFailure, ServiceList,
     ServiceView, Status,
 };
-use sched::{Counts, Op, Proto, Service, ServiceTable, Trash};
+use sched::{Counts, Op, Proto, Rates, Service, ServiceTable, Trash};
 
 use super::super::Engine;
 
@@ -38,7 +38,9 @@ impl Engine for Rc<RefCell<Fake>> {
             return Ok(ConnPage::default());
         }
         let conn = |client: &str, vip: &str, dest: &str, expires, state: &'static str| ConnView {
-            proto: Proto::Tcp,
+            proto: Some(Proto::Tcp),
+            template: false,
+            pe: None,
             expires,
             state: state.into(),
             client: client.parse().unwrap(),
@@ -92,9 +94,21 @@ fn view(service: &Service) -> ServiceView {
     ServiceView {
         key: service.key,
         scheduler: service.algorithm.name.to_owned(),
+        flags: service.flags,
+        one_packet: service.one_packet,
+        persistence: service.persistence,
+        pe: service.pe,
+        rates: Rates::default(),
         counts: Counts::default(),
         dests: dests
-            .map(|d| DestView { spec: d.spec(), active: 0, inactive: 0, counts: Counts::default() })
+            .map(|d| DestView {
+                spec: d.spec(),
+                active: 0,
+                inactive: 0,
+                persistent: 0,
+                counts: Counts::default(),
+                rates: Rates::default(),
+            })
             .collect(),
     }
 }

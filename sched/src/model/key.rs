@@ -1,4 +1,4 @@
-//! The nouns of LVS as data: what a user writes down and a listing prints. Nothing here changes by itself.
+//! What makes a service that service: protocol, VIP and port, or a mark.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -14,14 +14,20 @@ pub enum Proto {
     Tcp,
     /// RFC 768, protocol number 17.
     Udp,
+    /// RFC 9260, protocol number 132.
+    Sctp,
 }
 
 impl Proto {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Sctp];
+
     /// The IP protocol number.
     pub const fn number(self) -> u8 {
         match self {
             Self::Tcp => 6,
             Self::Udp => 17,
+            Self::Sctp => 132,
         }
     }
 
@@ -30,6 +36,7 @@ impl Proto {
         match self {
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
+            Self::Sctp => "SCTP",
         }
     }
 }
@@ -137,77 +144,6 @@ impl fmt::Display for ServiceKey {
             Self::Mark { mark, family: Family::Ipv6 } => write!(f, "FWM {} IPv6", mark.0),
         }
     }
-}
-
-/// A real server within its service: address and port.
-pub type DestKey = SocketAddr;
-
-/// Share of new flows, 0 to 2^31 - 1. Zero drains: flows in progress stay, new ones go elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Weight(pub u32);
-
-impl Weight {
-    /// The largest weight that ipvsadm takes.
-    pub const MAX: Self = Self(i32::MAX as u32);
-}
-
-impl Default for Weight {
-    fn default() -> Self {
-        Self(1)
-    }
-}
-
-/// How a packet gets to its real server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ForwardMethod {
-    /// NAT: the destination is rewritten on the way in, the source on the way out.
-    #[default]
-    #[serde(alias = "nat")]
-    Masq,
-}
-
-impl ForwardMethod {
-    /// The column of `ipvsadm -L`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Masq => "Masq",
-        }
-    }
-
-    /// The option of `ipvsadm -a` that asks for it.
-    pub const fn flag(self) -> &'static str {
-        match self {
-            Self::Masq => "-m",
-        }
-    }
-}
-
-/// A real server as configured.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DestSpec {
-    /// Address and port.
-    pub addr: DestKey,
-    /// Forwarding method.
-    #[serde(default)]
-    pub method: ForwardMethod,
-    /// Weight.
-    #[serde(default)]
-    pub weight: Weight,
-}
-
-/// A service as configured. `dests` is in the order in which they were added (a listing and the schedulers have
-/// orders of their own).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceSpec {
-    /// What it matches.
-    pub key: ServiceKey,
-    /// Name of the scheduler, one of [`crate::algo::ALL`].
-    pub scheduler: String,
-    /// Its real servers.
-    #[serde(default)]
-    pub dests: Vec<DestSpec>,
 }
 
 #[cfg(test)]

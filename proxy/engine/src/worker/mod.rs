@@ -1,21 +1,26 @@
 //! One worker's share of the engine: the way of a frame from parse to verdict.
 
+mod begin;
+mod icmp;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Cache};
-use sched::{Dest, Direction, Flow, Proto, Service, ServiceTable};
-use wire::edit::{self, Side};
+use sched::{Direction, Proto, ServiceTable};
+use wire::edit;
 use wire::frame::{Frame, GsoKind};
 use wire::packet::{Fragment, L4, Packet};
-use wire::{gso, icmp, reply};
+use wire::{gso, reply};
 
-use crate::conn::{Conn, ConnTable, FlowKey, Inserted, Legs, Millis, Wheel};
+use crate::conn::{Conn, ConnTable, FlowKey, Millis, Wheel};
 use crate::counters::WorkerCounters;
 use crate::forward;
 use crate::host::HostView;
+use crate::knobs::Knobs;
+use crate::random::Random;
 use crate::state::tcp;
 use crate::verdict::{DropReason, Verdict};
 use crate::{Engine, millis_since};
@@ -25,6 +30,8 @@ use crate::{Engine, millis_since};
 pub struct Worker {
     table: Cache<Arc<ArcSwap<ServiceTable>>, Arc<ServiceTable>>,
     host: Cache<Arc<ArcSwap<HostView>>, Arc<HostView>>,
+    knobs: Cache<Arc<ArcSwap<Knobs>>, Arc<Knobs>>,
+    random: Random,
     conns: Arc<ConnTable>,
     counters: Arc<WorkerCounters>,
     wheel: Wheel,
@@ -32,10 +39,12 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(engine: &Engine, counters: Arc<WorkerCounters>) -> Self {
+    pub(crate) fn new(engine: &Engine, seed: u64, counters: Arc<WorkerCounters>) -> Self {
         Self {
             table: Cache::new(Arc::clone(&engine.table)),
             host: Cache::new(Arc::clone(&engine.host)),
+            knobs: Cache::new(Arc::clone(&engine.knobs)),
+            random: Random::new(seed),
             conns: Arc::clone(&engine.conns),
             counters,
             wheel: Wheel::new(),
@@ -49,6 +58,8 @@ impl Worker {
         let mut step = Step {
             table: self.table.load(),
             host: self.host.load(),
+            knobs: self.knobs.load(),
+            random: &mut self.random,
             conns: &self.conns,
             counters: &self.counters,
             wheel: &mut self.wheel,
@@ -80,6 +91,8 @@ impl Worker {
 struct Step<'a> {
     table: &'a ServiceTable,
     host: &'a HostView,
+    knobs: &'a Knobs,
+    random: &'a mut Random,
     conns: &'a ConnTable,
     counters: &'a WorkerCounters,
     wheel: &'a mut Wheel,
@@ -129,94 +142,6 @@ impl Step<'_> {
         self.begin(frame, packet, proto, src, dst)
     }
 
-    /// A packet that belongs to no connection.
-    fn begin(
-        &mut self,
-        frame: &mut Frame,
-        packet: &Packet,
-        proto: Proto,
-        src: SocketAddr,
-        dst: SocketAddr,
-    ) -> Verdict {
-        let Some(service) = self.table.lookup(proto, dst.ip(), dst.port()) else {
-            return self.not_ours(frame, packet);
-        };
-        if packet.fragment != Fragment::None {
-            return Verdict::Drop(DropReason::Fragment);
-        }
-        if proto == Proto::Tcp && !opens(packet) {
-            // A connection from before we knew the service is the host's own business, if the VIP is its address.
-            return self.not_ours(frame, packet);
-        }
-        match self.schedule(service, proto, src, dst) {
-            Ok(conn) => self.towards_server(frame, packet, &conn),
-            Err(Refusal::Nobody) => answered(reply::icmp_unreachable_port(frame, packet, dst.ip())),
-            Err(Refusal::Full) => Verdict::Drop(DropReason::TableFull),
-            Err(Refusal::ReplyTaken) => Verdict::Drop(DropReason::ReplyTupleTaken),
-        }
-    }
-
-    /// Chooses a server and makes the connection. The scheduler's choice stands, unless another connection of this
-    /// client has its reply tuple: then the next server of the list that could be chosen and is free.
-    fn schedule(
-        &mut self,
-        service: &Service,
-        proto: Proto,
-        client: SocketAddr,
-        vip: SocketAddr,
-    ) -> Result<Arc<Conn>, Refusal> {
-        let first = service.pick(&Flow { client, vip }).ok_or(Refusal::Nobody)?;
-        let others = service.dests.iter().filter(|d| d.eligible() && !Arc::ptr_eq(&d.live, &first.live));
-        for dest in std::iter::once(first).chain(others) {
-            let conn = Arc::new(Conn::new(self.legs(service, dest, proto, client, vip), self.now));
-            let mut inserted = self.conns.insert(&conn);
-            if let Inserted::ReplyTaken(other) = &inserted
-                && other.state().is_over()
-            {
-                self.end(other);
-                inserted = self.conns.insert(&conn);
-            }
-            match inserted {
-                Inserted::Yes => {
-                    service.live.stats.count_conn();
-                    dest.live.stats.count_conn();
-                    self.counters.created();
-                    self.wheel.arm(&conn, self.now);
-                    return Ok(conn);
-                }
-                refused => {
-                    conn.retire();
-                    match refused {
-                        Inserted::Full => return Err(Refusal::Full),
-                        // A flow from an address and port to the same is in its own way.
-                        Inserted::Raced(other) if !other.is_gone() => return Ok(other),
-                        Inserted::Raced(_) | Inserted::ReplyTaken(_) | Inserted::Yes => {}
-                    }
-                }
-            }
-        }
-        Err(Refusal::ReplyTaken)
-    }
-
-    fn legs(
-        &self,
-        service: &Service,
-        dest: &Dest,
-        proto: Proto,
-        client: SocketAddr,
-        vip: SocketAddr,
-    ) -> Legs {
-        Legs {
-            proto,
-            client,
-            vip,
-            dest: Arc::clone(&dest.live),
-            service: Arc::clone(&service.live),
-            method: dest.method,
-            hop_credit: self.both_hops(client.ip(), dest.live.key.ip()),
-        }
-    }
-
     fn towards_server(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) -> Verdict {
         let legs = &conn.legs;
         if !legs.dest.is_available() {
@@ -228,6 +153,9 @@ impl Step<'_> {
             return answered(reply::icmp_too_big(frame, packet, legs.vip.ip(), mtu));
         }
         self.seen(frame, packet, conn, Direction::In);
+        if !legs.method.sees_replies() {
+            return Verdict::Drop(DropReason::MethodUnavailable);
+        }
         forward::request(legs.method, frame, packet, legs);
         self.credit(frame, packet, legs.hop_credit);
         Verdict::Transmit
@@ -249,57 +177,6 @@ impl Step<'_> {
         };
         conn.seen(direction, event, self.now);
         self.wheel.arm(conn, self.now);
-    }
-
-    fn icmp(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
-        if let Some(quoted) = icmp::quoted(frame.packet(), packet) {
-            return self.icmp_error(frame, packet, &quoted);
-        }
-        if !self.is_our_vip(packet.dst) {
-            return self.pass(frame, packet);
-        }
-        if packet.fragment != Fragment::None {
-            return Verdict::Drop(DropReason::Fragment);
-        }
-        if reply::echo(frame, packet) { Verdict::Reply } else { Verdict::Drop(DropReason::IcmpUnrelated) }
-    }
-
-    /// An ICMP error is translated like the packet that it quotes, the other way round.
-    fn icmp_error(&mut self, frame: &mut Frame, packet: &Packet, quoted: &icmp::Quoted) -> Verdict {
-        let found = quoted_proto(quoted).and_then(|proto| {
-            let src = SocketAddr::new(quoted.src, quoted.src_port);
-            let dst = SocketAddr::new(quoted.dst, quoted.dst_port);
-            self.conns.find(&FlowKey::new(proto, dst, src))
-        });
-        let Some((conn, direction)) = found else {
-            if self.is_our_vip(packet.dst) {
-                return Verdict::Drop(DropReason::IcmpUnrelated);
-            }
-            return self.pass(frame, packet);
-        };
-        if packet.fragment != Fragment::None {
-            return Verdict::Drop(DropReason::Fragment);
-        }
-        // It counts as traffic, but keeps no connection alive.
-        count(frame, packet, &conn, direction);
-        let legs = &conn.legs;
-        let (server, vip) = (legs.dest.key, legs.vip);
-        match direction {
-            // From the client's side, about a reply: it goes on to the server that sent it.
-            Direction::In => {
-                icmp::rewrite_quoted(frame, packet, quoted, Side::Source, server.ip(), server.port());
-                edit::set_destination(frame, packet, server.ip(), 0);
-            }
-            // From the server's side, about a request: the client knows only the VIP.
-            Direction::Out => {
-                icmp::rewrite_quoted(frame, packet, quoted, Side::Destination, vip.ip(), vip.port());
-                edit::set_source(frame, packet, vip.ip(), 0);
-            }
-        }
-        let credit =
-            self.both_hops(packet.src, if direction == Direction::In { server.ip() } else { packet.dst });
-        self.credit(frame, packet, credit);
-        Verdict::Transmit
     }
 
     /// A transport that has no ports for us to look at: later fragments, other protocols.
@@ -358,13 +235,6 @@ impl Step<'_> {
     }
 }
 
-/// Why a flow got no server.
-enum Refusal {
-    Nobody,
-    Full,
-    ReplyTaken,
-}
-
 /// Only a SYN begins a TCP connection: not one that answers another, nor one that resets.
 fn opens(packet: &Packet) -> bool {
     match packet.l4 {
@@ -382,10 +252,6 @@ fn count(frame: &Frame, packet: &Packet, conn: &Conn, direction: Direction) {
     let (packets, bytes) = (u64::from(gso::segments(frame, packet)), gso::wire_bytes(frame, packet));
     conn.legs.service.stats.count(direction, packets, bytes);
     conn.legs.dest.stats.count(direction, packets, bytes);
-}
-
-fn quoted_proto(quoted: &icmp::Quoted) -> Option<Proto> {
-    [Proto::Tcp, Proto::Udp].into_iter().find(|p| p.number() == quoted.protocol)
 }
 
 fn answered(yes: bool) -> Verdict {

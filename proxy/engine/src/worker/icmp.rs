@@ -1,0 +1,70 @@
+//! ICMP: pings of VIPs, and errors about packets of connections.
+
+use std::net::SocketAddr;
+
+use sched::{Direction, Proto};
+use wire::edit::{self, Side};
+use wire::frame::Frame;
+use wire::packet::{Fragment, Packet};
+use wire::{icmp, reply};
+
+use super::{Step, count};
+use crate::conn::FlowKey;
+use crate::verdict::{DropReason, Verdict};
+
+impl Step<'_> {
+    pub(super) fn icmp(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
+        if let Some(quoted) = icmp::quoted(frame.packet(), packet) {
+            return self.icmp_error(frame, packet, &quoted);
+        }
+        if !self.is_our_vip(packet.dst) {
+            return self.pass(frame, packet);
+        }
+        if packet.fragment != Fragment::None {
+            return Verdict::Drop(DropReason::Fragment);
+        }
+        if reply::echo(frame, packet) { Verdict::Reply } else { Verdict::Drop(DropReason::IcmpUnrelated) }
+    }
+
+    /// An ICMP error is translated like the packet that it quotes, the other way round.
+    fn icmp_error(&mut self, frame: &mut Frame, packet: &Packet, quoted: &icmp::Quoted) -> Verdict {
+        let found = quoted_proto(quoted).and_then(|proto| {
+            let src = SocketAddr::new(quoted.src, quoted.src_port);
+            let dst = SocketAddr::new(quoted.dst, quoted.dst_port);
+            self.conns.find(&FlowKey::new(proto, dst, src))
+        });
+        let Some((conn, direction)) = found else {
+            if self.is_our_vip(packet.dst) {
+                return Verdict::Drop(DropReason::IcmpUnrelated);
+            }
+            return self.pass(frame, packet);
+        };
+        if packet.fragment != Fragment::None {
+            return Verdict::Drop(DropReason::Fragment);
+        }
+        // It counts as traffic, but keeps no connection alive.
+        count(frame, packet, &conn, direction);
+        let legs = &conn.legs;
+        let (server, vip) = (legs.dest.key, legs.vip);
+        match direction {
+            // From the client's side, about a reply: it goes on to the server that sent it.
+            Direction::In => {
+                icmp::rewrite_quoted(frame, packet, quoted, Side::Source, server.ip(), server.port());
+                edit::set_destination(frame, packet, server.ip(), 0);
+            }
+            // From the server's side, about a request: the client knows only the VIP.
+            Direction::Out => {
+                icmp::rewrite_quoted(frame, packet, quoted, Side::Destination, vip.ip(), vip.port());
+                edit::set_source(frame, packet, vip.ip(), 0);
+            }
+        }
+        let credit =
+            self.both_hops(packet.src, if direction == Direction::In { server.ip() } else { packet.dst });
+        self.credit(frame, packet, credit);
+        Verdict::Transmit
+    }
+}
+
+fn quoted_proto(quoted: &icmp::Quoted) -> Option<Proto> {
+    Proto::ALL.into_iter().find(|p| p.number() == quoted.protocol)
+}

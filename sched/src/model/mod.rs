@@ -1,0 +1,11 @@
+//! The nouns of LVS as data: what a user writes down and a listing prints. Nothing here changes by itself.
+
+mod dest;
+mod key;
+mod persistence;
+mod service;
+
+pub use dest::{DestKey, DestSpec, ForwardMethod, Tunnel, TunnelChecksum, TunnelKind, Weight};
+pub use key::{Family, Mark, Proto, ServiceKey};
+pub use persistence::{Netmask, Persistence, PersistenceEngine};
+pub use service::{SchedFlags, ServiceSpec};
