@@ -1,5 +1,6 @@
 //! A real server: its settings in one snapshot, and the live part that all snapshots and connections share.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
@@ -78,6 +79,9 @@ pub struct DestLive {
     pub mtu: AtomicU32,
     available: AtomicBool,
     overloaded: AtomicBool,
+    upper: AtomicU32,
+    lower: AtomicU32,
+    handshake_us: AtomicU32,
 }
 
 impl DestLive {
@@ -91,6 +95,9 @@ impl DestLive {
             mtu: AtomicU32::new(0),
             available: AtomicBool::new(true),
             overloaded: AtomicBool::new(false),
+            upper: AtomicU32::new(0),
+            lower: AtomicU32::new(0),
+            handshake_us: AtomicU32::new(0),
         }
     }
 
@@ -108,8 +115,137 @@ impl DestLive {
         self.overloaded.store(yes, Relaxed);
     }
 
-    /// Over its upper threshold.
+    /// It has reached its upper threshold, and has not yet come down to the lower one.
     pub fn is_overloaded(&self) -> bool {
         self.overloaded.load(Relaxed)
+    }
+
+    /// Gives it thresholds, in connections; 0 for none. A higher upper one or none ends the overload at once; what
+    /// else follows waits for the next connection to come or go, as in the kernel.
+    pub fn set_thresholds(&self, upper: u32, lower: u32) {
+        if upper == 0 || upper > self.upper.load(Relaxed) {
+            self.set_overloaded(false);
+        }
+        self.upper.store(upper, Relaxed);
+        self.lower.store(lower, Relaxed);
+    }
+
+    /// To be called when a connection or a persistence template has got this server, and is counted.
+    pub fn bound(&self) {
+        let upper = self.upper.load(Relaxed);
+        if upper != 0 && self.connections() >= u64::from(upper) {
+            self.set_overloaded(true);
+        }
+    }
+
+    /// To be called when a connection or a persistence template is counted here no more.
+    pub fn unbound(&self) {
+        let (upper, lower) = (u64::from(self.upper.load(Relaxed)), u64::from(self.lower.load(Relaxed)));
+        let now = self.connections();
+        let relieved = match (lower, upper) {
+            (0, 0) => true,
+            (0, _) => now * 4 < upper * 3,
+            _ => now < lower,
+        };
+        // Read first: most of the time there is nothing to write, and all workers share the line.
+        if relieved && self.is_overloaded() {
+            self.set_overloaded(false);
+        }
+    }
+
+    /// How long it takes to answer a SYN, in microseconds: an average in which each new one weighs an eighth.
+    /// `None` until there was one.
+    pub fn handshake_us(&self) -> Option<NonZeroU32> {
+        NonZeroU32::new(self.handshake_us.load(Relaxed))
+    }
+
+    /// Takes the time of one more handshake into the average.
+    pub fn count_handshake(&self, micros: u32) {
+        // Two workers at once may lose one of the two: it is an average.
+        let new = u64::from(micros.max(1));
+        let average = self.handshake_us().map_or(new, |old| (u64::from(old.get()) * 7 + new).div_ceil(8));
+        self.handshake_us.store(u32::try_from(average).unwrap_or(u32::MAX), Relaxed);
+    }
+
+    /// All that it serves; templates are no connections.
+    fn connections(&self) -> u64 {
+        u64::from(self.active.load(Relaxed)) + u64::from(self.inactive.load(Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overload_comes_with_the_upper_threshold_and_goes_below_the_lower() {
+        let live = server();
+        live.set_thresholds(4, 2);
+        assert_eq!(bind_until_overloaded(&live), 4);
+        assert_eq!(unbind_until_relieved(&live), 1, "below the lower one");
+        live.set_thresholds(8, 0);
+        assert_eq!(bind_until_overloaded(&live), 8);
+        assert_eq!(unbind_until_relieved(&live), 5, "below three quarters of the upper one");
+        live.set_thresholds(u32::MAX, u32::MAX);
+        live.active.store(u32::MAX, Relaxed);
+        live.bound();
+        assert!(live.is_overloaded());
+    }
+
+    #[test]
+    fn an_edit_ends_an_overload_only_where_the_upper_threshold_rises_or_goes() {
+        let live = server();
+        live.set_thresholds(4, 2);
+        for (thresholds, overloaded) in
+            [((4, 4), true), ((3, 0), true), ((4, 2), false), ((2, 0), true), ((0, 0), false)]
+        {
+            live.set_thresholds(4, 2);
+            bind_until_overloaded(&live);
+            if thresholds == (4, 2) {
+                live.set_thresholds(3, 2);
+            }
+            live.set_thresholds(thresholds.0, thresholds.1);
+            assert_eq!(live.is_overloaded(), overloaded, "{thresholds:?}");
+        }
+        live.set_thresholds(1, 0);
+        assert!(!live.is_overloaded(), "not before the next connection comes");
+        live.bound();
+        assert!(live.is_overloaded());
+    }
+
+    #[test]
+    fn handshakes_are_averaged() {
+        let live = server();
+        assert_eq!(live.handshake_us(), None);
+        let count = |micros| {
+            live.count_handshake(micros);
+            live.handshake_us().map(NonZeroU32::get)
+        };
+        assert_eq!(count(0), Some(1), "measured, and too fast to measure");
+        assert_eq!(count(801), Some(101));
+        (0..300).for_each(|_| live.count_handshake(u32::MAX));
+        assert_eq!(count(u32::MAX), Some(u32::MAX));
+        (0..300).for_each(|_| live.count_handshake(0));
+        assert!(count(0) < Some(9), "it comes down again");
+    }
+
+    fn server() -> DestLive {
+        DestLive::new("10.0.0.1:80".parse().unwrap())
+    }
+
+    fn bind_until_overloaded(live: &DestLive) -> u32 {
+        while !live.is_overloaded() {
+            live.inactive.fetch_add(1, Relaxed);
+            live.bound();
+        }
+        live.inactive.load(Relaxed)
+    }
+
+    fn unbind_until_relieved(live: &DestLive) -> u32 {
+        while live.is_overloaded() {
+            live.inactive.fetch_sub(1, Relaxed);
+            live.unbound();
+        }
+        live.inactive.load(Relaxed)
     }
 }

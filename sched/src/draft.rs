@@ -25,6 +25,7 @@ enum Effect {
     DestsChanged(Arc<SvcLive>, Arc<[Dest]>, Change),
     ReplaceScheduler(Arc<SvcLive>, Arc<[Dest]>, &'static Algorithm, SchedFlags),
     Available(Arc<DestLive>, bool),
+    Thresholds { live: Arc<DestLive>, upper: u32, lower: u32 },
     ZeroService(Arc<SvcLive>),
     ZeroDest(Arc<DestLive>),
 }
@@ -57,6 +58,7 @@ impl Draft {
                     live.replace_scheduler(algorithm, flags, &dests);
                 }
                 Effect::Available(live, yes) => live.set_available(yes),
+                Effect::Thresholds { live, upper, lower } => live.set_thresholds(upper, lower),
                 Effect::ZeroService(live) => live.stats.zero(),
                 Effect::ZeroDest(live) => live.stats.zero(),
             }
@@ -134,10 +136,11 @@ impl Draft {
 
     fn edit_dest(&mut self, key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
         let service = self.services.get_mut(key).ok_or(OpError::ServiceNotDefined)?;
+        check_settings(key, spec)?;
         let i = service.position(&spec.addr).ok_or(OpError::NoSuchDest)?;
-        check_dest(key, spec)?;
         let mut dests = service.dests.to_vec();
         dests[i] = Dest::new(spec, Arc::clone(&dests[i].live));
+        self.effects.push(thresholds(&dests[i]));
         let change = Change::Edited(spec.addr);
         self.effects.push(change_dests(Arc::make_mut(service), dests, change));
         Ok(())
@@ -191,6 +194,7 @@ impl Draft {
             None => Arc::new(DestLive::new(spec.addr)),
         };
         let mut dests = vec![Dest::new(spec, live)];
+        self.effects.push(thresholds(&dests[0]));
         dests.extend_from_slice(&service.dests);
         self.effects.push(change_dests(service, dests, Change::Added(spec.addr)));
     }
@@ -206,6 +210,10 @@ fn change_dests(service: &mut Service, dests: Vec<Dest>, change: Change) -> Effe
     Effect::DestsChanged(Arc::clone(&service.live), Arc::clone(&service.dests), change)
 }
 
+fn thresholds(dest: &Dest) -> Effect {
+    Effect::Thresholds { live: Arc::clone(&dest.live), upper: dest.upper, lower: dest.lower }
+}
+
 fn check_service(key: &ServiceKey) -> Result<(), OpError> {
     match key {
         // Port 0 and marks become possible with persistence.
@@ -214,13 +222,23 @@ fn check_service(key: &ServiceKey) -> Result<(), OpError> {
     }
 }
 
+/// What a new server has to fulfil.
 fn check_dest(key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
+    check_settings(key, spec)?;
+    let link_local = matches!(spec.addr.ip(), IpAddr::V6(addr) if addr.is_unicast_link_local());
+    if spec.addr.port() == 0 || !is_host(spec.addr.ip()) || link_local {
+        return Err(OpError::Invalid);
+    }
+    Ok(())
+}
+
+/// What an edited one has to fulfil too: the kernel looks at these first.
+fn check_settings(key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
     if Family::from(spec.addr.ip()) != key.family() {
         return Err(OpError::FamilyMismatch);
     }
-    let link_local = matches!(spec.addr.ip(), IpAddr::V6(addr) if addr.is_unicast_link_local());
-    if spec.weight > Weight::MAX || spec.addr.port() == 0 || !is_host(spec.addr.ip()) || link_local {
-        return Err(OpError::Invalid);
+    if spec.weight > Weight::MAX || spec.lower > spec.upper {
+        return Err(OpError::OutOfRange);
     }
     Ok(())
 }

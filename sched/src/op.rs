@@ -103,6 +103,9 @@ pub enum OpError {
     /// Server and VIP of different families need a tunnel (EINVAL).
     #[error("Different address family is allowed only for tunneling servers")]
     FamilyMismatch,
+    /// A weight above 2^31 - 1, or a lower threshold above the upper one (ERANGE).
+    #[error("Numerical result out of range")]
+    OutOfRange,
     /// An address that cannot be a VIP or a server (EINVAL).
     #[error("Invalid operation.  Possibly wrong module version, address not unicast, ...")]
     Invalid,

@@ -82,10 +82,12 @@ fn every_refusal_has_its_reason() {
         (add_dest(VIP, "[2001:db8::2]:80", 1), OpError::FamilyMismatch),
         (add_dest(VIP, "192.168.1.9:0", 1), OpError::Invalid),
         (add_dest(VIP, "224.0.0.1:80", 1), OpError::Invalid),
-        (add_dest(VIP, B, Weight::MAX.0 + 1), OpError::Invalid),
+        (add_dest(VIP, B, Weight::MAX.0 + 1), OpError::OutOfRange),
         (edit_dest(other, A, 1), OpError::ServiceNotDefined),
         (edit_dest(VIP, B, 1), OpError::NoSuchDest),
-        (edit_dest(VIP, A, Weight::MAX.0 + 1), OpError::Invalid),
+        (edit_dest(VIP, A, Weight::MAX.0 + 1), OpError::OutOfRange),
+        (edit_thresholds(B, 4, 5), OpError::OutOfRange),
+        (edit_thresholds(A, 0, 1), OpError::OutOfRange),
         (del_dest(other, A), OpError::ServiceNotDefined),
         (del_dest(VIP, B), OpError::NoSuchDest),
     ] {
@@ -192,6 +194,26 @@ fn a_service_made_anew_revives_its_servers_with_counters_at_zero() {
 }
 
 #[test]
+fn thresholds_follow_the_edits_that_are_put_in_force() {
+    let mut world = World::with(&[add_service(VIP, "rr", &[(A, 1), (B, 1)])]);
+    let live = Arc::clone(&world.service().dests[1].live);
+    let bind = || {
+        live.active.fetch_add(1, Relaxed);
+        live.bound();
+        live.is_overloaded()
+    };
+    let refused = [edit_thresholds(A, 1, 0), Op::DelService { key: key("10.0.0.9:80") }];
+    assert!(world.table.apply(&mut world.trash, &refused).is_err());
+    assert!(!bind(), "a refused edit sets none");
+    world.apply(&[edit_thresholds(A, 2, 1)]);
+    assert!(bind());
+    assert_eq!(world.picks(2), [B, B]);
+    world.apply(&[del_dest(VIP, A), add_dest(VIP, A, 1)]);
+    assert!(!live.is_overloaded(), "revived without thresholds");
+    assert!(!bind());
+}
+
+#[test]
 fn trash_is_freed_when_idle_at_two_sweeps_in_a_row() {
     let mut world = World::with(&[add_service(VIP, "rr", &[(A, 1), (B, 1)])]);
     let held = Arc::clone(&world.service().dests[1].live);
@@ -286,6 +308,10 @@ fn add_dest(vip: &str, server: &str, weight: u32) -> Op {
 
 fn edit_dest(vip: &str, server: &str, weight: u32) -> Op {
     Op::EditDest { key: key(vip), dest: dest(server, weight) }
+}
+
+fn edit_thresholds(server: &str, upper: u32, lower: u32) -> Op {
+    Op::EditDest { key: key(VIP), dest: DestSpec { upper, lower, ..dest(server, 1) } }
 }
 
 fn del_dest(vip: &str, server: &str) -> Op {

@@ -6,7 +6,7 @@ mod wheel;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use sched::{DestLive, Direction, ForwardMethod, Proto, SvcLive};
 
@@ -38,6 +38,8 @@ pub(crate) struct Conn {
     pub(crate) legs: Legs,
     /// A [`State`], with [`PENDING`] or [`GONE`].
     state: AtomicU8,
+    /// When the client's SYN came that has not been answered yet: microseconds, wrapping, never 0. 0 when there is none.
+    asked: AtomicU32,
     /// When it is forgotten unless a packet comes.
     deadline: AtomicU64,
     /// The second in which a wheel looks at it next; 0 before the first time. Whoever changes it puts an entry in its
@@ -47,6 +49,10 @@ pub(crate) struct Conn {
 
 /// Milliseconds that a new entry lives before anything has been forwarded, as in the kernel.
 const NEW_MS: Millis = 3000;
+
+/// Microseconds that count for a handshake which the server refused: a client's first wait before it tries again
+/// (RFC 6298 section 2). A server that is quick to say no is not a quick server.
+const REFUSED_US: u32 = 1_000_000;
 
 /// Set in a connection's state until it is under both of its keys: it holds them, but nobody finds it.
 const PENDING: u8 = 0x40;
@@ -59,9 +65,11 @@ impl Conn {
     /// A connection that nobody finds until it is published, and that has the short time of one whose first packet has not been forwarded yet.
     pub(crate) fn new(legs: Legs, now: Millis) -> Self {
         legs.dest.inactive.fetch_add(1, Relaxed);
+        legs.dest.bound();
         Self {
             state: AtomicU8::new(PENDING | begins_as(legs.proto) as u8),
             legs,
+            asked: AtomicU32::new(0),
             deadline: AtomicU64::new(now + NEW_MS),
             armed: AtomicU64::new(0),
         }
@@ -122,6 +130,25 @@ impl Conn {
         self.deadline.store(now + state.timeout_secs() * 1000, Relaxed);
     }
 
+    /// Tells the server's average how long it takes from a client's SYN to the answer. `micros` may wrap.
+    pub(crate) fn time_handshake(&self, direction: Direction, event: tcp::Event, micros: u32) {
+        match (direction, event) {
+            // A SYN that is sent again does not start the clock again.
+            (Direction::In, tcp::Event::Syn) => {
+                let _ = self.asked.compare_exchange(0, micros | 1, Relaxed, Relaxed);
+            }
+            (Direction::Out, tcp::Event::Syn | tcp::Event::Rst) => {
+                let asked = self.asked.swap(0, Relaxed);
+                let took =
+                    if event == tcp::Event::Rst { REFUSED_US } else { (micros | 1).wrapping_sub(asked) };
+                if asked != 0 {
+                    self.legs.dest.count_handshake(took);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Moves the second of the wheel's next look forward to `second`, unless it is early enough already. True for the
     /// caller whose wheel now has to hold it.
     fn arm_no_later(&self, second: u64) -> bool {
@@ -163,6 +190,7 @@ impl Conn {
         let counter =
             if State::from_u8(state & !PENDING).is_active() { &dest.active } else { &dest.inactive };
         counter.fetch_sub(1, Relaxed);
+        dest.unbound();
         true
     }
 }

@@ -64,6 +64,7 @@ impl Worker {
             counters: &self.counters,
             wheel: &mut self.wheel,
             now: millis_since(self.born, now),
+            micros: now.saturating_duration_since(self.born).as_micros() as u32,
         };
         let verdict = step.decide(frame);
         self.counters.count(super_packet, verdict);
@@ -97,6 +98,8 @@ struct Step<'a> {
     counters: &'a WorkerCounters,
     wheel: &'a mut Wheel,
     now: Millis,
+    /// The same time in microseconds, wrapping.
+    micros: u32,
 }
 
 impl Step<'_> {
@@ -176,6 +179,9 @@ impl Step<'_> {
             _ => None,
         };
         conn.seen(direction, event, self.now);
+        if let Some(event) = event {
+            conn.time_handshake(direction, event, self.micros);
+        }
         self.wheel.arm(conn, self.now);
     }
 
