@@ -8,5 +8,7 @@
 
 pub mod api;
 pub mod config;
+mod nearest;
 pub mod save;
+pub mod settings;
 pub mod state;

@@ -9,13 +9,13 @@ use std::time::Instant;
 
 use control::api::{
     Applied, Apply, ApplyError, Backend, ConnPage, ConnQuery, ConnView, DestView, Reloaded, ServiceList,
-    ServiceView, Status, Timeouts,
+    ServiceView, SetError, Settings, SettingsChange, Status,
 };
 use engine::{Connection, Counters, DropReason, Engine, Part};
 use sched::{Rates, Service};
 use tokio::sync::{mpsc, oneshot};
 
-use super::director::{Notices, Order};
+use super::director::{Director, InForce, Notices, Order};
 use super::worker::PortErrors;
 
 /// Connections on one page, about. Each page walks the table, so few and large ones.
@@ -40,6 +40,7 @@ pub(super) struct Handle {
     port: Arc<PortErrors>,
     facts: Facts,
     notices: Arc<Notices>,
+    settings: Arc<InForce>,
     orders: mpsc::Sender<Order>,
 }
 
@@ -48,10 +49,10 @@ impl Handle {
         engine: Arc<Engine>,
         port: Arc<PortErrors>,
         facts: Facts,
-        notices: Arc<Notices>,
+        director: &Director,
         orders: mpsc::Sender<Order>,
     ) -> Self {
-        Self { engine, port, facts, notices, orders }
+        Self { engine, port, facts, notices: director.notices(), settings: director.settings(), orders }
     }
 
     async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, String> {
@@ -66,6 +67,7 @@ impl Backend for Handle {
     fn status(&self) -> Status {
         let services = self.engine.services();
         let counters = self.engine.counters();
+        let settings = self.settings.load();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -80,7 +82,8 @@ impl Backend for Handle {
             config: self.facts.config.as_ref().map(|path| path.display().to_string()),
             log: self.facts.log.as_ref().map(|path| path.display().to_string()),
             notices: self.notices.load().to_vec(),
-            timeouts: Timeouts::default(),
+            compat: settings.compat,
+            timeouts: settings.timeouts,
             counters: named(&counters, &self.port),
             drops: DropReason::ALL.iter().map(|r| (r.name().to_owned(), counters.dropped(*r))).collect(),
         }
@@ -113,6 +116,14 @@ impl Backend for Handle {
 
     async fn apply(&self, request: Apply) -> Result<Applied, ApplyError> {
         self.ask(|reply| Order::Apply(request, reply)).await.map_err(ApplyError::System)?
+    }
+
+    fn settings(&self) -> Settings {
+        Settings::clone(&self.settings.load())
+    }
+
+    async fn set(&self, change: SettingsChange) -> Result<Settings, SetError> {
+        self.ask(|reply| Order::Set(change, reply)).await.map_err(SetError::System)?
     }
 
     async fn reload(&self) -> Result<Reloaded, String> {

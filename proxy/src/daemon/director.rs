@@ -9,8 +9,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use control::api::{Applied, Apply, ApplyError, ApplyMode, OpFailure, Reloaded};
+use control::api::{Applied, Apply, ApplyError, ApplyMode, OpFailure, Reloaded, SetError};
 use control::config::Config;
+use control::settings::{Settings, SettingsChange};
 use control::state;
 use engine::{Engine, HostView};
 use netio::steer::{SteerError, Steering, Targets};
@@ -20,6 +21,8 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 use wire::packet::Family;
 
+use super::knobs::knobs;
+
 /// How often removed servers are looked through; one that is idle twice in a row is forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -27,6 +30,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) enum Order {
     Apply(Apply, oneshot::Sender<Result<Applied, ApplyError>>),
+    Set(SettingsChange, oneshot::Sender<Result<Settings, SetError>>),
     Reload(oneshot::Sender<Result<Reloaded, String>>),
     Stop,
 }
@@ -34,8 +38,12 @@ pub(super) enum Order {
 /// What steering has to say about the host, for whoever asks how things are.
 pub(super) type Notices = ArcSwap<Vec<String>>;
 
+/// The settings in force, for whoever asks.
+pub(super) type InForce = ArcSwap<Settings>;
+
 pub(super) struct Director {
     notices: Arc<Notices>,
+    settings: Arc<InForce>,
     engine: Arc<Engine>,
     steering: Steering,
     trash: Trash,
@@ -51,6 +59,7 @@ impl Director {
     pub(super) fn new(engine: Arc<Engine>, steering: Steering, config: Option<PathBuf>) -> Self {
         Self {
             notices: Arc::default(),
+            settings: Arc::default(),
             engine,
             steering,
             trash: Trash::default(),
@@ -65,8 +74,13 @@ impl Director {
         Arc::clone(&self.notices)
     }
 
-    /// Puts the services of the configuration file in force.
+    pub(super) fn settings(&self) -> Arc<InForce> {
+        Arc::clone(&self.settings)
+    }
+
+    /// Puts the settings and services of the configuration file in force.
     pub(super) fn load(&mut self, file: Config) -> anyhow::Result<()> {
+        self.put_settings(file.settings.clone());
         let services = file.services();
         let ops: Vec<_> = services.iter().map(|s| Op::AddService { service: s.clone() }).collect();
         let table = self.engine.services().apply(&mut self.trash, &ops);
@@ -81,6 +95,9 @@ impl Director {
         match order {
             Order::Apply(request, reply) => {
                 let _ = reply.send(self.apply(request));
+            }
+            Order::Set(change, reply) => {
+                let _ = reply.send(self.set(&change));
             }
             Order::Reload(reply) => {
                 let _ = reply.send(self.reload());
@@ -136,6 +153,17 @@ impl Director {
         Ok(Applied { generation, failures })
     }
 
+    fn set(&mut self, change: &SettingsChange) -> Result<Settings, SetError> {
+        let settings = self.settings.load().changed(change)?;
+        self.put_settings(settings.clone());
+        Ok(settings)
+    }
+
+    fn put_settings(&self, settings: Settings) {
+        self.engine.set_knobs(knobs(&settings));
+        self.settings.store(Arc::new(settings));
+    }
+
     fn reload(&mut self) -> Result<Reloaded, String> {
         let Some(path) = &self.config else {
             return Err("the engine was started without --config: there is no file to read again".to_owned());
@@ -150,6 +178,10 @@ impl Director {
             generation =
                 self.apply(Apply { mode: ApplyMode::Atomic, ops }).map_err(|e| e.to_string())?.generation;
         }
+        let before = self.settings.load_full();
+        let settings = before.reconciled(&self.file.settings, &config.settings);
+        changes.extend(settings.differences(&before));
+        self.put_settings(settings);
         if config.engine != self.file.engine {
             changes.push("[engine] has changed: that takes effect when ulvs is started again".to_owned());
         }

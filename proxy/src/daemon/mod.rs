@@ -2,6 +2,7 @@
 
 mod backend;
 mod director;
+mod knobs;
 mod log;
 mod worker;
 
@@ -120,8 +121,7 @@ async fn serve(
         config: options.config.clone(),
         log,
     };
-    let handle =
-        Arc::new(Handle::new(engine, Arc::clone(&workers.errors), facts, director.notices(), orders));
+    let handle = Arc::new(Handle::new(engine, Arc::clone(&workers.errors), facts, &director, orders));
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let api = tokio::spawn(control::api::serve(socket, handle, async {
         let _ = ended.await;

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use super::error::{ErrorBody, ErrorCode, Failure};
 use super::socket::{SOCKET_NAME, connect_named};
 use super::view::{Applied, Apply, ApplyMode, ConnPage, ConnQuery, Reloaded, ServiceList, Status};
+use crate::settings::{Settings, SettingsChange};
 
 /// Why a request came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +84,16 @@ impl Client {
     /// Applies edits as one swap of the table.
     pub async fn apply(&mut self, mode: ApplyMode, ops: Vec<Op>) -> Result<Applied, ClientError> {
         self.post("/v1/apply", &Apply { mode, ops }).await
+    }
+
+    /// The settings in force.
+    pub async fn settings(&mut self) -> Result<Settings, ClientError> {
+        self.get("/v1/settings").await
+    }
+
+    /// Changes settings, all of them or none; returns them as they are then.
+    pub async fn set(&mut self, change: &SettingsChange) -> Result<Settings, ClientError> {
+        self.post("/v1/settings", change).await
     }
 
     /// Makes the engine read its configuration file again.
@@ -183,6 +194,16 @@ impl Blocking {
     /// Applies edits as one swap of the table.
     pub fn apply(&mut self, mode: ApplyMode, ops: Vec<Op>) -> Result<Applied, ClientError> {
         self.run(|c| c.apply(mode, ops))
+    }
+
+    /// The settings in force.
+    pub fn settings(&mut self) -> Result<Settings, ClientError> {
+        self.run(|c| c.settings())
+    }
+
+    /// Changes settings, all of them or none; returns them as they are then.
+    pub fn set(&mut self, change: &SettingsChange) -> Result<Settings, ClientError> {
+        self.run(|c| c.set(change))
     }
 
     /// Makes the engine read its configuration file again.

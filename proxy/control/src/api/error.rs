@@ -5,6 +5,8 @@ use std::fmt;
 use sched::OpError;
 use serde::{Deserialize, Serialize};
 
+use crate::settings::SettingError;
+
 /// Why the engine did not apply a list of edits. Nothing of it was applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApplyError {
@@ -17,6 +19,17 @@ pub enum ApplyError {
         error: OpError,
     },
     /// The edits are fine but the system is not: the text says what failed.
+    #[error("{0}")]
+    System(String),
+}
+
+/// Why the engine did not change its settings. None of them was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SetError {
+    /// It is no setting, or not a value of it.
+    #[error("{0}")]
+    Refused(#[from] SettingError),
+    /// The system is at fault: the text says how.
     #[error("{0}")]
     System(String),
 }
@@ -57,6 +70,8 @@ pub enum Failure {
     PermissionDenied,
     /// The request makes no sense (HTTP 400, 404, 405).
     BadRequest,
+    /// A setting was refused (HTTP 409); nothing was changed.
+    BadSetting,
     /// The configuration file has errors; nothing was changed (HTTP 422).
     BadConfig,
     /// The system refused something (HTTP 500).

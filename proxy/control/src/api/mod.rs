@@ -6,6 +6,8 @@
 //! | `GET /v1/services` | [`ServiceList`] |
 //! | `GET /v1/connections?vip=…&client=…&dest=…&proto=…&cursor=…&limit=…` | [`ConnPage`] |
 //! | `POST /v1/apply` with [`Apply`] | [`Applied`] |
+//! | `GET /v1/settings` | [`Settings`] |
+//! | `POST /v1/settings` with [`SettingsChange`] | [`Settings`] as they are then |
 //! | `POST /v1/reload` | [`Reloaded`] |
 //! | `POST /v1/stop` | `{}` |
 //!
@@ -20,13 +22,15 @@ mod socket;
 mod view;
 
 pub use client::{Blocking, Client, ClientError};
-pub use error::{ApplyError, ErrorBody, ErrorCode, Failure};
+pub use error::{ApplyError, ErrorBody, ErrorCode, Failure, SetError};
 pub use server::{Backend, serve};
 pub use socket::{BindError, ControlSocket, SOCKET_NAME};
 pub use view::{
     Applied, Apply, ApplyMode, ConnPage, ConnQuery, ConnView, DestView, OpFailure, Reloaded, ServiceList,
-    ServiceView, Status, Timeouts,
+    ServiceView, Status,
 };
+
+pub use crate::settings::{Settings, SettingsChange, Timeouts};
 
 #[cfg(test)]
 mod tests;

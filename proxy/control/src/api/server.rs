@@ -14,13 +14,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::IncomingStream;
 use axum::{Json, Router};
+use serde::de::DeserializeOwned;
 use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
-use super::error::{ApplyError, ErrorBody, ErrorCode, Failure};
+use super::error::{ApplyError, ErrorBody, ErrorCode, Failure, SetError};
 use super::socket::ControlSocket;
 use super::view::{Applied, Apply, ConnPage, ConnQuery, Reloaded, ServiceList, Status};
+use crate::settings::{Settings, SettingsChange};
 
 /// What the daemon does for its clients. Reading must not stop traffic: [`Backend::connections`] is asked page by
 /// page so that no lock on the connection table is held for long.
@@ -37,6 +39,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Applies edits as one swap of the table.
     fn apply(&self, request: Apply) -> impl Future<Output = Result<Applied, ApplyError>> + Send;
+
+    /// The settings in force.
+    fn settings(&self) -> Settings;
+
+    /// Changes settings, all of them or none; returns them as they are then.
+    fn set(&self, change: SettingsChange) -> impl Future<Output = Result<Settings, SetError>> + Send;
 
     /// Reads the configuration file again. The error is for people and names file and line; nothing was changed.
     fn reload(&self) -> impl Future<Output = Result<Reloaded, String>> + Send;
@@ -64,6 +72,7 @@ pub async fn serve<B: Backend>(
         .route("/v1/services", get(services::<B>))
         .route("/v1/connections", get(connections::<B>))
         .route("/v1/apply", post(apply::<B>))
+        .route("/v1/settings", get(settings::<B>).post(set::<B>))
         .route("/v1/reload", post(reload::<B>))
         .route("/v1/stop", post(stop::<B>))
         .fallback(not_found)
@@ -118,11 +127,7 @@ async fn apply<B: Backend>(
     State(shared): State<Shared<B>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<Applied>, Refusal> {
-    let body = body.map_err(|e| Refusal::bad_request(e.status(), e.body_text()))?;
-    // Whatever the content type says: `curl -d` names another one.
-    let request: Apply = serde_json::from_slice(&body).map_err(|e| {
-        Refusal::bad_request(StatusCode::BAD_REQUEST, format!("cannot understand the request: {e}"))
-    })?;
+    let request: Apply = understood(body)?;
     let edits = request.ops.len();
     let applied = shared.backend.apply(request).await?;
     let refused = applied.failures.len();
@@ -135,6 +140,29 @@ async fn apply<B: Backend>(
         "table changed"
     );
     Ok(Json(applied))
+}
+
+async fn settings<B: Backend>(State(shared): State<Shared<B>>) -> Json<Settings> {
+    Json(shared.backend.settings())
+}
+
+async fn set<B: Backend>(
+    writer: Writer,
+    State(shared): State<Shared<B>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Settings>, Refusal> {
+    let change: SettingsChange = understood(body)?;
+    let settings = shared.backend.set(change).await?;
+    info!(uid = writer.uid, pid = writer.pid, "settings changed");
+    Ok(Json(settings))
+}
+
+/// The request's body, whatever the content type says: `curl -d` names another one.
+fn understood<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Result<T, Refusal> {
+    let body = body.map_err(|e| Refusal::bad_request(e.status(), e.body_text()))?;
+    serde_json::from_slice(&body).map_err(|e| {
+        Refusal::bad_request(StatusCode::BAD_REQUEST, format!("cannot understand the request: {e}"))
+    })
 }
 
 async fn reload<B: Backend>(_: Writer, State(shared): State<Shared<B>>) -> Result<Json<Reloaded>, Refusal> {
@@ -220,6 +248,20 @@ impl From<ApplyError> for Refusal {
                 ErrorBody { error: text, code: ErrorCode::Op(error), index: Some(index) },
             ),
             ApplyError::System(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, text, ErrorCode::Other(Failure::System))
+            }
+        }
+    }
+}
+
+impl From<SetError> for Refusal {
+    fn from(e: SetError) -> Self {
+        let text = e.to_string();
+        match e {
+            SetError::Refused(_) => {
+                Self::new(StatusCode::CONFLICT, text, ErrorCode::Other(Failure::BadSetting))
+            }
+            SetError::System(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, text, ErrorCode::Other(Failure::System))
             }
         }

@@ -41,6 +41,14 @@ impl Backend for Fake {
         Ok(Applied { generation: 10, failures })
     }
 
+    fn settings(&self) -> Settings {
+        Settings::new(true)
+    }
+
+    async fn set(&self, change: SettingsChange) -> Result<Settings, SetError> {
+        Ok(self.settings().changed(&change)?)
+    }
+
     async fn reload(&self) -> Result<Reloaded, String> {
         Err("ulvs.toml:3:1: no".to_owned())
     }
@@ -98,6 +106,12 @@ async fn a_client_reads_and_changes_the_state() {
         matches!(refused, ClientError::Refused { index: 2, error: OpError::NoSuchService }),
         "{refused:?}"
     );
+    let mut change = SettingsChange::default();
+    change.timeouts.udp = 7;
+    change.sysctls.insert("sloppy_tcp".to_owned(), 1);
+    let set = client.set(&change).await.unwrap();
+    assert_eq!(set, client.settings().await.unwrap().changed(&change).unwrap());
+    assert_eq!((set.timeouts.udp, set.timeouts.tcp), (7, 900));
     let failed = client.reload().await.unwrap_err();
     assert!(matches!(&failed, ClientError::Failed(text) if text == "ulvs.toml:3:1: no"), "{failed:?}");
     client.stop().await.unwrap();
@@ -175,6 +189,10 @@ async fn answers_are_json_with_a_fitting_status() {
             "POST /v1/status",
             r#"405 {"error":"this resource has another method","code":"bad-request"}"#.to_owned(),
         ),
+        (
+            "POST /v1/settings\n\n{\"sysctls\":{\"drop_entry\":4}}",
+            r#"409 {"error":"net.ipv4.vs.drop_entry cannot be 4: it takes a whole number from 0 to 3","code":"bad-setting"}"#.to_owned(),
+        ),
         ("POST /v1/reload", r#"422 {"error":"ulvs.toml:3:1: no","code":"bad-config"}"#.to_owned()),
     ];
     for (request, expected) in cases {
@@ -185,6 +203,7 @@ async fn answers_are_json_with_a_fitting_status() {
     for bad in [
         "POST /v1/apply\n\n{}",
         "POST /v1/apply\n\n{\"ops\":[{\"op\":\"explode\"}]}",
+        "POST /v1/settings\n\n{\"sysctl\":{}}",
         "GET /v1/connections?vip=nonsense",
     ] {
         let answer = raw(&name, bad).await;

@@ -10,6 +10,8 @@ use sched::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::settings::Timeouts;
+
 /// The engine at a glance.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -42,30 +44,15 @@ pub struct Status {
     /// What works less well on this host than it could, a line each.
     #[serde(default)]
     pub notices: Vec<String>,
+    /// Whether the kernel's behaviour was asked for (`compat = "ipvs"`).
+    #[serde(default)]
+    pub compat: bool,
     /// Connection timeouts.
     pub timeouts: Timeouts,
     /// Named counters of the engine.
     pub counters: BTreeMap<String, u64>,
     /// Packets dropped, by reason.
     pub drops: BTreeMap<String, u64>,
-}
-
-/// The timeouts that `ipvsadm --set` names, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Timeouts {
-    /// TCP ESTABLISHED.
-    pub tcp: u32,
-    /// TCP FIN_WAIT.
-    pub tcp_fin: u32,
-    /// UDP.
-    pub udp: u32,
-}
-
-impl Default for Timeouts {
-    /// The kernel's.
-    fn default() -> Self {
-        Self { tcp: 900, tcp_fin: 120, udp: 300 }
-    }
 }
 
 /// The table of services, in the order of `ipvsadm -L`.

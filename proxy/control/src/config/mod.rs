@@ -1,11 +1,24 @@
 //! The configuration file, `ulvs.toml`.
 //!
 //! ```toml
+//! compat = "ipvs"                 # the kernel's behaviour even where it is poor; leave it out to be better
+//!
 //! [engine]                        # all of it optional
 //! workers = "auto"                # or a number
 //! offload = "auto"                # or true (must have it) or false
 //! max_connections = 1000000
 //! device = "ulvs0"
+//!
+//! [timeouts]                      # seconds: `ipvsadm --set`
+//! tcp = 900
+//! tcp_fin = 120
+//! udp = 300
+//!
+//! [sysctl]                        # net.ipv4.vs.*: `ulvs sysctl --help` lists them
+//! conn_reuse_mode = 1
+//!
+//! [ulvs]                          # what the kernel has not: ulvs.* of `ulvs sysctl`
+//! reset_on_end = true
 //!
 //! [[service]]
 //! vip = "10.0.0.1"
@@ -31,6 +44,8 @@ use std::path::Path;
 
 use sched::ServiceSpec;
 
+use crate::settings::Settings;
+
 pub use problem::{ConfigError, Problem};
 
 /// Some hundred thousand services.
@@ -41,6 +56,8 @@ const MAX_BYTES: u64 = 64 << 20;
 pub struct Config {
     /// The engine's settings: they need a restart to change.
     pub engine: EngineConfig,
+    /// What can be set while traffic flows.
+    pub settings: Settings,
     services: Vec<ServiceSpec>,
 }
 

@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::problem::Problem;
+use crate::nearest::nearest;
 
 /// Where complaints go.
 #[derive(Debug, Default)]
@@ -106,6 +107,21 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A table, `[name]`, with its place.
+    pub(super) fn table(
+        &self,
+        key: &str,
+        problems: &mut Problems,
+    ) -> Option<(&'a DeTable<'a>, Range<usize>)> {
+        let value = self.value(key)?;
+        let table = value.get_ref().as_table();
+        if table.is_none() {
+            let help = format!("begin it with the line [{key}]");
+            problems.note(value.span(), format!("`{key}` has to be a table"), help);
+        }
+        table.map(|table| (table, value.span()))
+    }
+
     /// An array of tables, `[[name]]`.
     pub(super) fn tables(
         &self,
@@ -181,10 +197,4 @@ impl<'a> Section<'a> {
 pub(super) fn integer(value: &DeValue<'_>) -> Option<u64> {
     let n = value.as_integer()?;
     u64::from_str_radix(n.as_str(), n.radix()).ok()
-}
-
-/// The candidate that a typing mistake would explain.
-pub(super) fn nearest<'c>(typed: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    let distance = |c: &str| strsim::damerau_levenshtein(typed, c);
-    candidates.into_iter().filter(|c| distance(c) <= 1 + c.chars().count() / 4).min_by_key(|c| distance(c))
 }

@@ -1,5 +1,7 @@
 //! What the keys mean.
 
+mod settings;
+
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -9,8 +11,9 @@ use sched::{DestSpec, Family, Proto, ServiceKey, ServiceSpec, Weight, algo};
 use toml::de::{DeTable, DeValue};
 
 use super::problem::Problem;
-use super::reader::{At, Problems, Section, integer, nearest};
+use super::reader::{At, Problems, Section, integer};
 use super::{Config, EngineConfig, Offload, Workers};
+use crate::nearest::nearest;
 
 const VIP: &str = "\"10.0.0.1\"";
 const PORTS: &str = "[\"tcp/80\"]";
@@ -26,21 +29,24 @@ pub(super) fn parse(text: &str) -> Result<Config, Vec<Problem>> {
     if !problems.is_empty() {
         return Err(problems.into_vec());
     }
-    let root = Section::new(root.get_ref(), 0..0, "the file", &["engine", "service"], &mut problems);
+    let root = Section::new(
+        root.get_ref(),
+        0..0,
+        "the file",
+        &["compat", "engine", "timeouts", "sysctl", "ulvs", "service"],
+        &mut problems,
+    );
     let engine = engine(&root, &mut problems);
+    let settings = settings::settings(&root, &mut problems);
     let services = services(&root, &mut problems);
-    if problems.is_empty() { Ok(Config { engine, services }) } else { Err(problems.into_vec()) }
+    if problems.is_empty() { Ok(Config { engine, settings, services }) } else { Err(problems.into_vec()) }
 }
 
 fn engine(root: &Section<'_>, problems: &mut Problems) -> EngineConfig {
     let mut config = EngineConfig::default();
-    let Some(value) = root.value("engine") else { return config };
-    let Some(table) = value.get_ref().as_table() else {
-        problems.note(value.span(), "`engine` has to be a table", "begin it with the line [engine]");
-        return config;
-    };
+    let Some((table, span)) = root.table("engine", problems) else { return config };
     let known = ["workers", "offload", "max_connections", "device"];
-    let section = Section::new(table, value.span(), "[engine]", &known, problems);
+    let section = Section::new(table, span, "[engine]", &known, problems);
     if let Some(value) = section.value("workers") {
         match value.get_ref() {
             DeValue::String(s) if s == "auto" => {}

@@ -1,6 +1,7 @@
 use sched::{DestSpec, Proto, ServiceKey, Weight};
 
 use super::*;
+use crate::settings::{Sysctl, Timeouts};
 
 #[test]
 fn an_empty_file_is_the_defaults_and_no_services() {
@@ -165,6 +166,52 @@ fn the_engines_settings_are_checked_too() {
         let problems = error.problems();
         assert_eq!(problems.len(), 1, "{line}");
         assert!(problems[0].message.contains(message), "{line}: {}", problems[0].message);
+    }
+}
+
+#[test]
+fn settings_have_their_names_in_the_file() {
+    let text = "
+        compat = \"ipvs\"
+        [timeouts]
+        tcp = 1800
+        udp = 30
+        [sysctl]
+        conn_reuse_mode = 0
+        sloppy_tcp = true
+        [ulvs]
+        move_udp = true";
+    let settings = Config::parse("x", text).unwrap().settings;
+    let mut expected = Settings::new(true);
+    expected.timeouts = Timeouts { tcp: 1800, udp: 30, ..Timeouts::default() };
+    for (sysctl, value) in [(Sysctl::ConnReuseMode, 0), (Sysctl::SloppyTcp, 1), (Sysctl::MoveUdp, 1)] {
+        expected.set(sysctl, value).unwrap();
+    }
+    assert_eq!(settings, expected);
+}
+
+/// The lines, what is underlined, what the message and the help have to say.
+#[test]
+fn mistakes_in_settings_are_shown_at_their_place() {
+    let cases = [
+        ("compat = \"lvs\"", "\"lvs\"", "no `lvs` to be compatible with", "compat = \"ipvs\""),
+        ("timeouts = 3", "3", "`timeouts` has to be a table", "[timeouts]"),
+        ("[timeouts]\nudp = 0", "0", "`udp` is not a whole number in range", "from 1 to 2147483"),
+        ("[timeouts]\nsctp = 9", "sctp", "[timeouts] has no key `sctp`", "tcp, tcp_fin, udp"),
+        ("[sysctl]\nslopy_tcp = 1", "slopy_tcp", "no `net.ipv4.vs.slopy_tcp`", "net.ipv4.vs.sloppy_tcp?"),
+        ("[sysctl]\nmove_udp = 1", "move_udp", "no `net.ipv4.vs.move_udp`", "did you mean ulvs.move_udp?"),
+        ("[sysctl]\nconntrack = 1", "conntrack", "has no meaning here", "no netfilter conntrack entries"),
+        ("[sysctl]\ndrop_entry = 4", "4", "drop_entry cannot be 4", "from 0 to 3"),
+        ("[sysctl]\nsloppy_tcp = \"on\"", "\"on\"", "not a whole number in range", "whole number from"),
+        ("[ulvs]\nreset_on_end = 2", "2", "ulvs.reset_on_end cannot be 2", "from 0 to 1"),
+    ];
+    for (text, underlined, message, help) in cases {
+        let error = Config::parse("x", text).expect_err(text);
+        let problems = error.problems();
+        assert_eq!(problems.len(), 1, "{text}\n{error}");
+        assert_eq!(&text[problems[0].span.clone()], underlined, "{text}\n{error}");
+        assert!(problems[0].message.contains(message), "{text}\n{error}");
+        assert!(problems[0].help.contains(help), "{text}\n{error}");
     }
 }
 
