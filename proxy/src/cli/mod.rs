@@ -5,6 +5,7 @@ mod engine;
 mod ipvsadm;
 mod run;
 mod status;
+mod sysctl;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,8 @@ enum Command {
         #[command(flatten)]
         state: StateDir,
     },
+    /// Read or set the sysctls of IPVS, net.ipv4.vs.*, and our own (`ulvs sysctl --help` lists them)
+    Sysctl(sysctl::SysctlArgs),
     /// Services and servers, in the words of ipvsadm (`ulvs ipvsadm --help`)
     #[command(disable_help_flag = true)]
     Ipvsadm {
@@ -91,6 +94,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Stop => engine::stop(),
         Command::Reload => engine::reload(),
         Command::Clean { state } => engine::clean(&state.state_dir),
+        Command::Sysctl(args) => sysctl::main(&args),
         Command::Ipvsadm { args } => ipvsadm::main(args),
         Command::Ca(command) => ca::main(command),
         Command::Lab(args) => lab(args),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use control::api::Settings;
 use control::config::{Config, Offload, Workers};
 use netio::process::{Readiness, spawn_detached};
 
@@ -30,6 +31,9 @@ pub(super) struct RunArgs {
     /// Checksum and segmentation offload on the device [default: the configuration's, or auto]
     #[arg(long, value_enum, value_name = "WHEN")]
     offload: Option<OffloadArg>,
+    /// Behave like the kernel even where it is poor [default: the configuration's, or to be better]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    compat: Option<CompatArg>,
     /// Where to write the log [default: stderr, or a file in the state directory with --detach]
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -45,6 +49,12 @@ enum OffloadArg {
     On,
     /// Never: whole, finished packets only
     Off,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum CompatArg {
+    /// Linux IPVS
+    Ipvs,
 }
 
 pub(super) fn main(args: RunArgs) -> ExitCode {
@@ -84,6 +94,9 @@ pub(super) fn check(file: &Path) -> ExitCode {
                 count(services, "service"),
                 count(servers, "server")
             ));
+            for line in config.settings(false).differences(&Settings::default()) {
+                say(&format!("  {line}"));
+            }
             ExitCode::SUCCESS
         }
         Err(error) => fail(&error.to_string()),
@@ -111,6 +124,7 @@ fn options(args: RunArgs) -> anyhow::Result<Options> {
     }
     Ok(Options {
         engine,
+        compat: args.compat.is_some(),
         file,
         config: path,
         state_dir: args.state.state_dir,

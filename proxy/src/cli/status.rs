@@ -34,6 +34,9 @@ fn render(status: &Status) -> String {
         format!("ulvs {}, pid {}, up {}", status.version, status.pid, duration(status.uptime_seconds)),
     );
     line("config", status.config.clone().unwrap_or_else(|| "none".to_owned()));
+    if status.compat {
+        line("compat", "ipvs".to_owned());
+    }
     line("log", status.log.clone().unwrap_or_else(|| "standard error".to_owned()));
     line("device", format!("{}, {} workers, offload: {}", status.device, status.workers, status.offload));
     line("services", format!("{} (generation {})", status.services, status.generation));

@@ -50,13 +50,20 @@ pub(super) struct Director {
     /// Where the configuration file is, and what was in it when it was last read.
     config: Option<PathBuf>,
     file: Config,
+    /// Whether the command line asked for the kernel's behaviour.
+    compat: bool,
     /// Why not all traffic is steered as it should be.
     unsteered: Option<String>,
     next_sweep: Instant,
 }
 
 impl Director {
-    pub(super) fn new(engine: Arc<Engine>, steering: Steering, config: Option<PathBuf>) -> Self {
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        steering: Steering,
+        config: Option<PathBuf>,
+        compat: bool,
+    ) -> Self {
         Self {
             notices: Arc::default(),
             settings: Arc::default(),
@@ -65,6 +72,7 @@ impl Director {
             trash: Trash::default(),
             config,
             file: Config::default(),
+            compat,
             unsteered: None,
             next_sweep: Instant::now() + SWEEP,
         }
@@ -80,7 +88,7 @@ impl Director {
 
     /// Puts the settings and services of the configuration file in force.
     pub(super) fn load(&mut self, file: Config) -> anyhow::Result<()> {
-        self.put_settings(file.settings.clone());
+        self.put_settings(file.settings(self.compat));
         let services = file.services();
         let ops: Vec<_> = services.iter().map(|s| Op::AddService { service: s.clone() }).collect();
         let table = self.engine.services().apply(&mut self.trash, &ops);
@@ -179,7 +187,7 @@ impl Director {
                 self.apply(Apply { mode: ApplyMode::Atomic, ops }).map_err(|e| e.to_string())?.generation;
         }
         let before = self.settings.load_full();
-        let settings = before.reconciled(&self.file.settings, &config.settings);
+        let settings = before.reconciled(&self.file.settings(self.compat), &config.settings(self.compat));
         changes.extend(settings.differences(&before));
         self.put_settings(settings);
         if config.engine != self.file.engine {

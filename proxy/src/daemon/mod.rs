@@ -36,6 +36,8 @@ const MAX_AUTO_WORKERS: usize = 4;
 pub(crate) struct Options {
     /// The engine's settings in force: the file's, unless the command line says otherwise.
     pub(crate) engine: EngineConfig,
+    /// Behave like the kernel, whatever the file says.
+    pub(crate) compat: bool,
     /// The configuration file as it was read, if there is one.
     pub(crate) file: Config,
     pub(crate) config: Option<PathBuf>,
@@ -107,7 +109,7 @@ async fn serve(
     };
     let steering = Steering::start(config)?;
     let workers = Workers::start(tun.queues, workers)?;
-    let mut director = Director::new(Arc::clone(&engine), steering, options.config.clone());
+    let mut director = Director::new(Arc::clone(&engine), steering, options.config.clone(), options.compat);
     director.load(options.file.clone())?;
 
     let device = tun.name.clone();

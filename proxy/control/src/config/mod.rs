@@ -44,7 +44,7 @@ use std::path::Path;
 
 use sched::ServiceSpec;
 
-use crate::settings::Settings;
+use crate::settings::{Settings, Sysctl, Timeouts};
 
 pub use problem::{ConfigError, Problem};
 
@@ -56,9 +56,17 @@ const MAX_BYTES: u64 = 64 << 20;
 pub struct Config {
     /// The engine's settings: they need a restart to change.
     pub engine: EngineConfig,
-    /// What can be set while traffic flows.
-    pub settings: Settings,
+    settings: Chosen,
     services: Vec<ServiceSpec>,
+}
+
+/// The settings that the file names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Chosen {
+    compat: bool,
+    timeouts: Timeouts,
+    /// As [`Sysctl::accept`] has them.
+    sysctls: Vec<(Sysctl, i32)>,
 }
 
 /// The `[engine]` section.
@@ -121,6 +129,17 @@ impl Config {
     /// Parses a file's text; `name` is for error messages.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
         schema::parse(text).map_err(|problems| ConfigError::new(name, text, problems))
+    }
+
+    /// What can be set while traffic flows: what the file says, else the defaults. With `compat` those are the kernel's,
+    /// as with the line `compat = "ipvs"` in the file.
+    pub fn settings(&self, compat: bool) -> Settings {
+        let mut settings = Settings::new(compat || self.settings.compat);
+        settings.timeouts = self.settings.timeouts;
+        for (sysctl, value) in &self.settings.sysctls {
+            settings.put(*sysctl, *value);
+        }
+        settings
     }
 
     /// The services, in the file's order.

@@ -181,13 +181,20 @@ fn settings_have_their_names_in_the_file() {
         sloppy_tcp = true
         [ulvs]
         move_udp = true";
-    let settings = Config::parse("x", text).unwrap().settings;
+    let file = Config::parse("x", text).unwrap();
     let mut expected = Settings::new(true);
     expected.timeouts = Timeouts { tcp: 1800, udp: 30, ..Timeouts::default() };
     for (sysctl, value) in [(Sysctl::ConnReuseMode, 0), (Sysctl::SloppyTcp, 1), (Sysctl::MoveUdp, 1)] {
         expected.set(sysctl, value).unwrap();
     }
-    assert_eq!(settings, expected);
+    assert_eq!(file.settings(false), expected);
+    assert_eq!(file.settings(true), expected);
+    // What the file says is said of whatever the command line began from.
+    let file = Config::parse("x", "ulvs.move_udp = true").unwrap();
+    assert_eq!(file.settings(false), Settings::default());
+    let mut compat = Settings::new(true);
+    compat.set(Sysctl::MoveUdp, 1).unwrap();
+    assert_eq!(file.settings(true), compat);
 }
 
 /// The lines, what is underlined, what the message and the help have to say.

@@ -45,8 +45,13 @@ impl Settings {
     /// # Errors
     /// When it does not take that value.
     pub fn set(&mut self, sysctl: Sysctl, value: i32) -> Result<(), SettingError> {
-        self.values[sysctl as usize] = sysctl.accept(value)?;
+        self.put(sysctl, sysctl.accept(value)?);
         Ok(())
+    }
+
+    /// Writes what has been accepted.
+    pub(crate) const fn put(&mut self, sysctl: Sysctl, value: i32) {
+        self.values[sysctl as usize] = value;
     }
 
     /// With all of a change, or an error.

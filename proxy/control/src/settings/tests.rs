@@ -92,7 +92,7 @@ fn a_file_changes_what_changed_in_it_and_compat_is_the_base() {
     let mut running = ours.clone();
     running.set(Sysctl::SloppyTcp, 1).unwrap();
     running.timeouts.udp = 17;
-    let mut file = ipvs.clone();
+    let mut file = ipvs;
     file.set(Sysctl::PmtuDisc, 0).unwrap();
     file.timeouts.tcp = 33;
     let next = running.reconciled(&ours, &file);

@@ -2,10 +2,11 @@
 
 use toml::de::DeValue;
 
+use super::super::Chosen;
 use super::super::reader::{Problems, Section};
-use crate::settings::{Settings, Sysctl, Timeouts};
+use crate::settings::{Sysctl, Timeouts};
 
-pub(super) fn settings(root: &Section<'_>, problems: &mut Problems) -> Settings {
+pub(super) fn settings(root: &Section<'_>, problems: &mut Problems) -> Chosen {
     let compat = root.string("compat", "\"ipvs\"", problems);
     if let Some(other) = compat.as_ref().filter(|c| c.value != "ipvs") {
         let text = format!("there is no `{}` to be compatible with", other.value);
@@ -13,12 +14,12 @@ pub(super) fn settings(root: &Section<'_>, problems: &mut Problems) -> Settings 
             "compat = \"ipvs\" copies the kernel where it is poor, too; leave the line out to be better";
         problems.note(other.span.clone(), text, help);
     }
-    let mut settings = Settings::new(compat.is_some());
-    timeouts(root, &mut settings.timeouts, problems);
+    let mut chosen = Chosen { compat: compat.is_some(), ..Chosen::default() };
+    timeouts(root, &mut chosen.timeouts, problems);
     for (key, prefix) in [("sysctl", Sysctl::KERNEL_PREFIX), ("ulvs", Sysctl::OUR_PREFIX)] {
-        sysctls(root, key, prefix, &mut settings, problems);
+        sysctls(root, key, prefix, &mut chosen.sysctls, problems);
     }
-    settings
+    chosen
 }
 
 fn timeouts(root: &Section<'_>, timeouts: &mut Timeouts, problems: &mut Problems) {
@@ -35,7 +36,13 @@ fn timeouts(root: &Section<'_>, timeouts: &mut Timeouts, problems: &mut Problems
 }
 
 /// A section whose keys are sysctls without their prefix.
-fn sysctls(root: &Section<'_>, key: &str, prefix: &str, settings: &mut Settings, problems: &mut Problems) {
+fn sysctls(
+    root: &Section<'_>,
+    key: &str,
+    prefix: &str,
+    chosen: &mut Vec<(Sysctl, i32)>,
+    problems: &mut Problems,
+) {
     let Some((table, _)) = root.table(key, problems) else { return };
     for (name, value) in table.iter() {
         let sysctl = match Sysctl::find(&format!("{prefix}{}", name.get_ref())) {
@@ -51,8 +58,9 @@ fn sysctls(root: &Section<'_>, key: &str, prefix: &str, settings: &mut Settings,
             problems.note(value.span(), format!("`{}` is not a whole number in range", name.get_ref()), help);
             continue;
         };
-        if let Err(error) = settings.set(sysctl, number) {
-            problems.note(value.span(), error.what(), error.way_out());
+        match sysctl.accept(number) {
+            Ok(value) => chosen.push((sysctl, value)),
+            Err(error) => problems.note(value.span(), error.what(), error.way_out()),
         }
     }
 }
