@@ -14,7 +14,8 @@ pub(crate) use key::FlowKey;
 pub(crate) use table::{ConnTable, Inserted};
 pub(crate) use wheel::Wheel;
 
-use crate::state::{State, tcp};
+use crate::knobs::Knobs;
+use crate::state::{Leg, State, tcp};
 
 /// Milliseconds since the engine was made.
 pub(crate) type Millis = u64;
@@ -106,13 +107,21 @@ impl Conn {
         self.state.fetch_and(!PENDING, Relaxed);
     }
 
-    /// A packet has been seen: moves the state and starts the timer again.
-    pub(crate) fn seen(&self, direction: Direction, event: Option<tcp::Event>, now: Millis) {
+    /// A packet has been seen: moves the state and starts the timer again, with the timeouts as they are set now.
+    pub(crate) fn seen(
+        &self,
+        direction: Direction,
+        event: Option<tcp::Event>,
+        now: Millis,
+        knobs: &Knobs,
+        guarded: bool,
+    ) {
+        let leg = Leg::of(direction, self.legs.method.sees_replies());
         let mut state = self.state();
         if let Some(event) = event {
             // Two workers may see both directions at once: each step of the table happens, one after the other.
             loop {
-                let next = tcp::next(direction, event, state);
+                let next = tcp::next(leg, event, state, guarded);
                 if next == state {
                     break;
                 }
@@ -127,7 +136,7 @@ impl Conn {
                 }
             }
         }
-        self.deadline.store(now + state.timeout_secs() * 1000, Relaxed);
+        self.deadline.store(now + state.timeout(knobs).as_millis() as Millis, Relaxed);
     }
 
     /// Tells the server's average how long it takes from a client's SYN to the answer. `micros` may wrap.

@@ -2,6 +2,33 @@
 
 pub(crate) mod tcp;
 
+use std::time::Duration;
+
+use sched::Direction;
+
+use crate::knobs::Knobs;
+
+/// Whose packet it is, and what else is seen of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leg {
+    /// The client's, where the server's are seen too (NAT).
+    Client,
+    /// The server's.
+    Server,
+    /// The client's, where the server answers past us (DR, tunnels).
+    Alone,
+}
+
+impl Leg {
+    pub(crate) const fn of(direction: Direction, sees_replies: bool) -> Self {
+        match (direction, sees_replies) {
+            (Direction::Out, _) => Self::Server,
+            (Direction::In, true) => Self::Client,
+            (Direction::In, false) => Self::Alone,
+        }
+    }
+}
+
 /// State of a connection, with the kernel's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -67,16 +94,17 @@ impl State {
         }
     }
 
-    /// Seconds without a packet after which a connection in this state is forgotten.
-    pub const fn timeout_secs(self) -> u64 {
+    /// The time without a packet after which a connection in this state is forgotten.
+    pub(crate) const fn timeout(self, knobs: &Knobs) -> Duration {
         match self {
-            Self::None => 2,
-            Self::Established => 900,
-            Self::SynSent | Self::FinWait | Self::TimeWait | Self::Listen | Self::SynAck => 120,
-            Self::SynRecv | Self::CloseWait => 60,
-            Self::Close => 10,
-            Self::LastAck => 30,
-            Self::Udp => 300,
+            Self::Established => knobs.tcp_timeout,
+            Self::FinWait => knobs.tcp_fin_timeout,
+            Self::Udp => knobs.udp_timeout,
+            Self::None => Duration::from_secs(2),
+            Self::SynSent | Self::TimeWait | Self::Listen | Self::SynAck => Duration::from_secs(120),
+            Self::SynRecv | Self::CloseWait => Duration::from_secs(60),
+            Self::Close => Duration::from_secs(10),
+            Self::LastAck => Duration::from_secs(30),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::conn::{Conn, ConnTable, FlowKey, Millis, Wheel};
 use crate::counters::WorkerCounters;
 use crate::forward;
 use crate::host::HostView;
-use crate::knobs::Knobs;
+use crate::knobs::{Defence, Knobs};
 use crate::random::Random;
 use crate::state::tcp;
 use crate::verdict::{DropReason, Verdict};
@@ -178,7 +178,7 @@ impl Step<'_> {
             L4::Tcp { flags, .. } => tcp::Event::of(flags.syn(), flags.fin(), flags.ack(), flags.rst()),
             _ => None,
         };
-        conn.seen(direction, event, self.now);
+        conn.seen(direction, event, self.now, self.knobs, self.knobs.secure_tcp == Defence::Always);
         if let Some(event) = event {
             conn.time_handshake(direction, event, self.micros);
         }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use engine::{DropReason, State, Verdict};
+use engine::{DropReason, Knobs, State, Verdict};
 use sched::{Family, Op};
 use wire::build::Build;
 use wire::frame::Frame;
@@ -52,6 +52,8 @@ pub(crate) enum Step {
     Mtu(Leg, u32),
     /// The one connection of this client is in this state and has so many seconds left.
     Shows(SocketAddr, State, u64),
+    /// The settings change.
+    Knobs(Knobs),
     /// No timer runs.
     Idle,
 }

@@ -64,6 +64,7 @@ impl Director {
                 let host = [Family::V4, Family::V6].into_iter().fold(HostView::new(local), HostView::closed);
                 self.engine.set_host(host);
             }
+            Step::Knobs(knobs) => self.engine.set_knobs(knobs),
             Step::Mtu(leg, mtu) => self.watched.dest(leg).mtu.store(mtu, Relaxed),
             Step::Shows(client, state, seconds) => {
                 let mut found = Vec::new();

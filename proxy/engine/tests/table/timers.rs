@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use super::case::{Case, Move::*, Step, case, frame, then, wait, wait_millis};
 use super::net::Net;
 use super::tcp::{closed, established};
-use engine::State;
+use engine::{Defence, Knobs, State};
 use wire::build::{Build, tcp, udp};
 
 /// The connection is in `state` now, ends in `seconds` and no earlier, and leaves nothing behind.
@@ -76,6 +78,47 @@ pub(crate) fn cases() -> Vec<Case> {
                 .leaves_as(udp(c, s).ttl(65), &[New(leg), Inactive(leg, 1), In(leg, 1, n.ip() + 8)]);
             then(vec![first], ends(n, State::Udp, 300, [Gone(1), Inactive(leg, -1)]))
         }),
+        case("timeouts that an operator sets count from the next packet on", |n| {
+            let set = |tcp, fin, udp| {
+                let [tcp_timeout, tcp_fin_timeout, udp_timeout] = [tcp, fin, udp].map(Duration::from_secs);
+                Step::Knobs(Knobs { tcp_timeout, tcp_fin_timeout, udp_timeout, ..Knobs::default() })
+            };
+            let (c, leg) = (n.client(), n.w1());
+            let steps = vec![
+                set(7, 5, 3),
+                Step::Shows(c, State::Established, 900),
+                up(n, |build| build.ack(1), &[]),
+                Step::Shows(c, State::Established, 7),
+                down(n, Build::fin, &[Active(leg, -1), Inactive(leg, 1)]),
+                Step::Shows(c, State::FinWait, 5),
+                set(7, 50, 3),
+                Step::Shows(c, State::FinWait, 5),
+                wait(6, &[Gone(1), Inactive(leg, -1)]),
+                frame(udp(c, n.dns())).leaves_as(
+                    udp(c, n.d1()).ttl(65),
+                    &[New(n.u1()), Inactive(n.u1(), 1), In(n.u1(), 1, n.ip() + 8)],
+                ),
+            ];
+            let ends = ends(n, State::Udp, 3, [Gone(1), Inactive(n.u1(), -1)]);
+            then(then(established(n), steps), ends)
+        }),
+        case(
+            "with secure_tcp a connection counts as established when the server has said more than SYN and ACK",
+            |n| {
+                let (c, leg) = (n.client(), n.w1());
+                let guarded = Knobs { secure_tcp: Defence::Always, ..Knobs::default() };
+                vec![
+                    Step::Knobs(guarded),
+                    up(n, Build::syn, &[New(leg), Active(leg, 1)]),
+                    down(n, |build| build.syn().ack(1), &[]),
+                    Step::Shows(c, State::SynAck, 120),
+                    up(n, |build| build.ack(1), &[]),
+                    Step::Shows(c, State::SynAck, 120),
+                    down(n, |build| build.ack(1), &[]),
+                    Step::Shows(c, State::Established, 900),
+                ]
+            },
+        ),
         case("packets of both directions start the timer again", |n| {
             let (leg, ack) = (n.w1(), |build: Build| build.ack(1));
             let wait_long = || wait(899, &[]);
