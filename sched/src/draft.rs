@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::algo::{self, Algorithm, Change};
 use crate::dest::{Dest, DestLive};
+use crate::marks::{MarkCounts, MarkLive, Marks};
 use crate::model::{DestKey, DestSpec, Family, SchedFlags, ServiceKey, ServiceSpec, Weight};
 use crate::op::{Op, OpError};
 use crate::service::{Service, SvcLive};
@@ -17,6 +18,8 @@ type Services = BTreeMap<ServiceKey, Arc<Service>>;
 
 pub(crate) struct Draft {
     services: Services,
+    marks: Arc<Marks>,
+    marks_changed: bool,
     trash: Trash,
     effects: Vec<Effect>,
 }
@@ -28,11 +31,18 @@ enum Effect {
     Thresholds { live: Arc<DestLive>, upper: u32, lower: u32 },
     ZeroService(Arc<SvcLive>),
     ZeroDest(Arc<DestLive>),
+    ZeroMark(Arc<MarkLive>),
 }
 
 impl Draft {
-    pub(crate) fn new(services: &Services, trash: &Trash) -> Self {
-        Self { services: services.clone(), trash: trash.clone(), effects: Vec::new() }
+    pub(crate) fn new(services: &Services, marks: &Arc<Marks>, trash: &Trash) -> Self {
+        Self {
+            services: services.clone(),
+            marks: Arc::clone(marks),
+            marks_changed: false,
+            trash: trash.clone(),
+            effects: Vec::new(),
+        }
     }
 
     /// Applies one op, or refuses it and leaves the draft as it was.
@@ -46,11 +56,22 @@ impl Draft {
             Op::DelDest { key, addr } => self.del_dest(key, addr),
             Op::Flush => self.flush(),
             Op::Zero { key } => self.zero(key.as_ref()),
+            Op::AddMark { rule, at, counts } => self.marks().add(rule, *at, *counts),
+            Op::DelMark { rule } => self.marks().remove(rule),
+            Op::DelMarkAt { family, at } => self.marks().remove_at(*family, *at),
+            Op::FlushMarks { family } => {
+                self.marks().clear(*family);
+                Ok(())
+            }
+            Op::ZeroMarks { family, at } => self.zero_marks(*family, *at),
         }
     }
 
-    /// Lets the effects happen and hands the new services over.
-    pub(crate) fn commit(self, trash: &mut Trash) -> Services {
+    /// Lets the effects happen and hands the new services and rules over.
+    pub(crate) fn commit(mut self, trash: &mut Trash) -> (Services, Arc<Marks>) {
+        if self.marks_changed {
+            self.marks().settle();
+        }
         for effect in self.effects {
             match effect {
                 Effect::DestsChanged(live, dests, change) => live.dests_changed(&dests, change),
@@ -61,10 +82,32 @@ impl Draft {
                 Effect::Thresholds { live, upper, lower } => live.set_thresholds(upper, lower),
                 Effect::ZeroService(live) => live.stats.zero(),
                 Effect::ZeroDest(live) => live.stats.zero(),
+                Effect::ZeroMark(live) => live.set(MarkCounts::default()),
             }
         }
         *trash = self.trash;
-        self.services
+        (self.services, self.marks)
+    }
+
+    /// The rules, to be changed.
+    fn marks(&mut self) -> &mut Marks {
+        self.marks_changed = true;
+        Arc::make_mut(&mut self.marks)
+    }
+
+    fn zero_marks(&mut self, family: Family, at: Option<usize>) -> Result<(), OpError> {
+        let entries = self.marks.entries(family);
+        match at {
+            Some(at) => {
+                let entry = entries.get(at).ok_or(OpError::NoSuchMarkPlace)?;
+                self.effects.push(Effect::ZeroMark(Arc::clone(&entry.live)));
+            }
+            None => {
+                self.effects.extend(entries.iter().map(|entry| Effect::ZeroMark(Arc::clone(&entry.live))));
+                self.effects.push(Effect::ZeroMark(Arc::clone(self.marks.passed(family))));
+            }
+        }
+        Ok(())
     }
 
     fn add_service(&mut self, spec: &ServiceSpec) -> Result<(), OpError> {
@@ -216,8 +259,9 @@ fn thresholds(dest: &Dest) -> Effect {
 
 fn check_service(key: &ServiceKey) -> Result<(), OpError> {
     match key {
-        // Port 0 and marks become possible with persistence.
+        // Port 0 becomes possible with persistence.
         ServiceKey::Addr { vip, l4_port, .. } if is_host(*vip) && *l4_port != 0 => Ok(()),
+        ServiceKey::Mark { .. } => Ok(()),
         _ => Err(OpError::Invalid),
     }
 }

@@ -11,6 +11,7 @@
 pub mod algo;
 mod dest;
 mod draft;
+pub mod marks;
 mod model;
 mod op;
 mod service;
@@ -20,6 +21,7 @@ mod trash;
 
 pub use algo::{Algorithm, Change, Flow, Knobs, Scheduler};
 pub use dest::{Dest, DestLive};
+pub use marks::{MarkRule, Marks, PacketFacts};
 pub use model::{
     DestKey, DestSpec, Family, ForwardMethod, Mark, Netmask, Persistence, PersistenceEngine, Proto,
     SchedFlags, ServiceKey, ServiceSpec, Tunnel, TunnelChecksum, TunnelKind, Weight,

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DestKey, DestSpec, ServiceKey, ServiceSpec};
+use crate::marks::{MarkCounts, MarkRule};
+use crate::model::{DestKey, DestSpec, Family, ServiceKey, ServiceSpec};
 
 /// One edit. A list of them is applied as one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +54,42 @@ pub enum Op {
         /// Which, or all.
         key: Option<ServiceKey>,
     },
+    /// `iptables -t mangle -A PREROUTING`, or `-I`.
+    AddMark {
+        /// The rule.
+        rule: MarkRule,
+        /// Its place among the rules of its family, from 0; the end if there is none.
+        #[serde(default)]
+        at: Option<usize>,
+        /// What it has counted already.
+        #[serde(default)]
+        counts: MarkCounts,
+    },
+    /// `iptables -t mangle -D PREROUTING` with the rule itself: the first one that is like it.
+    DelMark {
+        /// The rule.
+        rule: MarkRule,
+    },
+    /// `iptables -t mangle -D PREROUTING` with a number.
+    DelMarkAt {
+        /// Of which chain.
+        family: Family,
+        /// Its place, from 0.
+        at: usize,
+    },
+    /// `iptables -t mangle -F`.
+    FlushMarks {
+        /// Which chain.
+        family: Family,
+    },
+    /// `iptables -t mangle -Z`.
+    ZeroMarks {
+        /// Which chain.
+        family: Family,
+        /// One rule by its place, from 0, or the whole chain.
+        #[serde(default)]
+        at: Option<usize>,
+    },
 }
 
 /// What it does, in words: for logs and for whoever asked for a reload.
@@ -74,6 +111,12 @@ impl fmt::Display for Op {
             Self::Flush => f.write_str("delete everything"),
             Self::Zero { key: Some(key) } => write!(f, "zero the counters of {key}"),
             Self::Zero { key: None } => f.write_str("zero all counters"),
+            Self::AddMark { rule, at: None, .. } => write!(f, "add rule: {rule}"),
+            Self::AddMark { rule, at: Some(at), .. } => write!(f, "add rule as number {}: {rule}", at + 1),
+            Self::DelMark { rule } => write!(f, "delete rule: {rule}"),
+            Self::DelMarkAt { at, .. } => write!(f, "delete rule number {}", at + 1),
+            Self::FlushMarks { .. } => f.write_str("delete all rules"),
+            Self::ZeroMarks { .. } => f.write_str("zero the counters of rules"),
         }
     }
 }
@@ -109,4 +152,14 @@ pub enum OpError {
     /// An address that cannot be a VIP or a server (EINVAL).
     #[error("Invalid operation.  Possibly wrong module version, address not unicast, ...")]
     Invalid,
+    /// A mark rule that can match nothing: addresses of another family, ports without a protocol that has them, a
+    /// list of ports that is empty or too long. [`crate::marks::flaw`] says which.
+    #[error("Not a rule that can match: see its addresses, protocol and ports")]
+    InvalidMarkRule,
+    /// A mark rule to delete that is not there.
+    #[error("Bad rule (does a matching rule exist in that chain?).")]
+    NoSuchMarkRule,
+    /// A place behind the last mark rule.
+    #[error("Index of rule too big.")]
+    NoSuchMarkPlace,
 }

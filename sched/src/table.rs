@@ -7,7 +7,8 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 
 use crate::draft::Draft;
-use crate::model::{DestKey, Proto, ServiceKey};
+use crate::marks::{MarkRule, Marks, PacketFacts, Prefix};
+use crate::model::{DestKey, Mark, Proto, ServiceKey};
 use crate::op::{Op, OpError};
 use crate::service::Service;
 use crate::trash::Trash;
@@ -21,6 +22,8 @@ pub struct ServiceTable {
     // Keys come from the operator and not from the network, so the hash needs no secret seed.
     by_key: HashMap<ServiceKey, Arc<Service>, FixedState>,
     vips: HashSet<IpAddr, FixedState>,
+    marks: Arc<Marks>,
+    marked: BTreeSet<Prefix>,
 }
 
 impl ServiceTable {
@@ -39,7 +42,17 @@ impl ServiceTable {
         self.by_key.get(key)
     }
 
-    /// Whether any service has this address.
+    /// The mark that the rules give to a packet.
+    pub fn mark_of(&self, facts: &PacketFacts<'_>) -> Option<Mark> {
+        self.marks.mark_of(facts)
+    }
+
+    /// The rules that mark packets.
+    pub fn marks(&self) -> &Arc<Marks> {
+        &self.marks
+    }
+
+    /// Whether any service has this address, or a rule that marks packets for a service names it as destination.
     pub fn is_vip(&self, addr: IpAddr) -> bool {
         self.vips.contains(&addr)
     }
@@ -49,15 +62,38 @@ impl ServiceTable {
         self.vips.iter().copied()
     }
 
+    /// The destinations that rules name which mark packets for services, where they are more than single addresses
+    /// (those are [`Self::vips`]).
+    pub fn marked_prefixes(&self) -> impl Iterator<Item = Prefix> {
+        self.marked.iter().copied()
+    }
+
     /// All services in the order of `ipvsadm -L`.
     pub fn services(&self) -> impl ExactSizeIterator<Item = &Arc<Service>> {
         self.services.values()
     }
 
-    /// The distinct servers with the protocol they speak: those whose replies have to come back through us.
+    /// The distinct servers with the protocols they speak: those whose replies have to come back through us. Port 0
+    /// stands for every port.
     pub fn servers(&self) -> BTreeSet<(Proto, DestKey)> {
-        let with_proto = self.services.values().filter_map(|service| Some((service.key.proto()?, service)));
-        with_proto.flat_map(|(proto, s)| s.dests.iter().map(move |d| (proto, d.live.key))).collect()
+        let mut servers = BTreeSet::new();
+        for service in self.services.values() {
+            for proto in Proto::ALL.into_iter().filter(|proto| self.takes(&service.key, *proto)) {
+                servers.extend(service.dests.iter().map(|d| (proto, d.live.key)));
+            }
+        }
+        servers
+    }
+
+    /// Whether the service may get packets of this protocol.
+    fn takes(&self, key: &ServiceKey, proto: Proto) -> bool {
+        match *key {
+            ServiceKey::Addr { proto: only, .. } => only == proto,
+            ServiceKey::Mark { mark, family } => {
+                let mut rules = self.marks.entries(family).iter().map(|entry| &entry.rule);
+                rules.any(|rule| rule.set.can_make(mark) && rule.takes_protocol(proto.number()))
+            }
+        }
     }
 
     /// Applies all `ops` or none.
@@ -65,7 +101,7 @@ impl ServiceTable {
     /// # Errors
     /// The first op that was refused and why. Then nothing has changed, neither `trash` nor any scheduler's state.
     pub fn apply(&self, trash: &mut Trash, ops: &[Op]) -> Result<Self, (usize, OpError)> {
-        let mut draft = Draft::new(&self.services, trash);
+        let mut draft = Draft::new(&self.services, &self.marks, trash);
         for (i, op) in ops.iter().enumerate() {
             draft.apply(op).map_err(|error| (i, error))?;
         }
@@ -74,19 +110,38 @@ impl ServiceTable {
 
     /// Applies those `ops` that can be applied, as a restore does, and reports the others with their index.
     pub fn apply_each(&self, trash: &mut Trash, ops: &[Op]) -> (Self, Vec<(usize, OpError)>) {
-        let mut draft = Draft::new(&self.services, trash);
+        let mut draft = Draft::new(&self.services, &self.marks, trash);
         let refuse = |(i, op)| draft.apply(op).err().map(|error| (i, error));
         let refused = ops.iter().enumerate().filter_map(refuse).collect();
         (self.next(draft, trash), refused)
     }
 
     fn next(&self, draft: Draft, trash: &mut Trash) -> Self {
-        let services = draft.commit(trash);
+        let (services, marks) = draft.commit(trash);
+        let marked = marked(&services, &marks);
+        let single = marked.iter().filter_map(|prefix| prefix.single());
         Self {
             generation: self.generation + 1,
             by_key: services.iter().map(|(key, service)| (*key, Arc::clone(service))).collect(),
-            vips: services.keys().filter_map(ServiceKey::vip).collect(),
+            vips: services.keys().filter_map(ServiceKey::vip).chain(single).collect(),
+            marked: marked.iter().copied().filter(|prefix| prefix.single().is_none()).collect(),
             services,
+            marks,
         }
     }
+}
+
+/// The destinations of the rules that mark packets for services.
+fn marked(services: &BTreeMap<ServiceKey, Arc<Service>>, marks: &Marks) -> BTreeSet<Prefix> {
+    let served: Vec<_> = services
+        .keys()
+        .filter_map(|key| match *key {
+            ServiceKey::Mark { mark, family } => Some((mark, family)),
+            ServiceKey::Addr { .. } => None,
+        })
+        .collect();
+    let for_service = |rule: &MarkRule| {
+        served.iter().any(|(mark, family)| *family == rule.family && rule.set.can_make(*mark))
+    };
+    marks.rules().filter(|rule| for_service(rule)).filter_map(MarkRule::only_dest).collect()
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use sched::{
-    DestSpec, Family, Flow, Mark, Op, OpError, Proto, Service, ServiceKey, ServiceSpec, ServiceTable, Trash,
+    DestSpec, Flow, Op, OpError, Proto, Service, ServiceKey, ServiceSpec, ServiceTable, Trash,
     Weight,
 };
 
@@ -58,8 +58,6 @@ fn every_refusal_has_its_reason() {
         let Op::AddService { service } = add_service(vip, scheduler, &[]) else { unreachable!() };
         Op::EditService { service }
     };
-    let mark = ServiceKey::Mark { mark: Mark(std::num::NonZeroU32::MIN), family: Family::Ipv4 };
-    let mark = ServiceSpec::new(mark, "rr");
     let other = "10.0.0.9:80";
     for (op, error) in [
         (add_service(VIP, "bogus", &[]), OpError::ServiceExists),
@@ -72,7 +70,6 @@ fn every_refusal_has_its_reason() {
         (add_service("255.255.255.255:80", "rr", &[]), OpError::Invalid),
         (add_service("[::]:80", "rr", &[]), OpError::Invalid),
         (add_service("[ff02::1]:80", "rr", &[]), OpError::Invalid),
-        (Op::AddService { service: mark }, OpError::Invalid),
         (edit_service(other, "bogus"), OpError::NoSuchService),
         (edit_service(VIP, "bogus"), OpError::NoSuchScheduler),
         (Op::DelService { key: key(other) }, OpError::NoSuchService),
