@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use sched::{
-    DestSpec, Flow, Op, OpError, Proto, Service, ServiceKey, ServiceSpec, ServiceTable, Trash,
-    Weight,
+    DestSpec, Flow, Op, OpError, Proto, Service, ServiceKey, ServiceSpec, ServiceTable, Trash, Weight,
 };
 
 const VIP: &str = "10.0.0.1:80";
