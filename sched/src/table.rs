@@ -73,27 +73,10 @@ impl ServiceTable {
         self.services.values()
     }
 
-    /// The distinct servers with the protocols they speak: those whose replies have to come back through us. Port 0
-    /// stands for every port.
+    /// The distinct servers with the protocol they speak: those whose replies have to come back through us.
     pub fn servers(&self) -> BTreeSet<(Proto, DestKey)> {
-        let mut servers = BTreeSet::new();
-        for service in self.services.values() {
-            for proto in Proto::ALL.into_iter().filter(|proto| self.takes(&service.key, *proto)) {
-                servers.extend(service.dests.iter().map(|d| (proto, d.live.key)));
-            }
-        }
-        servers
-    }
-
-    /// Whether the service may get packets of this protocol.
-    fn takes(&self, key: &ServiceKey, proto: Proto) -> bool {
-        match *key {
-            ServiceKey::Addr { proto: only, .. } => only == proto,
-            ServiceKey::Mark { mark, family } => {
-                let mut rules = self.marks.entries(family).iter().map(|entry| &entry.rule);
-                rules.any(|rule| rule.set.can_make(mark) && rule.takes_protocol(proto.number()))
-            }
-        }
+        let with_proto = self.services.values().filter_map(|service| Some((service.key.proto()?, service)));
+        with_proto.flat_map(|(proto, s)| s.dests.iter().map(move |d| (proto, d.live.key))).collect()
     }
 
     /// Applies all `ops` or none.

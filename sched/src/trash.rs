@@ -43,12 +43,9 @@ impl Trash {
         self.entries.is_empty()
     }
 
-    /// The servers that wait here, with the protocols they may speak: their connections' replies still come.
+    /// The servers that wait here, with the protocol they speak: their connections' replies still come.
     pub fn servers(&self) -> impl Iterator<Item = (Proto, DestKey)> {
-        self.entries.keys().flat_map(|(key, addr)| {
-            let speaks = |proto: &Proto| key.proto().is_none_or(|only| only == *proto);
-            Proto::ALL.into_iter().filter(speaks).map(move |proto| (proto, *addr))
-        })
+        self.entries.keys().filter_map(|(key, addr)| key.proto().map(|proto| (proto, *addr)))
     }
 
     pub(crate) fn put(&mut self, key: ServiceKey, service: &Arc<SvcLive>, live: Arc<DestLive>) {

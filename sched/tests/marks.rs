@@ -6,10 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
 use sched::marks::{Interface, MarkCounts, Match, PortMatch, PortRange, Prefix, SetMark, Side};
-use sched::{
-    DestSpec, Family, Mark, MarkRule, Op, OpError, PacketFacts, Proto, ServiceKey, ServiceSpec, ServiceTable,
-    Trash,
-};
+use sched::{Family, Mark, MarkRule, Op, OpError, PacketFacts, ServiceKey, ServiceSpec, ServiceTable, Trash};
 
 fn apply(table: &ServiceTable, ops: &[Op]) -> Result<ServiceTable, (usize, OpError)> {
     table.apply(&mut Trash::default(), ops)
@@ -108,25 +105,6 @@ fn destinations_of_served_marks_are_vips() {
     let masked = |value| MarkRule { set: SetMark { value, mask: 0xF }, ..to("10.0.0.7", 0) };
     let with = |value| apply(&table, &[add(masked(value))]).unwrap().is_vip(addr("10.0.0.7"));
     assert!(with(3) && !with(4));
-}
-
-#[test]
-fn servers_of_a_mark_speak_the_protocols_of_its_rules() {
-    let key = ServiceKey::Mark { mark: Mark(3.try_into().unwrap()), family: Family::Ipv4 };
-    let dest = DestSpec::new("192.168.1.1:80".parse().unwrap());
-    let spec = ServiceSpec { dests: vec![dest], ..ServiceSpec::new(key, "rr") };
-    let protocol = |number| MarkRule { protocol: Some(Match::is(number)), ..to("10.0.0.1", 3) };
-    let protocols = |rules: &[MarkRule]| {
-        let mut ops = vec![Op::AddService { service: spec.clone() }];
-        ops.extend(rules.iter().cloned().map(add));
-        let table = apply(&ServiceTable::default(), &ops).unwrap();
-        table.servers().into_iter().map(|(proto, _)| proto).collect::<Vec<_>>()
-    };
-    assert_eq!(protocols(&[]), []);
-    assert_eq!(protocols(&[protocol(6)]), [Proto::Tcp]);
-    assert_eq!(protocols(&[protocol(6), protocol(17)]), [Proto::Tcp, Proto::Udp]);
-    assert_eq!(protocols(&[to("10.0.0.1", 3)]), Proto::ALL);
-    assert_eq!(protocols(&[to("10.0.0.1", 4)]), []);
 }
 
 fn facts<'a>(dst: [u8; 4], protocol: u8, ports: Option<(u16, u16)>) -> PacketFacts<'a> {

@@ -1,21 +1,27 @@
 //! What the engine knows about the host it runs on.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use foldhash::fast::FixedState;
+use sched::marks::Prefix;
 use wire::packet::Family;
 
 /// The host's own addresses, and whether it is a router. Immutable; a new one is swapped in when they change.
 #[derive(Clone, Debug, Default)]
 pub struct HostView {
-    local: HashSet<IpAddr, foldhash::fast::FixedState>,
+    local: HashSet<IpAddr, FixedState>,
     closed: [bool; 2],
+    /// Prefixes with the name of the device that leads there, by length and family.
+    ways: BTreeMap<(Reverse<u8>, bool), HashMap<Prefix, Arc<str>, FixedState>>,
 }
 
 impl HostView {
     /// A view with these addresses, of a router.
     pub fn new(local: impl IntoIterator<Item = IpAddr>) -> Self {
-        Self { local: local.into_iter().collect(), closed: [false; 2] }
+        Self { local: local.into_iter().collect(), closed: [false; 2], ways: BTreeMap::new() }
     }
 
     /// The same of a host that is no router in this family: what is neither for it, nor from it, nor of a connection
@@ -23,6 +29,22 @@ impl HostView {
     pub fn closed(mut self, family: Family) -> Self {
         self.closed[family as usize] = true;
         self
+    }
+
+    /// The same with what is known of its routes: which device leads where. Of two that are alike the first counts.
+    pub fn with_ways(mut self, ways: impl IntoIterator<Item = (Prefix, Arc<str>)>) -> Self {
+        for (prefix, device) in ways {
+            let alike = self.ways.entry((Reverse(prefix.len()), prefix.addr().is_ipv4())).or_default();
+            alike.entry(prefix).or_insert(device);
+        }
+        self
+    }
+
+    /// Name of the device that leads to `addr`.
+    pub fn device_towards(&self, addr: IpAddr) -> Option<&str> {
+        let of_family = self.ways.iter().filter(|((_, v4), _)| *v4 == addr.is_ipv4());
+        let mut found = of_family.filter_map(|((len, _), alike)| alike.get(&Prefix::new(addr, len.0)?));
+        found.next().map(|device| &**device)
     }
 
     /// Whether `addr` is an address of the host.
@@ -33,5 +55,28 @@ impl HostView {
     /// Whether it is no router in this family.
     pub fn is_closed(&self, family: Family) -> bool {
         self.closed[family as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_narrowest_prefix_says_which_device_leads_there() {
+        let way = |prefix: &str, device: &str| (prefix.parse().unwrap(), Arc::from(device));
+        let view = HostView::default().with_ways([
+            way("0.0.0.0/0", "wan"),
+            way("10.0.0.0/8", "vpn"),
+            way("10.1.0.0/16", "lan"),
+            way("10.1.0.0/16", "backup"),
+            way("2001:db8::/32", "wan6"),
+        ]);
+        let towards = |addr: &str| view.device_towards(addr.parse().unwrap()).map(str::to_owned);
+        assert_eq!(towards("10.1.2.3").as_deref(), Some("lan"));
+        assert_eq!(towards("10.2.0.1").as_deref(), Some("vpn"));
+        assert_eq!(towards("192.0.2.1").as_deref(), Some("wan"));
+        assert_eq!(towards("2001:db8::1").as_deref(), Some("wan6"));
+        assert_eq!(towards("2001:db9::1"), None);
     }
 }

@@ -22,6 +22,7 @@ mod forward;
 mod host;
 mod knobs;
 mod listing;
+mod marks;
 mod random;
 mod state;
 mod verdict;

@@ -128,11 +128,6 @@ impl MarkRule {
         self.dest.filter(|m| !m.not && !m.value.is_everything()).map(|m| m.value)
     }
 
-    /// Whether a packet of this protocol can match.
-    pub fn takes_protocol(&self, number: u8) -> bool {
-        self.protocol.is_none_or(|m| (m.value == number) != m.not)
-    }
-
     /// What makes it no rule: `None` when it is one.
     pub(super) fn flaw(&self) -> Option<&'static str> {
         let ours = |m: &Option<Match<Prefix>>| m.is_none_or(|m| m.value.family() == self.family);

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sched::{Dest, Flow, Proto, Service};
+use sched::{Dest, Flow, Mark, Proto, Service, ServiceKey};
 use wire::frame::Frame;
 use wire::packet::{Fragment, Packet};
 use wire::reply;
 
 use super::{Step, answered, opens};
 use crate::conn::{Conn, Inserted, Legs};
+use crate::marks;
 use crate::verdict::{DropReason, Verdict};
 
 impl Step<'_> {
@@ -23,7 +24,10 @@ impl Step<'_> {
         src: SocketAddr,
         dst: SocketAddr,
     ) -> Verdict {
-        let Some(service) = self.table.lookup(proto, dst.ip(), dst.port()) else {
+        let by_mark = self
+            .mark_of(packet)
+            .and_then(|mark| self.table.get(&ServiceKey::Mark { mark, family: dst.ip().into() }));
+        let Some(service) = by_mark.or_else(|| self.table.lookup(proto, dst.ip(), dst.port())) else {
             return self.not_ours(frame, packet);
         };
         if packet.fragment != Fragment::None {
@@ -39,6 +43,12 @@ impl Step<'_> {
             Err(Refusal::Full) => Verdict::Drop(DropReason::TableFull),
             Err(Refusal::ReplyTaken) => Verdict::Drop(DropReason::ReplyTupleTaken),
         }
+    }
+
+    /// What the mark rules make of a packet.
+    fn mark_of(&self, packet: &Packet) -> Option<Mark> {
+        let marks = self.table.marks();
+        if marks.is_empty() { None } else { marks.mark_of(&marks::facts(marks, self.host, packet)) }
     }
 
     /// Chooses a server and makes the connection. The scheduler's choice stands, unless another connection of this

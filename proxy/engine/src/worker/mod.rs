@@ -23,7 +23,7 @@ use crate::knobs::{Defence, Knobs};
 use crate::random::Random;
 use crate::state::tcp;
 use crate::verdict::{DropReason, Verdict};
-use crate::{Engine, millis_since};
+use crate::{Engine, marks, millis_since};
 
 /// A worker: owned by the thread that serves one queue.
 #[derive(Debug)]
@@ -107,6 +107,7 @@ impl Step<'_> {
         let Ok(packet) = Packet::parse(frame.packet()) else {
             return Verdict::Drop(DropReason::Malformed);
         };
+        marks::count(self.table.marks(), self.host, frame, &packet);
         match packet.l4 {
             L4::Tcp { src_port, dst_port, .. } => {
                 self.transport(frame, &packet, Proto::Tcp, src_port, dst_port)

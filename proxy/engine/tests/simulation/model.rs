@@ -234,6 +234,11 @@ impl Model {
                 let dests = self.services.values().flat_map(|service| &service.dests);
                 dests.for_each(|dest| self.dests[*dest].counts = Counts::default());
             }
+            Op::AddMark { .. }
+            | Op::DelMark { .. }
+            | Op::DelMarkAt { .. }
+            | Op::FlushMarks { .. }
+            | Op::ZeroMarks { .. } => unreachable!("the simulation has no mark rules"),
         }
     }
 

@@ -1,0 +1,27 @@
+//! What mark rules look at in a packet.
+
+use sched::{Marks, PacketFacts};
+use wire::frame::Frame;
+use wire::gso;
+use wire::packet::Packet;
+
+use crate::host::HostView;
+
+/// The facts of a packet. The device that it came in on is the one that leads back to its sender: a TUN does not say.
+pub(crate) fn facts<'a>(marks: &Marks, host: &'a HostView, packet: &Packet) -> PacketFacts<'a> {
+    PacketFacts {
+        src: packet.src,
+        dst: packet.dst,
+        protocol: packet.protocol,
+        ports: packet.ports(),
+        input: if marks.ask_for_input() { host.device_towards(packet.src) } else { None },
+    }
+}
+
+/// Counts a frame on the rules that match it.
+pub(crate) fn count(marks: &Marks, host: &HostView, frame: &Frame, packet: &Packet) {
+    if !marks.is_empty() {
+        let (packets, bytes) = (u64::from(gso::segments(frame, packet)), gso::wire_bytes(frame, packet));
+        marks.count(&facts(marks, host, packet), packets, bytes);
+    }
+}
