@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::algo::{self, Algorithm, Change};
 use crate::dest::{Dest, DestLive};
 use crate::marks::{MarkCounts, MarkLive, Marks};
-use crate::model::{DestKey, DestSpec, Family, SchedFlags, ServiceKey, ServiceSpec, Weight};
+use crate::model::{DestKey, DestSpec, Family, Persistence, SchedFlags, ServiceKey, ServiceSpec, Weight};
 use crate::op::{Op, OpError};
 use crate::service::{Service, SvcLive};
 use crate::trash::Trash;
@@ -115,7 +115,7 @@ impl Draft {
             return Err(OpError::ServiceExists);
         }
         let algorithm = algo::find(&spec.scheduler).ok_or(OpError::NoSuchScheduler)?;
-        check_service(&spec.key)?;
+        check_service(spec)?;
         for (i, dest) in spec.dests.iter().enumerate() {
             check_dest(&spec.key, dest)?;
             if spec.dests[..i].iter().any(|d| d.addr == dest.addr) {
@@ -142,6 +142,7 @@ impl Draft {
     fn edit_service(&mut self, spec: &ServiceSpec) -> Result<(), OpError> {
         let service = self.services.get_mut(&spec.key).ok_or(OpError::NoSuchService)?;
         let algorithm = algo::find(&spec.scheduler).ok_or(OpError::NoSuchScheduler)?;
+        check_service(spec)?;
         let service = Arc::make_mut(service);
         if (algorithm.name, spec.flags) != (service.algorithm.name, service.flags) {
             let (live, dests) = (Arc::clone(&service.live), Arc::clone(&service.dests));
@@ -257,12 +258,21 @@ fn thresholds(dest: &Dest) -> Effect {
     Effect::Thresholds { live: Arc::clone(&dest.live), upper: dest.upper, lower: dest.lower }
 }
 
-fn check_service(key: &ServiceKey) -> Result<(), OpError> {
-    match key {
-        // Port 0 becomes possible with persistence.
-        ServiceKey::Addr { vip, l4_port, .. } if is_host(*vip) && *l4_port != 0 => Ok(()),
-        ServiceKey::Mark { .. } => Ok(()),
-        _ => Err(OpError::Invalid),
+fn check_service(spec: &ServiceSpec) -> Result<(), OpError> {
+    if spec.key.vip().is_some_and(|vip| !is_host(vip)) {
+        return Err(OpError::Invalid);
+    }
+    // The kernel takes it and serves nobody; only ipvsadm refuses.
+    if spec.key.l4_port() == Some(0) && spec.persistence.is_none() {
+        return Err(OpError::PortZero);
+    }
+    match spec.persistence {
+        Some(Persistence { timeout, mask })
+            if mask.family() != spec.key.family() || !(1..=Persistence::MAX_TIMEOUT).contains(&timeout) =>
+        {
+            Err(OpError::Invalid)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -270,7 +280,7 @@ fn check_service(key: &ServiceKey) -> Result<(), OpError> {
 fn check_dest(key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
     check_settings(key, spec)?;
     let link_local = matches!(spec.addr.ip(), IpAddr::V6(addr) if addr.is_unicast_link_local());
-    if spec.addr.port() == 0 || !is_host(spec.addr.ip()) || link_local {
+    if !is_host(spec.addr.ip()) || link_local {
         return Err(OpError::Invalid);
     }
     Ok(())

@@ -149,6 +149,9 @@ pub enum OpError {
     /// A weight above 2^31 - 1, or a lower threshold above the upper one (ERANGE).
     #[error("Numerical result out of range")]
     OutOfRange,
+    /// All ports, but clients would not come back to their server (EINVAL).
+    #[error("Zero port specified for non-persistent service")]
+    PortZero,
     /// An address that cannot be a VIP or a server (EINVAL).
     #[error("Invalid operation.  Possibly wrong module version, address not unicast, ...")]
     Invalid,

@@ -1,7 +1,7 @@
 //! The immutable table of services.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -24,7 +24,26 @@ pub struct ServiceTable {
     vips: HashSet<IpAddr, FixedState>,
     marks: Arc<Marks>,
     marked: BTreeSet<Prefix>,
+    kinds: Kinds,
 }
+
+/// Which kinds of services there are, so that no packet pays for those that there are not.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kinds {
+    marks: bool,
+    ftp: bool,
+    any_port: bool,
+}
+
+/// The port whose service takes the data connections of FTP as well (RFC 959).
+pub const FTP: u16 = 21;
+/// The server's port of active data connections.
+pub const FTP_DATA: u16 = 20;
+/// The first port that needs no privileges to listen on: passive data connections go to such ones.
+const UNPRIVILEGED: u16 = 1024;
+
+/// Whose packets are replies: a transport protocol, or any, and an address whose port 0 stands for any.
+pub type ReplySource = (Option<Proto>, DestKey);
 
 impl ServiceTable {
     /// Counts the snapshots: 0 for the empty one that everything starts from.
@@ -32,9 +51,17 @@ impl ServiceTable {
         self.generation
     }
 
-    /// The service that takes packets for this address and port.
-    pub fn lookup(&self, proto: Proto, vip: IpAddr, l4_port: u16) -> Option<&Arc<Service>> {
-        self.by_key.get(&ServiceKey::Addr { proto, vip, l4_port })
+    /// The service that takes packets to this address and port, in the order of IPVS: by mark; by the port itself; for
+    /// TCP the service of FTP, if it may be one of its data connections; the service of all ports.
+    pub fn lookup(&self, mark: Option<Mark>, proto: Proto, vip: SocketAddr) -> Option<&Arc<Service>> {
+        let at = |l4_port| self.get(&ServiceKey::Addr { proto, vip: vip.ip(), l4_port });
+        let mark = mark.filter(|_| self.kinds.marks);
+        let by_mark = mark.and_then(|mark| self.get(&ServiceKey::Mark { mark, family: vip.ip().into() }));
+        let by_port = || at(vip.port()).filter(|_| vip.port() != 0);
+        let ftp_data = self.kinds.ftp && proto == Proto::Tcp && may_be_ftp_data(vip.port());
+        let by_ftp = || ftp_data.then(|| at(FTP)).flatten();
+        let by_any_port = || self.kinds.any_port.then(|| at(0)).flatten();
+        by_mark.or_else(by_port).or_else(by_ftp).or_else(by_any_port)
     }
 
     /// The service with this key.
@@ -73,10 +100,11 @@ impl ServiceTable {
         self.services.values()
     }
 
-    /// The distinct servers with the protocol they speak: those whose replies have to come back through us.
-    pub fn servers(&self) -> BTreeSet<(Proto, DestKey)> {
-        let with_proto = self.services.values().filter_map(|service| Some((service.key.proto()?, service)));
-        with_proto.flat_map(|(proto, s)| s.dests.iter().map(move |d| (proto, d.live.key))).collect()
+    /// The distinct servers with what they speak: those whose replies have to come back through us.
+    pub fn servers(&self) -> BTreeSet<ReplySource> {
+        let of =
+            |s: &Arc<Service>| s.dests.iter().map(|d| reply_source(&s.key, d.live.key)).collect::<Vec<_>>();
+        self.services.values().flat_map(of).collect()
     }
 
     /// Applies all `ops` or none.
@@ -108,6 +136,11 @@ impl ServiceTable {
             by_key: services.iter().map(|(key, service)| (*key, Arc::clone(service))).collect(),
             vips: services.keys().filter_map(ServiceKey::vip).chain(single).collect(),
             marked: marked.iter().copied().filter(|prefix| prefix.single().is_none()).collect(),
+            kinds: Kinds {
+                marks: services.keys().any(|key| matches!(key, ServiceKey::Mark { .. })),
+                ftp: services.keys().any(|key| key.l4_port() == Some(FTP)),
+                any_port: services.keys().any(|key| key.l4_port() == Some(0)),
+            },
             services,
             marks,
         }
@@ -127,4 +160,20 @@ fn marked(services: &BTreeMap<ServiceKey, Arc<Service>>, marks: &Marks) -> BTree
         served.iter().any(|(mark, family)| *family == rule.family && rule.set.can_make(*mark))
     };
     marks.rules().filter(|rule| for_service(rule)).filter_map(MarkRule::only_dest).collect()
+}
+
+/// What a server of this service answers from. Where the connections of a service go to whatever port the client
+/// asked for, that is any port.
+pub(crate) fn reply_source(key: &ServiceKey, server: DestKey) -> ReplySource {
+    let any_port = SocketAddr::new(server.ip(), 0);
+    match *key {
+        ServiceKey::Mark { .. } => (None, any_port),
+        ServiceKey::Addr { proto, l4_port: 0, .. } => (Some(proto), any_port),
+        ServiceKey::Addr { proto: Proto::Tcp, l4_port: FTP, .. } => (Some(Proto::Tcp), any_port),
+        ServiceKey::Addr { proto, .. } => (Some(proto), server),
+    }
+}
+
+const fn may_be_ftp_data(l4_port: u16) -> bool {
+    l4_port == FTP_DATA || l4_port >= UNPRIVILEGED
 }

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use crate::dest::DestLive;
-use crate::model::{DestKey, Proto, ServiceKey};
+use crate::model::{DestKey, ServiceKey};
 use crate::service::SvcLive;
+use crate::table::{ReplySource, reply_source};
 
 /// Removed servers, by the service and address they had. Adding a server again takes it out, with its connections
 /// and, unless the service itself was made anew in between, its counters.
@@ -43,9 +44,9 @@ impl Trash {
         self.entries.is_empty()
     }
 
-    /// The servers that wait here, with the protocol they speak: their connections' replies still come.
-    pub fn servers(&self) -> impl Iterator<Item = (Proto, DestKey)> {
-        self.entries.keys().filter_map(|(key, addr)| key.proto().map(|proto| (proto, *addr)))
+    /// The servers that wait here, with what they speak: their connections' replies still come.
+    pub fn servers(&self) -> impl Iterator<Item = ReplySource> {
+        self.entries.keys().map(|(key, addr)| reply_source(key, *addr))
     }
 
     pub(crate) fn put(&mut self, key: ServiceKey, service: &Arc<SvcLive>, live: Arc<DestLive>) {

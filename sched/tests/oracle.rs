@@ -120,7 +120,7 @@ impl World {
     }
 
     fn service(&self) -> &Service {
-        self.table.lookup(Proto::Tcp, vip().ip(), vip().port()).unwrap()
+        self.table.lookup(None, Proto::Tcp, vip()).unwrap()
     }
 
     fn write_load(&self, out: &mut String) {

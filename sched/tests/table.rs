@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use sched::{
-    DestSpec, Flow, Op, OpError, Proto, Service, ServiceKey, ServiceSpec, ServiceTable, Trash, Weight,
+    DestSpec, Family, Flow, Mark, Netmask, Op, OpError, Persistence, Proto, Service, ServiceKey, ServiceSpec,
+    ServiceTable, Trash, Weight,
 };
 
 const VIP: &str = "10.0.0.1:80";
+const ANY_PORT: &str = "10.0.0.1:0";
 const A: &str = "192.168.1.1:80";
 const B: &str = "192.168.1.2:80";
 const C: &str = "192.168.1.3:80";
@@ -24,7 +26,7 @@ fn lookups_find_services_vips_and_servers() {
     ]);
     let table = &world.table;
     assert_eq!(table.generation(), 1);
-    let lookup = |proto, vip: &str| table.lookup(proto, addr(vip).ip(), addr(vip).port()).map(|s| s.key);
+    let lookup = |proto, vip: &str| table.lookup(None, proto, addr(vip)).map(|s| s.key);
     assert_eq!(lookup(Proto::Tcp, VIP), Some(key(VIP)));
     assert_eq!(lookup(Proto::Tcp, "[2001:db8::1]:80"), Some(key("[2001:db8::1]:80")));
     assert_eq!(lookup(Proto::Udp, VIP), None);
@@ -35,6 +37,55 @@ fn lookups_find_services_vips_and_servers() {
     assert_eq!(listed, ["TCP 10.0.0.1:80", "TCP 10.0.0.1:443", "TCP [2001:db8::1]:80"]);
     let servers: Vec<_> = table.servers().into_iter().map(|(_, server)| server).collect();
     assert_eq!(servers, [addr(A), addr(B), addr("[2001:db8::2]:80")]);
+}
+
+#[test]
+fn lookups_go_by_mark_then_port_then_ftp_then_all_ports() {
+    let service = |key, server: &str| Op::AddService {
+        service: ServiceSpec {
+            persistence: Some(Persistence { timeout: 300, mask: Netmask::full(Family::Ipv4) }),
+            dests: vec![dest(server, 1)],
+            ..ServiceSpec::new(key, "rr")
+        },
+    };
+    let mut world = World::with(&[]);
+    let found = |world: &World, mark, vip: &str| {
+        world.table.lookup(mark, Proto::Tcp, addr(vip)).map(|s| s.key.to_string()).unwrap_or_default()
+    };
+    let all_ports = "10.0.0.1:0";
+    world.apply(&[service(key(all_ports), "192.168.1.1:0")]);
+    for port in [0, 1, 20, 21, 65535] {
+        assert_eq!(found(&world, None, &format!("10.0.0.1:{port}")), "TCP 10.0.0.1:0");
+    }
+    assert_eq!(found(&world, None, "10.0.0.2:80"), "");
+    world.apply(&[service(key("10.0.0.1:21"), "192.168.1.2:21")]);
+    for (port, expected) in [(20, 21), (21, 21), (1023, 0), (1024, 21), (65535, 21), (22, 0)] {
+        assert_eq!(
+            found(&world, None, &format!("10.0.0.1:{port}")),
+            format!("TCP 10.0.0.1:{expected}"),
+            "{port}"
+        );
+    }
+    assert_eq!(found(&world, None, "10.0.0.2:2000"), "", "another VIP has no FTP");
+    world.apply(&[service(key("10.0.0.1:2000"), "192.168.1.3:80")]);
+    assert_eq!(found(&world, None, "10.0.0.1:2000"), "TCP 10.0.0.1:2000");
+    world.apply(&[service(marked(3), "192.168.1.4:0")]);
+    for vip in ["10.0.0.1:2000", "10.0.0.2:2000"] {
+        assert_eq!(found(&world, Some(mark(3)), vip), "FWM 3");
+    }
+    assert_eq!(found(&world, Some(mark(4)), "10.0.0.1:2000"), "TCP 10.0.0.1:2000");
+    assert_eq!(found(&world, Some(mark(3)), "[2001:db8::1]:80"), "", "marks of IPv6 are others");
+    let udp = world.table.lookup(None, Proto::Udp, addr("10.0.0.1:2000"));
+    assert!(udp.is_none(), "UDP has neither");
+
+    let any = |server: &str| (Some(Proto::Tcp), addr(server));
+    let servers =
+        [(None, addr("192.168.1.4:0")), any("192.168.1.1:0"), any("192.168.1.2:0"), any("192.168.1.3:80")];
+    assert_eq!(world.table.servers(), servers.into());
+    assert!(world.table.is_vip(addr(VIP).ip()));
+    world.apply(&[Op::Flush]);
+    assert_eq!(world.trash.servers().collect::<std::collections::BTreeSet<_>>(), servers.into());
+    assert_eq!(found(&world, Some(mark(3)), VIP), "");
 }
 
 #[test]
@@ -52,7 +103,10 @@ fn a_service_lists_by_address_and_gives_its_spec_in_the_order_of_adding() {
 
 #[test]
 fn every_refusal_has_its_reason() {
-    let world = World::with(&[add_service(VIP, "rr", &[(A, 1)])]);
+    let world = World::with(&[
+        add_service(VIP, "rr", &[(A, 1)]),
+        persistent(ANY_PORT, 300, Netmask::full(Family::Ipv4)),
+    ]);
     let edit_service = |vip, scheduler: &str| {
         let Op::AddService { service } = add_service(vip, scheduler, &[]) else { unreachable!() };
         Op::EditService { service }
@@ -63,7 +117,11 @@ fn every_refusal_has_its_reason() {
         (add_service(other, "bogus", &[]), OpError::NoSuchScheduler),
         (add_service(other, "rr", &[(A, 1), (B, 1), (A, 2)]), OpError::DestExists),
         (add_service(other, "rr", &[(A, 1), ("[2001:db8::2]:80", 1)]), OpError::FamilyMismatch),
-        (add_service("10.0.0.9:0", "rr", &[]), OpError::Invalid),
+        (add_service("10.0.0.9:0", "rr", &[]), OpError::PortZero),
+        (edit_service(ANY_PORT, "rr"), OpError::PortZero),
+        (persistent(other, 0, Netmask::full(Family::Ipv4)), OpError::Invalid),
+        (persistent(other, Persistence::MAX_TIMEOUT + 1, Netmask::full(Family::Ipv4)), OpError::Invalid),
+        (persistent(other, 300, Netmask::full(Family::Ipv6)), OpError::Invalid),
         (add_service("0.0.0.0:80", "rr", &[]), OpError::Invalid),
         (add_service("224.0.0.1:80", "rr", &[]), OpError::Invalid),
         (add_service("255.255.255.255:80", "rr", &[]), OpError::Invalid),
@@ -76,7 +134,6 @@ fn every_refusal_has_its_reason() {
         (add_dest(other, A, 1), OpError::ServiceNotDefined),
         (add_dest(VIP, A, 1), OpError::DestExists),
         (add_dest(VIP, "[2001:db8::2]:80", 1), OpError::FamilyMismatch),
-        (add_dest(VIP, "192.168.1.9:0", 1), OpError::Invalid),
         (add_dest(VIP, "224.0.0.1:80", 1), OpError::Invalid),
         (add_dest(VIP, B, Weight::MAX.0 + 1), OpError::OutOfRange),
         (edit_dest(other, A, 1), OpError::ServiceNotDefined),
@@ -94,7 +151,7 @@ fn every_refusal_has_its_reason() {
         assert_eq!(refused, [(0, error)], "{op:?}");
         assert_eq!(
             table.services().map(|s| s.spec()).collect::<Vec<_>>(),
-            [world.service().spec()],
+            world.table.services().map(|s| s.spec()).collect::<Vec<_>>(),
             "{op:?}"
         );
     }
@@ -180,7 +237,7 @@ fn a_service_made_anew_revives_its_servers_with_counters_at_zero() {
     live.stats.count_conn();
     live.active.fetch_add(1, Relaxed);
     world.apply(&[Op::DelService { key: key(VIP) }]);
-    assert!(!live.is_available() && world.table.lookup(Proto::Tcp, addr(VIP).ip(), 80).is_none());
+    assert!(!live.is_available() && world.table.lookup(None, Proto::Tcp, addr(VIP)).is_none());
     world.apply(&[add_service("10.0.0.2:80", "rr", &[(A, 1)])]);
     assert_eq!(world.trash.len(), 1, "a server of another service is another server");
     world.apply(&[add_service(VIP, "rr", &[(A, 1)])]);
@@ -287,6 +344,19 @@ fn addr(text: &str) -> SocketAddr {
 
 fn key(vip: &str) -> ServiceKey {
     ServiceKey::addr(Proto::Tcp, addr(vip))
+}
+
+fn mark(number: u32) -> Mark {
+    Mark(number.try_into().unwrap())
+}
+
+fn marked(number: u32) -> ServiceKey {
+    ServiceKey::Mark { mark: mark(number), family: Family::Ipv4 }
+}
+
+fn persistent(vip: &str, timeout: u32, mask: Netmask) -> Op {
+    let persistence = Some(Persistence { timeout, mask });
+    Op::AddService { service: ServiceSpec { persistence, ..ServiceSpec::new(key(vip), "rr") } }
 }
 
 fn dest(server: &str, weight: u32) -> DestSpec {

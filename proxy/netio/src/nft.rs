@@ -45,6 +45,9 @@ pub(crate) enum Key {
     /// Address, protocol, port.
     Ipv4Flow,
     Ipv6Flow,
+    /// Address, protocol.
+    Ipv4Protocol,
+    Ipv6Protocol,
 }
 
 impl Key {
@@ -60,6 +63,8 @@ impl Key {
             Self::Ipv6 => (IPV6, 16),
             Self::Interface => (INTERFACE, 4),
             Self::Ipv4Flow => (IPV4 << 12 | PROTOCOL << 6 | SERVICE, 12),
+            Self::Ipv4Protocol => (IPV4 << 6 | PROTOCOL, 8),
+            Self::Ipv6Protocol => (IPV6 << 6 | PROTOCOL, 20),
             Self::Ipv6Flow => (IPV6 << 12 | PROTOCOL << 6 | SERVICE, 24),
         }
     }

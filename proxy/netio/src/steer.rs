@@ -83,7 +83,8 @@ pub struct SteerConfig {
 pub struct Targets {
     /// All addresses of services.
     pub vips: BTreeSet<IpAddr>,
-    /// All NAT servers, by IP protocol number and address: their replies are steered as well.
+    /// All NAT servers, by IP protocol number and address: their replies are steered as well. Protocol 0 is every
+    /// transport that a service can have, port 0 every port.
     pub servers: BTreeSet<(u8, SocketAddr)>,
 }
 

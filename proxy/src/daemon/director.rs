@@ -15,7 +15,7 @@ use control::settings::{Settings, SettingsChange};
 use control::state;
 use engine::{Engine, HostView};
 use netio::steer::{SteerError, Steering, Targets};
-use sched::{Op, ServiceTable, Trash};
+use sched::{Op, Proto, ServiceTable, Trash};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
@@ -230,7 +230,10 @@ impl Director {
         servers.extend(self.trash.servers());
         let targets = Targets {
             vips: table.vips().collect(),
-            servers: servers.into_iter().map(|(proto, addr)| (proto.number(), addr)).collect(),
+            servers: servers
+                .into_iter()
+                .map(|(proto, addr)| (proto.map_or(0, Proto::number), addr))
+                .collect(),
         };
         let steered = self.steering.set_targets(&targets);
         self.tell_engine();

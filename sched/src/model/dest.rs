@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// A real server within its service: address and port.
+/// A real server within its service: address and port; port 0 is the one that the client asked for.
 pub type DestKey = SocketAddr;
 
 /// Share of new flows, 0 to 2^31 - 1. Zero drains: flows in progress stay, new ones go elsewhere.

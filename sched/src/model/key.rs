@@ -67,7 +67,7 @@ pub struct Mark(pub NonZeroU32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ServiceKey {
-    /// Protocol, VIP and port (0 would be every port: needs persistence).
+    /// Protocol, VIP and port (0 is every port: needs persistence).
     Addr {
         /// Transport protocol.
         proto: Proto,
@@ -103,6 +103,14 @@ impl ServiceKey {
     pub const fn proto(&self) -> Option<Proto> {
         match self {
             Self::Addr { proto, .. } => Some(*proto),
+            Self::Mark { .. } => None,
+        }
+    }
+
+    /// The virtual port, 0 for all; a mark has none.
+    pub const fn l4_port(&self) -> Option<u16> {
+        match self {
+            Self::Addr { l4_port, .. } => Some(*l4_port),
             Self::Mark { .. } => None,
         }
     }

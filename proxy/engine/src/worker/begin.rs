@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sched::{Dest, Flow, Mark, Proto, Service, ServiceKey};
+use sched::{Dest, Flow, Mark, Proto, Service};
 use wire::frame::Frame;
 use wire::packet::{Fragment, Packet};
 use wire::reply;
@@ -24,10 +24,8 @@ impl Step<'_> {
         src: SocketAddr,
         dst: SocketAddr,
     ) -> Verdict {
-        let by_mark = self
-            .mark_of(packet)
-            .and_then(|mark| self.table.get(&ServiceKey::Mark { mark, family: dst.ip().into() }));
-        let Some(service) = by_mark.or_else(|| self.table.lookup(proto, dst.ip(), dst.port())) else {
+        let mark = self.mark_of(packet);
+        let Some(service) = self.table.lookup(mark, proto, dst) else {
             return self.not_ours(frame, packet);
         };
         if packet.fragment != Fragment::None {

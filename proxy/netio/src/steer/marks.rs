@@ -9,6 +9,9 @@
 //! - For IPv6 a rule for the whole protocol would take along neighbour solicitations to a VIP of this host, and
 //!   their hop limit of 255 would be gone (RFC 4861 section 7.1.1): so errors and pings only.
 //!
+//! - A server whose replies may come from any port is marked whole: all that it says by that protocol goes through our
+//!   device, and comes back unchanged where it is no reply.
+//!
 //! The size of the rules is constant; there is one set element per server and per IPv6 VIP.
 
 mod chains;
@@ -28,9 +31,11 @@ pub(super) const OWN: u32 = 0x4000_0000;
 /// Name of the table, family `inet`.
 const TABLE: &str = "ulvs";
 
-const SETS: [(&str, Key); 7] = [
+const SETS: [(&str, Key); 9] = [
     ("flows4", Key::Ipv4Flow),
     ("flows6", Key::Ipv6Flow),
+    ("whole4", Key::Ipv4Protocol),
+    ("whole6", Key::Ipv6Protocol),
     ("servers4", Key::Ipv4),
     ("servers6", Key::Ipv6),
     ("vips6", Key::Ipv6),
@@ -50,20 +55,20 @@ impl Sets {
         guarded: &BTreeSet<(Family, u32)>,
     ) -> Self {
         let mut sets = Self::default();
-        let [flows4, flows6, servers4, servers6, vips6, guarded4, guarded6] = &mut sets.0;
-        for &(protocol, server) in servers {
-            let port = server.port().to_be_bytes();
-            let rest = [protocol, 0, 0, 0, port[0], port[1], 0, 0];
-            match server.ip() {
-                IpAddr::V4(ip) => {
-                    servers4.insert(ip.octets().to_vec());
-                    flows4.insert([&ip.octets()[..], &rest].concat());
-                }
-                IpAddr::V6(ip) => {
-                    servers6.insert(ip.octets().to_vec());
-                    flows6.insert([&ip.octets()[..], &rest].concat());
-                }
+        let [flows4, flows6, whole4, whole6, servers4, servers6, vips6, guarded4, guarded6] = &mut sets.0;
+        for (protocol, server) in servers.iter().flat_map(|&(protocol, server)| one_by_one(protocol, server))
+        {
+            let (flows, whole, servers, ip) = match server.ip() {
+                IpAddr::V4(ip) => (&mut *flows4, &mut *whole4, &mut *servers4, ip.octets().to_vec()),
+                IpAddr::V6(ip) => (&mut *flows6, &mut *whole6, &mut *servers6, ip.octets().to_vec()),
+            };
+            let [high, low] = server.port().to_be_bytes();
+            if server.port() == 0 {
+                whole.insert([&ip[..], &[protocol, 0, 0, 0]].concat());
+            } else {
+                flows.insert([&ip[..], &[protocol, 0, 0, 0, high, low, 0, 0]].concat());
             }
+            servers.insert(ip);
         }
         vips6.extend(vips.iter().filter_map(|vip| match vip {
             IpAddr::V4(_) => None,
@@ -76,10 +81,22 @@ impl Sets {
         sets
     }
 
-    /// Whether there are devices to keep from forwarding.
-    fn guards(&self) -> bool {
-        self.0.iter().zip(SETS).any(|(set, (_, key))| key == Key::Interface && !set.is_empty())
+    /// The rules that it takes.
+    fn needs(&self) -> chains::Needs {
+        let any = |kinds: [Key; 2]| {
+            self.0.iter().zip(SETS).any(|(set, (_, key))| kinds.contains(&key) && !set.is_empty())
+        };
+        chains::Needs {
+            guards: any([Key::Interface; 2]),
+            whole_servers: any([Key::Ipv4Protocol, Key::Ipv6Protocol]),
+        }
     }
+}
+
+/// A server of any protocol is one of each that can have services.
+pub(super) fn one_by_one(protocol: u8, server: SocketAddr) -> impl Iterator<Item = (u8, SocketAddr)> {
+    const ALL: [u8; 3] = [libc::IPPROTO_TCP as u8, libc::IPPROTO_UDP as u8, libc::IPPROTO_SCTP as u8];
+    ALL.into_iter().filter(move |p| protocol == 0 || protocol == *p).map(move |protocol| (protocol, server))
 }
 
 /// The table as we made it.
@@ -132,7 +149,7 @@ impl Marks {
         let changed = match self.made.take() {
             Some((have, then)) if objects.is_some() && objects == then => {
                 let changed = have != want;
-                if changed && (have.guards() != want.guards() || self.update(&have, &want).is_err()) {
+                if changed && (have.needs() != want.needs() || self.update(&have, &want).is_err()) {
                     self.create(&want)?;
                 }
                 changed
@@ -196,7 +213,7 @@ impl Marks {
         for (name, key) in SETS {
             changes.push(self.table.set(name, key));
         }
-        changes.extend(chains::chains(&self.table, self.tun, self.sockets, want.guards()));
+        changes.extend(chains::chains(&self.table, self.tun, self.sockets, want.needs()));
         for (at, (name, _)) in SETS.iter().enumerate() {
             changes.extend(self.table.add(name, &want.0[at].iter().cloned().collect::<Vec<_>>()));
         }

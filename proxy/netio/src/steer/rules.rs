@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use self::message::{header, pack, parse};
 use super::host::Family;
-use super::marks::{OWN, STEERED};
+use super::marks::{OWN, STEERED, one_by_one};
 use super::routes::{NOBODYS, RETURN, VIPS};
 use super::{SteerError, TAG};
 use crate::netlink::{CREATE, EXCL, Message, NetlinkSocket, Tolerate};
@@ -55,6 +55,7 @@ pub(super) struct Rule {
     input: Option<String>,
     protocol: Option<u8>,
     mark: Option<u32>,
+    /// Address and port, 0 for any.
     source: Option<(IpAddr, u16)>,
     action: Action,
 }
@@ -120,7 +121,8 @@ impl Plan<'_> {
             rules.insert(Rule::new(replies, Action::Table(RETURN)).mark(STEERED));
         } else {
             let servers = self.servers.iter().filter(|(_, server)| Family::of(server.ip()) == self.family);
-            rules.extend(servers.map(|&(protocol, server)| Rule {
+            let servers = servers.flat_map(|&(protocol, server)| one_by_one(protocol, server));
+            rules.extend(servers.map(|(protocol, server)| Rule {
                 source: Some((server.ip(), server.port())),
                 ..Rule::new(replies, Action::Table(RETURN)).protocol(protocol.into())
             }));
@@ -233,8 +235,9 @@ mod tests {
 
     #[test]
     fn each_rule_is_read_back_as_it_was_written() {
-        let servers =
-            BTreeSet::from(["10.0.0.1:80", "[fd00::1]:80"].map(|server| (6, server.parse().unwrap())));
+        let servers = BTreeSet::from(
+            ["10.0.0.1:80", "[fd00::1]:80", "10.0.0.2:0"].map(|server| (6, server.parse().unwrap())),
+        );
         for family in [Family::Ipv4, Family::Ipv6] {
             let unmarked = Plan { marks: false, local_at_0: false, servers: &servers, ..plan(family) };
             let sockets = Plan { sockets: true, local_first: true, ..plan(family) };
@@ -252,6 +255,15 @@ mod tests {
         assert_eq!(many.rules(), plan(Family::Ipv4).rules());
         let unmarked = Plan { marks: false, ..many };
         assert!(unmarked.rules().len() > 1000);
+    }
+
+    #[test]
+    fn a_server_of_any_port_and_protocol_has_a_rule_for_each_protocol() {
+        let servers = BTreeSet::from([(0, "10.0.0.1:0".parse().unwrap())]);
+        let unmarked = |servers| Plan { marks: false, servers, ..plan(Family::Ipv4) }.rules().into_iter();
+        let of_server = |rule: &Rule| rule.source == Some(([10, 0, 0, 1].into(), 0));
+        let protocols: Vec<_> = unmarked(&servers).filter(of_server).map(|rule| rule.protocol).collect();
+        assert_eq!(protocols, [Some(6), Some(17), Some(132)]);
     }
 
     #[test]

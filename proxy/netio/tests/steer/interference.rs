@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use netio::steer::{Notice, SteerConfig, SteerError, Steering, clean};
+use netio::steer::{Notice, SteerConfig, SteerError, Steering, Targets, clean};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use tempfile::tempdir;
@@ -277,6 +277,11 @@ fn works_without_nftables() {
                 assert!(world.on_client(|| udp(vip, VIP_PORT, 100)), "udp {vip}");
                 assert!(world.on_client(|| ping(vip)), "ping {vip}");
                 assert!(tcp(vip, VIP_PORT), "tcp {vip} from the director");
+            }
+            let whole = [SERVER, SERVER6].map(|server| (0, (ip(server), 0).into())).into();
+            steering.set_targets(&Targets { servers: whole, ..targets(&[VIP, VIP6]) }).unwrap();
+            for vip in [VIP, VIP6] {
+                assert!(world.on_client(|| tcp(vip, VIP_PORT)), "tcp {vip}, its server from any port");
             }
             steering.stop().unwrap();
             assert_as_before(&before);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use netio::steer::Steering;
+use netio::steer::{Steering, Targets};
 use tempfile::tempdir;
 use wire::build;
 
@@ -229,5 +229,33 @@ fn tells_the_path_mtu_of_servers() {
         assert_eq!(steering.path_mtu(ip(SERVER)), Some(1350));
         assert_eq!(steering.path_mtu(ip(SERVER6)), Some(1400));
         sh(&format!("ip route del {SERVER}; ip link set s0 mtu 1500"));
+    });
+}
+
+#[test]
+fn a_server_that_answers_from_any_port_comes_back_whole() {
+    let world = World::routed();
+    echo(&world.server, SERVER_PORT);
+    echo(&world.server, 22);
+    let whole = [SERVER, SERVER6].map(|server| (0, (ip(server), 0).into()));
+    let router = "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1";
+    steered(&world, &[VIP, VIP6], router, async |engine, steering| {
+        let before = targets(&[VIP, VIP6]);
+        steering.set_targets(&Targets { servers: whole.into(), ..before.clone() }).unwrap();
+        for (vip, server) in [(VIP, SERVER), (VIP6, SERVER6)] {
+            assert!(world.on_client(|| tcp(vip, VIP_PORT)), "tcp {vip}");
+            assert!(world.on_client(|| udp(vip, VIP_PORT, 100)), "udp {vip}");
+            engine.seen();
+            assert!(world.on_client(|| tcp(server, 22)), "another port of {server}");
+            assert!(
+                engine.seen().iter().any(|seen| seen.1 == ip(server)),
+                "its answers go through the device"
+            );
+            assert!(tcp(server, SERVER_PORT), "{server} from the director");
+        }
+        steering.set_targets(&before).unwrap();
+        engine.seen();
+        assert!(world.on_client(|| tcp(SERVER, 22)), "another port of {SERVER}");
+        assert_eq!(engine.seen(), [], "and no longer");
     });
 }

@@ -3,9 +3,16 @@
 use super::{OWN, STEERED};
 use crate::nft::{Base, Change, Expression, Hook, Meta, Table};
 
-/// `guards`: whether there are devices to keep from forwarding. Where there are none the forward chain is left out,
-/// as each packet would pass it twice.
-pub(super) fn chains(table: &Table, tun: u32, sockets: bool, guards: bool) -> Vec<Change> {
+/// Rules that are left out where nothing needs them, as each packet would pass them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// There are devices to keep from forwarding.
+    pub(super) guards: bool,
+    /// There are servers that answer from any port.
+    pub(super) whole_servers: bool,
+}
+
+pub(super) fn chains(table: &Table, tun: u32, sockets: bool, needs: Needs) -> Vec<Change> {
     const MANGLE: i32 = -150;
     let tun = tun.to_ne_bytes();
     let from_tun = [
@@ -17,7 +24,7 @@ pub(super) fn chains(table: &Table, tun: u32, sockets: bool, guards: bool) -> Ve
     if sockets {
         changes.extend(own_sockets(table));
     }
-    for matches in flows_and_fragments() {
+    for matches in replies(needs).into_iter().chain([fragment4(), fragment6()]) {
         changes.push(table.rule("prerouting", &marking(matches, STEERED)));
     }
     // Nearly everything else: spared what follows, which is about ICMP.
@@ -28,10 +35,10 @@ pub(super) fn chains(table: &Table, tun: u32, sockets: bool, guards: bool) -> Ve
         changes.push(table.rule("prerouting", &marking(matches, STEERED)));
     }
     changes.push(table.chain("output", "route", Hook::Output, MANGLE));
-    for matches in outgoing() {
+    for matches in outgoing(needs) {
         changes.push(table.rule("output", &marking(matches, STEERED)));
     }
-    if guards {
+    if needs.guards {
         changes.extend(guard_forwarding(table, &tun));
     }
     changes
@@ -71,9 +78,13 @@ fn own_sockets(table: &Table) -> Vec<Change> {
 
 type Match = Vec<Expression<'static>>;
 
-/// Replies of servers, and fragments of such replies.
-fn flows_and_fragments() -> [Match; 4] {
-    [flow4(), flow6(), fragment4(), fragment6()]
+/// Replies of servers.
+fn replies(needs: Needs) -> Vec<Match> {
+    let mut all = vec![flow4(), flow6()];
+    if needs.whole_servers {
+        all.extend([whole4(), whole6()]);
+    }
+    all
 }
 
 /// What goes to our device of the ICMP that comes in.
@@ -86,8 +97,8 @@ fn incoming_icmp() -> Vec<Match> {
 }
 
 /// What goes to our device of that which this host makes. Servers on this host are among it.
-fn outgoing() -> Vec<Match> {
-    let mut all = vec![flow4(), flow6()];
+fn outgoing(needs: Needs) -> Vec<Match> {
+    let mut all = replies(needs);
     all.extend(errors_about_servers());
     all.push(errors6(to_vip6()));
     all
@@ -132,6 +143,21 @@ fn flow6() -> Match {
     let mut m = of_family(IPV6).to_vec();
     m.extend([network(8, 16, 0), Expression::Meta { key: Meta::Protocol, register: 4 }, transport(0, 2, 5)]);
     m.push(Expression::Lookup { register: 0, set: "flows6" });
+    m
+}
+
+/// Source address and protocol are a server's.
+fn whole4() -> Match {
+    let mut m = of_family(IPV4).to_vec();
+    m.extend([network(12, 4, 0), Expression::Meta { key: Meta::Protocol, register: 1 }]);
+    m.push(Expression::Lookup { register: 0, set: "whole4" });
+    m
+}
+
+fn whole6() -> Match {
+    let mut m = of_family(IPV6).to_vec();
+    m.extend([network(8, 16, 0), Expression::Meta { key: Meta::Protocol, register: 4 }]);
+    m.push(Expression::Lookup { register: 0, set: "whole6" });
     m
 }
 

@@ -51,8 +51,11 @@ pub(super) fn pack(kind: u16, flags: u16, family: Family, tag: u8, rule: &Rule) 
         m = m.u32(FRA_FWMARK, mark).u32(FRA_FWMASK, mark);
     }
     if let Some((ip, port)) = rule.source {
-        let [a, b] = port.to_ne_bytes();
-        m = m.address(FRA_SRC, ip).bytes(FRA_SPORT_RANGE, &[a, b, a, b]);
+        m = m.address(FRA_SRC, ip);
+        if port != 0 {
+            let [a, b] = port.to_ne_bytes();
+            m = m.bytes(FRA_SPORT_RANGE, &[a, b, a, b]);
+        }
     }
     m
 }
@@ -94,11 +97,11 @@ pub(super) fn parse(family: Family, payload: &[u8]) -> Option<(Rule, u8)> {
         input: attributes.string(FRA_IIFNAME),
         protocol: attributes.u8(FRA_IP_PROTO),
         mark: attributes.u32(FRA_FWMARK),
-        source: attributes.address(FRA_SRC).zip(port),
+        source: attributes.address(FRA_SRC).map(|ip| (ip, port.unwrap_or(0))),
         action,
     };
     let strange = fixed[1] != 0
-        || (fixed[2] != 0 && port.is_none())
+        || (fixed[2] != 0 && fixed[2] != family.bits())
         || fixed[3] != 0
         || u32::from_ne_bytes(*fixed[8..].first_chunk()?) & FIB_RULE_INVERT != 0
         || attributes.u32(FRA_SUPPRESS_PREFIXLEN).is_some_and(|len| len != u32::MAX)
