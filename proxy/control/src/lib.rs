@@ -8,6 +8,7 @@
 
 pub mod api;
 pub mod config;
+pub mod duration;
 mod nearest;
 pub mod save;
 pub mod settings;

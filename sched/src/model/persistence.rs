@@ -41,6 +41,18 @@ impl Netmask {
         }
     }
 
+    /// The first `len` bits; `None` where the family has not as many.
+    pub fn prefix(family: Family, len: u8) -> Option<Self> {
+        match family {
+            Family::Ipv4 if len <= 32 => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
+                Some(Self::V4(Ipv4Addr::from_bits(mask)))
+            }
+            Family::Ipv6 if len <= 128 => Some(Self::V6(len)),
+            _ => None,
+        }
+    }
+
     /// Whether all bits count.
     pub fn is_full(self) -> bool {
         matches!(self, Self::V4(Ipv4Addr::BROADCAST) | Self::V6(128..))
@@ -87,6 +99,18 @@ impl PersistenceEngine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn prefixes_are_masks() {
+        let prefix = Netmask::prefix;
+        let v4 = |mask: &str| Some(Netmask::V4(mask.parse().unwrap()));
+        assert_eq!(prefix(Family::Ipv4, 0), v4("0.0.0.0"));
+        assert_eq!(prefix(Family::Ipv4, 24), v4("255.255.255.0"));
+        assert_eq!(prefix(Family::Ipv4, 32), Some(Netmask::full(Family::Ipv4)));
+        assert_eq!(prefix(Family::Ipv4, 33), None);
+        assert_eq!(prefix(Family::Ipv6, 128), Some(Netmask::full(Family::Ipv6)));
+        assert_eq!(prefix(Family::Ipv6, 129), None);
+    }
 
     #[test]
     fn only_the_bits_of_the_mask_count() {

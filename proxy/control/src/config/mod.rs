@@ -22,13 +22,25 @@
 //!
 //! [[service]]
 //! vip = "10.0.0.1"
-//! ports = ["tcp/80"]
+//! ports = ["tcp/80"]              # tcp/0 is all of them: needs persistence
 //! scheduler = "wrr"               # default: wlc
+//! scheduler_flags = ["sh-port"]   # those of the scheduler
+//! persistence = 360               # seconds or "6m"; { timeout = 360, mask = "255.255.255.0" } joins clients
+//! pe = "sip"                      # UDP: a client is a Call-ID
+//! one_packet = false              # UDP: every packet is scheduled
 //!
 //! [[service.server]]
 //! address = "192.168.1.1:8080"    # the service's port if it has none
 //! weight = 3                      # default: 1
-//! method = "nat"                  # the default
+//! method = "nat"                  # the default; "dr" and "tunnel" leave the port alone
+//! tunnel = { kind = "gue", port = 5555, checksum = "full" }   # or "ipip", the default, or "gre"
+//! upper = 1000                    # with so many connections it gets no new ones ...
+//! lower = 750                     # ... until it has fewer than these; default: three quarters
+//! slow_start = "30s"              # a new server takes so long to reach its weight
+//!
+//! [[service]]                     # all packets with a mark
+//! mark = 3
+//! family = "ipv6"                 # default: ipv4
 //! ```
 //!
 //! A key that nobody knows is an error. All errors of a file are reported together, each with its place and a way

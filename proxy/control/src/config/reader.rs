@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::problem::Problem;
+use crate::duration;
 use crate::nearest::nearest;
 
 /// Where complaints go.
@@ -70,6 +71,11 @@ impl<'a> Section<'a> {
         self.table.get(key)
     }
 
+    /// Where a key's value is, or else the section.
+    pub(super) fn place_of(&self, key: &str) -> Range<usize> {
+        self.value(key).map_or_else(|| self.span.clone(), Spanned::span)
+    }
+
     /// A string.
     pub(super) fn string(&self, key: &str, example: &str, problems: &mut Problems) -> Option<At<&'a str>> {
         let value = self.value(key)?;
@@ -102,6 +108,41 @@ impl<'a> Section<'a> {
                 let (low, high) = (range.start(), range.end());
                 let help = format!("write a whole number from {low} to {high}");
                 problems.note(value.span(), format!("`{key}` is not a whole number in range"), help);
+                None
+            }
+        }
+    }
+
+    /// True or false.
+    pub(super) fn boolean(&self, key: &str, problems: &mut Problems) -> Option<At<bool>> {
+        let value = self.value(key)?;
+        let on = value.get_ref().as_bool();
+        if on.is_none() {
+            self.wrong_type(key, value, "true or false", "true", problems);
+        }
+        on.map(|on| At { value: on, span: value.span() })
+    }
+
+    /// A time: a whole number of seconds, or a string with a unit.
+    pub(super) fn seconds(
+        &self,
+        key: &str,
+        range: std::ops::RangeInclusive<u32>,
+        problems: &mut Problems,
+    ) -> Option<At<u32>> {
+        let value = self.value(key)?;
+        let seconds = match value.get_ref() {
+            DeValue::String(text) => duration::seconds(text),
+            number => integer(number).and_then(|n| n.try_into().ok()),
+        };
+        match seconds {
+            Some(n) if range.contains(&n) => Some(At { value: n, span: value.span() }),
+            _ => {
+                let (low, high) = (range.start(), range.end());
+                let help = format!(
+                    "write {low} to {high} seconds, or a string with a unit: \"30s\", \"5m\", \"1h\""
+                );
+                problems.note(value.span(), format!("`{key}` is not a time in range"), help);
                 None
             }
         }

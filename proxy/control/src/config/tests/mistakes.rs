@@ -1,66 +1,9 @@
-use sched::{DestSpec, Proto, ServiceKey, Weight};
+//! What is wrong, where, and the way out.
 
 use super::*;
-use crate::settings::{Sysctl, Timeouts};
-
-#[test]
-fn an_empty_file_is_the_defaults_and_no_services() {
-    let config = Config::parse("x", "").unwrap();
-    assert_eq!(config.engine, EngineConfig::default());
-    assert_eq!(config.engine.max_connections.get(), 1_000_000);
-    assert!(config.services().is_empty());
-}
-
-#[test]
-fn every_key_arrives() {
-    let text = r#"
-        [engine]
-        workers = 4
-        offload = false
-        max_connections = 5000
-        device = "lvs7"
-
-        [[service]]
-        vip = "10.0.0.1"
-        ports = ["tcp/80"]
-        scheduler = "wrr"
-        [[service.server]]
-        address = "192.168.1.1:8080"
-        weight = 3
-        method = "nat"
-        [[service.server]]
-        address = "192.168.1.2"
-
-        [[service]]
-        vip = "fd00::1"
-        ports = ["udp/53"]
-        server = [{ address = "[fd00::2]:5353", weight = 0 }, { address = "fd00::3" }]
-    "#;
-    let config = Config::parse("x", text).unwrap();
-    let engine = EngineConfig {
-        workers: Workers::Count(NonZeroUsize::new(4).unwrap()),
-        offload: Offload::Off,
-        max_connections: NonZeroUsize::new(5000).unwrap(),
-        device: "lvs7".to_owned(),
-    };
-    assert_eq!(config.engine, engine);
-    let dest =
-        |addr: &str, weight| DestSpec { weight: Weight(weight), ..DestSpec::new(addr.parse().unwrap()) };
-    let expected = [
-        ServiceSpec {
-            dests: vec![dest("192.168.1.1:8080", 3), dest("192.168.1.2:80", 1)],
-            ..ServiceSpec::new(ServiceKey::addr(Proto::Tcp, "10.0.0.1:80".parse().unwrap()), "wrr")
-        },
-        ServiceSpec {
-            dests: vec![dest("[fd00::2]:5353", 0), dest("[fd00::3]:53", 1)],
-            ..ServiceSpec::new(ServiceKey::addr(Proto::Udp, "[fd00::1]:53".parse().unwrap()), "wlc")
-        },
-    ];
-    assert_eq!(config.services(), expected);
-}
 
 /// A service around one line that is to be complained about.
-fn with_line(line: &str) -> String {
+pub(super) fn with_line(line: &str) -> String {
     let mut text = String::new();
     for default in ["vip = \"10.0.0.1\"", "ports = [\"tcp/80\"]"] {
         let key = default.split(' ').next().unwrap();
@@ -77,7 +20,7 @@ fn with_line(line: &str) -> String {
 fn every_mistake_is_shown_at_its_place_with_a_way_out() {
     let cases = [
         ("schedulr = \"rr\"", "schedulr", "no key `schedulr`", "did you mean `scheduler`?"),
-        ("colour = 3", "colour", "no key `colour`", "known here: vip, ports, scheduler, server"),
+        ("colour = 3", "colour", "no key `colour`", "known here: vip, ports, mark, family, scheduler,"),
         ("scheduler = \"wr\"", "\"wr\"", "no scheduler `wr`", "rr, wrr, lc, wlc"),
         ("scheduler = \"wlcc\"", "\"wlcc\"", "no scheduler `wlcc`", "did you mean `wlc`?"),
         ("scheduler = 3", "3", "`scheduler` has to be a string, not integer", "scheduler = \"wlc\""),
@@ -97,7 +40,7 @@ fn every_mistake_is_shown_at_its_place_with_a_way_out() {
         ("ports = [80]", "80", "written as a string", "ports = [\"tcp/80\"]"),
         ("ports = [\"80\"]", "\"80\"", "not a protocol and a port", "tcp/80"),
         ("ports = [\"TCP/80\"]", "\"TCP/80\"", "not a protocol and a port", "small letters"),
-        ("ports = [\"tcp/0\"]", "\"tcp/0\"", "not a protocol and a port", "1 to 65535"),
+        ("ports = [\"tcp/0\"]", "[\"tcp/0\"]", "all ports has to be persistent", "persistence = 360"),
         ("ports = [\"tcp/99999\"]", "\"tcp/99999\"", "not a protocol and a port", "1 to 65535"),
         ("server = 3", "3", "`server` has to be a list of tables", "[[service.server]]"),
         ("server = [3]", "3", "has to be a table", "[[service.server]]"),
@@ -124,16 +67,99 @@ fn every_mistake_is_shown_at_its_place_with_a_way_out() {
             "whole number",
         ),
         (
-            "server = [{ address = \"10.1.0.1\", method = \"dr\" }]",
-            "\"dr\"",
-            "no forwarding method `dr`",
-            "\"nat\"",
+            "server = [{ address = \"10.1.0.1\", method = \"direct\" }]",
+            "\"direct\"",
+            "no forwarding method `direct`",
+            "\"nat\", \"dr\" and \"tunnel\"",
         ),
         (
             "server = [{ address = \"10.1.0.1\" }, { address = \"10.1.0.1:80\" }]",
             "\"10.1.0.1:80\"",
             "10.1.0.1:80 is in this service already",
             "raise its weight",
+        ),
+        (
+            "server = [{ address = \"10.1.0.1\", method = \"tunnel\", tunnel = 3 }]",
+            "3",
+            "`tunnel` has to be a string",
+            "gue",
+        ),
+        (
+            "server = [{ address = \"10.1.0.1\", method = \"tunnel\", tunnel = \"vxlan\" }]",
+            "\"vxlan\"",
+            "no tunnel `vxlan`",
+            "\"gue\" and \"gre\"",
+        ),
+        (
+            "server = [{ address = \"10.1.0.1\", method = \"tunnel\", tunnel = \"gue\" }]",
+            "\"gue\"",
+            "gue needs the server's port",
+            "port = 5555",
+        ),
+        (
+            "server = [{ address = \"10.1.0.1\", method = \"tunnel\", tunnel = { kind = \"gre\", port = 9 } }]",
+            "{ kind = \"gre\", port = 9 }",
+            "only gue has a `port`",
+            "delete it",
+        ),
+        (
+            "server = [{ address = \"10.1.0.1\", method = \"tunnel\", tunnel = { checksum = \"full\" } }]",
+            "{ checksum = \"full\" }",
+            "ipip has no checksum",
+            "gre or gue",
+        ),
+        (
+            "server = [{ address = \"10.1.0.1\", method = \"tunnel\", tunnel = { kind = \"gre\", checksum = \"remote\" } }]",
+            "{ kind = \"gre\", checksum = \"remote\" }",
+            "gre has no remote",
+            "gue",
+        ),
+        (
+            "server = [{ address = \"10.1.0.1\", method = \"tunnel\", tunnel = { checksum = \"crc\" } }]",
+            "\"crc\"",
+            "no checksum `crc`",
+            "\"remote\"",
+        ),
+        (
+            "server = [{ address = \"10.1.0.1\", tunnel = \"gre\" }]",
+            "\"gre\"",
+            "says nothing about method = \"nat\"",
+            "method = \"tunnel\"",
+        ),
+        (
+            "server = [{ address = \"10.1.0.1\", upper = 5, lower = 6 }]",
+            "6",
+            "`lower` is above `upper`, which is 5",
+            "new ones again",
+        ),
+        (
+            "server = [{ address = \"10.1.0.1\", upper = -1 }]",
+            "-1",
+            "not a whole number in range",
+            "2147483647",
+        ),
+        (
+            "server = [{ address = \"10.1.0.1\", slow_start = \"soon\" }]",
+            "\"soon\"",
+            "`slow_start` is not a time in range",
+            "\"30s\"",
+        ),
+        ("persistence = 0", "0", "`persistence` is not a time in range", "1 to 2678400"),
+        ("persistence = { mask = 33 }", "33", "no mask of client addresses", "mask = 24"),
+        ("persistence = { mask = \"a\" }", "\"a\"", "no mask of client addresses", "255.255.255.0"),
+        ("persistence = { time = 3 }", "time", "`persistence` has no key `time`", "timeout, mask"),
+        ("one_packet = true", "true", "would tear TCP connections apart", "UDP services and marks"),
+        ("one_packet = 1", "1", "has to be true or false", "one_packet = true"),
+        ("pe = \"sip\"", "\"sip\"", "only with `persistence`", "persistence = 360"),
+        ("pe = \"sipp\"", "\"sipp\"", "no persistence engine `sipp`", "pe = \"sip\""),
+        ("persistence = 9\npe = \"sip\"", "\"sip\"", "sip reads UDP, not TCP", "UDP service"),
+        ("family = \"ipv6\"", "\"ipv6\"", "`family` belongs to a `mark`", "the VIP tells it"),
+        ("scheduler_flags = \"x\"", "\"x\"", "`scheduler_flags` has to be a list", "sh-port"),
+        (
+            "server = [{ address = \"10.1.0.1:81\", method = \"dr\" }]",
+            "\"10.1.0.1:81\"",
+            "port 81 cannot be reached: dr leaves packets as they are",
+            "address = \"10.1.0.1\"",
         ),
     ];
     for (line, underlined, message, help) in cases {
@@ -147,6 +173,24 @@ fn every_mistake_is_shown_at_its_place_with_a_way_out() {
         let at = text.find(line).unwrap() + line.rfind(underlined).unwrap();
         assert_eq!(error.place(problems[0].span.start).0, text[..at].matches('\n').count() + 1, "{line}");
     }
+}
+
+#[test]
+fn a_mark_service_has_no_address() {
+    let cases = [
+        ("mark = 0", "`mark` is not a whole number in range"),
+        ("mark = 3\nvip = \"10.0.0.1\"", "a service with a `mark` has no `vip`"),
+        ("mark = 3\nports = [\"tcp/80\"]", "a service with a `mark` has no `ports`"),
+        ("mark = 3\nfamily = \"inet6\"", "there is no family `inet6`"),
+    ];
+    for (lines, message) in cases {
+        let error = Config::parse("x", &format!("[[service]]\n{lines}\n")).expect_err(lines);
+        assert_eq!(error.problems().len(), 1, "{error}");
+        assert!(error.problems()[0].message.contains(message), "{error}");
+    }
+    let twice = "[[service]]\nmark = 3\n[[service]]\nmark = 3\n";
+    let error = Config::parse("x", twice).unwrap_err();
+    assert_eq!(error.problems()[0].message, "the service FWM 3 is there already");
 }
 
 #[test]
@@ -167,34 +211,6 @@ fn the_engines_settings_are_checked_too() {
         assert_eq!(problems.len(), 1, "{line}");
         assert!(problems[0].message.contains(message), "{line}: {}", problems[0].message);
     }
-}
-
-#[test]
-fn settings_have_their_names_in_the_file() {
-    let text = "
-        compat = \"ipvs\"
-        [timeouts]
-        tcp = 1800
-        udp = 30
-        [sysctl]
-        conn_reuse_mode = 0
-        sloppy_tcp = true
-        [ulvs]
-        move_udp = true";
-    let file = Config::parse("x", text).unwrap();
-    let mut expected = Settings::new(true);
-    expected.timeouts = Timeouts { tcp: 1800, udp: 30, ..Timeouts::default() };
-    for (sysctl, value) in [(Sysctl::ConnReuseMode, 0), (Sysctl::SloppyTcp, 1), (Sysctl::MoveUdp, 1)] {
-        expected.set(sysctl, value).unwrap();
-    }
-    assert_eq!(file.settings(false), expected);
-    assert_eq!(file.settings(true), expected);
-    // What the file says is said of whatever the command line began from.
-    let file = Config::parse("x", "ulvs.move_udp = true").unwrap();
-    assert_eq!(file.settings(false), Settings::default());
-    let mut compat = Settings::new(true);
-    compat.set(Sysctl::MoveUdp, 1).unwrap();
-    assert_eq!(file.settings(true), compat);
 }
 
 /// The lines, what is underlined, what the message and the help have to say.
@@ -219,78 +235,5 @@ fn mistakes_in_settings_are_shown_at_their_place() {
         assert_eq!(&text[problems[0].span.clone()], underlined, "{text}\n{error}");
         assert!(problems[0].message.contains(message), "{text}\n{error}");
         assert!(problems[0].help.contains(help), "{text}\n{error}");
-    }
-}
-
-#[test]
-fn two_services_with_one_address_are_one_too_many() {
-    let text = format!("{}{}", with_line("scheduler = \"rr\""), with_line("scheduler = \"wrr\""));
-    let error = Config::parse("x", &text).unwrap_err();
-    assert_eq!(error.problems()[0].message, "the service TCP 10.0.0.1:80 is there already");
-    assert_eq!(error.place(error.problems()[0].span.start), (6, 7));
-}
-
-#[test]
-fn all_mistakes_are_reported_at_once_in_the_order_of_the_file() {
-    let text =
-        "[engine]\nworkers = -1\n\n[[service]]\n\tvip = \"10.0.0.x\"\nports = [\"tcp/80\"]\n[[service]]\n";
-    let report = Config::parse("/etc/ulvs.toml", text).unwrap_err().to_string();
-    let expected = r#"/etc/ulvs.toml:2:11: `workers` is neither "auto" nor a usable number
-  2 | workers = -1
-    |           ^^
-    = write workers = "auto" or a number from 1 to 64
-/etc/ulvs.toml:5:8: `10.0.0.x` is not an IP address
-  5 | 	vip = "10.0.0.x"
-    | 	      ^^^^^^^^^^
-    = write the number, IPv4 or IPv6: vip = "10.0.0.1"
-/etc/ulvs.toml:7:1: this service has no `vip`
-  7 | [[service]]
-    | ^^^^^^^^^^^
-    = add vip = "10.0.0.1"
-/etc/ulvs.toml:7:1: this service has no `ports`
-  7 | [[service]]
-    | ^^^^^^^^^^^
-    = add ports = ["tcp/80"]"#;
-    assert_eq!(report, expected);
-}
-
-#[test]
-fn broken_syntax_is_shown_at_its_place() {
-    let error = Config::parse("x", "[engine]\nworkers = = 3\ndevice = \"unended\n").unwrap_err();
-    assert!(error.problems().len() >= 2, "{error}");
-    assert_eq!(error.place(error.problems()[0].span.start).0, 2, "{error}");
-}
-
-#[test]
-fn files_that_cannot_be_read_say_why() {
-    let error = Config::load(Path::new("/nonexistent/ulvs.toml")).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "cannot read /nonexistent/ulvs.toml: No such file or directory (os error 2)"
-    );
-    assert_eq!(error.problems().len(), 0);
-}
-
-#[test]
-fn a_file_without_end_is_not_read_to_it() {
-    let error = Config::load(Path::new("/dev/zero")).unwrap_err();
-    assert!(error.to_string().contains("over 64 MiB"), "{error}");
-}
-
-proptest::proptest! {
-    #[test]
-    fn no_text_whatever_panics(text in "[\\[\\]a-z0-9=\"., {}\n#\u{e9}-]{0,80}", whole in ".{0,60}") {
-        for text in [text, whole] {
-            if let Err(e) = Config::parse("x", &text) {
-                proptest::prop_assert!(!e.to_string().is_empty());
-            }
-        }
-    }
-
-    #[test]
-    fn no_bytes_whatever_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..40)) {
-        if let Err(e) = String::from_utf8(bytes) {
-            proptest::prop_assert!(ConfigError::not_utf8("x", &e).to_string().starts_with("x:"));
-        }
     }
 }

@@ -1,0 +1,31 @@
+//! What the keys mean.
+
+mod address;
+mod engine;
+mod server;
+mod service;
+mod settings;
+
+use toml::de::DeTable;
+
+use super::Config;
+use super::problem::Problem;
+use super::reader::{Problems, Section};
+
+pub(super) fn parse(text: &str) -> Result<Config, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let (root, syntax) = DeTable::parse_recoverable(text);
+    for e in &syntax {
+        let help = "see https://toml.io for how TOML is written";
+        problems.note(e.span().unwrap_or_default(), e.message(), help);
+    }
+    if !problems.is_empty() {
+        return Err(problems.into_vec());
+    }
+    let known = ["compat", "engine", "timeouts", "sysctl", "ulvs", "service"];
+    let root = Section::new(root.get_ref(), 0..0, "the file", &known, &mut problems);
+    let engine = engine::engine(&root, &mut problems);
+    let settings = settings::settings(&root, &mut problems);
+    let services = service::services(&root, &mut problems);
+    if problems.is_empty() { Ok(Config { engine, settings, services }) } else { Err(problems.into_vec()) }
+}
