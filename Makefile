@@ -3,10 +3,10 @@ SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 ULVS := target/release/ulvs
 
-.PHONY: help demo build test lint bench oracle deny docs
+.PHONY: help demo build test conformance lint bench oracle deny docs
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## build, then balance real traffic through a laboratory of network namespaces
 	@$(ULVS) lab run nat
@@ -19,6 +19,10 @@ test: ## every test, as root; ends with plain counts
 	@tests/setup.sh test
 	@tests/run.sh
 
+conformance: build ## every scenario, against what a kernel's IPVS printed
+	@tests/setup.sh test
+	@tests/conformance/replay.sh
+
 lint: ## formatting, clippy with warnings as errors, documentation links
 	@cargo fmt --check
 	@cargo clippy --workspace --all-targets --quiet -- -D warnings
@@ -28,9 +32,11 @@ bench: build ## ulvs against nftables and HAProxy, in one topology and the same 
 	@tests/setup.sh bench
 	@$(ULVS) lab bench
 
-oracle: ## ask a kernel IPVS again: ORACLE=command that runs a script on a machine that has it
+oracle: export ORACLE ?= $(CURDIR)/tests/conformance/machine
+oracle: ## ask a kernel IPVS again (half an hour): ORACLE=command that runs a script on a machine that has it
 	@sched/tests/oracle/record.sh
 	@proxy/src/cli/ipvsadm/tests/record.sh
+	@tests/conformance/record.sh
 
 deny: ## licences, advisories, banned crates (needs cargo-deny)
 	@cargo deny check

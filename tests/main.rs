@@ -7,6 +7,7 @@
 )]
 
 mod bulk;
+mod conformance;
 mod control;
 mod forwarding;
 mod host;
