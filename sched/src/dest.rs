@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use crate::model::{DestKey, DestSpec, ForwardMethod, Weight};
+use crate::ramp::Ramp;
 use crate::stats::Stats;
 
 /// A server as one snapshot has it.
@@ -12,8 +13,11 @@ use crate::stats::Stats;
 pub struct Dest {
     /// Forwarding method.
     pub method: ForwardMethod,
-    /// Weight.
+    /// Weight as configured. Hash schedulers go by it, and whatever shows a configuration.
     pub weight: Weight,
+    /// Weight that schedulers go by, in proportion to those of the service's other servers: not yet all of it during
+    /// a slow start, and then on another scale. 0 if and only if `weight` is.
+    pub effective: Weight,
     /// Upper threshold, in connections; 0 for none.
     pub upper: u32,
     /// Lower threshold, in connections; 0 for three quarters of the upper one.
@@ -22,12 +26,14 @@ pub struct Dest {
     pub slow_start: u32,
     /// What outlives the snapshot.
     pub live: Arc<DestLive>,
+    pub(crate) ramp: Ramp,
 }
 
 impl Dest {
-    pub(crate) fn new(spec: &DestSpec, live: Arc<DestLive>) -> Self {
+    /// `effective` is final only after [`crate::ramp::weigh`].
+    pub(crate) fn new(spec: &DestSpec, live: Arc<DestLive>, ramp: Ramp) -> Self {
         let &DestSpec { addr: _, method, weight, upper, lower, slow_start } = spec;
-        Self { method, weight, upper, lower, slow_start, live }
+        Self { method, weight, effective: weight, upper, lower, slow_start, live, ramp }
     }
 
     /// Connections that count as active: TCP in ESTABLISHED, SYN_SENT, SYN_RECV or SYNACK.
@@ -56,6 +62,16 @@ impl Dest {
             lower: self.lower,
             slow_start: self.slow_start,
         }
+    }
+
+    /// The present share of its weight in tenths: 10 unless it is in its slow start.
+    pub fn tenths(&self) -> u8 {
+        self.ramp.tenths()
+    }
+
+    /// Its weight taken as a number of connections, as much of it as it has at present (rounded up).
+    pub fn capacity(&self) -> u64 {
+        (u64::from(self.weight.0) * u64::from(self.tenths())).div_ceil(10)
     }
 
     /// Whether a scheduler may choose it at all.
@@ -120,36 +136,33 @@ impl DestLive {
         self.overloaded.load(Relaxed)
     }
 
-    /// Gives it thresholds, in connections; 0 for none. A higher upper one or none ends the overload at once; what
-    /// else follows waits for the next connection to come or go, as in the kernel.
+    /// Gives it thresholds, in connections; 0 for none. They count at once.
     pub fn set_thresholds(&self, upper: u32, lower: u32) {
-        if upper == 0 || upper > self.upper.load(Relaxed) {
-            self.set_overloaded(false);
-        }
         self.upper.store(upper, Relaxed);
         self.lower.store(lower, Relaxed);
+        self.update_overload();
     }
 
-    /// To be called when a connection or a persistence template has got this server, and is counted.
-    pub fn bound(&self) {
+    /// To be called when a connection or a persistence template comes or goes, after it has been counted. With as many
+    /// connections as the upper threshold says it is overloaded, below the lower one it is not, and in between it is
+    /// what it was. (Older kernels look at the two by turns, and at an edit of the upper one only.)
+    pub fn update_overload(&self) {
         let upper = self.upper.load(Relaxed);
-        if upper != 0 && self.connections() >= u64::from(upper) {
-            self.set_overloaded(true);
-        }
-    }
-
-    /// To be called when a connection or a persistence template is counted here no more.
-    pub fn unbound(&self) {
-        let (upper, lower) = (u64::from(self.upper.load(Relaxed)), u64::from(self.lower.load(Relaxed)));
-        let now = self.connections();
-        let relieved = match (lower, upper) {
-            (0, 0) => true,
-            (0, _) => now * 4 < upper * 3,
-            _ => now < lower,
+        let connections = self.connections();
+        let overloaded = if upper == 0 {
+            false
+        } else if connections >= u64::from(upper) {
+            true
+        } else {
+            let lower = match self.lower.load(Relaxed) {
+                0 => upper - upper / 4,
+                lower => lower,
+            };
+            connections >= u64::from(lower) && self.is_overloaded()
         };
-        // Read first: most of the time there is nothing to write, and all workers share the line.
-        if relieved && self.is_overloaded() {
-            self.set_overloaded(false);
+        // All workers share the line, and most of the time there is nothing to write.
+        if overloaded != self.is_overloaded() {
+            self.set_overloaded(overloaded);
         }
     }
 
@@ -186,31 +199,35 @@ mod tests {
         live.set_thresholds(8, 0);
         assert_eq!(bind_until_overloaded(&live), 8);
         assert_eq!(unbind_until_relieved(&live), 5, "below three quarters of the upper one");
+        live.set_thresholds(7, 0);
+        assert_eq!(bind_until_overloaded(&live), 7);
+        assert_eq!(unbind_until_relieved(&live), 5, "5 1/4, rounded up to 6");
         live.set_thresholds(u32::MAX, u32::MAX);
         live.active.store(u32::MAX, Relaxed);
-        live.bound();
+        live.update_overload();
         assert!(live.is_overloaded());
     }
 
     #[test]
-    fn an_edit_ends_an_overload_only_where_the_upper_threshold_rises_or_goes() {
+    fn new_thresholds_count_at_once() {
         let live = server();
-        live.set_thresholds(4, 2);
-        for (thresholds, overloaded) in
-            [((4, 4), true), ((3, 0), true), ((4, 2), false), ((2, 0), true), ((0, 0), false)]
-        {
-            live.set_thresholds(4, 2);
-            bind_until_overloaded(&live);
-            if thresholds == (4, 2) {
-                live.set_thresholds(3, 2);
-            }
-            live.set_thresholds(thresholds.0, thresholds.1);
-            assert_eq!(live.is_overloaded(), overloaded, "{thresholds:?}");
+        live.inactive.store(8, Relaxed);
+        for (upper, lower, overloaded) in [
+            (0, 0, false),
+            (9, 0, false),
+            (8, 0, true),
+            (9, 8, true),
+            (10, 0, true),
+            (11, 0, false),
+            (11, 8, false),
+            (7, 7, true),
+            (12, 9, false),
+            (1, 0, true),
+            (0, 0, false),
+        ] {
+            live.set_thresholds(upper, lower);
+            assert_eq!(live.is_overloaded(), overloaded, "{upper} {lower}");
         }
-        live.set_thresholds(1, 0);
-        assert!(!live.is_overloaded(), "not before the next connection comes");
-        live.bound();
-        assert!(live.is_overloaded());
     }
 
     #[test]
@@ -236,7 +253,7 @@ mod tests {
     fn bind_until_overloaded(live: &DestLive) -> u32 {
         while !live.is_overloaded() {
             live.inactive.fetch_add(1, Relaxed);
-            live.bound();
+            live.update_overload();
         }
         live.inactive.load(Relaxed)
     }
@@ -244,7 +261,7 @@ mod tests {
     fn unbind_until_relieved(live: &DestLive) -> u32 {
         while live.is_overloaded() {
             live.inactive.fetch_sub(1, Relaxed);
-            live.unbound();
+            live.update_overload();
         }
         live.inactive.load(Relaxed)
     }

@@ -11,6 +11,7 @@ use crate::dest::{Dest, DestLive};
 use crate::marks::{MarkCounts, MarkLive, Marks};
 use crate::model::{DestKey, DestSpec, Family, Persistence, SchedFlags, ServiceKey, ServiceSpec, Weight};
 use crate::op::{Op, OpError};
+use crate::ramp::{Ramp, weigh};
 use crate::service::{Service, SvcLive};
 use crate::trash::Trash;
 
@@ -21,6 +22,8 @@ pub(crate) struct Draft {
     marks: Arc<Marks>,
     marks_changed: bool,
     trash: Trash,
+    /// Somebody begins a slow start, or was in one when it was edited.
+    ramping: bool,
     effects: Vec<Effect>,
 }
 
@@ -41,6 +44,7 @@ impl Draft {
             marks: Arc::clone(marks),
             marks_changed: false,
             trash: trash.clone(),
+            ramping: false,
             effects: Vec::new(),
         }
     }
@@ -65,6 +69,11 @@ impl Draft {
             }
             Op::ZeroMarks { family, at } => self.zero_marks(*family, *at),
         }
+    }
+
+    /// Whether some server's weight will have to grow.
+    pub(crate) fn is_ramping(&self) -> bool {
+        self.ramping
     }
 
     /// Lets the effects happen and hands the new services and rules over.
@@ -133,7 +142,7 @@ impl Draft {
             live: Arc::new(SvcLive::new(algorithm, spec.flags)),
         };
         for dest in &spec.dests {
-            self.put_dest(&mut service, dest);
+            self.put_dest(&mut service, dest, Ramp::DONE);
         }
         self.services.insert(spec.key, Arc::new(service));
         Ok(())
@@ -173,7 +182,7 @@ impl Draft {
             return Err(OpError::DestExists);
         }
         let mut service = Service::clone(entry.get());
-        self.put_dest(&mut service, spec);
+        self.put_dest(&mut service, spec, Ramp::joins(spec));
         self.services.insert(*key, Arc::new(service));
         Ok(())
     }
@@ -183,9 +192,11 @@ impl Draft {
         check_settings(key, spec)?;
         let i = service.position(&spec.addr).ok_or(OpError::NoSuchDest)?;
         let mut dests = service.dests.to_vec();
-        dests[i] = Dest::new(spec, Arc::clone(&dests[i].live));
+        let ramp = dests[i].ramp.edited(&dests[i], spec);
+        dests[i] = Dest::new(spec, Arc::clone(&dests[i].live), ramp);
         self.effects.push(thresholds(&dests[i]));
         let change = Change::Edited(spec.addr);
+        self.ramping |= !ramp.is_done();
         self.effects.push(change_dests(Arc::make_mut(service), dests, change));
         Ok(())
     }
@@ -226,7 +237,7 @@ impl Draft {
     }
 
     /// Puts a server at the head of the list: a new one, or one that was removed from here before.
-    fn put_dest(&mut self, service: &mut Service, spec: &DestSpec) {
+    fn put_dest(&mut self, service: &mut Service, spec: &DestSpec, ramp: Ramp) {
         let live = match self.trash.take(service.key, &service.live, spec.addr) {
             Some((live, foreign)) => {
                 if foreign {
@@ -237,9 +248,10 @@ impl Draft {
             }
             None => Arc::new(DestLive::new(spec.addr)),
         };
-        let mut dests = vec![Dest::new(spec, live)];
+        let mut dests = vec![Dest::new(spec, live, ramp)];
         self.effects.push(thresholds(&dests[0]));
         dests.extend_from_slice(&service.dests);
+        self.ramping |= !ramp.is_done();
         self.effects.push(change_dests(service, dests, Change::Added(spec.addr)));
     }
 
@@ -249,7 +261,8 @@ impl Draft {
     }
 }
 
-fn change_dests(service: &mut Service, dests: Vec<Dest>, change: Change) -> Effect {
+fn change_dests(service: &mut Service, mut dests: Vec<Dest>, change: Change) -> Effect {
+    weigh(&mut dests);
     service.dests = dests.into();
     Effect::DestsChanged(Arc::clone(&service.live), Arc::clone(&service.dests), change)
 }
@@ -293,6 +306,9 @@ fn check_settings(key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
     }
     if spec.weight > Weight::MAX || spec.lower > spec.upper {
         return Err(OpError::OutOfRange);
+    }
+    if spec.upper > i32::MAX as u32 {
+        return Err(OpError::Invalid);
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ mod draft;
 pub mod marks;
 mod model;
 mod op;
+mod ramp;
 mod service;
 mod stats;
 mod table;

@@ -1,10 +1,12 @@
 //! A service as one snapshot has it, and the live part that all snapshots share.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::algo::{Algorithm, Change, Flow, Scheduler};
 use crate::dest::Dest;
 use crate::model::{DestKey, Persistence, PersistenceEngine, SchedFlags, ServiceKey, ServiceSpec};
+use crate::ramp::weigh;
 use crate::stats::Stats;
 
 /// A service as one snapshot has it.
@@ -53,6 +55,31 @@ impl Service {
         let mut dests: Vec<_> = self.dests.iter().collect();
         dests.sort_by_key(|d| d.live.key);
         dests
+    }
+
+    /// Whether one of its servers is in its slow start.
+    pub(crate) fn is_ramping(&self) -> bool {
+        self.dests.iter().any(|d| !d.ramp.is_done())
+    }
+
+    /// The service with its servers as far in their slow starts as they are now; `None` if nothing changes. The
+    /// scheduler is told of it.
+    pub(crate) fn ramp(&self, now: Duration) -> Option<Self> {
+        if !self.is_ramping() {
+            return None;
+        }
+        let mut dests = self.dests.to_vec();
+        dests.iter_mut().for_each(|d| d.ramp = d.ramp.at(now, d.slow_start));
+        weigh(&mut dests);
+        let pairs = || self.dests.iter().zip(&dests);
+        let same = pairs().all(|(before, after)| before.ramp == after.ramp);
+        let grown = pairs().find(|(before, after)| before.tenths() != after.tenths());
+        let grown = grown.map(|(dest, _)| Change::Edited(dest.live.key));
+        let dests: Arc<[Dest]> = dests.into();
+        if let Some(change) = grown {
+            self.live.dests_changed(&dests, change);
+        }
+        (!same).then(|| Self { dests, ..self.clone() })
     }
 
     pub(crate) fn position(&self, addr: &DestKey) -> Option<usize> {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use foldhash::fast::FixedState;
 
@@ -25,6 +26,7 @@ pub struct ServiceTable {
     marks: Arc<Marks>,
     marked: BTreeSet<Prefix>,
     kinds: Kinds,
+    ramping: bool,
 }
 
 /// Which kinds of services there are, so that no packet pays for those that there are not.
@@ -127,7 +129,33 @@ impl ServiceTable {
         (self.next(draft, trash), refused)
     }
 
+    /// Whether some server is in its slow start. Then [`ServiceTable::ramp`] is to be called, once a second, say.
+    pub fn is_ramping(&self) -> bool {
+        self.ramping
+    }
+
+    /// Lets servers that are in their slow start come nearer to their weight. `now` is the time since any fixed
+    /// moment. `None` if nothing changes.
+    pub fn ramp(&self, now: Duration) -> Option<Self> {
+        if !self.ramping {
+            return None;
+        }
+        let ramped = self.services.values().filter_map(|service| service.ramp(now));
+        let ramped: Vec<_> = ramped.map(Arc::new).collect();
+        if ramped.is_empty() && self.services.values().any(|s| s.is_ramping()) {
+            return None;
+        }
+        let mut next = Self { generation: self.generation + 1, ..self.clone() };
+        for service in ramped {
+            next.by_key.insert(service.key, Arc::clone(&service));
+            next.services.insert(service.key, service);
+        }
+        next.ramping = next.services.values().any(|s| s.is_ramping());
+        Some(next)
+    }
+
     fn next(&self, draft: Draft, trash: &mut Trash) -> Self {
+        let ramping = self.ramping || draft.is_ramping();
         let (services, marks) = draft.commit(trash);
         let marked = marked(&services, &marks);
         let single = marked.iter().filter_map(|prefix| prefix.single());
@@ -143,6 +171,7 @@ impl ServiceTable {
             },
             services,
             marks,
+            ramping,
         }
     }
 }

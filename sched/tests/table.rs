@@ -140,6 +140,7 @@ fn every_refusal_has_its_reason() {
         (edit_dest(VIP, B, 1), OpError::NoSuchDest),
         (edit_dest(VIP, A, Weight::MAX.0 + 1), OpError::OutOfRange),
         (edit_thresholds(B, 4, 5), OpError::OutOfRange),
+        (edit_thresholds(B, 1 << 31, 0), OpError::Invalid),
         (edit_thresholds(A, 0, 1), OpError::OutOfRange),
         (del_dest(other, A), OpError::ServiceNotDefined),
         (del_dest(VIP, B), OpError::NoSuchDest),
@@ -252,7 +253,7 @@ fn thresholds_follow_the_edits_that_are_put_in_force() {
     let live = Arc::clone(&world.service().dests[1].live);
     let bind = || {
         live.active.fetch_add(1, Relaxed);
-        live.bound();
+        live.update_overload();
         live.is_overloaded()
     };
     let refused = [edit_thresholds(A, 1, 0), Op::DelService { key: key("10.0.0.9:80") }];

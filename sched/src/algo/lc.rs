@@ -1,6 +1,6 @@
 //! `lc`: the server with the least load gets the flow; among equals the newest one.
 
-use super::{Algorithm, Flow, Scheduler};
+use super::{Algorithm, Flow, Scheduler, lightest_by};
 use crate::dest::Dest;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
@@ -15,9 +15,8 @@ struct LeastConnection;
 
 impl Scheduler for LeastConnection {
     fn pick(&mut self, dests: &[Dest], _flow: &Flow) -> Option<usize> {
-        // `min_by_key` keeps the first of equals, which is the newest.
-        let eligible = dests.iter().enumerate().filter(|(_, d)| d.eligible());
-        eligible.min_by_key(|(_, d)| d.load()).map(|(i, _)| i)
+        // Equals keep their order: the newest comes first. A server in its slow start has to have less than others.
+        lightest_by(dests, |a, b| a.load() * u64::from(b.tenths()) < b.load() * u64::from(a.tenths()))
     }
 }
 

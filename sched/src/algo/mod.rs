@@ -1,9 +1,16 @@
 //! The schedulers. To add one: a file here, a line in [`ALL`]; help texts, tables and the property suite follow.
 
+mod fo;
 mod lc;
+mod nq;
+mod ovf;
+mod p2c_latency;
 mod rr;
+mod sed;
+mod swrr;
 #[cfg(test)]
 mod testing;
+mod twos;
 mod wlc;
 mod wrr;
 
@@ -12,7 +19,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::dest::Dest;
-use crate::model::{DestKey, SchedFlags};
+use crate::model::{DestKey, SchedFlags, Weight};
 
 /// What a scheduler may look at of the packet that begins a flow.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +103,19 @@ pub struct Algorithm {
 }
 
 /// Every scheduler, in the order of help texts.
-pub const ALL: &[Algorithm] = &[rr::ALGORITHM, wrr::ALGORITHM, lc::ALGORITHM, wlc::ALGORITHM];
+pub const ALL: &[Algorithm] = &[
+    rr::ALGORITHM,
+    wrr::ALGORITHM,
+    lc::ALGORITHM,
+    wlc::ALGORITHM,
+    sed::ALGORITHM,
+    nq::ALGORITHM,
+    fo::ALGORITHM,
+    ovf::ALGORITHM,
+    twos::ALGORITHM,
+    swrr::ALGORITHM,
+    p2c_latency::ALGORITHM,
+];
 
 /// The default of `ipvsadm -A`.
 pub const DEFAULT: &str = "wlc";
@@ -109,4 +128,26 @@ pub fn find(name: &str) -> Option<&'static Algorithm> {
 /// Where a walk goes on behind `last`; at the head if that is `None` or gone.
 fn after(dests: &[Dest], last: Option<DestKey>) -> usize {
     last.and_then(|key| dests.iter().position(|d| d.live.key == key)).map_or(0, |i| i + 1)
+}
+
+/// The one of those who can be chosen with the least load per weight; among equals the newest.
+fn lightest(dests: &[Dest], load: impl Fn(&Dest) -> u64) -> Option<usize> {
+    lightest_by(dests, |a, b| product(load(a), b) < product(load(b), a))
+}
+
+/// The first of those who can be chosen to which nobody else is preferred.
+fn lightest_by(dests: &[Dest], is_lighter: impl Fn(&Dest, &Dest) -> bool) -> Option<usize> {
+    let eligible = dests.iter().enumerate().filter(|(_, d)| d.eligible());
+    eligible.reduce(|best, other| if is_lighter(other.1, best.1) { other } else { best }).map(|(i, _)| i)
+}
+
+/// The first with the highest rank.
+fn first_max(dests: &[Dest], may: impl Fn(&Dest) -> bool, rank: impl Fn(&Dest) -> Weight) -> Option<usize> {
+    let candidates = dests.iter().enumerate().filter(|(_, d)| may(d));
+    candidates.reduce(|best, other| if rank(other.1) > rank(best.1) { other } else { best }).map(|(i, _)| i)
+}
+
+/// One side of a comparison of loads per weight, by cross product: no division, no rounding.
+fn product(load: u64, other: &Dest) -> u128 {
+    u128::from(load) * u128::from(other.effective.0)
 }

@@ -18,9 +18,11 @@ struct RoundRobin {
 }
 
 impl Scheduler for RoundRobin {
-    fn pick(&mut self, dests: &[Dest], _flow: &Flow) -> Option<usize> {
+    fn pick(&mut self, dests: &[Dest], flow: &Flow) -> Option<usize> {
         let start = super::after(dests, self.last);
-        let found = (start..dests.len()).chain(0..start).find(|&i| dests[i].eligible())?;
+        let mut round = (start..dests.len()).chain(0..start).filter(|&i| dests[i].eligible());
+        let first = round.clone().next()?;
+        let found = round.find(|&i| takes_turn(&dests[i], flow)).unwrap_or(first);
         self.last = Some(dests[found].live.key);
         Some(found)
     }
@@ -33,6 +35,11 @@ impl Scheduler for RoundRobin {
             self.last = previous;
         }
     }
+}
+
+/// There is no weight here to begin small with: a server in its slow start leaves some of its turns to the next.
+fn takes_turn(dest: &Dest, flow: &Flow) -> bool {
+    dest.tenths() > (flow.random % 10) as u8
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{Algorithm, Change, Flow, Scheduler};
 use crate::dest::{Dest, DestLive};
 use crate::model::{DestKey, DestSpec, SchedFlags, Weight};
+use crate::ramp::{Ramp, weigh};
 
 pub(super) struct Bench {
     pub(super) dests: Vec<Dest>,
@@ -19,9 +20,8 @@ impl Bench {
         let mut bench = Self { dests: Vec::new(), scheduler: (algorithm.new)(SchedFlags::default()) };
         for (i, weight) in (0..).zip(weights) {
             let live = Arc::new(DestLive::new(key(i)));
-            bench
-                .dests
-                .insert(0, Dest::new(&DestSpec { weight: Weight(*weight), ..DestSpec::new(key(i)) }, live));
+            let spec = DestSpec { weight: Weight(*weight), ..DestSpec::new(key(i)) };
+            bench.dests.insert(0, Dest::new(&spec, live, Ramp::DONE));
             bench.scheduler.dests_changed(&bench.dests, Change::Added(key(i)));
         }
         bench
@@ -43,6 +43,12 @@ impl Bench {
         self.scheduler.pick(&self.dests, &Flow::new(key(100), key(200)))
     }
 
+    /// The pick of a scheduler that uses these random bits.
+    pub(super) fn pick_with(&mut self, random: u64) -> char {
+        let flow = Flow { random, ..Flow::new(key(100), key(200)) };
+        self.scheduler.pick(&self.dests, &flow).map_or('-', |i| name(&self.dests[i]))
+    }
+
     pub(super) fn pick(&mut self) -> char {
         self.pick_index().map_or('-', |i| name(&self.dests[i]))
     }
@@ -61,6 +67,7 @@ impl Bench {
         let dest = self.dests.iter_mut().find(|d| name(d) == letter).unwrap();
         dest.weight = Weight(weight);
         let key = dest.live.key;
+        weigh(&mut self.dests);
         self.scheduler.dests_changed(&self.dests, Change::Edited(key));
     }
 

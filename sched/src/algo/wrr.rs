@@ -35,7 +35,7 @@ impl Scheduler for WeightedRoundRobin {
         if self.top == 0 {
             return None;
         }
-        let Some(highest) = dests.iter().filter(|d| d.eligible()).map(|d| d.weight.0).max() else {
+        let Some(highest) = dests.iter().filter(|d| d.eligible()).map(|d| d.effective.0).max() else {
             self.give_up();
             return None;
         };
@@ -52,7 +52,7 @@ impl Scheduler for WeightedRoundRobin {
     }
 
     fn dests_changed(&mut self, dests: &[Dest], change: Change) {
-        let weights = || dests.iter().map(|d| d.weight.0);
+        let weights = || dests.iter().map(|d| d.effective.0);
         self.last = None;
         self.step = weights().fold(0, gcd).max(1);
         self.top = (weights().max().unwrap_or(0) + 1).saturating_sub(self.step);
@@ -66,7 +66,7 @@ impl Scheduler for WeightedRoundRobin {
 
 impl WeightedRoundRobin {
     fn first(&self, dests: &[Dest], mut range: std::ops::Range<usize>) -> Option<usize> {
-        range.find(|&i| dests[i].eligible() && dests[i].weight.0 >= self.bar)
+        range.find(|&i| dests[i].eligible() && dests[i].effective.0 >= self.bar)
     }
 
     /// The next bar that somebody reaches. The rounds in between would find nobody, so they are skipped in one go:
@@ -176,13 +176,13 @@ mod tests {
 
     impl Slow {
         fn pick(&mut self, dests: &[Dest]) -> usize {
-            let weights = || dests.iter().map(|d| d.weight.0);
+            let weights = || dests.iter().map(|d| d.effective.0);
             let step = weights().fold(0, gcd);
             loop {
                 while self.next < dests.len() {
                     let i = self.next;
                     self.next += 1;
-                    if dests[i].eligible() && dests[i].weight.0 >= self.bar {
+                    if dests[i].eligible() && dests[i].effective.0 >= self.bar {
                         return i;
                     }
                 }

@@ -12,13 +12,14 @@
 #   scenario TEXT      begins one: its service and servers are new
 #   scheduler NAME     makes the service (-A), or gives it that scheduler (-E)
 #   drop               deletes the service (-D)
-#   add X [WEIGHT]     adds server X (-a), a letter from A to F
-#   edit X WEIGHT      changes its weight (-e)
+#   add X [WEIGHT [UPPER [LOWER]]]   adds server X (-a), a letter from A to F, perhaps with thresholds
+#   edit X WEIGHT [UPPER [LOWER]]    changes it (-e)
 #   del X              deletes it (-d)
 #   hit N              N connections, one after the other, each closed before the next; "-" where nobody was available
 #   hold N             N connections that stay open
 #   release X [N]      closes the N oldest open connections of server X
-# After each of the last three the kernel's count of active+inactive connections follows.
+#   lapse X [N]        lets the N oldest open connections of server X time out
+# After each of the last four the kernel's count of active+inactive connections follows.
 set -euo pipefail
 cd "$(dirname "$0")"
 : "${ORACLE:?set it to a command that runs a bash script on a machine with kernel IPVS; see the head of $0}"
@@ -98,6 +99,22 @@ release() { # LETTER COUNT
   done
   settle
 }
+# An open connection's next packet gives it the timeout that is in force at that moment. The server behind waits for
+# a line, so a dot does not end it.
+lapse() { # LETTER COUNT
+  local i fd left=$2 over=()
+  adm --set 1 0 0
+  for i in "${!HELD[@]}"; do
+    [ $left -gt 0 ] && [ "${HELD[i]:0:1}" = "$1" ] || continue
+    fd=${HELD[i]:1}; printf . >&$fd; over+=("$fd"); unset "HELD[i]"; left=$((left - 1))
+  done
+  settle
+  for fd in "${over[@]}"; do exec {fd}>&-; done
+  adm --set 900 0 0
+}
+place() { # -a|-e LETTER [WEIGHT [UPPER [LOWER]]]
+  adm "$1" -t "$VIP:$PORT" -r "$(server "$2")" -m -w "${3:-1}" ${4:+-x "$4"} ${5:+-y "$5"}
+}
 PORT=1000 HELD=() MADE=
 reset() {
   local h fd
@@ -114,12 +131,12 @@ while read -r step a b; do
     scenario) reset; echo ;;
     scheduler) if [ $MADE ]; then adm -E -t "$VIP:$PORT" -s "$a"; else adm -A -t "$VIP:$PORT" -s "$a"; MADE=1; fi ;;
     drop) adm -D -t "$VIP:$PORT"; MADE= ;;
-    add) adm -a -t "$VIP:$PORT" -r "$(server "$a")" -m -w "${b:-1}" ;;
-    edit) adm -e -t "$VIP:$PORT" -r "$(server "$a")" -m -w "$b" ;;
+    add) place -a "$a" $b ;;
+    edit) place -e "$a" $b ;;
     del) adm -d -t "$VIP:$PORT" -r "$(server "$a")" ;;
     hit) ANSWERS=; for i in $(seq "$a"); do connect close; done; echo "$line -> $ANSWERS"; echo "load$LOAD"; continue ;;
     hold) ANSWERS=; for i in $(seq "$a"); do connect keep; done; echo "$line -> $ANSWERS"; echo "load$LOAD"; continue ;;
-    release) release "$a" "${b:-1}"; echo "$line"; echo "load$LOAD"; continue ;;
+    release | lapse) $step "$a" "${b:-1}"; echo "$line"; echo "load$LOAD"; continue ;;
     *) line="record: unknown step: $line" ;;
   esac
   echo "$line"

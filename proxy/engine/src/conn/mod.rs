@@ -66,7 +66,7 @@ impl Conn {
     /// A connection that nobody finds until it is published, and that has the short time of one whose first packet has not been forwarded yet.
     pub(crate) fn new(legs: Legs, now: Millis) -> Self {
         legs.dest.inactive.fetch_add(1, Relaxed);
-        legs.dest.bound();
+        legs.dest.update_overload();
         Self {
             state: AtomicU8::new(PENDING | begins_as(legs.proto) as u8),
             legs,
@@ -199,7 +199,7 @@ impl Conn {
         let counter =
             if State::from_u8(state & !PENDING).is_active() { &dest.active } else { &dest.inactive };
         counter.fetch_sub(1, Relaxed);
-        dest.unbound();
+        dest.update_overload();
         true
     }
 }
