@@ -29,6 +29,6 @@ pub use model::{
 };
 pub use op::{Op, OpError};
 pub use service::{Service, SvcLive};
-pub use stats::{Counts, Direction, Rates, Stats};
+pub use stats::{Counts, Direction, Estimator, Rates, Stats};
 pub use table::{FTP, FTP_DATA, ReplySource, ServiceTable};
 pub use trash::Trash;

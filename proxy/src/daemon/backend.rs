@@ -12,7 +12,7 @@ use control::api::{
     ServiceView, SetError, Settings, SettingsChange, Status,
 };
 use engine::{Connection, Counters, DropReason, Engine, Part};
-use sched::{Rates, Service};
+use sched::Service;
 use tokio::sync::{mpsc, oneshot};
 
 use super::director::{Director, InForce, Notices, Order};
@@ -146,7 +146,7 @@ fn view(service: &Service) -> ServiceView {
         inactive: dest.inactive(),
         persistent: 0,
         counts: dest.live.stats.read(),
-        rates: Rates::default(),
+        rates: dest.live.stats.rates(),
     });
     ServiceView {
         key: service.key,
@@ -155,7 +155,7 @@ fn view(service: &Service) -> ServiceView {
         one_packet: service.one_packet,
         persistence: service.persistence,
         pe: service.pe,
-        rates: Rates::default(),
+        rates: service.live.stats.rates(),
         counts: service.live.stats.read(),
         dests: dests.collect(),
     }

@@ -4,6 +4,7 @@ mod backend;
 mod director;
 mod knobs;
 mod log;
+mod rates;
 mod worker;
 
 use std::hash::{BuildHasher, Hasher};
@@ -112,6 +113,7 @@ async fn serve(
     let mut director = Director::new(Arc::clone(&engine), steering, options.config.clone(), options.compat);
     director.load(options.file.clone())?;
 
+    tokio::spawn(rates::keep_up(Arc::clone(&engine), director.settings()));
     let device = tun.name.clone();
     let (orders, mut inbox) = mpsc::channel(64);
     let facts = Facts {

@@ -1,8 +1,13 @@
 //! Counters of a service or a server: written by every worker, read by listings.
 
+mod estimator;
+
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
+
+pub use estimator::Estimator;
 
 /// A reading of [`Stats`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +67,14 @@ pub struct Stats {
     conns: AtomicU64,
     packets: [AtomicU64; 2],
     bytes: [AtomicU64; 2],
-    zero: std::sync::Mutex<Counts>,
+    readers: Mutex<Readers>,
+}
+
+/// What only the control plane touches.
+#[derive(Debug, Default)]
+struct Readers {
+    zero: Counts,
+    estimator: Estimator,
 }
 
 impl Stats {
@@ -80,12 +92,31 @@ impl Stats {
 
     /// What has been counted since the last [`Stats::zero`].
     pub fn read(&self) -> Counts {
-        self.total().since(*self.zero.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+        self.total().since(self.readers().zero)
     }
 
-    /// Starts again from zero: keeps a zero point and lets the counters run, as `ipvsadm -Z` does in the kernel.
+    /// Traffic per second, by the latest [`Stats::sample`].
+    pub fn rates(&self) -> Rates {
+        self.readers().estimator.rates()
+    }
+
+    /// Brings the rates up to date; to be called every [`Estimator::PERIOD_SECS`]. Workers notice nothing but that
+    /// their counters are read.
+    pub fn sample(&self) {
+        self.readers().estimator.sample(self.total());
+    }
+
+    /// Starts again from zero, rates too: keeps a zero point and lets the counters run, as `ipvsadm -Z` does in the
+    /// kernel.
     pub fn zero(&self) {
-        *self.zero.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = self.total();
+        let total = self.total();
+        let mut readers = self.readers();
+        readers.zero = total;
+        readers.estimator.zero(total);
+    }
+
+    fn readers(&self) -> MutexGuard<'_, Readers> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn total(&self) -> Counts {
@@ -108,7 +139,11 @@ mod tests {
         let stats = Stats::default();
         stats.count_conn();
         stats.count(Direction::In, 3, 180);
+        stats.sample();
+        assert_ne!(stats.rates(), Rates::default());
         stats.zero();
+        stats.sample();
+        assert_eq!(stats.rates(), Rates::default());
         stats.count(Direction::Out, 2, 120);
         assert_eq!(stats.read(), Counts { out_packets: 2, out_bytes: 120, ..Counts::default() });
     }
