@@ -26,6 +26,9 @@ use super::knobs::knobs;
 /// How often removed servers are looked through; one that is idle twice in a row is forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
 
+/// How often servers in their slow start are looked at.
+const RAMP: Duration = Duration::from_secs(1);
+
 /// What the director can be asked.
 #[derive(Debug)]
 pub(super) enum Order {
@@ -55,6 +58,8 @@ pub(super) struct Director {
     /// Why not all traffic is steered as it should be.
     unsteered: Option<String>,
     next_sweep: Instant,
+    born: Instant,
+    next_ramp: Instant,
 }
 
 impl Director {
@@ -75,6 +80,8 @@ impl Director {
             compat,
             unsteered: None,
             next_sweep: Instant::now() + SWEEP,
+            born: Instant::now(),
+            next_ramp: Instant::now(),
         }
     }
 
@@ -127,8 +134,19 @@ impl Director {
                 self.next_sweep = Instant::now() + SWEEP;
                 self.trash.sweep();
             }
+            () = sleep_until(self.next_ramp), if self.engine.services().is_ramping() => {
+                self.next_ramp = Instant::now() + RAMP;
+                self.ramp();
+            }
         }
         Ok(())
+    }
+
+    /// Gives servers in their slow start more of their weight. Where traffic goes stays the same.
+    fn ramp(&self) {
+        if let Some(table) = self.engine.services().ramp(self.born.elapsed()) {
+            self.engine.set_services(Arc::new(table));
+        }
     }
 
     pub(super) fn reload_and_log(&mut self) {
