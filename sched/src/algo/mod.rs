@@ -1,12 +1,15 @@
 //! The schedulers. To add one: a file here, a line in [`ALL`]; help texts, tables and the property suite follow.
 
+mod dh;
 mod fo;
+mod hashing;
 mod lc;
 mod nq;
 mod ovf;
 mod p2c_latency;
 mod rr;
 mod sed;
+mod sh;
 mod swrr;
 #[cfg(test)]
 mod testing;
@@ -113,6 +116,8 @@ pub const ALL: &[Algorithm] = &[
     fo::ALGORITHM,
     ovf::ALGORITHM,
     twos::ALGORITHM,
+    dh::ALGORITHM,
+    sh::ALGORITHM,
     swrr::ALGORITHM,
     p2c_latency::ALGORITHM,
 ];
@@ -128,6 +133,12 @@ pub fn find(name: &str) -> Option<&'static Algorithm> {
 /// Where a walk goes on behind `last`; at the head if that is `None` or gone.
 fn after(dests: &[Dest], last: Option<DestKey>) -> usize {
     last.and_then(|key| dests.iter().position(|d| d.live.key == key)).map_or(0, |i| i + 1)
+}
+
+/// Where this server is, if not where it was last known to be.
+fn position(dests: &[Dest], key: DestKey, hint: usize) -> Option<usize> {
+    let is_it = |d: &Dest| d.live.key == key;
+    if dests.get(hint).is_some_and(is_it) { Some(hint) } else { dests.iter().position(is_it) }
 }
 
 /// The one of those who can be chosen with the least load per weight; among equals the newest.

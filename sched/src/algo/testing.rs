@@ -17,7 +17,11 @@ pub(super) struct Bench {
 impl Bench {
     /// A service to which servers of these weights were added in this order.
     pub(super) fn new(algorithm: &Algorithm, weights: &[u32]) -> Self {
-        let mut bench = Self { dests: Vec::new(), scheduler: (algorithm.new)(SchedFlags::default()) };
+        Self::with_flags(algorithm, SchedFlags::default(), weights)
+    }
+
+    pub(super) fn with_flags(algorithm: &Algorithm, flags: SchedFlags, weights: &[u32]) -> Self {
+        let mut bench = Self { dests: Vec::new(), scheduler: (algorithm.new)(flags) };
         for (i, weight) in (0..).zip(weights) {
             let live = Arc::new(DestLive::new(key(i)));
             let spec = DestSpec { weight: Weight(*weight), ..DestSpec::new(key(i)) };
@@ -43,10 +47,19 @@ impl Bench {
         self.scheduler.pick(&self.dests, &Flow::new(key(100), key(200)))
     }
 
+    /// The pick for a flow like this; addresses as text, without a port if it does not matter.
+    pub(super) fn pick_for(&mut self, client: &str, vip: &str) -> char {
+        let addr = |text: &str| text.parse().unwrap_or_else(|_| SocketAddr::new(text.parse().unwrap(), 1));
+        self.pick_flow(&Flow::new(addr(client), addr(vip)))
+    }
+
     /// The pick of a scheduler that uses these random bits.
     pub(super) fn pick_with(&mut self, random: u64) -> char {
-        let flow = Flow { random, ..Flow::new(key(100), key(200)) };
-        self.scheduler.pick(&self.dests, &flow).map_or('-', |i| name(&self.dests[i]))
+        self.pick_flow(&Flow { random, ..Flow::new(key(100), key(200)) })
+    }
+
+    pub(super) fn pick_flow(&mut self, flow: &Flow) -> char {
+        self.scheduler.pick(&self.dests, flow).map_or('-', |i| name(&self.dests[i]))
     }
 
     pub(super) fn pick(&mut self) -> char {

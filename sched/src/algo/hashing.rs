@@ -1,0 +1,66 @@
+//! What the hash schedulers share: how addresses become numbers, and tables of slots that belong to servers.
+
+use std::net::IpAddr;
+
+use crate::dest::Dest;
+use crate::model::DestKey;
+
+/// An address as one number: IPv4 as it is, IPv6 as the exclusive or of its four words.
+pub(super) fn fold(addr: IpAddr) -> u32 {
+    match addr {
+        IpAddr::V4(addr) => addr.to_bits(),
+        IpAddr::V6(addr) => {
+            let bits = addr.to_bits();
+            (0..4).fold(0, |folded, word| folded ^ (bits >> (32 * word)) as u32)
+        }
+    }
+}
+
+/// A number of `bits` bits, 1 to 32: the high ones of a product, as the kernel's multiplicative hash has it.
+pub(super) const fn multiplicative(number: u32, bits: u32) -> u32 {
+    number.wrapping_mul(0x61C8_8647) >> (32 - bits)
+}
+
+/// A table of slots, each of which belongs to a server. Made from one list of servers and asked with any later or
+/// earlier one.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    servers: Vec<DestKey>,
+    /// Positions in `servers`; empty if nobody has a slot.
+    owners: Vec<u16>,
+}
+
+impl Slots {
+    /// `owners` are positions in `dests`.
+    pub(super) fn new(dests: &[Dest], owners: Vec<u16>) -> Self {
+        Self { servers: dests.iter().map(|d| d.live.key).collect(), owners }
+    }
+
+    /// The position in `dests` of the server that has this slot, if it may be chosen.
+    pub(super) fn eligible(&self, slot: usize, dests: &[Dest]) -> Option<usize> {
+        let owner = usize::from(*self.owners.get(slot)?);
+        let found = super::position(dests, self.servers[owner], owner)?;
+        dests[found].eligible().then_some(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_is_folded_to_its_four_words() {
+        let fold = |addr: &str| fold(addr.parse().unwrap());
+        assert_eq!(fold("10.0.0.1"), 0x0a00_0001);
+        assert_eq!(fold("2001:db8:1:2:3:4:5:6"), 0x2001_0db8 ^ 0x0001_0002 ^ 0x0003_0004 ^ 0x0005_0006);
+        assert_eq!(fold("::ffff:ffff"), u32::MAX);
+    }
+
+    #[test]
+    fn the_product_wraps_and_its_high_bits_count() {
+        assert_eq!(multiplicative(0x0a00_0001, 8), 39);
+        assert_eq!(multiplicative(0x0a00_0064, 8), 248);
+        assert_eq!(multiplicative(u32::MAX, 32), 0x9e37_79b9);
+        assert_eq!(multiplicative(0, 10), 0);
+    }
+}
