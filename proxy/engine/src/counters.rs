@@ -26,6 +26,8 @@ pub struct Counters {
     pub created: u64,
     /// Connections that have ended.
     pub expired: u64,
+    /// Frames of our own that no frame has asked for: resets at the end of connections.
+    pub resets: u64,
 }
 
 impl Counters {
@@ -47,6 +49,7 @@ pub(crate) struct WorkerCounters {
     dropped: [AtomicU64; REASONS],
     created: AtomicU64,
     expired: AtomicU64,
+    resets: AtomicU64,
 }
 
 impl WorkerCounters {
@@ -71,6 +74,10 @@ impl WorkerCounters {
         bump(&self.expired);
     }
 
+    pub(crate) fn reset(&self) {
+        bump(&self.resets);
+    }
+
     pub(crate) fn add_to(&self, sum: &mut Counters) {
         sum.received += self.received.load(Relaxed);
         sum.super_packets += self.super_packets.load(Relaxed);
@@ -79,6 +86,7 @@ impl WorkerCounters {
         sum.passed += self.passed.load(Relaxed);
         sum.created += self.created.load(Relaxed);
         sum.expired += self.expired.load(Relaxed);
+        sum.resets += self.resets.load(Relaxed);
         for (sum, one) in sum.dropped.iter_mut().zip(&self.dropped) {
             *sum += one.load(Relaxed);
         }

@@ -5,7 +5,8 @@
 //! belongs to one queue:
 //!
 //! - [`Worker::process`] takes a frame and the time and decides about it, editing it in place;
-//! - [`Worker::poll_timeout`] says when to call [`Worker::handle_timeout`], which lets idle connections go.
+//! - [`Worker::poll_timeout`] says when to call [`Worker::handle_timeout`], which lets idle connections go;
+//! - [`Worker::next_own`] has, after either, the frames that nothing has asked for: resets at the end of connections.
 //!
 //! Time must not run backwards by more than the caller can bear: a deadline is only as good as the clock.
 //!
@@ -16,6 +17,7 @@
 #![warn(clippy::disallowed_methods)]
 #![warn(missing_docs)]
 
+mod condemned;
 mod conn;
 mod counters;
 mod forward;
@@ -32,9 +34,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use sched::ServiceTable;
+use sched::{DestLive, Proto, ServiceTable};
 
-use conn::{ConnTable, Millis};
+use condemned::{Condemned, Sentence};
+use conn::{Conn, ConnTable, Millis};
 use counters::WorkerCounters;
 use random::Random;
 
@@ -67,6 +70,7 @@ pub struct Engine {
     host: Arc<ArcSwap<HostView>>,
     knobs: Arc<ArcSwap<Knobs>>,
     conns: Arc<ConnTable>,
+    condemned: Arc<Condemned>,
     counters: Vec<Arc<WorkerCounters>>,
     born: Instant,
 }
@@ -79,6 +83,7 @@ impl Engine {
             table: Arc::default(),
             host: Arc::default(),
             knobs: Arc::default(),
+            condemned: Arc::default(),
             conns: Arc::new(ConnTable::new(seed, limits.max_connections)),
             counters: (0..workers).map(|_| Arc::default()).collect(),
             born: now,
@@ -123,6 +128,42 @@ impl Engine {
     pub fn for_each_connection(&self, now: Instant, part: Part, mut visit: impl FnMut(Connection)) {
         let now = millis_since(self.born, now);
         self.conns.for_each(part, |conn| visit(Connection::of(conn, now)));
+    }
+
+    /// Has up to `limit` connections of a server ended by the workers, those of TCP with a reset to both ends, and says
+    /// how many: call it again while there are more. Wake a worker after it. Walks the whole table.
+    pub fn reset_connections_of(&self, dest: &DestLive, limit: usize) -> usize {
+        self.condemn(limit, |conn| std::ptr::eq(Arc::as_ptr(&conn.legs.dest), dest).then_some(true))
+    }
+
+    /// Has up to `limit` connections ended whose server has been removed from its service, as the settings want it:
+    /// with `reset_on_end` those of TCP, with a reset to both ends; with `expire_nodest_conn` all, in silence unless
+    /// the former is set too. Says how many, as [`Engine::reset_connections_of`].
+    pub fn end_orphans(&self, limit: usize) -> usize {
+        let knobs = self.knobs();
+        if !knobs.reset_on_end && !knobs.expire_nodest_conn {
+            return 0;
+        }
+        self.condemn(limit, |conn| {
+            let legs = &conn.legs;
+            let wanted = knobs.expire_nodest_conn || legs.proto == Proto::Tcp;
+            (wanted && !legs.dest.is_available()).then_some(knobs.reset_on_end)
+        })
+    }
+
+    /// `sentence` says whether the connection shall end, and whether with a reset.
+    fn condemn(&self, limit: usize, sentence: impl Fn(&Conn) -> Option<bool>) -> usize {
+        let mut found = Vec::new();
+        self.conns.for_each(Part::ALL, |conn| {
+            if found.len() < limit
+                && let Some(reset) = sentence(conn)
+            {
+                found.push(Sentence { conn: Arc::clone(conn), reset });
+            }
+        });
+        let n = found.len();
+        self.condemned.extend(found);
+        n
     }
 
     /// The counters of all workers together.

@@ -183,6 +183,7 @@ fn named(counters: &Counters, port: &PortErrors) -> BTreeMap<String, u64> {
         ("passed", counters.passed),
         ("connections-created", counters.created),
         ("connections-ended", counters.expired),
+        ("resets-sent", counters.resets),
         ("unreadable", port.unreadable.load(Relaxed)),
         ("unsent", port.unsent.load(Relaxed)),
     ]

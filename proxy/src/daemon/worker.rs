@@ -102,11 +102,11 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
-        let mut frame = Frame::new();
+        let (mut frame, mut own) = (Frame::new(), Frame::new());
         let mut empty = 0;
         while !self.stop.load(Relaxed) {
             let now = Instant::now();
-            match self.batch(&mut frame, now) {
+            match self.batch(&mut frame, &mut own, now) {
                 Ok(0) => empty += 1,
                 Ok(_) => empty = 0,
                 Err(error) => {
@@ -117,6 +117,7 @@ impl Worker {
             let timeout = self.engine.poll_timeout().map(|at| at.saturating_duration_since(now));
             if timeout.is_some_and(|t| t.is_zero()) {
                 self.engine.handle_timeout(now);
+                self.send_own(&mut own);
             } else if empty > SPIN {
                 empty = 0;
                 if let Err(error) = poll::wait(&self.queue, &self.waker, timeout) {
@@ -127,8 +128,8 @@ impl Worker {
         }
     }
 
-    /// Moves up to [`BATCH`] frames; says how many.
-    fn batch(&mut self, frame: &mut Frame, now: Instant) -> std::io::Result<usize> {
+    /// Moves up to [`BATCH`] frames; says how many. `own` is a frame to make others in.
+    fn batch(&mut self, frame: &mut Frame, own: &mut Frame, now: Instant) -> std::io::Result<usize> {
         for done in 0..BATCH {
             match self.queue.recv(frame)? {
                 Received::Empty => return Ok(done),
@@ -138,16 +139,28 @@ impl Worker {
                 }
                 Received::Frame => {}
             }
-            match self.engine.process(frame, now) {
-                Verdict::Transmit | Verdict::Reply | Verdict::Pass => {
-                    if self.queue.send(frame).is_err() {
-                        self.errors.unsent.fetch_add(1, Relaxed);
-                    }
-                }
+            let verdict = self.engine.process(frame, now);
+            // What ends an old connection must not come after what begins a new one.
+            self.send_own(own);
+            match verdict {
+                Verdict::Transmit | Verdict::Reply | Verdict::Pass => self.send(frame),
                 Verdict::Drop(_) => {}
             }
         }
         Ok(BATCH)
+    }
+
+    /// Sends what the engine has to say of its own accord.
+    fn send_own(&mut self, own: &mut Frame) {
+        while self.engine.next_own(own) {
+            self.send(own);
+        }
+    }
+
+    fn send(&mut self, frame: &mut Frame) {
+        if self.queue.send(frame).is_err() {
+            self.errors.unsent.fetch_add(1, Relaxed);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Answers of our own. Each replaces the frame by the answer, its checksums complete, its time to live 64, and says
 //! `true`; or says `false` and has changed nothing, where the RFCs forbid an answer.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::bytes::{get16, put16, put32};
 use crate::checksum::{self, Delta};
@@ -41,20 +41,31 @@ pub fn tcp_reset(frame: &mut Frame, packet: &Packet) -> bool {
         let len = packet.payload_len() as u32 + u32::from(flags.syn()) + u32::from(flags.fin());
         (0, seq.wrapping_add(len), TcpFlags::RST | TcpFlags::ACK)
     };
-    let header = Header { from: packet.dst, to: packet.src, protocol: TCP, class: 0 };
+    let (from, to) = (SocketAddr::new(packet.dst, dst_port), SocketAddr::new(packet.src, src_port));
+    segment(frame, from, to, seq, ack, flags)
+}
+
+/// Makes the frame a reset that no segment has asked for, sent by one end of a connection to the other. `to` believes
+/// it when `seq` is exactly what it expects next (RFC 5961, section 3.2), or, before it has heard anything, when `ack`
+/// acknowledges its SYN (RFC 9293, section 3.5.2). Not made between two families.
+pub fn tcp_reset_of_own(frame: &mut Frame, from: SocketAddr, to: SocketAddr, seq: u32, ack: u32) -> bool {
+    segment(frame, from, to, seq, ack, TcpFlags::RST | TcpFlags::ACK)
+}
+
+/// A TCP segment that is all header.
+fn segment(frame: &mut Frame, from: SocketAddr, to: SocketAddr, seq: u32, ack: u32, flags: TcpFlags) -> bool {
+    let header = Header { from: from.ip(), to: to.ip(), protocol: TCP, class: 0 };
     let Some(at) = start(frame, header, TCP_HEADER) else { return false };
     let segment = &mut frame.packet_mut()[at..];
     segment.fill(0);
-    put16(segment, 0, dst_port);
-    put16(segment, 2, src_port);
+    put16(segment, 0, from.port());
+    put16(segment, 2, to.port());
     put32(segment, 4, seq);
     put32(segment, 8, ack);
     segment[12] = (TCP_HEADER as u8 / 4) << 4;
     segment[13] = flags.0;
-    let sum = checksum::add(
-        checksum::sum(segment),
-        checksum::pseudo_header(packet.dst, packet.src, TCP, TCP_HEADER as u32),
-    );
+    let pseudo = checksum::pseudo_header(from.ip(), to.ip(), TCP, TCP_HEADER as u32);
+    let sum = checksum::add(checksum::sum(segment), pseudo);
     put16(segment, 16, !sum);
     true
 }

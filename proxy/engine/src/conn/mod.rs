@@ -1,6 +1,7 @@
 //! Connections: one [`Conn`] per flow, found under the key of either direction.
 
 mod key;
+mod spoken;
 mod table;
 mod wheel;
 
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use sched::{DestLive, Direction, ForwardMethod, Proto, SvcLive};
 
 pub(crate) use key::FlowKey;
+pub(crate) use spoken::Spoken;
 pub(crate) use table::{ConnTable, Inserted};
 pub(crate) use wheel::Wheel;
 
@@ -39,6 +41,9 @@ pub(crate) struct Conn {
     pub(crate) legs: Legs,
     /// A [`State`], with [`PENDING`] or [`GONE`].
     state: AtomicU8,
+    /// What the two ends have said.
+    pub(crate) client: Spoken,
+    pub(crate) server: Spoken,
     /// When the client's SYN came that has not been answered yet: microseconds, wrapping, never 0. 0 when there is none.
     asked: AtomicU32,
     /// When it is forgotten unless a packet comes.
@@ -70,6 +75,8 @@ impl Conn {
         Self {
             state: AtomicU8::new(PENDING | begins_as(legs.proto) as u8),
             legs,
+            client: Spoken::default(),
+            server: Spoken::default(),
             asked: AtomicU32::new(0),
             deadline: AtomicU64::new(now + NEW_MS),
             armed: AtomicU64::new(0),

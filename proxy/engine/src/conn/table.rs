@@ -90,8 +90,9 @@ impl ConnTable {
         true
     }
 
-    /// Shows every connection of `part` to `visit`, in no order. Holds a shard at a time: not for the packet path.
-    pub(crate) fn for_each(&self, part: Part, mut visit: impl FnMut(&Conn)) {
+    /// Shows every connection of `part` to `visit`, in no order. Holds a shard at a time: not for the packet path, and
+    /// nothing may be removed meanwhile.
+    pub(crate) fn for_each(&self, part: Part, mut visit: impl FnMut(&Arc<Conn>)) {
         let hasher = self.map.hasher();
         for entry in &self.map {
             let (conn, direction) = entry.value();

@@ -5,6 +5,7 @@
 //! wheel holds of one that ended early goes soon. Where a deadline moves *forward in time* (ESTABLISHED to CLOSE),
 //! a second entry is made; the first finds that it is not the armed one and goes.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::{Conn, Millis};
@@ -52,9 +53,9 @@ impl Wheel {
         Some(second * 1000)
     }
 
-    /// Hands every connection whose deadline has passed to `expire`. Looks at a bounded number; call again while
-    /// [`Wheel::next_due`] is in the past.
-    pub(crate) fn advance(&mut self, now: Millis, mut expire: impl FnMut(&Arc<Conn>)) {
+    /// Hands every connection whose deadline has passed to `expire`, until that has had enough. Looks at a bounded
+    /// number; call again while [`Wheel::next_due`] is in the past.
+    pub(crate) fn advance(&mut self, now: Millis, mut expire: impl FnMut(&Arc<Conn>) -> ControlFlow<()>) {
         for _ in 0..BATCH {
             let Some((second, conn)) = self.due.pop() else {
                 if self.next * 1000 > now || self.held == 0 {
@@ -69,7 +70,9 @@ impl Wheel {
                 continue;
             }
             if conn.deadline() <= now {
-                expire(&conn);
+                if expire(&conn).is_break() {
+                    break;
+                }
                 continue;
             }
             let later = self.second_for(conn.deadline());

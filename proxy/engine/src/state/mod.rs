@@ -113,6 +113,11 @@ impl State {
         matches!(self, Self::Established | Self::SynSent | Self::SynRecv | Self::SynAck)
     }
 
+    /// Whether an end of it may still believe that it goes on.
+    pub(crate) const fn is_open(self) -> bool {
+        self.is_active() || matches!(self, Self::FinWait | Self::CloseWait)
+    }
+
     /// Whether a SYN with the same addresses and ports begins a new connection (`conn_reuse_mode` 1).
     pub const fn is_over(self) -> bool {
         matches!(self, Self::TimeWait | Self::Close)

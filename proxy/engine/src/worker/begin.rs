@@ -31,7 +31,7 @@ impl Step<'_> {
         if packet.fragment != Fragment::None {
             return Verdict::Drop(DropReason::Fragment);
         }
-        if proto == Proto::Tcp && !opens(packet) {
+        if proto == Proto::Tcp && !opens(packet, self.knobs) {
             // A connection from before we knew the service is the host's own business, if the VIP is its address.
             return self.not_ours(frame, packet);
         }

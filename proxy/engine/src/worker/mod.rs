@@ -2,8 +2,10 @@
 
 mod begin;
 mod icmp;
+mod outbox;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -15,13 +17,15 @@ use wire::frame::{Frame, GsoKind};
 use wire::packet::{Fragment, L4, Packet};
 use wire::{gso, reply};
 
+use self::outbox::Outbox;
+use crate::condemned::{Condemned, Sentence};
 use crate::conn::{Conn, ConnTable, FlowKey, Millis, Wheel};
 use crate::counters::WorkerCounters;
 use crate::forward;
 use crate::host::HostView;
 use crate::knobs::{Defence, Knobs};
 use crate::random::Random;
-use crate::state::tcp;
+use crate::state::{State, tcp};
 use crate::verdict::{DropReason, Verdict};
 use crate::{Engine, marks, millis_since};
 
@@ -33,8 +37,10 @@ pub struct Worker {
     knobs: Cache<Arc<ArcSwap<Knobs>>, Arc<Knobs>>,
     random: Random,
     conns: Arc<ConnTable>,
+    condemned: Arc<Condemned>,
     counters: Arc<WorkerCounters>,
     wheel: Wheel,
+    outbox: Outbox,
     born: Instant,
 }
 
@@ -46,8 +52,10 @@ impl Worker {
             knobs: Cache::new(Arc::clone(&engine.knobs)),
             random: Random::new(seed),
             conns: Arc::clone(&engine.conns),
+            condemned: Arc::clone(&engine.condemned),
             counters,
             wheel: Wheel::new(),
+            outbox: Outbox::default(),
             born: engine.born,
         }
     }
@@ -63,6 +71,7 @@ impl Worker {
             conns: &self.conns,
             counters: &self.counters,
             wheel: &mut self.wheel,
+            outbox: &mut self.outbox,
             now: millis_since(self.born, now),
             micros: now.saturating_duration_since(self.born).as_micros() as u32,
         };
@@ -73,18 +82,43 @@ impl Worker {
 
     /// When to call [`Worker::handle_timeout`] next; `None` while there is nothing to wait for.
     pub fn poll_timeout(&self) -> Option<Instant> {
+        if !self.condemned.is_empty() {
+            return Some(self.born);
+        }
         self.wheel.next_due().map(|at| self.born + Duration::from_millis(at))
     }
 
-    /// Lets connections go that have been idle for too long. Does a bounded amount of work: ask
-    /// [`Worker::poll_timeout`] again afterwards.
+    /// Lets connections go that have been idle for too long, or that shall end for another reason. Does a bounded amount of work: ask
+    /// [`Worker::poll_timeout`] again afterwards. Some leave frames for [`Worker::next_own`].
     pub fn handle_timeout(&mut self, now: Instant) {
-        let (conns, counters) = (&self.conns, &self.counters);
-        self.wheel.advance(millis_since(self.born, now), |conn| {
+        let (conns, counters, outbox) = (&self.conns, &self.counters, &mut self.outbox);
+        let resets = self.knobs.load().reset_on_end;
+        let mut end = |conn: &Arc<Conn>, reset: bool| {
             if conns.remove(conn) {
                 counters.expired();
+                if reset && conn.state().is_open() {
+                    outbox.reset(conn);
+                }
             }
-        });
+            if outbox.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        while let Some(Sentence { conn, reset }) = self.condemned.pop() {
+            if end(&conn, reset).is_break() {
+                return;
+            }
+        }
+        self.wheel.advance(millis_since(self.born, now), |conn| end(conn, resets));
+    }
+
+    /// Makes `frame` one that is to be sent though nothing has asked for it; `false` when there is none, and the frame
+    /// as it was. Ask until then after [`Worker::handle_timeout`] and [`Worker::process`], in the latter case before
+    /// the processed frame is sent.
+    pub fn next_own(&mut self, frame: &mut Frame) -> bool {
+        let made = self.outbox.pop(frame);
+        if made {
+            self.counters.reset();
+        }
+        made
     }
 }
 
@@ -97,6 +131,7 @@ struct Step<'a> {
     conns: &'a ConnTable,
     counters: &'a WorkerCounters,
     wheel: &'a mut Wheel,
+    outbox: &'a mut Outbox,
     now: Millis,
     /// The same time in microseconds, wrapping.
     micros: u32,
@@ -136,14 +171,41 @@ impl Step<'_> {
             }
             return match direction {
                 Direction::Out => self.towards_client(frame, packet, &conn),
-                Direction::In if conn.state().is_over() && opens(packet) => {
+                Direction::In if self.begins_anew(&conn, packet) => {
                     self.end(&conn);
+                    if self.knobs.reset_on_end && conn.state().is_open() {
+                        self.outbox.reset_server(&conn);
+                    }
                     self.begin(frame, packet, proto, src, dst)
                 }
                 Direction::In => self.towards_server(frame, packet, &conn),
             };
         }
         self.begin(frame, packet, proto, src, dst)
+    }
+
+    /// Whether a client's packet ends the connection that it belongs to, to be scheduled like the first of another.
+    fn begins_anew(&self, conn: &Conn, packet: &Packet) -> bool {
+        let (knobs, legs) = (self.knobs, &conn.legs);
+        if !legs.dest.is_available() {
+            let moves = knobs.expire_nodest_conn || (knobs.move_udp && legs.proto == Proto::Udp);
+            if moves || (knobs.reuse_ports && starts(packet)) {
+                return true;
+            }
+        }
+        let L4::Tcp { seq, .. } = packet.l4 else { return false };
+        if !starts(packet) {
+            return false;
+        }
+        match conn.state() {
+            State::TimeWait | State::Close => knobs.conn_reuse_mode != 0 || knobs.reuse_ports,
+            State::FinWait if knobs.conn_reuse_mode & 2 != 0 && !legs.method.sees_replies() => true,
+            // A client that has forgotten it; a SYN that came late is none.
+            State::FinWait | State::CloseWait | State::LastAck => {
+                knobs.reuse_ports && !conn.client.has_begun_with(seq)
+            }
+            _ => false,
+        }
     }
 
     fn towards_server(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) -> Verdict {
@@ -176,7 +238,11 @@ impl Step<'_> {
     fn seen(&mut self, frame: &Frame, packet: &Packet, conn: &Arc<Conn>, direction: Direction) {
         count(frame, packet, conn, direction);
         let event = match packet.l4 {
-            L4::Tcp { flags, .. } => tcp::Event::of(flags.syn(), flags.fin(), flags.ack(), flags.rst()),
+            L4::Tcp { flags, seq, ack, .. } => {
+                let end = if direction == Direction::In { &conn.client } else { &conn.server };
+                end.says(flags, seq, ack, packet.payload_len());
+                tcp::Event::of(flags.syn(), flags.fin(), flags.ack(), flags.rst())
+            }
             _ => None,
         };
         conn.seen(direction, event, self.now, self.knobs, self.knobs.secure_tcp == Defence::Always);
@@ -242,12 +308,18 @@ impl Step<'_> {
     }
 }
 
-/// Only a SYN begins a TCP connection: not one that answers another, nor one that resets.
-fn opens(packet: &Packet) -> bool {
+/// Whether a packet that belongs to nothing may begin a connection: any of UDP; of TCP a SYN, or with `sloppy_tcp`
+/// whatever is no reset.
+fn opens(packet: &Packet, knobs: &Knobs) -> bool {
     match packet.l4 {
-        L4::Tcp { flags, .. } => flags.syn() && !flags.ack() && !flags.rst(),
+        L4::Tcp { flags, .. } => starts(packet) || (knobs.sloppy_tcp && !flags.rst()),
         _ => true,
     }
+}
+
+/// Whether it says that a connection begins: a SYN, not one that answers another, nor one that resets.
+fn starts(packet: &Packet) -> bool {
+    matches!(packet.l4, L4::Tcp { flags, .. } if flags.syn() && !flags.ack() && !flags.rst())
 }
 
 /// Broadcast to the link or multicast: not forwarded by anybody, but perhaps for the host.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use engine::{DropReason, Knobs, State, Verdict};
 use sched::{Family, Op};
 use wire::build::Build;
+use wire::checksum::Delta;
 use wire::frame::Frame;
 
 use crate::net::Net;
@@ -14,12 +15,13 @@ pub(crate) struct Case {
     pub(crate) what: &'static str,
     pub(crate) only: Option<Family>,
     pub(crate) max_connections: usize,
+    pub(crate) knobs: Knobs,
     pub(crate) steps: fn(&Net) -> Vec<Step>,
 }
 
 /// A case for both families.
 pub(crate) fn case(what: &'static str, steps: fn(&Net) -> Vec<Step>) -> Case {
-    Case { what, only: None, max_connections: 1000, steps }
+    Case { what, only: None, max_connections: 1000, knobs: Knobs::default(), steps }
 }
 
 impl Case {
@@ -29,6 +31,10 @@ impl Case {
 
     pub(crate) fn v6(self) -> Self {
         Self { only: Some(Family::Ipv6), ..self }
+    }
+
+    pub(crate) fn knobs(self, knobs: Knobs) -> Self {
+        Self { knobs, ..self }
     }
 
     pub(crate) fn max_connections(self, max_connections: usize) -> Self {
@@ -42,6 +48,12 @@ pub(crate) enum Step {
     Frame { input: Box<Frame>, verdict: Verdict, output: Option<Box<Frame>>, moves: Vec<Move> },
     /// Time passes, with a timeout handled whenever the worker asks for it.
     Wait { millis: u64, moves: Vec<Move> },
+    /// These frames have left since the step before, of which nothing has asked for one. Whatever leaves has to be named.
+    Own(Vec<Frame>),
+    /// So many connections to removed servers are ended.
+    Orphans(usize),
+    /// So many connections to this server are ended.
+    Reset(Leg, usize),
     /// The services change.
     Edit(Vec<Op>),
     /// The host has these addresses.
@@ -134,6 +146,25 @@ impl Arrival {
     fn becomes(self, verdict: Verdict, output: Option<Frame>, moves: &[Move]) -> Step {
         Step::Frame { input: Box::new(self.0), verdict, output: output.map(Box::new), moves: moves.to_vec() }
     }
+}
+
+/// A reset as we make it: it has no window.
+pub(crate) fn reset(build: Build) -> Vec<u8> {
+    let mut packet = build.bytes();
+    let at = if packet[0] >> 4 == 4 { 20 } else { 40 };
+    let field = u16::from_be_bytes([packet[at + 16], packet[at + 17]]);
+    packet[at + 14..at + 16].fill(0);
+    let field = Delta::default().word(0xffff, 0).apply(field);
+    packet[at + 16..at + 18].copy_from_slice(&field.to_be_bytes());
+    packet
+}
+
+/// Resets that nothing has asked for: from, to, sequence number, acknowledgment.
+pub(crate) fn resets(resets: &[(SocketAddr, SocketAddr, u32, u32)]) -> Step {
+    let frame = |&(from, to, seq, ack)| {
+        Frame::from_packet(&reset(wire::build::tcp(from, to).rst().seq(seq).ack(ack)))
+    };
+    Step::Own(resets.iter().map(frame).collect())
 }
 
 pub(crate) fn wait(seconds: u64, moves: &[Move]) -> Step {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use engine::{Engine, HostView, Limits, Part, Worker};
+use engine::{Engine, HostView, Knobs, Limits, Part, Worker};
 use sched::{Op, ServiceTable, Trash};
 use wire::checksum;
 use wire::frame::Frame;
@@ -19,15 +19,24 @@ pub(crate) struct Director {
     worker: Worker,
     trash: Trash,
     watched: Watched,
+    own: Vec<Frame>,
     now: Instant,
 }
 
 impl Director {
-    pub(crate) fn new(net: &Net, max_connections: usize) -> Self {
+    pub(crate) fn new(net: &Net, max_connections: usize, knobs: Knobs) -> Self {
         let now = Instant::now();
         let (engine, mut workers) = Engine::new(7, Limits { max_connections }, 1, now);
+        engine.set_knobs(knobs);
         let worker = workers.remove(0);
-        let mut director = Self { engine, worker, trash: Trash::default(), watched: Watched::default(), now };
+        let mut director = Self {
+            engine,
+            worker,
+            trash: Trash::default(),
+            watched: Watched::default(),
+            own: Vec::new(),
+            now,
+        };
         let services = net.services().into_iter().map(|service| Op::AddService { service }).collect();
         director.edit(services);
         director
@@ -37,10 +46,29 @@ impl Director {
     pub(crate) fn run(&mut self, place: &str, step: Step) {
         let before = Ledger::read(&self.engine, &self.watched);
         let mut expected = before.clone();
+        if let Step::Own(frames) = &step {
+            let own = std::mem::take(&mut self.own);
+            assert_eq!(
+                own.len(),
+                frames.len(),
+                "{place}: frames of our own: {own:#?}",
+                own = describe_all(&own)
+            );
+            own.iter().zip(frames).for_each(|(is, should)| same_frame(place, "nothing", is, should));
+            return;
+        }
+        self.nothing_untold(place);
         match step {
+            Step::Own(_) => {}
+            Step::Orphans(n) => assert_eq!(self.engine.end_orphans(1000), n, "{place}: orphans"),
+            Step::Reset(leg, n) => {
+                let dest = self.watched.dest(leg);
+                assert_eq!(self.engine.reset_connections_of(dest, 1000), n, "{place}: connections");
+            }
             Step::Frame { mut input, verdict, output, moves } => {
                 let arrived = describe(&input);
                 let actual = self.worker.process(&mut input, self.now);
+                self.drain();
                 assert_eq!(actual, verdict, "{place}: the verdict about\n  {arrived}");
                 if let Some(output) = output {
                     same_frame(place, &arrived, &input, &output);
@@ -77,7 +105,20 @@ impl Director {
             }
             Step::Idle => assert_eq!(self.worker.poll_timeout(), None, "{place}: a timer runs"),
         }
+        expected.resets(self.own.len());
         self.compare(place, &expected);
+    }
+
+    /// Whatever has left has been told of.
+    pub(crate) fn nothing_untold(&self, place: &str) {
+        assert!(self.own.is_empty(), "{place}: before it left, unasked for:\n{}", describe_all(&self.own));
+    }
+
+    fn drain(&mut self) {
+        let mut own = Frame::new();
+        while self.worker.next_own(&mut own) {
+            self.own.push(own.clone());
+        }
     }
 
     fn compare(&self, place: &str, expected: &Ledger) {
@@ -97,6 +138,7 @@ impl Director {
         while let Some(due) = self.worker.poll_timeout().filter(|due| *due <= until) {
             self.now = self.now.max(due);
             self.worker.handle_timeout(self.now);
+            self.drain();
         }
         self.now = until;
     }
@@ -106,6 +148,10 @@ fn same_frame(place: &str, arrived: &str, actual: &Frame, expected: &Frame) {
     let same = actual.packet() == expected.packet() && actual.offload == expected.offload;
     assert!(same, "{place}:\n  {arrived}\nbecame\n  {}\nand not\n  {}", describe(actual), describe(expected));
     assert_eq!(checksum::verify_frame(actual), Ok(()), "{place}");
+}
+
+fn describe_all(frames: &[Frame]) -> String {
+    frames.iter().map(|frame| describe(frame) + "\n").collect()
 }
 
 fn describe(frame: &Frame) -> String {

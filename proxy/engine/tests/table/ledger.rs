@@ -58,6 +58,7 @@ impl Ledger {
             ("passed".to_owned(), counters.passed),
             ("created".to_owned(), counters.created),
             ("expired".to_owned(), counters.expired),
+            ("resets".to_owned(), counters.resets),
             ("held".to_owned(), engine.connections_held() as u64),
         ]);
         for reason in DropReason::ALL {
@@ -109,6 +110,10 @@ impl Ledger {
                 Move::Super => self.add("super-packets", 1),
             }
         }
+    }
+
+    pub(crate) fn resets(&mut self, n: usize) {
+        self.add("resets", n as i64);
     }
 
     /// What is not the same, as `name: here, there`.

@@ -4,6 +4,7 @@
 
 mod case;
 mod director;
+mod ends;
 mod ledger;
 mod net;
 
@@ -18,16 +19,18 @@ mod udp;
 
 use case::Case;
 use director::Director;
+use engine::Knobs;
 use net::Net;
 
 fn run(cases: Vec<Case>) {
     for case in cases {
         for net in Net::BOTH.iter().filter(|net| case.only.is_none_or(|family| net.family == family)) {
-            let mut director = Director::new(net, case.max_connections);
+            let mut director = Director::new(net, case.max_connections, case.knobs);
             for (i, step) in (case.steps)(net).into_iter().enumerate() {
                 let place = format!("{:?}: {}: step {}", net.family, case.what, i + 1);
                 director.run(&place, step);
             }
+            director.nothing_untold(&format!("{:?}: {}: the end", net.family, case.what));
         }
     }
 }
@@ -69,5 +72,10 @@ fn servers_come_and_go() {
 
 #[test]
 fn timers_are_those_of_ipvs() {
-    run(timers::cases());
+    run(timers::cases().into_iter().map(|case| case.knobs(Knobs::ipvs())).collect());
+}
+
+#[test]
+fn nobody_is_left_in_silence() {
+    run(ends::cases());
 }

@@ -1,7 +1,7 @@
 use super::case::{Case, Move::*, Step, case, frame, then, wait};
 use super::net::{Net, spec};
 use super::tcp::{closed, established};
-use engine::{DropReason, State};
+use engine::{DropReason, Knobs, State};
 use sched::{Op, ServiceSpec};
 use wire::build::tcp;
 
@@ -38,7 +38,8 @@ pub(crate) fn cases() -> Vec<Case> {
                     wait(901, &[Gone(1), Active(leg, -1)]),
                 ],
             )
-        }),
+        })
+        .knobs(Knobs::ipvs()),
         case("a server that comes back finds its connections", |n| {
             let back = Op::AddDest { key: n.key(n.web()), dest: spec(n.s1(), 1) };
             then(established(n), vec![remove(n), stops(n), Step::Edit(vec![back]), goes_through(n)])

@@ -81,7 +81,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("timeouts that an operator sets count from the next packet on", |n| {
             let set = |tcp, fin, udp| {
                 let [tcp_timeout, tcp_fin_timeout, udp_timeout] = [tcp, fin, udp].map(Duration::from_secs);
-                Step::Knobs(Knobs { tcp_timeout, tcp_fin_timeout, udp_timeout, ..Knobs::default() })
+                Step::Knobs(Knobs { tcp_timeout, tcp_fin_timeout, udp_timeout, ..Knobs::ipvs() })
             };
             let (c, leg) = (n.client(), n.w1());
             let steps = vec![
@@ -106,7 +106,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "with secure_tcp a connection counts as established when the server has said more than SYN and ACK",
             |n| {
                 let (c, leg) = (n.client(), n.w1());
-                let guarded = Knobs { secure_tcp: Defence::Always, ..Knobs::default() };
+                let guarded = Knobs { secure_tcp: Defence::Always, ..Knobs::ipvs() };
                 vec![
                     Step::Knobs(guarded),
                     up(n, Build::syn, &[New(leg), Active(leg, 1)]),

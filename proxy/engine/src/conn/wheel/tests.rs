@@ -11,6 +11,7 @@ fn advance(wheel: &mut Wheel, now: Millis) -> usize {
             assert!(conn.deadline() <= now, "expired {} ms early", conn.deadline() - now);
             conn.retire();
             expired += 1;
+            ControlFlow::Continue(())
         });
     }
     expired
@@ -81,11 +82,18 @@ fn a_call_does_a_bounded_amount_of_work() {
     let conns: Vec<_> = (0..BATCH as u16 + 500).map(|n| conn(n, 1_500)).collect();
     conns.iter().for_each(|conn| wheel.arm(conn, 0));
     let mut expired = 0;
-    wheel.advance(2_000, |_| expired += 1);
-    assert!(expired <= BATCH && expired > BATCH / 2, "{expired}");
-    assert_eq!(wheel.next_due(), Some(0), "the rest is due at once");
-    wheel.advance(2_000, |_| expired += 1);
-    assert_eq!((expired, wheel.next_due()), (conns.len(), None));
+    let mut count = |enough: usize| {
+        wheel.advance(2_000, |_| {
+            expired += 1;
+            if expired == enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        (expired, wheel.next_due())
+    };
+    assert_eq!(count(7), (7, Some(0)), "enough is enough");
+    let (expired, due) = count(usize::MAX);
+    assert!(expired <= BATCH + 7 && expired > BATCH / 2, "{expired}");
+    assert_eq!(due, Some(0), "the rest is due at once");
+    assert_eq!(count(usize::MAX), (conns.len(), None));
 }
 
 #[test]
