@@ -1,8 +1,8 @@
 //! What may happen, and how often.
 
 use crate::around::{
-    a_late_worker, a_moment, a_while, add_service, an_age, edit_dest, edit_service, host_changes,
-    path_changes,
+    a_late_worker, a_moment, a_server_is_emptied, a_while, add_service, an_age, edit_dest, edit_service,
+    host_changes, orphans_end, path_changes, settings_change,
 };
 use crate::traffic::{
     client_opens, client_talks, datagram, error_about_nothing, error_about_reply, error_about_request,
@@ -35,6 +35,9 @@ const ACTIONS: &[(u64, Action)] = &[
     (5, edit_service),
     (2, host_changes),
     (4, path_changes),
+    (4, settings_change),
+    (6, orphans_end),
+    (2, a_server_is_emptied),
 ];
 
 /// One step.

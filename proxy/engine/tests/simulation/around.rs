@@ -1,10 +1,13 @@
 //! What else happens: time passes, the operator edits, the host and the paths change.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use engine::{Defence, Knobs};
 use sched::{DestSpec, Op, Proto, ServiceKey, ServiceSpec, Weight};
 
 use crate::cast::{host, server, service_at};
+use crate::rng::Rng;
 use crate::world::World;
 
 const SCHEDULERS: &[&str] = &["rr", "wrr", "lc", "wlc"];
@@ -89,6 +92,40 @@ pub(crate) fn add_service(world: &mut World) {
     }
     let scheduler = (*world.rng.pick(SCHEDULERS)).to_owned();
     world.edit(&[Op::AddService { service: ServiceSpec { dests, ..ServiceSpec::new(key, &scheduler) } }]);
+}
+
+/// The operator turns knobs.
+pub(crate) fn settings_change(world: &mut World) {
+    let rng = &mut world.rng;
+    let timeout = |rng: &mut Rng, usual| Duration::from_secs(*rng.pick(&[usual, usual, 3, 20]));
+    let yes = |rng: &mut Rng| rng.one_in(2);
+    let knobs = Knobs {
+        tcp_timeout: timeout(rng, 900),
+        tcp_fin_timeout: timeout(rng, 120),
+        udp_timeout: timeout(rng, 300),
+        secure_tcp: if rng.one_in(4) { Defence::Always } else { Defence::Off },
+        conn_reuse_mode: *rng.pick(&[0, 1, 1, 2, 3]),
+        expire_nodest_conn: rng.one_in(3),
+        sloppy_tcp: rng.one_in(4),
+        reset_on_end: yes(rng),
+        move_udp: yes(rng),
+        reuse_ports: yes(rng),
+        ..Knobs::default()
+    };
+    world.set_knobs(knobs);
+}
+
+/// What the daemon does after servers have been removed.
+pub(crate) fn orphans_end(world: &mut World) {
+    world.end_flows(None);
+}
+
+pub(crate) fn a_server_is_emptied(world: &mut World) {
+    let n = world.model.dests.len() as u64;
+    if n > 0 {
+        let dest = world.rng.below(n) as usize;
+        world.end_flows(Some(dest));
+    }
 }
 
 /// A VIP becomes an address of the host, a client or a server runs on it, it is a router or not.

@@ -2,13 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use engine::{DropReason, Verdict};
+use engine::{DropReason, State, Verdict};
 use sched::{Direction, Proto};
 use wire::checksum;
 use wire::frame::Frame;
 use wire::packet::{L4, Packet, TcpFlags};
 
-use crate::model::{FlowKey, Model, credited};
+use crate::model::{Flow, FlowKey, Model, Reset, credited};
 use crate::packets::{Says, Segment};
 use crate::tcp;
 
@@ -52,9 +52,12 @@ pub(crate) fn segment(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     let (proto, src, dst) = (segment.proto, segment.src, segment.dst);
     let key = (proto, src, dst);
     if let Some(flow) = model.flows.get(&key).cloned() {
-        if tcp::is_over(flow.state) && opens(segment) {
-            model.happened("began again what was over");
-            model.end(key);
+        if begins_anew(model, segment, &flow) {
+            if model.knobs.reset_on_end {
+                model.reset(key, false);
+            } else {
+                model.end(key);
+            }
             return begin(model, segment, done);
         }
         return towards_server(model, segment, done);
@@ -69,9 +72,45 @@ pub(crate) fn segment(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     begin(model, segment, done);
 }
 
+/// A packet of a flow that is treated as the first of another.
+fn begins_anew(model: &mut Model, segment: &Segment, flow: &Flow) -> bool {
+    let knobs = model.knobs;
+    let syn = is_syn(segment);
+    if !model.dests[flow.dest].available {
+        if knobs.expire_nodest_conn {
+            model.happened("left a removed server");
+            return true;
+        }
+        if knobs.move_udp && segment.proto == Proto::Udp {
+            model.happened("moved a datagram");
+            return true;
+        }
+        if knobs.reuse_ports && syn {
+            model.happened("began again without its server");
+            return true;
+        }
+    }
+    let again = syn
+        && match flow.state {
+            State::TimeWait | State::Close => knobs.reuse_ports || knobs.conn_reuse_mode > 0,
+            State::FinWait | State::CloseWait | State::LastAck => {
+                knobs.reuse_ports && flow.client_end.begun != Some(segment.seq)
+            }
+            _ => false,
+        };
+    if again {
+        model.happened(if tcp::is_over(flow.state) {
+            "began again what was over"
+        } else {
+            "began again what was open"
+        });
+    }
+    again
+}
+
 fn begin(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     let key: FlowKey = (segment.proto, segment.src, segment.dst);
-    if model.service(key.0, key.2).is_none() || !opens(segment) {
+    if model.service(key.0, key.2).is_none() || !opens(model, segment) {
         return not_ours(model, segment, done);
     }
     match model.candidates(key) {
@@ -193,6 +232,14 @@ pub(crate) fn icmp_error(model: &mut Model, error: &IcmpError<'_>, done: &Done<'
     done.passes(model, from, to, &build(from, to, quoted, model.ttl(64, from, to)));
 }
 
+/// What a frame that nothing has asked for says.
+pub(crate) fn as_reset(frame: &Frame) -> Reset {
+    let packet = Packet::parse(frame.packet()).expect("what comes out is a packet");
+    let L4::Tcp { src_port, dst_port, seq, ack, flags, .. } = packet.l4 else { panic!("{packet} is no TCP") };
+    assert_eq!(flags, TcpFlags::RST | TcpFlags::ACK, "{packet}");
+    (SocketAddr::new(packet.src, src_port), SocketAddr::new(packet.dst, dst_port), seq, ack)
+}
+
 /// Whatever leaves has checksums that verify.
 pub(crate) fn checksums(verdict: Verdict, frame: &Frame) {
     if !matches!(verdict, Verdict::Drop(_)) {
@@ -200,8 +247,13 @@ pub(crate) fn checksums(verdict: Verdict, frame: &Frame) {
     }
 }
 
-/// Only a SYN begins a TCP connection.
-fn opens(segment: &Segment) -> bool {
+/// Only a SYN begins a TCP connection, unless the operator is sloppy.
+fn opens(model: &Model, segment: &Segment) -> bool {
+    let sloppy = model.knobs.sloppy_tcp && !segment.flags.rst();
+    segment.proto == Proto::Udp || is_syn(segment) || sloppy
+}
+
+fn is_syn(segment: &Segment) -> bool {
     let of_three = TcpFlags(segment.flags.0 & (TcpFlags::SYN | TcpFlags::ACK | TcpFlags::RST).0);
-    segment.proto == Proto::Udp || of_three == TcpFlags::SYN
+    segment.proto == Proto::Tcp && of_three == TcpFlags::SYN
 }

@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use engine::{Counters, DropReason, State, Verdict};
+use engine::{Counters, Defence, DropReason, Knobs, State, Verdict};
 use sched::{Counts, DestLive, Direction, Op, Proto, ServiceKey};
 
 use crate::packets::Segment;
-use crate::tcp::{self, States};
+use crate::tcp::{self, End, States};
 
 /// Protocol, client, VIP.
 pub(crate) type FlowKey = (Proto, SocketAddr, SocketAddr);
@@ -42,7 +42,12 @@ pub(crate) struct Flow {
     pub(crate) state: State,
     pub(crate) deadline: u64,
     pub(crate) hop_credit: bool,
+    pub(crate) client_end: End,
+    server_end: End,
 }
+
+/// A reset: from, to, sequence number, acknowledgment.
+pub(crate) type Reset = (SocketAddr, SocketAddr, u32, u32);
 
 pub(crate) struct Model {
     states: States,
@@ -59,6 +64,9 @@ pub(crate) struct Model {
     /// Who has which reply tuple: protocol, server, client.
     pub(crate) replies: BTreeMap<FlowKey, FlowKey>,
     pub(crate) counters: Counters,
+    pub(crate) knobs: Knobs,
+    /// Those that have to leave.
+    pub(crate) resets: Vec<Reset>,
     /// How often what has happened.
     pub(crate) seen: BTreeMap<&'static str, u64>,
 }
@@ -78,6 +86,8 @@ impl Model {
             flows: BTreeMap::new(),
             replies: BTreeMap::new(),
             counters: Counters::default(),
+            knobs: Knobs::default(),
+            resets: Vec::new(),
             seen: BTreeMap::new(),
         }
     }
@@ -148,7 +158,8 @@ impl Model {
         }
         let state = if key.0 == Proto::Tcp { State::None } else { State::Udp };
         let hop_credit = self.both_hops(key.1.ip(), server.ip());
-        let flow = Flow { dest, server, state, deadline: self.now + 3000, hop_credit };
+        let (deadline, ends) = (self.now + 3000, End::default());
+        let flow = Flow { dest, server, state, deadline, hop_credit, client_end: ends, server_end: ends };
         assert!(self.flows.insert(key, flow).is_none(), "{key:?} is there already");
         assert!(self.replies.insert((key.0, server, key.1), key).is_none(), "a shared reply tuple: {key:?}");
         self.dests[dest].inactive += 1;
@@ -161,7 +172,10 @@ impl Model {
         self.count(key, direction, segment.on_wire());
         let flow = self.flows.get_mut(&key).expect("the flow");
         if key.0 == Proto::Tcp {
-            let next = self.states.next(direction, segment.flags, flow.state);
+            let end = if direction == Direction::In { &mut flow.client_end } else { &mut flow.server_end };
+            end.says(segment);
+            let guarded = self.knobs.secure_tcp == Defence::Always;
+            let next = self.states.next(direction, segment.flags, flow.state, guarded);
             let dest = &mut self.dests[flow.dest];
             match (tcp::is_active(flow.state), tcp::is_active(next)) {
                 (false, true) => (dest.active, dest.inactive) = (dest.active + 1, dest.inactive - 1),
@@ -170,7 +184,7 @@ impl Model {
             }
             flow.state = next;
         }
-        flow.deadline = self.now + tcp::timeout_millis(flow.state);
+        flow.deadline = self.now + tcp::timeout_millis(flow.state, &self.knobs);
         let name = flow.state.name();
         self.happened(name);
     }
@@ -198,6 +212,26 @@ impl Model {
             dest.inactive -= 1;
         }
         self.counters.expired += 1;
+    }
+
+    /// A flow ends with resets: to its server, and to its client unless that has begun another one.
+    pub(crate) fn reset(&mut self, key: FlowKey, client_too: bool) {
+        let flow = &self.flows[&key];
+        if key.0 == Proto::Tcp && tcp::is_open(flow.state) {
+            let (client, server) = (flow.client_end, flow.server_end);
+            let to_client = client.resets(&server).into_iter().map(|(seq, ack)| (key.2, key.1, seq, ack));
+            let to_server =
+                server.resets(&client).into_iter().map(|(seq, ack)| (key.1, flow.server, seq, ack));
+            let before = self.resets.len();
+            self.resets.extend(to_client.filter(|_| client_too));
+            self.resets.extend(to_server);
+            let n = self.resets.len() - before;
+            self.counters.resets += n as u64;
+            if n > 0 {
+                self.happened(if client_too { "told both ends" } else { "told the old server" });
+            }
+        }
+        self.end(key);
     }
 
     /// A legal edit.

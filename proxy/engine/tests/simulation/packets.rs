@@ -25,6 +25,8 @@ pub(crate) struct Segment {
     pub(crate) dst: SocketAddr,
     pub(crate) flags: TcpFlags,
     pub(crate) seq: u32,
+    /// Counts where the flags say so.
+    pub(crate) ack: u32,
     pub(crate) payload: usize,
     pub(crate) shape: Shape,
     pub(crate) ttl: u8,
@@ -93,7 +95,10 @@ impl Segment {
 
     fn plain(&self, payload: usize) -> Build {
         let build = match self.proto {
-            Proto::Tcp => build::tcp(self.src, self.dst).flags(self.flags).seq(self.seq),
+            Proto::Tcp => {
+                let build = build::tcp(self.src, self.dst).flags(self.flags).seq(self.seq);
+                if self.flags.ack() { build.ack(self.ack) } else { build }
+            }
             Proto::Udp | Proto::Sctp => build::udp(self.src, self.dst),
         };
         let build = build.ttl(self.ttl).payload_len(payload);

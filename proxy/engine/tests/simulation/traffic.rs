@@ -33,6 +33,7 @@ fn segment(world: &mut World, proto: Proto, src: SocketAddr, dst: SocketAddr, fl
         dst,
         flags,
         seq: rng.next() as u32,
+        ack: rng.next() as u32,
         payload: payload as usize,
         shape,
         ttl: *rng.pick(&[1, 63, 64, 254, 255]),

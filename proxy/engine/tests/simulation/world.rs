@@ -4,13 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::{Engine, HostView, Limits, Part, Verdict, Worker};
-use sched::{Op, Trash};
+use engine::{Engine, HostView, Knobs, Limits, Part, Verdict, Worker};
+use sched::{Op, Proto, Trash};
 use wire::frame::{Frame, GsoKind};
 use wire::packet::Family;
 
 use crate::check::{self, Done};
-use crate::model::{FlowKey, Model};
+use crate::model::{Flow, FlowKey, Model, Reset};
 use crate::rng::Rng;
 
 pub(crate) struct World {
@@ -19,6 +19,8 @@ pub(crate) struct World {
     engine: Engine,
     workers: Vec<Worker>,
     trash: Trash,
+    /// Resets that nothing has asked for.
+    left: Vec<Reset>,
     born: Instant,
     /// Of everything that came out.
     pub(crate) digest: u64,
@@ -32,7 +34,16 @@ impl World {
         let born = Instant::now();
         let (engine, workers) = Engine::new(rng.next(), Limits { max_connections }, workers, born);
         let (trash, digest) = (Trash::default(), 0xcbf2_9ce4_8422_2325);
-        Self { rng, model: Model::new(max_connections), engine, workers, trash, born, digest }
+        Self {
+            rng,
+            model: Model::new(max_connections),
+            engine,
+            workers,
+            trash,
+            left: Vec::new(),
+            born,
+            digest,
+        }
     }
 
     /// Sends a frame through some worker and has `check` look at what became of it.
@@ -42,6 +53,7 @@ impl World {
         let super_packet = frame.offload.gso != GsoKind::None;
         let verdict = self.workers[index].process(&mut frame, now);
         self.digest(verdict, &frame);
+        self.collect(index);
 
         self.model.counters.super_packets += u64::from(super_packet);
         self.model.verdict(verdict);
@@ -49,6 +61,61 @@ impl World {
         let engine = &self.engine;
         let server_of = |key| server_of(engine, now, key);
         check(&mut self.model, &Done { verdict, frame: &frame, server_of: &server_of });
+        self.compare_resets();
+    }
+
+    pub(crate) fn set_knobs(&mut self, knobs: Knobs) {
+        self.model.knobs = knobs;
+        self.engine.set_knobs(knobs);
+    }
+
+    /// The control plane has flows ended whose servers are gone, or all flows of one server.
+    pub(crate) fn end_flows(&mut self, of: Option<usize>) {
+        let model = &self.model;
+        let knobs = model.knobs;
+        let ends = |key: &FlowKey, flow: &Flow| match of {
+            Some(dest) => flow.dest == dest,
+            None => {
+                let wanted = knobs.expire_nodest_conn || (knobs.reset_on_end && key.0 == Proto::Tcp);
+                wanted && !model.dests[flow.dest].available
+            }
+        };
+        let doomed: Vec<_> =
+            model.flows.iter().filter(|(key, flow)| ends(key, flow)).map(|(key, _)| *key).collect();
+        let told = of.is_some() || knobs.reset_on_end;
+        let n = match of {
+            Some(dest) => {
+                let live = model.dests[dest].live.as_ref().expect("known");
+                self.engine.reset_connections_of(live, usize::MAX)
+            }
+            None => self.engine.end_orphans(usize::MAX),
+        };
+        assert_eq!(n, doomed.len(), "flows to be ended");
+        // Timers that are due end theirs first, or later: both in the same moment.
+        for key in doomed {
+            self.model.happened("ended by the control plane");
+            if told { self.model.reset(key, true) } else { self.model.end(key) }
+        }
+        self.advance(0);
+    }
+
+    /// Takes the frames that a worker has for nobody's frame.
+    fn collect(&mut self, index: usize) {
+        let mut frame = Frame::new();
+        while self.workers[index].next_own(&mut frame) {
+            self.digest(Verdict::Reply, &frame);
+            check::checksums(Verdict::Reply, &frame);
+            self.left.push(check::as_reset(&frame));
+        }
+    }
+
+    /// The resets that have left are those that should have.
+    fn compare_resets(&mut self) {
+        self.left.sort_unstable();
+        self.model.resets.sort_unstable();
+        assert_eq!(self.left, self.model.resets, "resets");
+        self.left.clear();
+        self.model.resets.clear();
     }
 
     pub(crate) fn edit(&mut self, ops: &[Op]) {
@@ -102,9 +169,11 @@ impl World {
             };
             now = now.max(at);
             self.workers[next].handle_timeout(now);
+            self.collect(next);
         }
         self.model.now = target;
         self.expire();
+        self.compare_resets();
     }
 
     /// What the engine has let go it was right to let go, and what it still holds is as it should be.
@@ -125,7 +194,11 @@ impl World {
         for key in gone {
             assert!(self.model.flows[&key].deadline <= now, "{key:?} went early");
             self.model.happened("expired");
-            self.model.end(key);
+            if self.model.knobs.reset_on_end {
+                self.model.reset(key, true);
+            } else {
+                self.model.end(key);
+            }
         }
         if held.is_empty() && self.workers.iter().all(|worker| worker.poll_timeout().is_none()) {
             self.model.happened("idle");

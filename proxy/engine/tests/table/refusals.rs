@@ -3,7 +3,7 @@ use super::net::{Net, spec};
 use super::tcp::{closed, established};
 use engine::DropReason;
 use sched::Op;
-use wire::build::{Build, raw, tcp, udp};
+use wire::build::{raw, tcp, udp};
 
 /// A packet to a port of the VIP that no service has.
 fn closed_port(n: &Net) -> (std::net::SocketAddr, std::net::SocketAddr) {
