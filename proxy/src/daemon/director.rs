@@ -14,6 +14,7 @@ use control::config::Config;
 use control::settings::{Settings, SettingsChange};
 use control::state;
 use engine::{Engine, HostView};
+use netio::poll::Waker;
 use netio::steer::{SteerError, Steering, Targets};
 use sched::{Op, Proto, ServiceTable, Trash};
 use tokio::sync::oneshot;
@@ -28,6 +29,12 @@ const SWEEP: Duration = Duration::from_secs(60);
 
 /// How often servers in their slow start are looked at.
 const RAMP: Duration = Duration::from_secs(1);
+
+/// How long a server has to be gone before its connections end: a script that flushes all and restores it takes less.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Connections ended in one go, so that orders need not wait.
+const ORPHANS: usize = 10_000;
 
 /// What the director can be asked.
 #[derive(Debug)]
@@ -60,12 +67,16 @@ pub(super) struct Director {
     next_sweep: Instant,
     born: Instant,
     next_ramp: Instant,
+    /// When to look for connections whose servers are gone.
+    orphans: Option<Instant>,
+    wakers: Vec<Waker>,
 }
 
 impl Director {
     pub(super) fn new(
         engine: Arc<Engine>,
         steering: Steering,
+        wakers: Vec<Waker>,
         config: Option<PathBuf>,
         compat: bool,
     ) -> Self {
@@ -82,6 +93,8 @@ impl Director {
             next_sweep: Instant::now() + SWEEP,
             born: Instant::now(),
             next_ramp: Instant::now(),
+            orphans: None,
+            wakers,
         }
     }
 
@@ -122,8 +135,8 @@ impl Director {
         ControlFlow::Continue(())
     }
 
-    /// Waits for the host to change, or for the time to let removed servers go, and does it. May be dropped while it
-    /// waits. Fails when the device is gone.
+    /// Waits for the host to change, or for the time to let removed servers and their connections go, and does it. May
+    /// be dropped while it waits. Fails when the device is gone.
     pub(super) async fn watch(&mut self) -> anyhow::Result<()> {
         tokio::select! {
             change = self.steering.next_change() => {
@@ -137,6 +150,11 @@ impl Director {
             () = sleep_until(self.next_ramp), if self.engine.services().is_ramping() => {
                 self.next_ramp = Instant::now() + RAMP;
                 self.ramp();
+            }
+            () = due(self.orphans) => {
+                let all = self.engine.end_orphans(ORPHANS) < ORPHANS;
+                self.orphans = if all { None } else { Some(Instant::now() + Duration::from_millis(10)) };
+                self.wakers.iter().for_each(Waker::wake);
             }
         }
         Ok(())
@@ -237,6 +255,9 @@ impl Director {
     fn swap(&mut self, table: ServiceTable) {
         // The engine first: what is steered to it must not find it ignorant.
         self.engine.set_services(Arc::new(table));
+        if self.trash.servers().next().is_some() {
+            self.orphans.get_or_insert_with(|| Instant::now() + GRACE);
+        }
         self.unsteered = self.steer().err().map(|error| error.to_string());
     }
 
@@ -275,5 +296,13 @@ impl Director {
                 dest.live.mtu.store(mtu.unwrap_or(0), Relaxed);
             }
         }
+    }
+}
+
+/// Waits until then, or for ever.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

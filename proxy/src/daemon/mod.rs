@@ -110,7 +110,13 @@ async fn serve(
     };
     let steering = Steering::start(config)?;
     let workers = Workers::start(tun.queues, workers)?;
-    let mut director = Director::new(Arc::clone(&engine), steering, options.config.clone(), options.compat);
+    let mut director = Director::new(
+        Arc::clone(&engine),
+        steering,
+        workers.wakers(),
+        options.config.clone(),
+        options.compat,
+    );
     director.load(options.file.clone())?;
 
     tokio::spawn(rates::keep_up(Arc::clone(&engine), director.settings()));

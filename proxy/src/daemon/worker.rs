@@ -79,6 +79,13 @@ impl Workers {
     }
 }
 
+impl Workers {
+    /// To call the workers when the control plane has work for them.
+    pub(super) fn wakers(&self) -> Vec<Waker> {
+        self.threads.iter().map(|(waker, _)| waker.clone()).collect()
+    }
+}
+
 impl Drop for Workers {
     fn drop(&mut self) {
         self.stop.store(true, Relaxed);
