@@ -18,6 +18,8 @@ pub struct Dest {
     /// Weight that schedulers go by, in proportion to those of the service's other servers: not yet all of it during
     /// a slow start, and then on another scale. 0 if and only if `weight` is.
     pub effective: Weight,
+    /// The latest configured weight above 0 since it was added; 0 if there was none.
+    pub last_weight: Weight,
     /// Upper threshold, in connections; 0 for none.
     pub upper: u32,
     /// Lower threshold, in connections; 0 for three quarters of the upper one.
@@ -33,7 +35,16 @@ impl Dest {
     /// `effective` is final only after [`crate::ramp::weigh`].
     pub(crate) fn new(spec: &DestSpec, live: Arc<DestLive>, ramp: Ramp) -> Self {
         let &DestSpec { addr: _, method, weight, upper, lower, slow_start } = spec;
-        Self { method, weight, effective: weight, upper, lower, slow_start, live, ramp }
+        Self { method, weight, effective: weight, last_weight: weight, upper, lower, slow_start, live, ramp }
+    }
+
+    /// The same server with other settings. `effective` is final only after [`crate::ramp::weigh`].
+    pub(crate) fn edited(&self, spec: &DestSpec) -> Self {
+        let mut dest = Self::new(spec, Arc::clone(&self.live), self.ramp.edited(self, spec));
+        if dest.weight.0 == 0 {
+            dest.last_weight = self.last_weight;
+        }
+        dest
     }
 
     /// Connections that count as active: TCP in ESTABLISHED, SYN_SENT, SYN_RECV or SYNACK.

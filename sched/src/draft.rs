@@ -153,7 +153,9 @@ impl Draft {
         let algorithm = algo::find(&spec.scheduler).ok_or(OpError::NoSuchScheduler)?;
         check_service(spec)?;
         let service = Arc::make_mut(service);
-        if (algorithm.name, spec.flags) != (service.algorithm.name, service.flags) {
+        // A scheduler without switches keeps its state when somebody sets some, as in the kernel.
+        let switched = spec.flags != service.flags && !algorithm.flags.is_empty();
+        if algorithm.name != service.algorithm.name || switched {
             let (live, dests) = (Arc::clone(&service.live), Arc::clone(&service.dests));
             self.effects.push(Effect::ReplaceScheduler(live, dests, algorithm, spec.flags));
         }
@@ -192,11 +194,10 @@ impl Draft {
         check_settings(key, spec)?;
         let i = service.position(&spec.addr).ok_or(OpError::NoSuchDest)?;
         let mut dests = service.dests.to_vec();
-        let ramp = dests[i].ramp.edited(&dests[i], spec);
-        dests[i] = Dest::new(spec, Arc::clone(&dests[i].live), ramp);
+        dests[i] = dests[i].edited(spec);
         self.effects.push(thresholds(&dests[i]));
         let change = Change::Edited(spec.addr);
-        self.ramping |= !ramp.is_done();
+        self.ramping |= !dests[i].ramp.is_done();
         self.effects.push(change_dests(Arc::make_mut(service), dests, change));
         Ok(())
     }

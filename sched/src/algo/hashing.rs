@@ -21,6 +21,39 @@ pub(super) const fn multiplicative(number: u32, bits: u32) -> u32 {
     number.wrapping_mul(0x61C8_8647) >> (32 - bits)
 }
 
+/// SipHash-1-3 of one number, cut to its low half, with twice the same key: what the kernel calls half SipHash where
+/// words have 64 bits.
+pub(super) const fn sip13(key: u64, number: u32) -> u32 {
+    let mut v = [
+        key ^ 0x736f_6d65_7073_6575,
+        key ^ 0x646f_7261_6e64_6f6d,
+        key ^ 0x6c79_6765_6e65_7261,
+        key ^ 0x7465_6462_7974_6573,
+    ];
+    // The last block has the length, in bytes, on top.
+    let block = 4 << 56 | number as u64;
+    v[3] ^= block;
+    v = sip_round(v);
+    v[0] ^= block;
+    v[2] ^= 0xff;
+    v = sip_round(sip_round(sip_round(v)));
+    (v[0] ^ v[1] ^ v[2] ^ v[3]) as u32
+}
+
+const fn sip_round([mut a, mut b, mut c, mut d]: [u64; 4]) -> [u64; 4] {
+    a = a.wrapping_add(b);
+    b = b.rotate_left(13) ^ a;
+    a = a.rotate_left(32);
+    c = c.wrapping_add(d);
+    d = d.rotate_left(16) ^ c;
+    a = a.wrapping_add(d);
+    d = d.rotate_left(21) ^ a;
+    c = c.wrapping_add(b);
+    b = b.rotate_left(17) ^ c;
+    c = c.rotate_left(32);
+    [a, b, c, d]
+}
+
 /// A table of slots, each of which belongs to a server. Made from one list of servers and asked with any later or
 /// earlier one.
 #[derive(Debug, Default)]
@@ -54,6 +87,17 @@ mod tests {
         assert_eq!(fold("10.0.0.1"), 0x0a00_0001);
         assert_eq!(fold("2001:db8:1:2:3:4:5:6"), 0x2001_0db8 ^ 0x0001_0002 ^ 0x0003_0004 ^ 0x0005_0006);
         assert_eq!(fold("::ffff:ffff"), u32::MAX);
+    }
+
+    /// The standard library's hasher is the same function with key 0 (and says so in its source).
+    #[test]
+    fn sip_hash_is_sip_hash() {
+        use std::hash::{DefaultHasher, Hasher};
+        for number in [0, 1, 0x0a00_0001, u32::MAX] {
+            let mut hasher = DefaultHasher::new();
+            hasher.write(&number.to_le_bytes());
+            assert_eq!(sip13(0, number), hasher.finish() as u32);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod dh;
 mod fo;
 mod hashing;
 mod lc;
+mod mh;
 mod nq;
 mod ovf;
 mod p2c_latency;
@@ -118,6 +119,7 @@ pub const ALL: &[Algorithm] = &[
     twos::ALGORITHM,
     dh::ALGORITHM,
     sh::ALGORITHM,
+    mh::ALGORITHM,
     swrr::ALGORITHM,
     p2c_latency::ALGORITHM,
 ];
@@ -161,4 +163,11 @@ fn first_max(dests: &[Dest], may: impl Fn(&Dest) -> bool, rank: impl Fn(&Dest) -
 /// One side of a comparison of loads per weight, by cross product: no division, no rounding.
 fn product(load: u64, other: &Dest) -> u128 {
     u128::from(load) * u128::from(other.effective.0)
+}
+
+const fn gcd(mut a: u32, mut b: u32) -> u32 {
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
 }

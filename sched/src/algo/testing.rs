@@ -78,7 +78,7 @@ impl Bench {
 
     pub(super) fn edit(&mut self, letter: char, weight: u32) {
         let dest = self.dests.iter_mut().find(|d| name(d) == letter).unwrap();
-        dest.weight = Weight(weight);
+        *dest = dest.edited(&DestSpec { weight: Weight(weight), ..dest.spec() });
         let key = dest.live.key;
         weigh(&mut self.dests);
         self.scheduler.dests_changed(&self.dests, Change::Edited(key));

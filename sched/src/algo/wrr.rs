@@ -6,7 +6,7 @@
 //! bar as little as the new weights allow: a service that was built server by server starts with the bar at 1, and
 //! its first round takes everybody once.
 
-use super::{Algorithm, Change, Flow, Scheduler};
+use super::{Algorithm, Change, Flow, Scheduler, gcd};
 use crate::dest::Dest;
 use crate::model::DestKey;
 
@@ -87,13 +87,6 @@ impl WeightedRoundRobin {
             self.bar = self.top;
         }
     }
-}
-
-const fn gcd(mut a: u32, mut b: u32) -> u32 {
-    while b != 0 {
-        (a, b) = (b, a % b);
-    }
-    a
 }
 
 #[cfg(test)]
