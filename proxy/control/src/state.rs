@@ -3,9 +3,13 @@
 //! States are compared as sets: the order of services and servers in a file means nothing by itself, and servers are
 //! added in the order in which the new state has them.
 
+mod marks;
+
 use std::collections::HashMap;
 
 use sched::{DestKey, DestSpec, Op, ServiceKey, ServiceSpec};
+
+pub use marks::{diff_marks, reconcile_marks};
 
 /// The edits that turn `old` into `new`: first what goes, then what changes, then what comes.
 ///

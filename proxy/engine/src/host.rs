@@ -9,13 +9,16 @@ use foldhash::fast::FixedState;
 use sched::marks::Prefix;
 use wire::packet::Family;
 
+/// Prefixes with the name of the device that leads there.
+type Ways = HashMap<Prefix, Arc<str>, FixedState>;
+
 /// The host's own addresses, and whether it is a router. Immutable; a new one is swapped in when they change.
 #[derive(Clone, Debug, Default)]
 pub struct HostView {
     local: HashSet<IpAddr, FixedState>,
     closed: [bool; 2],
-    /// Prefixes with the name of the device that leads there, by length and family.
-    ways: BTreeMap<(Reverse<u8>, bool), HashMap<Prefix, Arc<str>, FixedState>>,
+    /// The prefixes of one length and family.
+    ways: BTreeMap<(Reverse<u8>, bool), Ways>,
 }
 
 impl HostView {

@@ -14,7 +14,11 @@ pub(crate) fn facts<'a>(marks: &Marks, host: &'a HostView, packet: &Packet) -> P
         dst: packet.dst,
         protocol: packet.protocol,
         ports: packet.ports(),
-        input: if marks.ask_for_input() { host.device_towards(packet.src) } else { None },
+        input: if marks.ask_for_input() && !host.is_local(packet.src) {
+            host.device_towards(packet.src)
+        } else {
+            None
+        },
     }
 }
 

@@ -83,6 +83,10 @@ pub struct SteerConfig {
 pub struct Targets {
     /// All addresses of services.
     pub vips: BTreeSet<IpAddr>,
+    /// Prefixes, address and length, whose packets come as well. They belong to others: nobody is answered for them.
+    pub prefixes: BTreeSet<(IpAddr, u8)>,
+    /// Whether [`HostView::ways`] is asked for.
+    pub ways: bool,
     /// All NAT servers, by IP protocol number and address: their replies are steered as well. Protocol 0 is every
     /// transport that a service can have, port 0 every port.
     pub servers: BTreeSet<(u8, SocketAddr)>,
@@ -97,6 +101,8 @@ pub struct HostView {
     pub closed4: bool,
     /// The same for IPv6.
     pub closed6: bool,
+    /// Prefixes of the main routing table with the names of the devices that lead there, if they were asked for.
+    pub ways: Vec<((IpAddr, u8), String)>,
 }
 
 /// What is different since the last time.
@@ -234,7 +240,12 @@ impl Steering {
             }
             match std::mem::replace(&mut self.dirty, Event::Nothing) {
                 Event::Nothing => {}
-                Event::Route => self.refresh_mtus(),
+                Event::Route => {
+                    self.refresh_mtus();
+                    if self.targets.ways {
+                        self.refresh_view();
+                    }
+                }
                 Event::Anything => self.look_again()?,
             }
         }

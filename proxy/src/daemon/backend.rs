@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use control::api::{
-    Applied, Apply, ApplyError, Backend, ConnPage, ConnQuery, ConnView, DestView, Reloaded, ServiceList,
-    ServiceView, SetError, Settings, SettingsChange, Status,
+    Applied, Apply, ApplyError, Backend, ConnPage, ConnQuery, ConnView, DestView, MarkList, Reloaded,
+    ServiceList, ServiceView, SetError, Settings, SettingsChange, Status,
 };
 use engine::{Connection, Counters, DropReason, Engine, Part};
 use sched::Service;
@@ -92,6 +92,11 @@ impl Backend for Handle {
     fn services(&self) -> ServiceList {
         let table = self.engine.services();
         ServiceList { generation: table.generation(), services: table.services().map(|s| view(s)).collect() }
+    }
+
+    fn marks(&self) -> MarkList {
+        let table = self.engine.services();
+        MarkList::of(table.generation(), table.marks())
     }
 
     fn connections(&self, query: &ConnQuery) -> ConnPage {

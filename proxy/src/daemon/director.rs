@@ -16,6 +16,7 @@ use control::state;
 use engine::{Engine, HostView};
 use netio::poll::Waker;
 use netio::steer::{SteerError, Steering, Targets};
+use sched::marks::Prefix;
 use sched::{Op, Proto, ServiceTable, Trash};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
@@ -23,6 +24,7 @@ use tracing::{error, info};
 use wire::packet::Family;
 
 use super::knobs::knobs;
+use super::marks;
 
 /// How often removed servers are looked through; one that is idle twice in a row is forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -110,9 +112,10 @@ impl Director {
     pub(super) fn load(&mut self, file: Config) -> anyhow::Result<()> {
         self.put_settings(file.settings(self.compat));
         let services = file.services();
-        let ops: Vec<_> = services.iter().map(|s| Op::AddService { service: s.clone() }).collect();
+        let mut ops: Vec<_> = services.iter().map(|s| Op::AddService { service: s.clone() }).collect();
+        ops.extend(state::diff_marks(&[], file.marks()));
         let table = self.engine.services().apply(&mut self.trash, &ops);
-        let table = table.map_err(|(i, error)| anyhow::anyhow!("{}: {error}", services[i].key))?;
+        let table = table.map_err(|(i, error)| anyhow::anyhow!("cannot {}: {error}", ops[i]))?;
         self.put_in_force(table).map_err(anyhow::Error::msg)?;
         self.file = file;
         Ok(())
@@ -215,7 +218,9 @@ impl Director {
         let config = Config::load(path).map_err(|e| e.to_string())?;
         let running = self.engine.services();
         let specs: Vec<_> = running.services().map(|s| s.spec()).collect();
-        let ops = state::reconcile(&specs, self.file.services(), config.services());
+        let mut ops = state::reconcile(&specs, self.file.services(), config.services());
+        let rules: Vec<_> = running.marks().rules().cloned().collect();
+        ops.extend(state::reconcile_marks(&rules, self.file.marks(), config.marks()));
         let mut changes: Vec<_> = ops.iter().map(ToString::to_string).collect();
         let mut generation = running.generation();
         if !ops.is_empty() {
@@ -244,7 +249,9 @@ impl Director {
         };
         let specs = |table: &ServiceTable| table.services().map(|s| s.spec()).collect::<Vec<_>>();
         let failed = self.engine.services();
-        let undo = state::diff(&specs(&failed), &specs(&before));
+        let rules = |table: &ServiceTable| table.marks().rules().cloned().collect::<Vec<_>>();
+        let mut undo = state::diff(&specs(&failed), &specs(&before));
+        undo.extend(state::diff_marks(&rules(&failed), &rules(&before)));
         match failed.apply(&mut self.trash, &undo) {
             Ok(table) => self.swap(table),
             Err((_, error)) => error!("services that cannot be served stay in the table: {error}"),
@@ -269,6 +276,8 @@ impl Director {
         servers.extend(self.trash.servers());
         let targets = Targets {
             vips: table.vips().collect(),
+            prefixes: table.marked_prefixes().map(|prefix| (prefix.addr(), prefix.len())).collect(),
+            ways: table.marks().ask_for_input(),
             servers: servers
                 .into_iter()
                 .map(|(proto, addr)| (proto.map_or(0, Proto::number), addr))
@@ -281,7 +290,8 @@ impl Director {
 
     /// Gives the engine what steering knows of the host.
     fn tell_engine(&self) {
-        self.notices.store(Arc::new(self.steering.notices().iter().map(ToString::to_string).collect()));
+        let notices = self.steering.notices().iter().map(ToString::to_string);
+        self.notices.store(Arc::new(notices.chain(marks::notices(&self.engine.services())).collect()));
         let host = self.steering.host_view();
         let mut view = HostView::new(host.local.iter().copied());
         for (closed, family) in [(host.closed4, Family::V4), (host.closed6, Family::V6)] {
@@ -289,7 +299,11 @@ impl Director {
                 view = view.closed(family);
             }
         }
-        self.engine.set_host(view);
+        let ways = host
+            .ways
+            .iter()
+            .filter_map(|((ip, len), device)| Some((Prefix::new(*ip, *len)?, device.as_str())));
+        self.engine.set_host(view.with_ways(ways.map(|(prefix, device)| (prefix, device.into()))));
         for service in self.engine.services().services() {
             for dest in service.dests.iter() {
                 let mtu = self.steering.path_mtu(dest.live.key.ip());

@@ -4,6 +4,7 @@ mod backend;
 mod director;
 mod knobs;
 mod log;
+mod marks;
 mod rates;
 mod worker;
 

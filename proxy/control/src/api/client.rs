@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::{ErrorBody, ErrorCode, Failure};
+use super::marks::MarkList;
 use super::socket::{SOCKET_NAME, connect_named};
 use super::view::{Applied, Apply, ApplyMode, ConnPage, ConnQuery, Reloaded, ServiceList, Status};
 use crate::settings::{Settings, SettingsChange};
@@ -73,6 +74,11 @@ impl Client {
     /// The table of services.
     pub async fn services(&mut self) -> Result<ServiceList, ClientError> {
         self.get("/v1/services").await
+    }
+
+    /// The mark rules.
+    pub async fn marks(&mut self) -> Result<MarkList, ClientError> {
+        self.get("/v1/marks").await
     }
 
     /// One page of the connection table.
@@ -184,6 +190,11 @@ impl Blocking {
     /// The table of services.
     pub fn services(&mut self) -> Result<ServiceList, ClientError> {
         self.run(|c| c.services())
+    }
+
+    /// The mark rules.
+    pub fn marks(&mut self) -> Result<MarkList, ClientError> {
+        self.run(|c| c.marks())
     }
 
     /// One page of the connection table.

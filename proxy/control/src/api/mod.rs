@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET /v1/status` | [`Status`] |
 //! | `GET /v1/services` | [`ServiceList`] |
+//! | `GET /v1/marks` | [`MarkList`] |
 //! | `GET /v1/connections?vip=…&client=…&dest=…&proto=…&cursor=…&limit=…` | [`ConnPage`] |
 //! | `POST /v1/apply` with [`Apply`] | [`Applied`] |
 //! | `GET /v1/settings` | [`Settings`] |
@@ -17,12 +18,14 @@
 
 mod client;
 mod error;
+mod marks;
 mod server;
 mod socket;
 mod view;
 
 pub use client::{Blocking, Client, ClientError};
 pub use error::{ApplyError, ErrorBody, ErrorCode, Failure, SetError};
+pub use marks::{MarkChain, MarkList, MarkView};
 pub use server::{Backend, serve};
 pub use socket::{BindError, ControlSocket, SOCKET_NAME};
 pub use view::{

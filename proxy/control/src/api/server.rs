@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, info};
 
 use super::error::{ApplyError, ErrorBody, ErrorCode, Failure, SetError};
+use super::marks::MarkList;
 use super::socket::ControlSocket;
 use super::view::{Applied, Apply, ConnPage, ConnQuery, Reloaded, ServiceList, Status};
 use crate::settings::{Settings, SettingsChange};
@@ -32,6 +33,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The table of services with their counters.
     fn services(&self) -> ServiceList;
+
+    /// The mark rules with their counters.
+    fn marks(&self) -> MarkList;
 
     /// A part of the connection table that `query.matches`. `query.cursor` is 0 or the `next` of the page
     /// before. A connection that exists from the first page to the last is on exactly one of them.
@@ -70,6 +74,7 @@ pub async fn serve<B: Backend>(
     let app = Router::new()
         .route("/v1/status", get(status::<B>))
         .route("/v1/services", get(services::<B>))
+        .route("/v1/marks", get(marks::<B>))
         .route("/v1/connections", get(connections::<B>))
         .route("/v1/apply", post(apply::<B>))
         .route("/v1/settings", get(settings::<B>).post(set::<B>))
@@ -112,6 +117,10 @@ async fn status<B: Backend>(State(shared): State<Shared<B>>) -> Json<Status> {
 
 async fn services<B: Backend>(State(shared): State<Shared<B>>) -> Json<ServiceList> {
     Json(shared.backend.services())
+}
+
+async fn marks<B: Backend>(State(shared): State<Shared<B>>) -> Json<MarkList> {
+    Json(shared.backend.marks())
 }
 
 async fn connections<B: Backend>(

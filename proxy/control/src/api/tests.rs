@@ -24,6 +24,10 @@ impl Backend for Fake {
         ServiceList { generation: 9, services: Vec::new() }
     }
 
+    fn marks(&self) -> MarkList {
+        MarkList { generation: 9, ..MarkList::default() }
+    }
+
     fn connections(&self, query: &ConnQuery) -> ConnPage {
         let page =
             (query.cursor..(query.cursor + 7).min(CONNS)).map(conn).filter(|c| query.matches(c)).collect();

@@ -54,7 +54,7 @@ use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use sched::ServiceSpec;
+use sched::{MarkRule, ServiceSpec};
 
 use crate::settings::{Settings, Sysctl, Timeouts};
 
@@ -70,6 +70,7 @@ pub struct Config {
     pub engine: EngineConfig,
     settings: Chosen,
     services: Vec<ServiceSpec>,
+    marks: Vec<MarkRule>,
 }
 
 /// The settings that the file names.
@@ -152,6 +153,11 @@ impl Config {
             settings.put(*sysctl, *value);
         }
         settings
+    }
+
+    /// The mark rules: those of `[[mark]]` in the file's order, then those that services with several ports are made of.
+    pub fn marks(&self) -> &[MarkRule] {
+        &self.marks
     }
 
     /// The services, in the file's order.

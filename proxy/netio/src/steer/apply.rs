@@ -169,7 +169,9 @@ impl Steering {
         for &family in &self.families {
             let vips: Vec<_> =
                 self.targets.vips.iter().copied().filter(|vip| Family::of(*vip) == family).collect();
-            let source = if vips.is_empty() {
+            let prefixes: Vec<_> =
+                self.targets.prefixes.iter().copied().filter(|(ip, _)| Family::of(*ip) == family).collect();
+            let source = if vips.is_empty() && prefixes.is_empty() {
                 None
             } else {
                 let servers = self.targets.servers.iter().map(|(_, server)| server.ip());
@@ -178,18 +180,26 @@ impl Steering {
             };
             let out = Way::through(tun, source);
             let elsewhere = if family == Family::Ipv4 { out } else { Way::here() };
-            let to = |vips: &[IpAddr], way| vips.iter().map(|vip| (Some(*vip), way)).collect::<Routes>();
+            let host = |vip: &IpAddr| (*vip, family.bits());
+            let to = |vips: &[IpAddr], prefixes: &[(IpAddr, u8)], way| {
+                vips.iter()
+                    .map(host)
+                    .chain(prefixes.iter().copied())
+                    .map(|to| (Some(to), way))
+                    .collect::<Routes>()
+            };
             let nobodys: Vec<_> = vips.iter().copied().filter(|vip| !self.host.is_local(*vip)).collect();
             let mut changes = 0;
             for (table, want) in [
                 (routes::RETURN, Routes::from([(None, Way::through(tun, None))])),
-                (routes::VIPS, to(&vips, out)),
-                (routes::NOBODYS, to(&nobodys, elsewhere)),
+                (routes::VIPS, to(&vips, &prefixes, out)),
+                (routes::NOBODYS, to(&nobodys, &[], elsewhere)),
             ] {
                 changes += routes::become_(&mut self.netlink, family, table, &want)?;
             }
             if changes > 0 {
-                info!("{family:?}: routes for {} VIPs to {}", vips.len(), self.config.tun_name);
+                let count = vips.len() + prefixes.len();
+                info!("{family:?}: routes for {count} VIPs to {}", self.config.tun_name);
             }
         }
         Ok(())
@@ -246,9 +256,21 @@ impl Steering {
             local,
             closed4: self.is_closed(Group::Ipv4Conf, "forwarding"),
             closed6: self.is_closed(Group::Ipv6Conf, "force_forwarding"),
+            ways: if self.targets.ways { self.ways() } else { Vec::new() },
         };
         self.change.view |= view != self.view;
         self.view = view;
+    }
+
+    /// A family whose table cannot be read has no ways: nobody knows then what came in where.
+    fn ways(&mut self) -> Vec<((IpAddr, u8), String)> {
+        let mut ways = Vec::new();
+        for &family in &self.families {
+            for (to, device) in routes::main(&mut self.netlink, family).unwrap_or_default() {
+                ways.extend(self.host.links.get(&device).map(|link| (to, link.name.clone())));
+            }
+        }
+        ways
     }
 
     pub(super) fn refresh_mtus(&mut self) {
@@ -266,6 +288,7 @@ impl Steering {
     fn in_use(&self, family: Family) -> bool {
         let of_family = |ip: IpAddr| Family::of(ip) == family;
         self.targets.vips.iter().any(|vip| of_family(*vip))
+            || self.targets.prefixes.iter().any(|(ip, _)| of_family(*ip))
             || self.targets.servers.iter().any(|(_, server)| of_family(server.ip()))
     }
 

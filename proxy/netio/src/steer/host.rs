@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use crate::netlink::{Attributes, CREATE, Message, NetlinkSocket};
@@ -42,6 +42,14 @@ impl Family {
         match self {
             Self::Ipv4 => libc::AF_INET as u8,
             Self::Ipv6 => libc::AF_INET6 as u8,
+        }
+    }
+
+    /// The address that stands for all.
+    pub(crate) const fn unspecified(self) -> IpAddr {
+        match self {
+            Self::Ipv4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Self::Ipv6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         }
     }
 

@@ -22,6 +22,8 @@ pub(super) const RETURN: u32 = 11702;
 /// else than on the link, and proxy ARP answers. IPv6: to this host, which is who neighbours ask to be told.
 pub(super) const NOBODYS: u32 = 11703;
 
+/// The table that `ip route` shows.
+const MAIN: u32 = 254;
 /// The kernel's table of its own addresses.
 pub(super) const LOCAL: u32 = 255;
 
@@ -36,8 +38,11 @@ const RTN_UNICAST: u8 = 1;
 const RTN_LOCAL: u8 = 2;
 const RTN_ANYCAST: u8 = 4;
 
-/// The routes of a table of ours, by destination (None for the default route).
-pub(super) type Routes = BTreeMap<Option<IpAddr>, Way>;
+/// Where a route of ours is for: address and length of a prefix, None for everything.
+type To = Option<(IpAddr, u8)>;
+
+/// The routes of a table of ours, by destination.
+pub(super) type Routes = BTreeMap<To, Way>;
 
 /// Where a route of ours leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,11 +80,17 @@ pub(super) struct Answer {
 /// The routes of type `local`.
 pub(super) fn local(netlink: &mut NetlinkSocket, family: Family) -> io::Result<Vec<(IpAddr, u8)>> {
     dump(netlink, family, LOCAL, |fixed, attributes| {
-        let unspecified = match family {
-            Family::Ipv4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            Family::Ipv6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        };
-        (fixed[7] == RTN_LOCAL).then(|| (attributes.address(RTA_DST).unwrap_or(unspecified), fixed[1]))
+        let to = || attributes.address(RTA_DST).unwrap_or_else(|| family.unspecified());
+        (fixed[7] == RTN_LOCAL).then(|| (to(), fixed[1]))
+    })
+}
+
+/// The unicast routes of the main table that lead through one device each: prefix and device.
+pub(super) fn main(netlink: &mut NetlinkSocket, family: Family) -> io::Result<Vec<((IpAddr, u8), u32)>> {
+    dump(netlink, family, MAIN, |fixed, attributes| {
+        let device = attributes.u32(RTA_OIF)?;
+        let to = attributes.address(RTA_DST).unwrap_or_else(|| family.unspecified());
+        (fixed[7] == RTN_UNICAST).then_some(((to, fixed[1]), device))
     })
 }
 
@@ -192,18 +203,14 @@ pub(super) fn forget_anycast(netlink: &mut NetlinkSocket, ip: IpAddr, device: u3
     netlink.request(message.address(RTA_DST, ip).u32(RTA_OIF, device)).tolerate(libc::ESRCH)
 }
 
-fn ours(
-    netlink: &mut NetlinkSocket,
-    family: Family,
-    table: u32,
-) -> Result<BTreeSet<(Option<IpAddr>, Way)>, SteerError> {
+fn ours(netlink: &mut NetlinkSocket, family: Family, table: u32) -> Result<BTreeSet<(To, Way)>, SteerError> {
     dump(netlink, family, table, |fixed, attributes| {
         let way = Way {
             device: attributes.u32(RTA_OIF).unwrap_or(0),
             source: attributes.address(RTA_PREFSRC),
             kind: fixed[7],
         };
-        Some((attributes.address(RTA_DST), way))
+        Some((attributes.address(RTA_DST).map(|ip| (ip, fixed[1])), way))
     })
     .map(|routes| routes.into_iter().collect())
     .map_err(SteerError::netlink("read our routing tables"))
@@ -213,7 +220,7 @@ fn delete(
     netlink: &mut NetlinkSocket,
     family: Family,
     table: u32,
-    to: Option<IpAddr>,
+    to: To,
     way: Way,
 ) -> Result<(), SteerError> {
     netlink
@@ -252,13 +259,13 @@ fn header(family: Family, bits: u8, protocol: u8, scope: u8, kind: u8) -> [u8; 1
     [family.number(), bits, 0, 0, 0, protocol, scope, kind, 0, 0, 0, 0]
 }
 
-fn pack(kind: u16, flags: u16, family: Family, table: u32, to: Option<IpAddr>, way: Way) -> Message {
+fn pack(kind: u16, flags: u16, family: Family, table: u32, to: To, way: Way) -> Message {
     const RT_SCOPE_LINK: u8 = 253;
-    let bits = if to.is_some() { family.bits() } else { 0 };
+    let bits = to.map_or(0, |(_, bits)| bits);
     let scope = if family == Family::Ipv4 { RT_SCOPE_LINK } else { 0 };
     let mut m = Message::new(kind, flags, &header(family, bits, TAG, scope, way.kind)).u32(RTA_TABLE, table);
-    if let Some(to) = to {
-        m = m.address(RTA_DST, to);
+    if let Some((ip, _)) = to {
+        m = m.address(RTA_DST, ip);
     }
     if let Some(source) = way.source {
         m = m.address(RTA_PREFSRC, source);

@@ -259,3 +259,34 @@ fn a_server_that_answers_from_any_port_comes_back_whole() {
         assert_eq!(engine.seen(), [], "and no longer");
     });
 }
+
+#[test]
+fn packets_for_a_prefix_come_and_its_owner_keeps_the_rest() {
+    let world = World::routed();
+    echo(&world.server, SERVER_PORT);
+    let prefix = |of: &str, len| (ip(of), len);
+    let router = "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1";
+    steered(&world, &[VIP], router, async |engine, steering| {
+        let before = targets(&[VIP]);
+        let prefixes = [prefix("172.30.0.0", 24), prefix(SERVER, 32), prefix("fd30::", 64)].into();
+        steering.set_targets(&Targets { prefixes, ways: true, ..before.clone() }).unwrap();
+        for dest in ["172.30.0.5", "fd30::5", SERVER] {
+            engine.seen();
+            let answered = world.on_client(|| tcp(dest, SERVER_PORT));
+            assert_eq!(answered, dest == SERVER, "{dest}");
+            assert!(engine.seen().iter().any(|seen| seen.2 == ip(dest)), "{dest}");
+        }
+        let view = steering.host_view();
+        assert!(!view.local.contains(&ip("172.30.0.5")));
+        assert!(
+            view.ways.iter().any(|((net, _), device)| *net == ip("0.0.0.0") || device == "s0"),
+            "{:?}",
+            view.ways
+        );
+        steering.set_targets(&before).unwrap();
+        engine.seen();
+        assert!(!world.on_client(|| tcp("172.30.0.5", SERVER_PORT)));
+        assert!(engine.seen().iter().all(|seen| seen.2 != ip("172.30.0.5")), "no longer");
+        assert_eq!(steering.host_view().ways, []);
+    });
+}

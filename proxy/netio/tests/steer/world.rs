@@ -128,6 +128,7 @@ pub(crate) fn targets(vips: &[&str]) -> Targets {
     Targets {
         vips: vips.iter().map(|vip| ip(vip)).collect(),
         servers: servers.iter().flat_map(|&server| [(6, server), (17, server)]).collect(),
+        ..Targets::default()
     }
 }
 

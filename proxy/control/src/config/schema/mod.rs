@@ -27,5 +27,9 @@ pub(super) fn parse(text: &str) -> Result<Config, Vec<Problem>> {
     let engine = engine::engine(&root, &mut problems);
     let settings = settings::settings(&root, &mut problems);
     let services = service::services(&root, &mut problems);
-    if problems.is_empty() { Ok(Config { engine, settings, services }) } else { Err(problems.into_vec()) }
+    if problems.is_empty() {
+        Ok(Config { engine, settings, services, marks: Vec::new() })
+    } else {
+        Err(problems.into_vec())
+    }
 }
