@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use crate::algo::{self, Algorithm, Change};
 use crate::dest::{Dest, DestLive};
 use crate::marks::{MarkCounts, MarkLive, Marks};
-use crate::model::{DestKey, DestSpec, Family, Persistence, SchedFlags, ServiceKey, ServiceSpec, Weight};
+use crate::model::{
+    DestKey, DestSpec, Family, ForwardMethod, Persistence, SchedFlags, ServiceKey, ServiceSpec, Weight,
+};
 use crate::op::{Op, OpError};
 use crate::ramp::{Ramp, weigh};
 use crate::service::{Service, SvcLive};
@@ -293,8 +295,9 @@ fn check_service(spec: &ServiceSpec) -> Result<(), OpError> {
 /// What a new server has to fulfil.
 fn check_dest(key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
     check_settings(key, spec)?;
-    let link_local = matches!(spec.addr.ip(), IpAddr::V6(addr) if addr.is_unicast_link_local());
-    if !is_host(spec.addr.ip()) || link_local {
+    let unreachable = |addr: Ipv6Addr| addr.is_unicast_link_local() || addr.to_ipv4_mapped().is_some();
+    let unreachable = matches!(spec.addr.ip(), IpAddr::V6(addr) if unreachable(addr));
+    if !is_host(spec.addr.ip()) || unreachable {
         return Err(OpError::Invalid);
     }
     Ok(())
@@ -302,7 +305,9 @@ fn check_dest(key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
 
 /// What an edited one has to fulfil too: the kernel looks at these first.
 fn check_settings(key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
-    if Family::from(spec.addr.ip()) != key.family() {
+    // A tunnel's outer header has a family of its own.
+    let tunnel = matches!(spec.method, ForwardMethod::Tunnel(_));
+    if Family::from(spec.addr.ip()) != key.family() && !tunnel {
         return Err(OpError::FamilyMismatch);
     }
     if spec.weight > Weight::MAX || spec.lower > spec.upper {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use sched::{
-    DestSpec, Family, Flow, Mark, Netmask, Op, OpError, Persistence, Proto, Service, ServiceKey, ServiceSpec,
-    ServiceTable, Trash, Weight,
+    DestSpec, Family, Flow, ForwardMethod, Mark, Netmask, Op, OpError, Persistence, Proto, Service,
+    ServiceKey, ServiceSpec, ServiceTable, Trash, Tunnel, Weight,
 };
 
 const VIP: &str = "10.0.0.1:80";
@@ -16,6 +16,7 @@ const ANY_PORT: &str = "10.0.0.1:0";
 const A: &str = "192.168.1.1:80";
 const B: &str = "192.168.1.2:80";
 const C: &str = "192.168.1.3:80";
+const V6: &str = "[2001:db8::1]:80";
 
 #[test]
 fn lookups_find_services_vips_and_servers() {
@@ -102,10 +103,20 @@ fn a_service_lists_by_address_and_gives_its_spec_in_the_order_of_adding() {
 }
 
 #[test]
+fn only_a_tunnel_leads_into_the_other_family() {
+    let mut world = World::with(&[add_service(VIP, "rr", &[])]);
+    let tunnel = ForwardMethod::Tunnel(Tunnel::default());
+    let dest = DestSpec { method: tunnel, ..DestSpec::new("[2001:db8::2]:80".parse().unwrap()) };
+    world.apply(&[Op::AddDest { key: key(VIP), dest: dest.clone() }]);
+    assert_eq!(world.table.get(&key(VIP)).unwrap().spec().dests, [dest]);
+}
+
+#[test]
 fn every_refusal_has_its_reason() {
     let world = World::with(&[
         add_service(VIP, "rr", &[(A, 1)]),
         persistent(ANY_PORT, 300, Netmask::full(Family::Ipv4)),
+        add_service(V6, "rr", &[]),
     ]);
     let edit_service = |vip, scheduler: &str| {
         let Op::AddService { service } = add_service(vip, scheduler, &[]) else { unreachable!() };
@@ -135,6 +146,8 @@ fn every_refusal_has_its_reason() {
         (add_dest(VIP, A, 1), OpError::DestExists),
         (add_dest(VIP, "[2001:db8::2]:80", 1), OpError::FamilyMismatch),
         (add_dest(VIP, "224.0.0.1:80", 1), OpError::Invalid),
+        (add_dest(V6, "[::ffff:10.0.0.1]:80", 1), OpError::Invalid),
+        (add_dest(V6, "[fe80::1]:80", 1), OpError::Invalid),
         (add_dest(VIP, B, Weight::MAX.0 + 1), OpError::OutOfRange),
         (edit_dest(other, A, 1), OpError::ServiceNotDefined),
         (edit_dest(VIP, B, 1), OpError::NoSuchDest),

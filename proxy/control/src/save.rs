@@ -3,7 +3,12 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use sched::{Proto, ServiceKey, ServiceSpec};
+use sched::{
+    DestSpec, Family, ForwardMethod, Persistence, Proto, SchedFlags, ServiceKey, ServiceSpec, Tunnel,
+    TunnelChecksum, TunnelKind, algo,
+};
+
+use crate::settings::Timeouts;
 
 /// Writes addresses and ports: as numbers, or as the names that a host knows for them.
 pub trait Names {
@@ -24,35 +29,156 @@ impl Names for Numeric {
     }
 }
 
-/// Writes `services` in the order given, each followed by its servers.
-pub fn write(out: &mut impl fmt::Write, services: &[ServiceSpec], names: &dyn Names) -> fmt::Result {
+/// Begins a line with what stock ipvsadm cannot say. Its scripts for saving and restoring pass comments over.
+pub const OURS: &str = "#ulvs ";
+
+/// Writes `services` in the order given, each followed by its servers: what stock ipvsadm saves, byte for byte as it
+/// writes it.
+pub fn write_stock(out: &mut impl fmt::Write, services: &[ServiceSpec], names: &dyn Names) -> fmt::Result {
+    write_services(out, services, names, false)
+}
+
+/// Writes everything: as [`write_stock`], and what that loses where there is any. Thresholds, switches without a name
+/// and `timeouts` that are not the default are in words that stock ipvsadm restores (`-x`, `-y`, `-b flag-3`, `--set`);
+/// for what it does not have there are comments at the end ([`OURS`]).
+pub fn write(
+    out: &mut impl fmt::Write,
+    services: &[ServiceSpec],
+    timeouts: Timeouts,
+    names: &dyn Names,
+) -> fmt::Result {
+    write_services(out, services, names, true)?;
+    if timeouts != Timeouts::default() {
+        let Timeouts { tcp, tcp_fin, udp } = timeouts;
+        writeln!(out, "--set {tcp} {tcp_fin} {udp}")?;
+    }
     for service in services {
-        let (option, proto) = match service.key {
-            ServiceKey::Addr { proto, vip, l4_port } => {
-                let flag = match proto {
-                    Proto::Tcp => "-t",
-                    Proto::Udp => "-u",
-                    Proto::Sctp => "--sctp-service",
-                };
-                (format!("{flag} {}", names.addr(proto, SocketAddr::new(vip, l4_port))), proto)
-            }
-            ServiceKey::Mark { mark, family } => {
-                let six = if family == sched::Family::Ipv6 { " -6" } else { "" };
-                (format!("-f {}{six}", mark.0), Proto::Tcp)
-            }
-        };
-        writeln!(out, "-A {option} -s {}", service.scheduler)?;
-        for dest in &service.dests {
-            let server = names.addr(proto, dest.addr);
-            writeln!(out, "-a {option} -r {server} {} -w {}", dest.method.flag(), dest.weight.0)?;
+        let (option, proto) = option(&service.key, names);
+        for dest in service.dests.iter().filter(|d| d.slow_start > 0) {
+            write!(out, "{OURS}-e {option} ")?;
+            server(out, proto, dest, names)?;
+            thresholds(out, dest)?;
+            writeln!(out, " --slow-start {}", dest.slow_start)?;
         }
+    }
+    Ok(())
+}
+
+fn write_services(
+    out: &mut impl fmt::Write,
+    services: &[ServiceSpec],
+    names: &dyn Names,
+    everything: bool,
+) -> fmt::Result {
+    for service in services {
+        let (option, proto) = option(&service.key, names);
+        write!(out, "-A {option} -s {}", service.scheduler)?;
+        settings(out, service)?;
+        if !service.flags.is_empty() {
+            let flags = if everything { all_flag_names } else { flag_names };
+            write!(out, " -b {}", flags(&service.scheduler, service.flags).join(","))?;
+        }
+        writeln!(out)?;
+        for dest in &service.dests {
+            write!(out, "-a {option} ")?;
+            server(out, proto, dest, names)?;
+            if everything {
+                thresholds(out, dest)?;
+            }
+            writeln!(out)?;
+        }
+    }
+    Ok(())
+}
+
+/// The names of a scheduler's switches, as a listing has them: the scheduler's own, or `flag-1` to `flag-3` if it has
+/// none.
+pub fn flag_names(scheduler: &str, flags: SchedFlags) -> Vec<&'static str> {
+    let own = algo::find(scheduler).map_or(&[][..], |a| a.flags);
+    named(if own.is_empty() { &PLAIN } else { own }, flags)
+}
+
+/// The same, and switches that the scheduler has no name for too.
+pub fn all_flag_names(scheduler: &str, flags: SchedFlags) -> Vec<&'static str> {
+    let own = algo::find(scheduler).map_or(&[][..], |a| a.flags);
+    let unnamed = PLAIN.into_iter().filter(|(_, flag)| own.iter().all(|(_, f)| f != flag));
+    let all: Vec<_> = own.iter().copied().chain(unnamed).collect();
+    named(&all, flags)
+}
+
+const PLAIN: [(&str, SchedFlags); 3] =
+    [("flag-1", SchedFlags::ONE), ("flag-2", SchedFlags::TWO), ("flag-3", SchedFlags::THREE)];
+
+fn named(names: &[(&'static str, SchedFlags)], flags: SchedFlags) -> Vec<&'static str> {
+    let mut names: Vec<_> = names.iter().filter(|(_, flag)| flags.has(*flag)).collect();
+    names.sort_by_key(|(_, flag)| flag.0);
+    names.into_iter().map(|(name, _)| *name).collect()
+}
+
+/// The option that names a service, and the protocol whose ports' names are used.
+fn option(key: &ServiceKey, names: &dyn Names) -> (String, Proto) {
+    match *key {
+        ServiceKey::Addr { proto, vip, l4_port } => {
+            let flag = match proto {
+                Proto::Tcp => "-t",
+                Proto::Udp => "-u",
+                Proto::Sctp => "--sctp-service",
+            };
+            (format!("{flag} {}", names.addr(proto, SocketAddr::new(vip, l4_port))), proto)
+        }
+        ServiceKey::Mark { mark, family } => {
+            let six = if family == Family::Ipv6 { " -6" } else { "" };
+            (format!("-f {}{six}", mark.0), Proto::Tcp)
+        }
+    }
+}
+
+fn settings(out: &mut impl fmt::Write, service: &ServiceSpec) -> fmt::Result {
+    if let Some(Persistence { timeout, mask }) = service.persistence {
+        write!(out, " -p {timeout}")?;
+        if !mask.is_full() {
+            write!(out, " -M {mask}")?;
+        }
+    }
+    if let Some(pe) = service.pe {
+        write!(out, " --pe {}", pe.name())?;
+    }
+    if service.one_packet {
+        write!(out, " -o")?;
+    }
+    Ok(())
+}
+
+fn server(out: &mut impl fmt::Write, proto: Proto, dest: &DestSpec, names: &dyn Names) -> fmt::Result {
+    write!(out, "-r {} {} -w {}", names.addr(proto, dest.addr), dest.method.flag(), dest.weight.0)?;
+    if let ForwardMethod::Tunnel(Tunnel { kind, port, checksum }) = dest.method {
+        let checksum = match checksum {
+            TunnelChecksum::None => "--tun-nocsum",
+            TunnelChecksum::Full => "--tun-csum",
+            TunnelChecksum::Remote => "--tun-remcsum",
+        };
+        match kind {
+            TunnelKind::Ipip => write!(out, " --tun-type ipip")?,
+            TunnelKind::Gue => write!(out, " --tun-type gue --tun-port {port} {checksum}")?,
+            TunnelKind::Gre => write!(out, " --tun-type gre {checksum}")?,
+        }
+    }
+    Ok(())
+}
+
+fn thresholds(out: &mut impl fmt::Write, dest: &DestSpec) -> fmt::Result {
+    if dest.upper > 0 {
+        write!(out, " -x {}", dest.upper)?;
+    }
+    if dest.lower > 0 {
+        write!(out, " -y {}", dest.lower)?;
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use sched::{DestSpec, Family, Mark, Weight};
+    use sched::{Mark, Weight};
 
     use super::*;
 
@@ -73,7 +199,7 @@ mod tests {
             service(ServiceKey::Mark { mark: Mark(5.try_into().unwrap()), family: Family::Ipv6 }, Vec::new()),
         ];
         let mut text = String::new();
-        write(&mut text, &services, &Numeric).unwrap();
+        write(&mut text, &services, Timeouts::default(), &Numeric).unwrap();
         let expected = "-A -t 10.0.0.1:80 -s wrr\n\
                         -a -t 10.0.0.1:80 -r 192.168.1.1:8080 -m -w 0\n\
                         -a -t 10.0.0.1:80 -r 192.168.1.2:8080 -m -w 3\n\
@@ -81,5 +207,38 @@ mod tests {
                         -a -u [fd00::1]:53 -r [fd00::2]:53 -m -w 1\n\
                         -A -f 5 -6 -s wrr\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_stock_loses_is_written_where_there_is_any() {
+        let mut service =
+            ServiceSpec::new(ServiceKey::addr(Proto::Tcp, "10.0.0.1:80".parse().unwrap()), "rr");
+        let tunnel = Tunnel { kind: TunnelKind::Gue, port: 6080, checksum: TunnelChecksum::Remote };
+        service.dests = vec![
+            DestSpec { upper: 9, lower: 4, ..DestSpec::new("10.1.0.1:80".parse().unwrap()) },
+            DestSpec {
+                method: ForwardMethod::Tunnel(tunnel),
+                slow_start: 30,
+                ..DestSpec::new("10.1.0.2:80".parse().unwrap())
+            },
+        ];
+        let services = [service];
+        let (mut stock, mut all) = (String::new(), String::new());
+        write_stock(&mut stock, &services, &Numeric).unwrap();
+        assert_eq!(
+            stock,
+            "-A -t 10.0.0.1:80 -s rr\n\
+             -a -t 10.0.0.1:80 -r 10.1.0.1:80 -m -w 1\n\
+             -a -t 10.0.0.1:80 -r 10.1.0.2:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum\n"
+        );
+        write(&mut all, &services, Timeouts { tcp: 901, ..Timeouts::default() }, &Numeric).unwrap();
+        assert_eq!(
+            all,
+            "-A -t 10.0.0.1:80 -s rr\n\
+             -a -t 10.0.0.1:80 -r 10.1.0.1:80 -m -w 1 -x 9 -y 4\n\
+             -a -t 10.0.0.1:80 -r 10.1.0.2:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum\n\
+             --set 901 120 300\n\
+             #ulvs -e -t 10.0.0.1:80 -r 10.1.0.2:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum --slow-start 30\n"
+        );
     }
 }

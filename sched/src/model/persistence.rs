@@ -1,5 +1,6 @@
 //! Persistence as configured: for how long, and who counts as the same client.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,16 @@ impl Netmask {
                 IpAddr::V6(Ipv6Addr::from_bits(addr.to_bits() & mask))
             }
             _ => addr,
+        }
+    }
+}
+
+impl fmt::Display for Netmask {
+    /// `255.255.255.0`, `64`: as `-M` takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V4(mask) => mask.fmt(f),
+            Self::V6(len) => len.fmt(f),
         }
     }
 }

@@ -80,7 +80,7 @@ fn a_change_is_made_whole_or_not_at_all() {
     );
     let error = settings.changed(&change(timeouts, &[("sloppy_tcp", 1), ("drop_entry", 9)])).unwrap_err();
     assert_eq!(error.to_string(), "net.ipv4.vs.drop_entry cannot be 9: it takes a whole number from 0 to 3");
-    let too_long = Timeouts { tcp: 2_147_484, ..Timeouts::KEEP };
+    let too_long = Timeouts { tcp: 2_678_401, ..Timeouts::KEEP };
     assert!(settings.changed(&change(too_long, &[])).is_err());
 }
 

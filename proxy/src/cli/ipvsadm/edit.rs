@@ -2,58 +2,124 @@
 
 use std::net::SocketAddr;
 
-use sched::{DestSpec, Family, Op, ServiceKey, ServiceSpec, algo};
+use control::api::Timeouts;
+use sched::{
+    DestSpec, ForwardMethod, Netmask, Op, Persistence, PersistenceEngine, ServiceKey, ServiceSpec, Tunnel,
+    TunnelChecksum, algo,
+};
 
-use super::Failure;
-use super::opts::{Command, Kind};
-use super::request::Request;
+use super::request::{Method, Request};
+use super::rules::{Command, Kind};
+use super::{Failure, address};
 
-/// The edit that a request stands for. `-E` and `-e` set everything anew: what is not given goes back to its default.
-pub(super) fn op(request: &Request) -> Result<Op, Failure> {
-    match request.command {
-        Command::Add => Ok(Op::AddService { service: service(request)? }),
-        Command::Edit => Ok(Op::EditService { service: service(request)? }),
-        Command::Delete => Ok(Op::DelService { key: key(request)? }),
-        Command::AddServer => Ok(Op::AddDest { key: key(request)?, dest: dest(request)? }),
-        Command::EditServer => Ok(Op::EditDest { key: key(request)?, dest: dest(request)? }),
-        Command::DeleteServer => Ok(Op::DelDest { key: key(request)?, addr: addr(request)? }),
-        Command::Flush => Ok(Op::Flush),
-        Command::Zero => Ok(Op::Zero { key: request.key() }),
-        Command::List | Command::Save | Command::Restore | Command::Help | Command::Version => {
-            Err(Failure::options(format!("the '{}' command changes nothing", request.command.name())))
+/// What a command changes.
+pub(super) enum Change {
+    /// The table.
+    Table(Op),
+    /// Timeouts; those that are 0 stay.
+    Timeouts(Timeouts),
+}
+
+/// What a request changes. `-E` and `-e` set everything anew: what is not given goes back to its default.
+pub(super) fn change(request: &Request) -> Result<Change, Failure> {
+    let op = match request.command {
+        Command::Set => return Ok(Change::Timeouts(request.timeouts)),
+        Command::Add => Op::AddService { service: service(request)? },
+        Command::Edit => Op::EditService { service: service(request)? },
+        Command::Delete => Op::DelService { key: key(request)? },
+        Command::AddServer => Op::AddDest { key: key(request)?, dest: dest(request)? },
+        Command::EditServer => Op::EditDest { key: key(request)?, dest: dest(request)? },
+        Command::DeleteServer => Op::DelDest { key: key(request)?, addr: addr(request)? },
+        Command::Flush => Op::Flush,
+        Command::Zero => Op::Zero { key: request.service },
+        Command::StartDaemon | Command::StopDaemon => {
+            return Err(Failure::refused(
+                "ulvs cannot synchronise connections with another director yet: there is no sync daemon to start or stop",
+            ));
         }
-    }
+        Command::List | Command::Save | Command::Restore | Command::Help | Command::Version => {
+            let name = request.command.name();
+            return Err(Failure::options(format!("the '{name}' command changes nothing")));
+        }
+    };
+    Ok(Change::Table(op))
+}
+
+/// A mask that would be taken and is hardly what was meant: the original reads a number without dots as the last byte
+/// of an address.
+pub(super) fn doubt(request: &Request) -> Option<Failure> {
+    let number: u32 = request.netmask.parse().ok()?;
+    let service = request.service.filter(|key| key.family() == sched::Family::Ipv4)?;
+    let mask = Netmask::V4(std::net::Ipv4Addr::from_bits(number));
+    let meant = u32::MAX.checked_shl(32_u32.checked_sub(number)?)?;
+    let (Netmask::V4(mask), meant) = (mask, std::net::Ipv4Addr::from_bits(meant)) else { return None };
+    (number > 0).then(|| {
+        Failure::options(format!(
+            "illegal virtual server persistent mask specified: -M {number} would be the mask {mask}; say -M {meant} for {number} bits of {service}'s clients"
+        ))
+    })
 }
 
 fn key(request: &Request) -> Result<ServiceKey, Failure> {
-    request.key().ok_or_else(|| Failure::options("no service-address option specified"))
+    request.service.ok_or_else(|| Failure::options("no service-address option specified"))
 }
 
 fn service(request: &Request) -> Result<ServiceSpec, Failure> {
     let key = key(request)?;
-    if request.service.is_some_and(|(.., port)| port == 0) {
-        return Err(Failure::options("Zero port specified for non-persistent service"));
-    }
-    let scheduler = request.scheduler.clone().unwrap_or_else(|| algo::DEFAULT.to_owned());
-    Ok(ServiceSpec::new(key, &scheduler))
+    let mask = match request.has(Kind::Netmask) {
+        true => address::netmask(&request.netmask, key.family())?,
+        false => Netmask::full(key.family()),
+    };
+    let pe = match request.engine.as_str() {
+        "" => None,
+        "sip" => Some(PersistenceEngine::Sip),
+        _ => return Err(Failure::refused("Scheduler or persistence engine not found")),
+    };
+    Ok(ServiceSpec {
+        flags: request.flags,
+        one_packet: request.has(Kind::Ops),
+        persistence: request
+            .has(Kind::Persistent)
+            .then_some(Persistence { timeout: request.persistence, mask }),
+        pe,
+        ..ServiceSpec::new(key, request.scheduler.as_deref().unwrap_or(algo::DEFAULT))
+    })
 }
 
+/// Direct routing and tunnels leave the port as it is, so there the server's is the service's. A mark has none.
 fn addr(request: &Request) -> Result<SocketAddr, Failure> {
-    let (Some((.., vip_port)), Some(server)) = (request.service, request.server) else {
-        return Err(Failure::options("no real-server option specified"));
+    let server = request.server.ok_or_else(|| Failure::options("no real-server option specified"))?;
+    let port = match key(request)? {
+        ServiceKey::Mark { .. } => server.port.unwrap_or(0),
+        ServiceKey::Addr { l4_port, .. } => {
+            let kept = request.command != Command::DeleteServer && request.method != Method::Masquerading;
+            server.port.filter(|_| !kept).unwrap_or(l4_port)
+        }
     };
-    Ok(SocketAddr::new(server.ip, server.port.unwrap_or(vip_port)))
+    Ok(SocketAddr::new(server.ip, port))
 }
 
 fn dest(request: &Request) -> Result<DestSpec, Failure> {
-    let addr = addr(request)?;
-    if !request.has(Kind::ForwardingMethod) {
-        return Err(Failure::options(
-            "without -m a server gets direct routing (-g), which this version of ulvs does not have: add -m for NAT",
-        ));
-    }
-    if request.key().is_some_and(|key| key.family() != Family::from(addr.ip())) {
-        return Err(Failure::options("Different address family is allowed only for tunneling servers"));
-    }
-    Ok(DestSpec { weight: request.weight, ..DestSpec::new(addr) })
+    let checksum = if request.has(Kind::TunRemcsum) {
+        TunnelChecksum::Remote
+    } else if request.has(Kind::TunCsum) {
+        TunnelChecksum::Full
+    } else {
+        TunnelChecksum::None
+    };
+    let method = match request.method {
+        Method::Gatewaying => ForwardMethod::Route,
+        Method::Masquerading => ForwardMethod::Masq,
+        Method::Tunnel => {
+            ForwardMethod::Tunnel(Tunnel { kind: request.tunnel, port: request.tunnel_port, checksum })
+        }
+    };
+    Ok(DestSpec {
+        addr: addr(request)?,
+        method,
+        weight: request.weight,
+        upper: request.upper,
+        lower: request.lower,
+        slow_start: request.slow_start,
+    })
 }

@@ -3,9 +3,12 @@
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
 
-use control::api::{ConnView, ServiceView, Timeouts};
-use control::save::Names;
-use sched::{Counts, Proto, ServiceKey};
+use control::api::{ConnView, DestView, ServiceView, Timeouts};
+use control::save::{self, Names};
+use sched::{
+    Counts, DestSpec, ForwardMethod, Persistence, Proto, Rates, ServiceKey, Tunnel, TunnelChecksum,
+    TunnelKind,
+};
 
 /// First line of a whole table. Size is the kernel's default, which scripts have seen all their life.
 pub(super) const VERSION_LINE: &str = "IP Virtual Server version 1.2.1 (size=4096)\n";
@@ -15,8 +18,16 @@ pub(super) const VERSION_LINE: &str = "IP Virtual Server version 1.2.1 (size=409
 pub(super) enum Columns {
     /// Scheduler, method, weight, connections.
     Plain,
+    /// The same with the kind of tunnel.
+    Tunnels,
     /// Counters: cut to eight digits, or in full.
     Stats { exact: bool },
+    /// Counts per second.
+    Rates { exact: bool },
+    /// Connection thresholds.
+    Thresholds,
+    /// Clients who come back.
+    Persistence,
 }
 
 /// The two lines above the services.
@@ -26,8 +37,24 @@ pub(super) const fn header(columns: Columns) -> &'static str {
             "Prot LocalAddress:Port Scheduler Flags\n  \
              -> RemoteAddress:Port           Forward Weight ActiveConn InActConn\n"
         }
+        Columns::Tunnels => {
+            "Prot LocalAddress:Port Scheduler Flags\n  \
+             -> RemoteAddress:Port           Forward TunnelInfo    Weight ActiveConn InActConn\n"
+        }
         Columns::Stats { .. } => {
             "Prot LocalAddress:Port               Conns   InPkts  OutPkts  InBytes OutBytes\n  \
+             -> RemoteAddress:Port\n"
+        }
+        Columns::Rates { .. } => {
+            "Prot LocalAddress:Port                 CPS    InPPS   OutPPS    InBPS   OutBPS\n  \
+             -> RemoteAddress:Port\n"
+        }
+        Columns::Thresholds => {
+            "Prot LocalAddress:Port            Uthreshold Lthreshold ActiveConn InActConn \n  \
+             -> RemoteAddress:Port\n"
+        }
+        Columns::Persistence => {
+            "Prot LocalAddress:Port            Weight    PersistConn ActiveConn InActConn \n  \
              -> RemoteAddress:Port\n"
         }
     }
@@ -47,24 +74,73 @@ pub(super) fn service(
         ServiceKey::Mark { .. } => (service.key.to_string().replacen(' ', "  ", 1), Proto::Tcp),
     };
     match columns {
-        Columns::Plain => writeln!(out, "{title} {}", service.scheduler)?,
-        Columns::Stats { exact } => stats(out, &title, &service.counts, exact)?,
+        Columns::Stats { exact } => numbers(out, &title, counts(&service.counts), exact)?,
+        Columns::Rates { exact } => numbers(out, &title, rates(&service.rates), exact)?,
+        _ => settings(out, &title, service)?,
     }
     for dest in &service.dests {
         let title = format!("  -> {}", cell(proto, dest.spec.addr, names));
+        let DestView { spec, active, inactive, persistent, .. } = dest;
+        let DestSpec { method, weight, upper, lower, .. } = spec;
         match columns {
+            Columns::Stats { exact } => numbers(out, &title, counts(&dest.counts), exact)?,
+            Columns::Rates { exact } => numbers(out, &title, rates(&dest.rates), exact)?,
             Columns::Plain => {
-                let (method, weight) = (dest.spec.method.name(), dest.spec.weight.0);
+                let method = method.name();
+                writeln!(out, "{title:<33} {method:<7} {:<6} {active:<10} {inactive:<10}", weight.0)?;
+            }
+            Columns::Tunnels => {
+                let (method, tunnel) = (method.name(), tunnel(*method));
+                let weight = weight.0;
                 writeln!(
                     out,
-                    "{title:<33} {method:<7} {weight:<6} {:<10} {:<10}",
-                    dest.active, dest.inactive
+                    "{title:<33} {method:<7} {tunnel:<13} {weight:<6} {active:<10} {inactive:<10}"
                 )?;
             }
-            Columns::Stats { exact } => stats(out, &title, &dest.counts, exact)?,
+            Columns::Thresholds => {
+                writeln!(out, "{title:<33} {upper:<10} {lower:<10} {active:<10} {inactive:<10}")?;
+            }
+            Columns::Persistence => {
+                writeln!(out, "{title:<33} {:<9} {persistent:<11} {active:<10} {inactive:<10}", weight.0)?;
+            }
         }
     }
     Ok(())
+}
+
+/// Scheduler with its switches, persistence, one-packet scheduling.
+fn settings(out: &mut impl Write, title: &str, service: &ServiceView) -> fmt::Result {
+    write!(out, "{title} {}", service.scheduler)?;
+    if !service.flags.is_empty() {
+        write!(out, " ({})", save::flag_names(&service.scheduler, service.flags).join(","))?;
+    }
+    if let Some(Persistence { timeout, mask }) = service.persistence {
+        write!(out, " persistent {timeout}")?;
+        if !mask.is_full() {
+            write!(out, " mask {mask}")?;
+        }
+        if let Some(pe) = service.pe {
+            write!(out, " pe {}", pe.name())?;
+        }
+    }
+    if service.one_packet {
+        write!(out, " ops")?;
+    }
+    writeln!(out)
+}
+
+fn tunnel(method: ForwardMethod) -> String {
+    let ForwardMethod::Tunnel(Tunnel { kind, port, checksum }) = method else { return "n/a".to_owned() };
+    let checksum = match checksum {
+        TunnelChecksum::None => "-c",
+        TunnelChecksum::Full => "+c",
+        TunnelChecksum::Remote => "r+c",
+    };
+    match kind {
+        TunnelKind::Ipip => "ipip".to_owned(),
+        TunnelKind::Gue => format!("gue:{port}:{checksum}"),
+        TunnelKind::Gre => format!("gre:{checksum}"),
+    }
 }
 
 /// An address in a table. IPv4 is cut at the width of its column, IPv6 is not.
@@ -78,10 +154,17 @@ fn cell(proto: Proto, addr: SocketAddr, names: &dyn Names) -> String {
     text
 }
 
-fn stats(out: &mut impl Write, title: &str, counts: &Counts, exact: bool) -> fmt::Result {
+const fn counts(counts: &Counts) -> [u64; 5] {
+    [counts.conns, counts.in_packets, counts.out_packets, counts.in_bytes, counts.out_bytes]
+}
+
+const fn rates(rates: &Rates) -> [u64; 5] {
+    [rates.cps, rates.in_pps, rates.out_pps, rates.in_bps, rates.out_bps]
+}
+
+fn numbers(out: &mut impl Write, title: &str, numbers: [u64; 5], exact: bool) -> fmt::Result {
     write!(out, "{title:<33}")?;
-    let Counts { conns, in_packets, out_packets, in_bytes, out_bytes } = *counts;
-    for n in [conns, in_packets, out_packets, in_bytes, out_bytes] {
+    for n in numbers {
         write!(out, " {:>8}", if exact { n.to_string() } else { cut(n) })?;
     }
     writeln!(out)
@@ -98,24 +181,41 @@ fn cut(n: u64) -> String {
     }
 }
 
-/// The two lines above the connections.
-pub(super) const CONNECTION_HEADER: &str = "IPVS connection entries\n\
-    pro expire state       source             virtual            destination\n";
+/// The two lines above the connections; with a column for persistence engines and their data.
+pub(super) const fn connection_header(engines: bool) -> &'static str {
+    if engines {
+        "IPVS connection entries\n\
+         pro expire state       source             virtual            destination        pe name          pe_data\n"
+    } else {
+        "IPVS connection entries\n\
+         pro expire state       source             virtual            destination\n"
+    }
+}
 
-/// A connection. Minutes have no upper bound.
-pub(super) fn connection(out: &mut impl Write, conn: &ConnView, names: &dyn Names) -> fmt::Result {
+/// A connection. Minutes have no upper bound. A template has no port where it stands for all of them, and for a service by
+/// mark its virtual address is the mark.
+pub(super) fn connection(
+    out: &mut impl Write,
+    conn: &ConnView,
+    engines: bool,
+    names: &dyn Names,
+) -> fmt::Result {
     let addr = |addr| names.addr(conn.proto.unwrap_or(Proto::Tcp), addr);
-    writeln!(
+    write!(
         out,
-        "{:<3} {:02}:{:02}  {:<11} {:<18} {:<18} {}",
+        "{:<3} {:02}:{:02}  {:<11} {:<18} {:<18} ",
         conn.proto.map_or("IP", Proto::name),
         conn.expires / 60,
         conn.expires % 60,
         conn.state,
         addr(conn.client),
-        addr(conn.vip),
-        addr(conn.dest)
-    )
+        addr(conn.vip)
+    )?;
+    let dest = addr(conn.dest);
+    match conn.pe.as_ref().filter(|_| engines) {
+        Some((engine, data)) => writeln!(out, "{dest:<16} {:<18} {data}", engine.name()),
+        None => writeln!(out, "{dest}"),
+    }
 }
 
 /// The answer to `--timeout`.

@@ -2,50 +2,74 @@
 
 use std::fmt::Write;
 
-use super::opts::{ENTRIES, Entry, Meaning, Value};
+use super::opts::{ENTRIES, Entry, Section, Value};
 
 /// What scripts look for when they ask for the version: the one that this personality follows.
 pub(super) const VERSION: &str = "ipvsadm v1.31 2019/12/24 (compiled with popt and IPVS v1.2.1)";
 
 const USAGE: &str = "\
-This is ulvs in the role of ipvsadm.
-
 Usage:
-  ipvsadm -A|-E SERVICE [-s scheduler]
-  ipvsadm -D SERVICE
-  ipvsadm -a|-e SERVICE -r host[:port] -m [-w weight]
-  ipvsadm -d SERVICE -r host[:port]
-  ipvsadm [-L|-l] [SERVICE] [-n] [--stats [--exact]]
-  ipvsadm -L -c|--timeout [-n]
-  ipvsadm -Z [SERVICE]
+  ipvsadm -A|E virtual-service [-s scheduler] [-p [seconds]] [-M mask] [--pe engine] [-b flags] [-o]
+  ipvsadm -D virtual-service
   ipvsadm -C
-  ipvsadm -S [-n]
   ipvsadm -R
-where SERVICE is -t or -u with host:port. The command comes first.
+  ipvsadm -S [-n]
+  ipvsadm -a|e virtual-service -r host[:port] [options]
+  ipvsadm -d virtual-service -r host[:port]
+  ipvsadm -L|l [virtual-service] [options]
+  ipvsadm -Z [virtual-service]
+  ipvsadm --set tcp tcpfin udp
+  ipvsadm --start-daemon {master|backup} [daemon-options]
+  ipvsadm --stop-daemon {master|backup}
+  ipvsadm -h
+The command comes first. This is ulvs in the role of ipvsadm: the same words, without the kernel module.
+";
+
+const EXAMPLES: &str = "
+Examples:
+  ipvsadm -A -t 10.0.0.1:80 -s wrr                     a service ...
+  ipvsadm -a -t 10.0.0.1:80 -r 192.168.1.2:80 -m -w 3  ... with a server behind NAT
+  ipvsadm -Ln                                          what there is
+  ipvsadm -Ln --stats                                  and how busy it is
+  ipvsadm -e -t 10.0.0.1:80 -r 192.168.1.2:80 -m -w 0  no new clients for that server
+  ipvsadm -A -f 3 -s sh -p 600                         all that carries mark 3, as one service
+  ipvsadm -Sn > /etc/ipvsadm.rules                     save ...
+  ipvsadm-restore < /etc/ipvsadm.rules                 ... and restore
 ";
 
 /// The help text.
 pub(super) fn text() -> String {
-    let schedulers: Vec<&str> = sched::algo::ALL.iter().map(|a| a.name).collect();
-    let mut text = format!("{VERSION}\n{USAGE}\nCommands:\n");
-    for entry in ENTRIES.iter().filter(|e| matches!(e.meaning, Meaning::Command(_))) {
-        line(&mut text, entry);
+    let mut text = format!("{VERSION}\n{USAGE}");
+    for (title, section) in [
+        ("Commands", Section::Commands),
+        ("virtual-service", Section::Service),
+        ("Options", Section::Options),
+        ("Daemon Options", Section::Daemon),
+        ("Only here", Section::Ours),
+    ] {
+        let _ = writeln!(text, "\n{title}:");
+        for entry in ENTRIES.iter().filter(|e| e.section == section) {
+            line(&mut text, entry);
+        }
     }
-    text += "\nOptions:\n";
-    for entry in ENTRIES.iter().filter(|e| matches!(e.meaning, Meaning::Sets(..) | Meaning::Nothing)) {
-        line(&mut text, entry);
+    let schedulers: Vec<_> = sched::algo::ALL.iter().collect();
+    let _ = writeln!(text, "\nSchedulers (default {}):", sched::algo::DEFAULT);
+    for scheduler in schedulers {
+        let flags: Vec<_> = scheduler.flags.iter().map(|(name, _)| *name).collect();
+        let flags = if flags.is_empty() { String::new() } else { format!(" (-b {})", flags.join(",")) };
+        let _ = writeln!(text, "  {:<17} {}{flags}", scheduler.name, scheduler.summary);
     }
-    let _ = writeln!(text, "\nSchedulers: {} (default {}).", schedulers.join(", "), sched::algo::DEFAULT);
-    text
+    text + EXAMPLES
 }
 
+/// A command is a name and a letter; an option takes a value too.
 fn line(text: &mut String, entry: &Entry) {
-    let short = entry.short.map(|c| format!("-{c},")).unwrap_or_default();
+    let short = entry.short.map(|c| format!("-{c}")).unwrap_or_default();
     let value = match entry.value {
         Value::Flag => String::new(),
-        Value::Needs(name) => format!(" {name}"),
-        Value::May(name) => format!(" [{name}]"),
+        Value::Needs(name) => name.to_owned(),
+        Value::May(name) => format!("[{name}]"),
     };
-    let option = format!("--{}{value}", entry.long);
-    let _ = writeln!(text, "  {short:<3} {option:<28} {}", entry.help);
+    let rest = format!("{short} {value}");
+    let _ = writeln!(text, "  --{:<15} {:<17} {}", entry.long, rest.trim_end(), entry.help);
 }

@@ -1,18 +1,27 @@
 //! The personality `ipvsadm`, with `ipvsadm-save` and `ipvsadm-restore`: options, output, messages and exit codes of
 //! ipvsadm 1.31, spoken to the engine of this network namespace.
 //!
-//! To add an option: one entry in [`opts`]; what it changes in the request is beside it. A command has a file of its
-//! own. What stock ipvsadm knows and this version does not do is refused by name, never ignored.
+//! To add an option: one entry in [`opts`], what it says in [`set`], which commands take it in [`rules`]. A command
+//! has a file of its own.
 //!
 //! Kinder than the original on purpose:
-//! - `-R` takes all of its input or, if a line makes no sense, nothing of it; and applies it as one swap;
-//! - `-r` without a port gets the service's port wherever it stands on the line;
-//! - services are sorted by address as a number (the original's comparison overflows).
+//! - `-R` is one transaction: all of its input or, naming the line, nothing of it;
+//! - `-S` loses nothing: thresholds, timeouts, switches without a name and slow start are written where they are not
+//!   what they are anyway, in a form that stock restores or, for what it does not have, passes over;
+//! - `-r` without a port gets the service's port, and `-M` means what it means to the service's family, wherever they
+//!   stand on the line;
+//! - `-M 24` for an IPv4 service is refused with the mask that is meant (the original takes it as 0.0.0.24);
+//! - services and servers are sorted by address as a number (the original's comparison overflows), marks are never
+//!   negative;
+//! - `--json`.
+//!
+//! Under `compat = "ipvs"`, `-R` goes line by line and `-M 24` is taken, as the original does.
 
 mod address;
 mod edit;
 mod format;
 mod help;
+mod json;
 mod list;
 mod opts;
 mod parse;
@@ -20,16 +29,23 @@ mod popt;
 mod request;
 mod resolve;
 mod restore;
+mod rules;
+mod set;
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
-use control::api::{Applied, ApplyMode, Blocking, ClientError, ConnPage, ConnQuery, ServiceList, Status};
+use control::api::{
+    Applied, ApplyMode, Blocking, ClientError, ConnPage, ConnQuery, ServiceList, SettingsChange, Status,
+    Timeouts,
+};
 use sched::Op;
 
-use opts::Command;
+use edit::Change;
+use request::Request;
 use resolve::Resolve;
+use rules::Command;
 
 /// Runs the personality that `name` stands for; `None` if it is none of ours.
 pub(super) fn personality(name: &str, args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
@@ -82,6 +98,8 @@ trait Engine {
     fn services(&mut self) -> Result<ServiceList, ClientError>;
     fn connections(&mut self, query: &ConnQuery) -> Result<ConnPage, ClientError>;
     fn apply(&mut self, mode: ApplyMode, ops: Vec<Op>) -> Result<Applied, ClientError>;
+    /// Those that are 0 stay.
+    fn set_timeouts(&mut self, timeouts: Timeouts) -> Result<(), ClientError>;
 }
 
 impl Engine for Blocking {
@@ -99,6 +117,10 @@ impl Engine for Blocking {
 
     fn apply(&mut self, mode: ApplyMode, ops: Vec<Op>) -> Result<Applied, ClientError> {
         Self::apply(self, mode, ops)
+    }
+
+    fn set_timeouts(&mut self, timeouts: Timeouts) -> Result<(), ClientError> {
+        Self::set(self, &SettingsChange { timeouts, ..SettingsChange::default() }).map(drop)
     }
 }
 
@@ -168,33 +190,49 @@ fn complain(err: &mut dyn Write, message: &str) {
 }
 
 fn run(program: Program, args: &[String], world: &mut World<'_>) -> Result<(), Failure> {
-    let request = match program {
-        Program::Save => return list::save(world, save_options(args)?),
-        Program::Restore => return restore::restore(world, true),
-        Program::Ipvsadm => parse::parse(args, world.names)?,
-    };
+    match program {
+        Program::Save => list::save(world, save_options(args)?),
+        Program::Restore if args.iter().any(|a| a == "-h" || a == "--help") => Err(Failure {
+            message: "ipvsadm-restore takes commands for ipvsadm from stdin in place of the table that there is; all of them or, if one makes no sense, none".to_owned(),
+            code: 1,
+        }),
+        Program::Restore => restore::restore(world, true),
+        Program::Ipvsadm => run_request(world, &parse::parse(args, world.names)?),
+    }
+}
+
+fn run_request(world: &mut World<'_>, request: &Request) -> Result<(), Failure> {
     match request.command {
         Command::Help => Ok(world.out.write_all(help::text().as_bytes())?),
         Command::Version => Ok(writeln!(world.out, "{}", help::VERSION)?),
-        Command::List => list::list(world, &request),
+        Command::List => list::list(world, request),
         Command::Save => list::save(world, request.numeric()),
         Command::Restore => restore::restore(world, false),
         _ => {
-            let op = edit::op(&request)?;
-            (world.connect)()?.apply(ApplyMode::Atomic, vec![op])?;
+            let change = edit::change(request)?;
+            let mut engine = (world.connect)()?;
+            if let Some(doubt) = edit::doubt(request)
+                && !engine.status()?.compat
+            {
+                return Err(doubt);
+            }
+            match change {
+                Change::Table(op) => engine.apply(ApplyMode::Atomic, vec![op]).map(drop)?,
+                Change::Timeouts(timeouts) => engine.set_timeouts(timeouts)?,
+            }
             Ok(())
         }
     }
 }
 
-/// `ipvsadm-save [-n]`.
+/// `ipvsadm-save [-n]`, as Debian's script takes it: words that are no options are passed over, any other option is
+/// help, and that is a failure.
 fn save_options(args: &[String]) -> Result<bool, Failure> {
     match args.iter().find(|a| a.starts_with('-') && *a != "-n") {
         None => Ok(args.iter().any(|a| a == "-n")),
-        Some(other) => Err(Failure {
-            message: format!(
-                "{other}: unknown option; ipvsadm-save [-n] writes the table to stdout, with -n as numbers"
-            ),
+        Some(_) => Err(Failure {
+            message: "ipvsadm-save [-n] writes the table to stdout as commands for ipvsadm-restore; with -n, addresses and ports as numbers"
+                .to_owned(),
             code: 1,
         }),
     }

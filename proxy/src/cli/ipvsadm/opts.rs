@@ -1,169 +1,11 @@
-//! Every command and every option of ipvsadm 1.31, one entry each.
-
-use sched::{Proto, Weight};
+//! Every command and every option: those of ipvsadm 1.31, and two of our own. One entry each; what an option does to
+//! the request is in [`set`].
 
 use super::Failure;
-use super::address;
-use super::request::{Request, Server};
+use super::request::Request;
 use super::resolve::Resolve;
-
-/// What ipvsadm is told to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Command {
-    Add,
-    Edit,
-    Delete,
-    AddServer,
-    EditServer,
-    DeleteServer,
-    Flush,
-    List,
-    Zero,
-    Save,
-    Restore,
-    Help,
-    Version,
-}
-
-impl Command {
-    /// As messages call it.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Add => "add-service",
-            Self::Edit => "edit-service",
-            Self::Delete => "delete-service",
-            Self::AddServer => "add-server",
-            Self::EditServer => "edit-server",
-            Self::DeleteServer => "delete-server",
-            Self::Flush => "flush",
-            Self::List => "list",
-            Self::Zero => "zero",
-            Self::Save => "save",
-            Self::Restore => "restore",
-            Self::Help => "help",
-            Self::Version => "version",
-        }
-    }
-}
-
-/// What an option is about. Several options may be about the same thing (`-t`, `-u`); it may be said once.
-///
-/// The order is the order in which ipvsadm complains about them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Numeric,
-    Connection,
-    ServiceAddress,
-    Scheduler,
-    Persistent,
-    Netmask,
-    RealServer,
-    ForwardingMethod,
-    Weight,
-    UThreshold,
-    LThreshold,
-    McastInterface,
-    Timeout,
-    Daemon,
-    Stats,
-    Rate,
-    Thresholds,
-    PersistentConn,
-    NoSort,
-    Syncid,
-    Exact,
-    Ops,
-    Pe,
-    McastGroup,
-    McastPort,
-    McastTtl,
-    SyncMaxlen,
-    TunInfo,
-    TunType,
-    TunPort,
-    TunNocsum,
-    TunCsum,
-    TunRemcsum,
-}
-
-/// How a [`Kind`] goes with the commands.
-pub(super) struct Rule {
-    pub(super) kind: Kind,
-    /// As messages call it.
-    pub(super) name: &'static str,
-    /// Commands that cannot do without it.
-    pub(super) needed: &'static [Command],
-    /// Other commands that take it.
-    pub(super) allowed: &'static [Command],
-}
-
-const SERVICE: &[Command] = &[Command::Add, Command::Edit];
-const SERVER: &[Command] = &[Command::AddServer, Command::EditServer];
-const LIST: &[Command] = &[Command::List];
-const NONE: &[Command] = &[];
-
-/// Which command takes what, in the order of [`Kind`].
-pub(super) const RULES: &[Rule] = &[
-    rule(Kind::Numeric, "numeric", NONE, &[Command::List, Command::Save]),
-    rule(Kind::Connection, "connection", NONE, LIST),
-    rule(
-        Kind::ServiceAddress,
-        "service-address",
-        &[
-            Command::Add,
-            Command::Edit,
-            Command::Delete,
-            Command::AddServer,
-            Command::EditServer,
-            Command::DeleteServer,
-        ],
-        &[Command::List, Command::Zero],
-    ),
-    rule(Kind::Scheduler, "scheduler", NONE, SERVICE),
-    rule(Kind::Persistent, "persistent", NONE, SERVICE),
-    rule(Kind::Netmask, "netmask", NONE, SERVICE),
-    rule(
-        Kind::RealServer,
-        "real-server",
-        &[Command::AddServer, Command::EditServer, Command::DeleteServer],
-        NONE,
-    ),
-    rule(Kind::ForwardingMethod, "forwarding-method", NONE, SERVER),
-    rule(Kind::Weight, "weight", NONE, SERVER),
-    rule(Kind::UThreshold, "u-threshold", NONE, SERVER),
-    rule(Kind::LThreshold, "l-threshold", NONE, SERVER),
-    rule(Kind::McastInterface, "mcast-interface", NONE, NONE),
-    rule(Kind::Timeout, "timeout", NONE, LIST),
-    rule(Kind::Daemon, "daemon", NONE, LIST),
-    rule(Kind::Stats, "stats", NONE, LIST),
-    rule(Kind::Rate, "rate", NONE, LIST),
-    rule(Kind::Thresholds, "thresholds", NONE, LIST),
-    rule(Kind::PersistentConn, "persistent-conn", NONE, LIST),
-    rule(Kind::NoSort, "nosort", NONE, LIST),
-    rule(Kind::Syncid, "syncid", NONE, LIST),
-    rule(Kind::Exact, "exact", NONE, LIST),
-    rule(Kind::Ops, "ops", NONE, SERVICE),
-    rule(Kind::Pe, "pe", NONE, SERVICE),
-    rule(Kind::McastGroup, "mcast-group", NONE, NONE),
-    rule(Kind::McastPort, "mcast-port", NONE, NONE),
-    rule(Kind::McastTtl, "mcast-ttl", NONE, NONE),
-    rule(Kind::SyncMaxlen, "sync-maxlen", NONE, NONE),
-    rule(Kind::TunInfo, "tun-info", NONE, LIST),
-    rule(Kind::TunType, "tun-type", NONE, SERVER),
-    rule(Kind::TunPort, "tun-port", NONE, SERVER),
-    rule(Kind::TunNocsum, "tun-nocsum", NONE, SERVER),
-    rule(Kind::TunCsum, "tun-csum", NONE, SERVER),
-    rule(Kind::TunRemcsum, "tun-remcsum", NONE, SERVER),
-];
-
-const fn rule(
-    kind: Kind,
-    name: &'static str,
-    needed: &'static [Command],
-    allowed: &'static [Command],
-) -> Rule {
-    Rule { kind, name, needed, allowed }
-}
+use super::rules::{Command, Kind};
+use super::set;
 
 /// A word that begins with `-`.
 pub(super) struct Entry {
@@ -171,6 +13,7 @@ pub(super) struct Entry {
     pub(super) long: &'static str,
     pub(super) value: Value,
     pub(super) meaning: Meaning,
+    pub(super) section: Section,
     pub(super) help: &'static str,
 }
 
@@ -182,164 +25,211 @@ pub(super) enum Value {
     May(&'static str),
 }
 
+/// Takes the value of an option, `None` where there is none, into the request.
+pub(super) type Set = fn(&mut Request, Option<&str>, &dyn Resolve) -> Result<(), Failure>;
+
 /// What an [`Entry`] does.
 pub(super) enum Meaning {
     Command(Command),
-    /// Changes the request.
-    Sets(Kind, fn(&mut Request, &str, &dyn Resolve) -> Result<(), Failure>),
-    /// Stock ipvsadm has it, this version does not; the text completes "this version of ulvs has no …".
-    Later(Option<Kind>, &'static str),
-    /// As [`Meaning::Later`], and it is a command.
-    LaterCommand(&'static str),
-    /// `-6`: as [`Meaning::Later`], but only after `-f`.
-    LaterAfterMark(&'static str),
+    /// Says something about a kind of thing, which may be said once.
+    Sets(Kind, Set),
+    /// `-6`: says more about the mark that was given before it.
+    Ipv6,
     /// Stock ipvsadm takes it anywhere and does nothing.
     Nothing,
 }
 
-use Meaning::{Later, LaterAfterMark, LaterCommand, Nothing, Sets};
+/// Where the help text has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Section {
+    Commands,
+    Service,
+    Options,
+    Daemon,
+    Ours,
+    /// Another name of the entry before.
+    Nowhere,
+}
+
+use Kind as K;
+use Section as S;
 use Value::{Flag, May, Needs};
 
 /// All of them, in the order of the help text.
 pub(super) const ENTRIES: &[Entry] = &[
-    command('A', "add-service", Command::Add, "add a service"),
-    command('E', "edit-service", Command::Edit, "replace the settings of a service"),
-    command('D', "delete-service", Command::Delete, "remove a service"),
-    command('a', "add-server", Command::AddServer, "add a real server to a service"),
-    command('e', "edit-server", Command::EditServer, "replace the settings of a real server"),
-    command('d', "delete-server", Command::DeleteServer, "remove a real server"),
-    command('C', "clear", Command::Flush, "remove everything"),
-    command('L', "list", Command::List, "print the table, or one service"),
-    command('l', "list", Command::List, "the same"),
-    command('Z', "zero", Command::Zero, "set the counters of all services, or of one, to zero"),
-    command('S', "save", Command::Save, "print commands that make the table"),
-    command('R', "restore", Command::Restore, "read such commands from stdin"),
-    command('h', "help", Command::Help, "print this"),
-    command('v', "version", Command::Version, "print the version"),
-    later_command("set", "way to change timeouts"),
-    later_command("start-daemon", SYNC),
-    later_command("stop-daemon", SYNC),
-    entry(Some('t'), "tcp-service", Needs("host:port"), Sets(Kind::ServiceAddress, tcp), "a TCP service"),
-    entry(Some('u'), "udp-service", Needs("host:port"), Sets(Kind::ServiceAddress, udp), "a UDP service"),
-    later(None, "sctp-service", Needs("host:port"), Some(Kind::ServiceAddress), "SCTP"),
-    later(Some('f'), "fwmark-service", Needs("mark"), Some(Kind::ServiceAddress), MARKS),
-    Entry { short: Some('6'), long: "ipv6", value: Flag, meaning: LaterAfterMark(MARKS), help: "" },
-    entry(Some('s'), "scheduler", Needs("name"), Sets(Kind::Scheduler, scheduler), "how it chooses"),
-    later(Some('p'), "persistent", May("seconds"), Some(Kind::Persistent), PERSISTENCE),
-    later(Some('M'), "netmask", Needs("mask"), Some(Kind::Netmask), PERSISTENCE),
-    later(None, "pe", Needs("name"), Some(Kind::Pe), PERSISTENCE),
-    later(Some('o'), "ops", Flag, Some(Kind::Ops), "one-packet scheduling"),
-    later(Some('b'), "sched-flags", Needs("flags"), None, "scheduler flags"),
-    entry(Some('r'), "real-server", Needs("host:port"), Sets(Kind::RealServer, server), "a real server"),
-    entry(Some('m'), "masquerading", Flag, Sets(Kind::ForwardingMethod, flag), "forward by NAT"),
-    later(Some('g'), "gatewaying", Flag, Some(Kind::ForwardingMethod), "direct routing (-m is NAT)"),
-    later(Some('i'), "ipip", Flag, Some(Kind::ForwardingMethod), TUNNELS),
-    later(None, "tun-type", Needs("type"), Some(Kind::TunType), TUNNELS),
-    later(None, "tun-port", Needs("port"), Some(Kind::TunPort), TUNNELS),
-    later(None, "tun-nocsum", Flag, Some(Kind::TunNocsum), TUNNELS),
-    later(None, "tun-csum", Flag, Some(Kind::TunCsum), TUNNELS),
-    later(None, "tun-remcsum", Flag, Some(Kind::TunRemcsum), TUNNELS),
+    command(Some('A'), "add-service", Command::Add, "add a service"),
+    command(Some('E'), "edit-service", Command::Edit, "replace all settings of a service"),
+    command(Some('D'), "delete-service", Command::Delete, "remove a service"),
+    command(Some('C'), "clear", Command::Flush, "remove everything"),
+    command(Some('R'), "restore", Command::Restore, "read commands from stdin, all or none"),
+    command(Some('S'), "save", Command::Save, "print commands that make the table"),
+    command(Some('a'), "add-server", Command::AddServer, "add a real server to a service"),
+    command(Some('e'), "edit-server", Command::EditServer, "replace all settings of a real server"),
+    command(Some('d'), "delete-server", Command::DeleteServer, "remove a real server"),
+    command(Some('L'), "list", Command::List, "print the table, or one service"),
+    Entry { section: S::Nowhere, ..command(Some('l'), "list", Command::List, "") },
+    command(Some('Z'), "zero", Command::Zero, "set counters to zero, of all services or of one"),
+    command(None, "set", Command::Set, "timeouts in seconds; 0 leaves one as it is"),
+    daemon_command("start-daemon", Command::StartDaemon, "start the sync daemon (not yet)"),
+    daemon_command("stop-daemon", Command::StopDaemon, "stop the sync daemon (not yet)"),
+    command(Some('h'), "help", Command::Help, "print this"),
+    command(Some('v'), "version", Command::Version, "print the version"),
+    entry(S::Service, Some('t'), "tcp-service", Needs("host[:port]"), K::ServiceAddress, set::tcp, "TCP"),
+    entry(S::Service, Some('u'), "udp-service", Needs("host[:port]"), K::ServiceAddress, set::udp, "UDP"),
+    entry(S::Service, None, "sctp-service", Needs("host[:port]"), K::ServiceAddress, set::sctp, "SCTP"),
     entry(
-        Some('w'),
-        "weight",
-        Needs("number"),
-        Sets(Kind::Weight, weight),
-        "its share; 0 takes no new connections",
+        S::Service,
+        Some('f'),
+        "fwmark-service",
+        Needs("mark"),
+        K::ServiceAddress,
+        set::mark,
+        "packets with this mark, from 1; see `ulvs mark`",
     ),
-    later(Some('x'), "u-threshold", Needs("number"), Some(Kind::UThreshold), THRESHOLDS),
-    later(Some('y'), "l-threshold", Needs("number"), Some(Kind::LThreshold), THRESHOLDS),
-    entry(Some('n'), "numeric", Flag, Sets(Kind::Numeric, flag), "addresses and ports as numbers"),
-    entry(Some('c'), "connection", Flag, Sets(Kind::Connection, flag), "list the connections"),
-    entry(None, "stats", Flag, Sets(Kind::Stats, flag), "list the counters"),
-    entry(Some('X'), "exact", Flag, Sets(Kind::Exact, flag), "counters in full"),
-    entry(None, "timeout", Flag, Sets(Kind::Timeout, flag), "list the timeouts"),
+    Entry {
+        short: Some('6'),
+        long: "ipv6",
+        value: Flag,
+        meaning: Meaning::Ipv6,
+        section: S::Options,
+        help: "behind -f: the mark's IPv6 packets",
+    },
+    option(Some('s'), "scheduler", Needs("scheduler"), K::Scheduler, set::scheduler, "how it chooses"),
+    option(None, "pe", Needs("engine"), K::Pe, set::engine, "what tells clients apart: sip (its Call-ID)"),
+    option(
+        Some('p'),
+        "persistent",
+        May("seconds"),
+        K::Persistent,
+        set::persistent,
+        "clients come back to their server; 360 if not said",
+    ),
+    option(
+        Some('M'),
+        "netmask",
+        Needs("mask"),
+        K::Netmask,
+        set::netmask,
+        "with -p, who is one client: 255.255.255.0, or 64 for IPv6",
+    ),
+    option(Some('r'), "real-server", Needs("host[:port]"), K::RealServer, set::server, "which server"),
+    option(
+        Some('g'),
+        "gatewaying",
+        Flag,
+        K::ForwardingMethod,
+        set::gatewaying,
+        "direct routing; the default",
+    ),
+    option(Some('i'), "ipip", Flag, K::ForwardingMethod, set::tunnel, "tunnel"),
+    option(Some('m'), "masquerading", Flag, K::ForwardingMethod, set::masquerading, "NAT"),
+    option(None, "tun-type", Needs("type"), K::TunType, set::tun_type, "ipip (the default), gue or gre"),
+    option(None, "tun-port", Needs("port"), K::TunPort, set::tun_port, "UDP port of the tunnel's end (gue)"),
+    option(None, "tun-nocsum", Flag, K::TunNocsum, set::said, "no checksum around (gue, gre); the default"),
+    option(None, "tun-csum", Flag, K::TunCsum, set::said, "a checksum around (gue, gre)"),
+    option(None, "tun-remcsum", Flag, K::TunRemcsum, set::said, "remote checksum (gue)"),
+    option(Some('w'), "weight", Needs("weight"), K::Weight, set::weight, "its share; 0 takes nobody new"),
+    option(
+        Some('x'),
+        "u-threshold",
+        Needs("connections"),
+        K::UThreshold,
+        set::upper,
+        "nobody new from here; 0 for no limit",
+    ),
+    option(
+        Some('y'),
+        "l-threshold",
+        Needs("connections"),
+        K::LThreshold,
+        set::lower,
+        "again below here; 0 for 3/4 of -x",
+    ),
+    option(Some('c'), "connection", Flag, K::Connection, set::said, "list the connections"),
+    option(None, "timeout", Flag, K::Timeout, set::said, "list the timeouts"),
+    option(None, "daemon", Flag, K::Daemon, set::said, "list the sync daemons"),
+    option(None, "stats", Flag, K::Stats, set::said, "list the counters"),
+    option(None, "rate", Flag, K::Rate, set::said, "list counts per second"),
+    option(Some('X'), "exact", Flag, K::Exact, set::said, "numbers in full"),
+    option(None, "thresholds", Flag, K::Thresholds, set::said, "list the thresholds"),
+    option(
+        None,
+        "persistent-conn",
+        Flag,
+        K::PersistentConn,
+        set::said,
+        "list who comes back; with -c, by what engine",
+    ),
+    option(None, "tun-info", Flag, K::TunInfo, set::said, "list the kinds of tunnels"),
     // Sorted is one of the orders that unsorted may have.
-    entry(None, "nosort", Flag, Sets(Kind::NoSort, flag), "list in any order"),
-    Entry { short: None, long: "sort", value: Flag, meaning: Nothing, help: "list sorted, as always" },
-    later(None, "rate", Flag, Some(Kind::Rate), "rates"),
-    later(None, "thresholds", Flag, Some(Kind::Thresholds), THRESHOLDS),
-    later(None, "persistent-conn", Flag, Some(Kind::PersistentConn), PERSISTENCE),
-    later(None, "tun-info", Flag, Some(Kind::TunInfo), TUNNELS),
-    later(None, "daemon", Flag, Some(Kind::Daemon), SYNC),
-    later(None, "syncid", Needs("number"), Some(Kind::Syncid), SYNC),
-    later(None, "sync-maxlen", Needs("bytes"), Some(Kind::SyncMaxlen), SYNC),
-    later(None, "mcast-interface", Needs("device"), Some(Kind::McastInterface), SYNC),
-    later(None, "mcast-group", Needs("address"), Some(Kind::McastGroup), SYNC),
-    later(None, "mcast-port", Needs("port"), Some(Kind::McastPort), SYNC),
-    later(None, "mcast-ttl", Needs("number"), Some(Kind::McastTtl), SYNC),
+    option(None, "nosort", Flag, K::NoSort, set::said, "list in any order"),
+    Entry {
+        short: None,
+        long: "sort",
+        value: Flag,
+        meaning: Meaning::Nothing,
+        section: S::Options,
+        help: "list sorted, as always",
+    },
+    option(Some('o'), "ops", Flag, K::Ops, set::said, "schedule each packet by itself (UDP, marks)"),
+    option(Some('n'), "numeric", Flag, K::Numeric, set::said, "addresses and ports as numbers"),
+    option(
+        Some('b'),
+        "sched-flags",
+        Needs("flags"),
+        K::SchedFlags,
+        set::sched_flags,
+        "switches of the scheduler, with commas between",
+    ),
+    daemon("syncid", "number", K::Syncid, set::syncid, "only with its like, 0 to 255"),
+    daemon("sync-maxlen", "bytes", K::SyncMaxlen, set::sync_maxlen, "longest message"),
+    daemon("mcast-interface", "device", K::McastInterface, set::mcast_interface, "where it is sent"),
+    daemon("mcast-group", "address", K::McastGroup, set::mcast_group, "to whom"),
+    daemon("mcast-port", "port", K::McastPort, set::mcast_port, "UDP port"),
+    daemon("mcast-ttl", "hops", K::McastTtl, set::mcast_ttl, "how far, 1 to 255"),
+    entry(S::Ours, None, "json", Flag, K::Json, set::said, "with -L, in all its forms: for programs"),
+    entry(
+        S::Ours,
+        None,
+        "slow-start",
+        Needs("seconds"),
+        K::SlowStart,
+        set::slow_start,
+        "with -a and -e: how long it takes to reach its weight",
+    ),
 ];
 
-const MARKS: &str = "firewall-mark services";
-const PERSISTENCE: &str = "persistence";
-const TUNNELS: &str = "tunnels";
-const THRESHOLDS: &str = "connection thresholds";
-const SYNC: &str = "connection synchronisation";
-
-const fn command(short: char, long: &'static str, command: Command, help: &'static str) -> Entry {
-    Entry { short: Some(short), long, value: Flag, meaning: Meaning::Command(command), help }
+const fn command(short: Option<char>, long: &'static str, command: Command, help: &'static str) -> Entry {
+    Entry { short, long, value: Flag, meaning: Meaning::Command(command), section: S::Commands, help }
 }
 
-const fn later(
+const fn daemon_command(long: &'static str, which: Command, help: &'static str) -> Entry {
+    Entry { value: Needs("master|backup"), ..command(None, long, which, help) }
+}
+
+const fn option(
     short: Option<char>,
     long: &'static str,
     value: Value,
-    kind: Option<Kind>,
-    what: &'static str,
+    kind: Kind,
+    set: Set,
+    help: &'static str,
 ) -> Entry {
-    Entry { short, long, value, meaning: Later(kind, what), help: "" }
+    entry(S::Options, short, long, value, kind, set, help)
 }
 
-const fn later_command(long: &'static str, what: &'static str) -> Entry {
-    Entry { short: None, long, value: Flag, meaning: LaterCommand(what), help: "" }
+const fn daemon(long: &'static str, value: &'static str, kind: Kind, set: Set, help: &'static str) -> Entry {
+    entry(S::Daemon, None, long, Needs(value), kind, set, help)
 }
 
 const fn entry(
+    section: Section,
     short: Option<char>,
     long: &'static str,
     value: Value,
-    meaning: Meaning,
+    kind: Kind,
+    set: Set,
     help: &'static str,
 ) -> Entry {
-    Entry { short, long, value, meaning, help }
-}
-
-/// It is enough that it was said.
-fn flag(_: &mut Request, _: &str, _: &dyn Resolve) -> Result<(), Failure> {
-    Ok(())
-}
-
-fn tcp(request: &mut Request, value: &str, names: &dyn Resolve) -> Result<(), Failure> {
-    service(request, Proto::Tcp, value, names)
-}
-
-fn udp(request: &mut Request, value: &str, names: &dyn Resolve) -> Result<(), Failure> {
-    service(request, Proto::Udp, value, names)
-}
-
-fn service(request: &mut Request, proto: Proto, value: &str, names: &dyn Resolve) -> Result<(), Failure> {
-    let (ip, port) = address::parse(value, proto, names)
-        .ok_or_else(|| Failure::options("illegal virtual server address[:port] specified"))?;
-    request.service = Some((proto, ip, port.unwrap_or(0)));
-    Ok(())
-}
-
-fn server(request: &mut Request, value: &str, names: &dyn Resolve) -> Result<(), Failure> {
-    // A port's name may depend on the protocol. Before the service is known, TCP is the best guess.
-    let proto = request.service.map_or(Proto::Tcp, |(proto, ..)| proto);
-    let (ip, port) = address::parse(value, proto, names)
-        .ok_or_else(|| Failure::options("illegal real server address[:port] specified"))?;
-    request.server = Some(Server { ip, port });
-    Ok(())
-}
-
-fn scheduler(request: &mut Request, value: &str, _: &dyn Resolve) -> Result<(), Failure> {
-    request.scheduler = Some(value.to_owned());
-    Ok(())
-}
-
-fn weight(request: &mut Request, value: &str, _: &dyn Resolve) -> Result<(), Failure> {
-    let weight = address::number(value).and_then(|n| u32::try_from(n).ok()).map(Weight);
-    let legal = weight.filter(|w| *w <= Weight::MAX);
-    request.weight = legal.ok_or_else(|| Failure::options("illegal weight specified"))?;
-    Ok(())
+    Entry { short, long, value, meaning: Meaning::Sets(kind, set), section, help }
 }

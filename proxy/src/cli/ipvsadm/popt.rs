@@ -8,11 +8,9 @@ use super::opts::{ENTRIES, Entry, Value};
 /// An option with its value.
 pub(super) struct Item<'a> {
     pub(super) entry: &'static Entry,
-    pub(super) value: &'a str,
-    /// As it was typed: the whole word.
+    pub(super) value: Option<&'a str>,
+    /// The last word of it: the whole of a bundle, or a value that stands alone.
     pub(super) word: &'a str,
-    /// The option alone, for messages that have to tell bundled ones apart: `-p`, `--persistent`.
-    pub(super) spelled: String,
 }
 
 /// Walks over the words.
@@ -64,29 +62,35 @@ impl<'a> Popt<'a> {
         let rest = chars.as_str();
         let entry = ENTRIES.iter().find(|e| e.short == Some(letter)).ok_or_else(|| unknown(word))?;
         let attached = (!rest.is_empty()).then(|| rest.strip_prefix('=').unwrap_or(rest));
-        let value = match entry.value {
-            Value::Flag => {
-                self.bundle = (!rest.is_empty()).then_some((rest, word));
-                ""
-            }
-            Value::Needs(_) => attached.or_else(|| self.word()).ok_or_else(|| missing(word))?,
-            Value::May(_) => attached.or_else(|| self.word_unless_option()).unwrap_or_default(),
-        };
-        Ok(Item { entry, value, word, spelled: format!("-{letter}") })
+        if entry.value == Value::Flag {
+            self.bundle = (!rest.is_empty()).then_some((rest, word));
+            return Ok(Item { entry, value: None, word });
+        }
+        self.with_value(entry, attached, word)
     }
 
     fn long(&mut self, text: &'a str, word: &'a str) -> Result<Item<'a>, Failure> {
         let (name, attached) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
         let entry = ENTRIES.iter().find(|e| e.long == name).ok_or_else(|| unknown(word))?;
-        let value = match entry.value {
-            Value::Flag if attached.is_some() => {
-                return Err(Failure::refused(format!("{word}: option does not take an argument")));
-            }
-            Value::Flag => "",
-            Value::Needs(_) => attached.or_else(|| self.word()).ok_or_else(|| missing(word))?,
-            Value::May(_) => attached.or_else(|| self.word_unless_option()).unwrap_or_default(),
+        if entry.value == Value::Flag && attached.is_some() {
+            return Err(Failure::refused(format!("{word}: option does not take an argument")));
+        }
+        self.with_value(entry, attached, word)
+    }
+
+    fn with_value(
+        &mut self,
+        entry: &'static Entry,
+        attached: Option<&'a str>,
+        word: &'a str,
+    ) -> Result<Item<'a>, Failure> {
+        let apart = match entry.value {
+            _ if attached.is_some() => None,
+            Value::Flag => None,
+            Value::Needs(_) => Some(self.word().ok_or_else(|| missing(word))?),
+            Value::May(_) => self.word_unless_option(),
         };
-        Ok(Item { entry, value, word, spelled: format!("--{name}") })
+        Ok(Item { entry, value: attached.or(apart), word: apart.unwrap_or(word) })
     }
 
     fn word_unless_option(&mut self) -> Option<&'a str> {

@@ -1,10 +1,11 @@
 //! One command with its options, understood but not yet checked against the engine.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use sched::{Proto, ServiceKey, Weight};
+use control::api::Timeouts;
+use sched::{SchedFlags, ServiceKey, TunnelKind, Weight};
 
-use super::opts::{Command, Kind};
+use super::rules::{Command, Kind};
 
 /// A command line.
 #[derive(Clone, Debug)]
@@ -12,11 +13,30 @@ pub(super) struct Request {
     pub(super) command: Command,
     /// What the options were about.
     pub(super) said: Vec<Kind>,
-    /// Protocol, VIP and port, 0 if none was given.
-    pub(super) service: Option<(Proto, IpAddr, u16)>,
-    pub(super) server: Option<Server>,
+    /// What service it is about. Port 0 if none was given.
+    pub(super) service: Option<ServiceKey>,
     pub(super) scheduler: Option<String>,
+    /// `-b` as it was written, and what it says once the scheduler is known.
+    pub(super) flag_names: String,
+    pub(super) flags: SchedFlags,
+    /// Seconds.
+    pub(super) persistence: u32,
+    /// `-M` as it was written: what it means depends on the service's family.
+    pub(super) netmask: String,
+    /// The name of a persistence engine; empty for none.
+    pub(super) engine: String,
+    pub(super) server: Option<Server>,
+    pub(super) method: Method,
+    pub(super) tunnel: TunnelKind,
+    pub(super) tunnel_port: u16,
     pub(super) weight: Weight,
+    /// Connections.
+    pub(super) upper: u32,
+    pub(super) lower: u32,
+    /// Seconds.
+    pub(super) slow_start: u32,
+    /// Those that are 0 stay.
+    pub(super) timeouts: Timeouts,
 }
 
 /// A real server as it was written.
@@ -27,15 +47,36 @@ pub(super) struct Server {
     pub(super) port: Option<u16>,
 }
 
+/// `-g`, `-i`, `-m`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Method {
+    #[default]
+    Gatewaying,
+    Tunnel,
+    Masquerading,
+}
+
 impl Request {
     pub(super) fn new(command: Command) -> Self {
         Self {
             command,
             said: Vec::new(),
             service: None,
-            server: None,
             scheduler: None,
+            flag_names: String::new(),
+            flags: SchedFlags::default(),
+            persistence: 0,
+            netmask: String::new(),
+            engine: String::new(),
+            server: None,
+            method: Method::default(),
+            tunnel: TunnelKind::default(),
+            tunnel_port: 0,
             weight: Weight::default(),
+            upper: 0,
+            lower: 0,
+            slow_start: 0,
+            timeouts: Timeouts { tcp: 0, tcp_fin: 0, udp: 0 },
         }
     }
 
@@ -45,9 +86,5 @@ impl Request {
 
     pub(super) fn numeric(&self) -> bool {
         self.has(Kind::Numeric)
-    }
-
-    pub(super) fn key(&self) -> Option<ServiceKey> {
-        self.service.map(|(proto, vip, port)| ServiceKey::addr(proto, SocketAddr::new(vip, port)))
     }
 }

@@ -1,13 +1,16 @@
-//! `-R`: commands from stdin, one a line, applied as one swap of the table.
+//! `-R`: commands from stdin, one a line.
 //!
-//! A line that makes no sense refuses the whole input before anything is applied. An edit that the engine refuses is
-//! reported and skipped, as the original does; the exit code is that of the last one.
+//! It is one transaction: if a line makes no sense or the engine refuses it, that line is named and nothing has
+//! happened. Under `compat = "ipvs"` it goes line by line as the original does ([`by_line`]).
 
-use control::api::{ApplyMode, OpFailure};
+mod by_line;
+
+use control::api::{ApplyMode, ClientError, Timeouts};
 use sched::Op;
 
+use super::edit::{self, Change};
 use super::resolve::Resolve;
-use super::{Failure, World, complain, edit, parse};
+use super::{Engine, Failure, World, parse};
 
 /// Restores all of stdin, after removing everything if `clear`.
 pub(super) fn restore(world: &mut World<'_>, clear: bool) -> Result<(), Failure> {
@@ -16,50 +19,97 @@ pub(super) fn restore(world: &mut World<'_>, clear: bool) -> Result<(), Failure>
         .input
         .read_to_end(&mut bytes)
         .map_err(|e| Failure::options(format!("cannot read the input: {e}")))?;
-    let lines = read(&String::from_utf8_lossy(&bytes), world.names)?;
-    let numbers: Vec<usize> = lines.iter().map(|(number, _)| *number).collect();
-    let flush = clear.then_some(Op::Flush);
-    let ops: Vec<Op> = flush.into_iter().chain(lines.into_iter().map(|(_, op)| op)).collect();
-    let Some(last) = ops.len().checked_sub(1) else { return Ok(()) };
-    let failures = (world.connect)()?.apply(ApplyMode::KeepGoing, ops)?.failures;
-    for OpFailure { index, error } in &failures {
-        // Flushing, which has no line, never fails.
-        let number =
-            index.checked_sub(usize::from(clear)).and_then(|i| numbers.get(i)).copied().unwrap_or_default();
-        complain(world.err, &format!("line {number}: {error}"));
+    let text = String::from_utf8_lossy(&bytes);
+    let mut engine = (world.connect)()?;
+    if engine.status()?.compat {
+        return by_line::restore(world, &text, clear);
     }
-    match failures.last() {
-        Some(failure) if failure.index == last => Err(Failure::refused("")),
-        _ => Ok(()),
-    }
+    transaction(engine.as_mut(), &text, clear, world.names)
 }
 
-/// The edits with their lines, counted from 1. Blank lines, lines that begin with `#` and a leading word `ipvsadm` are
-/// passed over.
-fn read(text: &str, names: &dyn Resolve) -> Result<Vec<(usize, Op)>, Failure> {
-    let mut edits = Vec::new();
-    for (number, line) in (1..).zip(text.lines()) {
-        let mut words: Vec<String> = line.split_ascii_whitespace().map(str::to_owned).collect();
-        if words.first().is_some_and(|w| w == "ipvsadm") {
-            words.remove(0);
+fn transaction(engine: &mut dyn Engine, text: &str, clear: bool, names: &dyn Resolve) -> Result<(), Failure> {
+    let mut ops: Vec<Op> = clear.then_some(Op::Flush).into_iter().collect();
+    // Which line each of them comes from.
+    let mut origins = vec![Line { number: 0, text: "" }; ops.len()];
+    let mut timeouts = Timeouts::KEEP;
+    for line in lines(text) {
+        match change(&line, names).map_err(|e| line.blame(&e))? {
+            Change::Timeouts(new) => later(&mut timeouts, new),
+            Change::Table(op) => {
+                ops.push(op);
+                origins.push(line);
+            }
         }
-        if words.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let op = op(&words, names).map_err(|e| {
-            let message = e.message.trim_end();
-            Failure::options(format!("line {number}: {message} (nothing was restored)"))
+    }
+    if !ops.is_empty() {
+        engine.apply(ApplyMode::Atomic, ops).map_err(|e| match e {
+            ClientError::Refused { index, error } => match origins.get(index) {
+                Some(line) => line.blame(&Failure::refused(error.to_string())),
+                None => Failure::refused(error.to_string()),
+            },
+            other => other.into(),
         })?;
-        edits.push((number, op));
     }
-    Ok(edits)
+    if timeouts != Timeouts::KEEP {
+        engine.set_timeouts(timeouts)?;
+    }
+    Ok(())
 }
 
-fn op(words: &[String], names: &dyn Resolve) -> Result<Op, Failure> {
-    match words {
-        [first, ..] if !first.starts_with('-') => {
+/// A later `--set` leaves those alone that it says 0 for.
+fn later(timeouts: &mut Timeouts, new: Timeouts) {
+    let pick = |old, new| if new == 0 { old } else { new };
+    *timeouts = Timeouts {
+        tcp: pick(timeouts.tcp, new.tcp),
+        tcp_fin: pick(timeouts.tcp_fin, new.tcp_fin),
+        udp: pick(timeouts.udp, new.udp),
+    };
+}
+
+fn change(line: &Line<'_>, names: &dyn Resolve) -> Result<Change, Failure> {
+    let words = line.words();
+    match words.first() {
+        Some(first) if !first.starts_with('-') => {
             Err(Failure::options(format!("`{first}' is not a command")))
         }
-        _ => edit::op(&parse::parse(words, names)?),
+        _ => {
+            let request = parse::parse(&words, names)?;
+            edit::doubt(&request).map_or_else(|| edit::change(&request), Err)
+        }
     }
+}
+
+/// A command of the input.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    /// From 1.
+    number: usize,
+    text: &'a str,
+}
+
+impl Line<'_> {
+    /// Its words without the program's name, however often that is there.
+    fn words(&self) -> Vec<String> {
+        let words = self.text.split_ascii_whitespace().skip_while(|word| *word == "ipvsadm");
+        words.map(str::to_owned).collect()
+    }
+
+    fn blame(&self, failure: &Failure) -> Failure {
+        let message = format!(
+            "line {}: {}: {} (nothing was restored)",
+            self.number,
+            self.text.trim(),
+            failure.message.trim_end()
+        );
+        Failure { message, code: failure.code }
+    }
+}
+
+/// The commands. What stock ipvsadm cannot say is behind `#ulvs`: its scripts pass comments over.
+fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
+    let commands = text.lines().zip(1..).map(|(text, number)| {
+        let text = text.strip_prefix(control::save::OURS).unwrap_or(text);
+        Line { number, text }
+    });
+    commands.filter(|line| !line.text.starts_with('#') && !line.words().is_empty())
 }

@@ -219,7 +219,7 @@ fn mistakes_in_settings_are_shown_at_their_place() {
     let cases = [
         ("compat = \"lvs\"", "\"lvs\"", "no `lvs` to be compatible with", "compat = \"ipvs\""),
         ("timeouts = 3", "3", "`timeouts` has to be a table", "[timeouts]"),
-        ("[timeouts]\nudp = 0", "0", "`udp` is not a whole number in range", "from 1 to 2147483"),
+        ("[timeouts]\nudp = 0", "0", "`udp` is not a whole number in range", "from 1 to 2678400"),
         ("[timeouts]\nsctp = 9", "sctp", "[timeouts] has no key `sctp`", "tcp, tcp_fin, udp"),
         ("[sysctl]\nslopy_tcp = 1", "slopy_tcp", "no `net.ipv4.vs.slopy_tcp`", "net.ipv4.vs.sloppy_tcp?"),
         ("[sysctl]\nmove_udp = 1", "move_udp", "no `net.ipv4.vs.move_udp`", "did you mean ulvs.move_udp?"),

@@ -1,6 +1,5 @@
-use control::api::DestView;
 use control::save::Numeric;
-use sched::{DestSpec, Rates, SchedFlags, Weight};
+use sched::{Netmask, SchedFlags, Weight};
 
 use super::*;
 
@@ -98,6 +97,52 @@ fn numbers_are_cut_in_decimal_and_never_rounded() {
 }
 
 #[test]
+fn rates_thresholds_persistence_tunnels() {
+    let mut view = view();
+    view.rates = Rates { cps: 7, in_pps: 88, out_pps: 999, in_bps: 123_456_789, out_bps: 4_000_000_000 };
+    view.persistence = Some(Persistence { timeout: 360, mask: Netmask::V4([255, 255, 255, 0].into()) });
+    view.dests.truncate(2);
+    let gue = Tunnel { kind: TunnelKind::Gue, port: 65535, checksum: TunnelChecksum::Remote };
+    view.dests[0].spec = DestSpec {
+        method: ForwardMethod::Tunnel(gue),
+        upper: 100,
+        lower: 50,
+        weight: Weight(3),
+        ..view.dests[0].spec.clone()
+    };
+    view.dests[0].persistent = 6;
+    let lines = |columns| {
+        let mut text = String::new();
+        service(&mut text, &view, columns, &Numeric).unwrap();
+        text
+    };
+    assert_eq!(
+        lines(Columns::Rates { exact: false }),
+        "TCP  10.0.0.1:80                         7       88      999  123456K    4000M\n  \
+         -> 192.168.1.1:8080                    0        0        0        0        0\n  \
+         -> 192.168.1.2:8080                    0        0        0        0        0\n"
+    );
+    assert_eq!(
+        lines(Columns::Thresholds),
+        "TCP  10.0.0.1:80 wlc persistent 360 mask 255.255.255.0\n  \
+         -> 192.168.1.1:8080             100        50         0          0         \n  \
+         -> 192.168.1.2:8080             0          0          12         345       \n"
+    );
+    assert_eq!(
+        lines(Columns::Persistence),
+        "TCP  10.0.0.1:80 wlc persistent 360 mask 255.255.255.0\n  \
+         -> 192.168.1.1:8080             3         6           0          0         \n  \
+         -> 192.168.1.2:8080             3         0           12         345       \n"
+    );
+    assert_eq!(
+        lines(Columns::Tunnels),
+        "TCP  10.0.0.1:80 wlc persistent 360 mask 255.255.255.0\n  \
+         -> 192.168.1.1:8080             Tunnel  gue:65535:r+c 3      0          0         \n  \
+         -> 192.168.1.2:8080             Masq    n/a           3      12         345       \n"
+    );
+}
+
+#[test]
 fn marks_have_no_address() {
     let mark = |family| ServiceView {
         key: ServiceKey::Mark { mark: sched::Mark(5.try_into().unwrap()), family },
@@ -113,35 +158,61 @@ fn marks_have_no_address() {
     }
 }
 
-#[test]
-fn connections_have_minutes_without_bound() {
-    let conn = |proto, expires, state: &'static str, client: &str| ConnView {
-        proto: Some(proto),
+fn conn(proto: Option<Proto>, expires: u32, state: &'static str, client: &str, vip: &str) -> ConnView {
+    ConnView {
+        proto,
         template: false,
         pe: None,
         expires,
         state: state.into(),
         client: client.parse().unwrap(),
-        vip: "10.0.0.1:80".parse().unwrap(),
+        vip: vip.parse().unwrap(),
         dest: "192.168.1.2:8080".parse().unwrap(),
-    };
+    }
+}
+
+fn row(conn: &ConnView, engines: bool) -> String {
+    let mut text = String::new();
+    connection(&mut text, conn, engines, &Numeric).unwrap();
+    text
+}
+
+#[test]
+fn connections_have_minutes_without_bound() {
     let cases = [
         (
-            conn(Proto::Tcp, 899, "ESTABLISHED", "10.0.0.2:50000"),
+            conn(Some(Proto::Tcp), 899, "ESTABLISHED", "10.0.0.2:50000", "10.0.0.1:80"),
             "TCP 14:59  ESTABLISHED 10.0.0.2:50000     10.0.0.1:80        192.168.1.2:8080\n",
         ),
         (
-            conn(Proto::Udp, 3725, "UDP", "10.0.0.2:5000"),
+            conn(Some(Proto::Udp), 3725, "UDP", "10.0.0.2:5000", "10.0.0.1:80"),
             "UDP 62:05  UDP         10.0.0.2:5000      10.0.0.1:80        192.168.1.2:8080\n",
         ),
         (
-            conn(Proto::Tcp, 360_000, "TIME_WAIT", "203.0.113.200:50000"),
+            conn(Some(Proto::Tcp), 360_000, "TIME_WAIT", "203.0.113.200:50000", "10.0.0.1:80"),
             "TCP 6000:00  TIME_WAIT   203.0.113.200:50000 10.0.0.1:80        192.168.1.2:8080\n",
+        ),
+        (
+            conn(None, 199, "NONE", "10.0.0.0:0", "0.0.1.2:0"),
+            "IP  03:19  NONE        10.0.0.0:0         0.0.1.2:0          192.168.1.2:8080\n",
+        ),
+        (
+            conn(Some(Proto::Sctp), 9, "CLOSED", "[fd00::2]:5", "[fd00::1]:80"),
+            "SCTP 00:09  CLOSED      [fd00::2]:5        [fd00::1]:80       192.168.1.2:8080\n",
         ),
     ];
     for (conn, expected) in cases {
-        let mut text = String::new();
-        connection(&mut text, &conn, &Numeric).unwrap();
-        assert_eq!(text, expected);
+        assert_eq!(row(&conn, false), expected);
+        assert_eq!(row(&conn, true), expected, "without an engine nothing more is said");
     }
+}
+
+#[test]
+fn a_persistence_engine_is_told_where_it_is_asked_for() {
+    let mut template = conn(Some(Proto::Udp), 48, "NONE", "10.77.1.2:0", "10.77.9.9:5060");
+    template.dest = "10.77.22.2:5060".parse().unwrap();
+    template.pe = Some((sched::PersistenceEngine::Sip, "abcd@host.example".to_owned()));
+    let plain = "UDP 00:48  NONE        10.77.1.2:0        10.77.9.9:5060     10.77.22.2:5060";
+    assert_eq!(row(&template, false), format!("{plain}\n"));
+    assert_eq!(row(&template, true), format!("{plain}  sip                abcd@host.example\n"));
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use control::api::{
     Applied, ApplyMode, ClientError, ConnPage, ConnQuery, ConnView, DestView, OpFailure, ServiceList,
-    ServiceView, Status,
+    ServiceView, Status, Timeouts,
 };
 use sched::{Counts, Op, Proto, Rates, Service, ServiceTable, Trash};
 
@@ -15,13 +15,17 @@ use super::super::Engine;
 pub(super) struct Fake {
     /// As if none were running.
     pub(super) stopped: bool,
+    /// As if `compat = "ipvs"` were set.
+    pub(super) compat: bool,
+    timeouts: Timeouts,
     table: ServiceTable,
     trash: Trash,
 }
 
 impl Engine for Rc<RefCell<Fake>> {
     fn status(&mut self) -> Result<Status, ClientError> {
-        Ok(Status::default())
+        let this = self.borrow();
+        Ok(Status { compat: this.compat, timeouts: this.timeouts, ..Status::default() })
     }
 
     fn services(&mut self) -> Result<ServiceList, ClientError> {
@@ -32,9 +36,10 @@ impl Engine for Rc<RefCell<Fake>> {
         })
     }
 
-    /// Two pages with one connection each, as soon as there is a service.
+    /// Two pages with one connection each, as soon as there is a service; none where the kernel's answers are
+    /// replayed, which had none.
     fn connections(&mut self, query: &ConnQuery) -> Result<ConnPage, ClientError> {
-        if self.borrow().table.services().len() == 0 {
+        if self.borrow().compat || self.borrow().table.services().len() == 0 {
             return Ok(ConnPage::default());
         }
         let conn = |client: &str, vip: &str, dest: &str, expires, state: &'static str| ConnView {
@@ -69,6 +74,12 @@ impl Engine for Rc<RefCell<Fake>> {
                 next: None,
             },
         })
+    }
+
+    fn set_timeouts(&mut self, timeouts: Timeouts) -> Result<(), ClientError> {
+        let this = &mut *self.borrow_mut();
+        this.timeouts = this.timeouts.changed(timeouts).map_err(|e| ClientError::Failed(e.to_string()))?;
+        Ok(())
     }
 
     fn apply(&mut self, mode: ApplyMode, ops: Vec<Op>) -> Result<Applied, ClientError> {

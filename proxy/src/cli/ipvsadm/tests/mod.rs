@@ -27,16 +27,19 @@ use super::resolve::Resolve;
 use super::{Engine, Failure, Program, World, execute};
 use engine::Fake;
 
+/// Recorded ones are replayed with `compat = "ipvs"`, what is ours without.
 macro_rules! transcripts {
-    ($($name:ident),* $(,)?) => {$(
+    ($compat:literal: $($name:ident),* $(,)?) => {$(
         #[test]
         fn $name() {
-            replay(include_str!(concat!("transcripts/", stringify!($name), ".txt")));
+            replay(include_str!(concat!("transcripts/", stringify!($name), ".txt")), $compat);
         }
     )*};
 }
 
-transcripts!(services, servers, lists, options, names, ipv6, restore, ours);
+transcripts!(true: services, servers, marks, persistence, methods, thresholds);
+transcripts!(true: lists, options, matrix, names, ipv6, restore, timeouts, daemon);
+transcripts!(false: ours);
 
 /// `/etc/hosts` and `/etc/services`.
 #[derive(Default)]
@@ -81,9 +84,10 @@ impl Resolve for Files {
     }
 }
 
-fn replay(transcript: &str) {
+fn replay(transcript: &str, compat: bool) {
     let mut names = Files::default();
-    let engine = Rc::new(RefCell::new(Fake::default()));
+    let engine: Rc<RefCell<Fake>> = Rc::default();
+    engine.borrow_mut().compat = compat;
     let (mut input, mut said) = (String::new(), String::new());
     for line in transcript.lines() {
         if let Some(text) = line.strip_prefix('<') {
@@ -168,22 +172,62 @@ proptest! {
         prop_assert!(["= 0\n", "= 1\n", "= 2\n", "= 255\n"].iter().any(|code| answer.ends_with(code)), "{}", answer);
     }
 
-    /// Whatever can be saved restores to the same.
+    /// Whatever can be said is saved, and restores to the same.
     #[test]
-    fn save_and_restore_are_inverse(edits in prop::collection::vec((0u8..3, 0u8..3, 1u32..9), 0..12)) {
+    fn save_and_restore_are_inverse(
+        services in prop::collection::vec((0..SERVICES.len(), 0..SETTINGS.len()), 1..6),
+        servers in prop::collection::vec((0..SERVICES.len(), 0..SERVERS.len(), 1u8..5, 0u32..9), 0..12),
+        timeouts in (0u32..5, 0u32..5, 0u32..5),
+    ) {
         let engine = Rc::new(RefCell::new(Fake::default()));
-        let script: String = edits.iter().map(|(service, server, weight)| format!(
-            "-A -t 10.0.0.{service}0:80 -s wrr\n-a -t 10.0.0.{service}0:80 -r 10.1.0.{server}1:80 -m -w {weight}\n"
-        )).collect();
         let run = |line: &str, input: &str| run(&words(line), input, &Files::default(), &engine);
-        run("-R", &script);
+        for (service, settings) in services {
+            run(&format!("-A {} {}", SERVICES[service], SETTINGS[settings]), "");
+        }
+        for (service, settings, server, weight) in servers {
+            let (service, settings) = (SERVICES[service], SERVERS[settings]);
+            run(&format!("-a {service} -r 10.1.0.{server} -w {weight} {settings}"), "");
+            run(&format!("-a {service} -r fd01::{server} -w {weight} {settings}"), "");
+        }
+        run(&format!("--set {} {} {}", timeouts.0, timeouts.1, timeouts.2), "");
+        let everything = (run("-Ln --json", ""), run("-L --timeout", ""));
         let saved = run("-Sn", "");
         let text: String = saved.lines().filter_map(|l| l.strip_prefix("> ")).map(|l| l.to_owned() + "\n").collect();
         run("-C", "");
+        run("--set 900 120 300", "");
         prop_assert_eq!(run("ipvsadm-restore", &text), "= 0\n");
+        prop_assert_eq!((run("-Ln --json", ""), run("-L --timeout", "")), everything);
         prop_assert_eq!(run("ipvsadm-save -n", ""), saved);
     }
 }
+
+const SERVICES: [&str; 7] = [
+    "-t 10.0.0.1:80",
+    "-u 10.0.0.1:0",
+    "--sctp-service 10.0.0.2:99",
+    "-t [fd00::1]:80",
+    "-f 5",
+    "-f 4294967295 -6",
+    "-u 10.0.0.3:53",
+];
+
+const SETTINGS: [&str; 6] = [
+    "-s rr",
+    "-s swrr -p",
+    "-p 77 -M 255.255.0.0 -s sh -b sh-port,flag-3",
+    "-p 77 -M 48 -b flag-1",
+    "--pe sip -p 5 -s wrr",
+    "-o -s sh -b sh-fallback -p 1 --pe sip",
+];
+
+const SERVERS: [&str; 6] = [
+    "-m",
+    "-g -x 100",
+    "-i -x 9 -y 4",
+    "-i --tun-type gue --tun-port 6080 --tun-remcsum",
+    "-i --tun-type gre --tun-csum",
+    "-m --slow-start 30 -x 7",
+];
 
 #[test]
 fn refusals_of_the_engine_have_their_exit_codes() {

@@ -14,6 +14,7 @@ work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 
 scenario() {
   cat <<'S'
+for m in ip_vs_pe_sip sctp; do modprobe -q $m; done
 printf 'hosts: files\nservices: files\n' > /etc/nsswitch.conf
 printf '127.0.0.1 localhost\n' > /etc/hosts; : > /etc/services; : > /tmp/in
 host() { echo "$1 $2" >> /etc/hosts; echo "host $*"; }

@@ -1,0 +1,228 @@
+//! `--json`: listings for programs. The shape is a promise: members may come, none goes or changes its meaning.
+//!
+//! | listing | object |
+//! |---|---|
+//! | `-L` | `services`: list of `protocol`, `address`, `port` or `mark`, `family`; `scheduler`, `flags`, `one_packet`, `persistent` (`timeout`, `netmask`, `engine`) or null, `stats`, `rate`, `servers` |
+//! | its `servers` | list of `address`, `port`, `forward`, `tunnel` (`type`, `port`, `checksum`) or null, `weight`, `upper_threshold`, `lower_threshold`, `slow_start`, `active`, `inactive`, `persistent`, `stats`, `rate` |
+//! | `-L -c` | `connections`: list of `protocol` (null for a mark's template), `template`, `expires`, `state`, `client`, `virtual`, `server` (each `address`, `port`), `engine`, `engine_data` |
+//! | `-L --timeout` | `timeouts`: `tcp`, `tcp_fin`, `udp` |
+//! | `-L --daemon` | `daemons`: a list, empty as yet |
+//!
+//! Times are in seconds, counts are numbers, addresses are never names.
+
+use std::net::{IpAddr, SocketAddr};
+
+use control::api::{ConnView, DestView, ServiceView, Timeouts};
+use control::save;
+use sched::{
+    Counts, Family, ForwardMethod, PersistenceEngine, Proto, Rates, ServiceKey, Tunnel, TunnelChecksum,
+    TunnelKind,
+};
+use serde::Serialize;
+
+use super::Failure;
+
+pub(super) fn services(services: &[ServiceView]) -> Result<String, Failure> {
+    let (mut rows, mut out) = (Rows::of("services"), String::new());
+    for service in services {
+        rows.add(&mut out, &Service::from(service))?;
+    }
+    rows.end(&mut out);
+    Ok(out)
+}
+
+pub(super) fn timeouts(timeouts: &Timeouts) -> Result<String, Failure> {
+    #[derive(Serialize)]
+    struct All<'a> {
+        timeouts: &'a Timeouts,
+    }
+    text(&All { timeouts })
+}
+
+pub(super) fn daemons() -> Result<String, Failure> {
+    #[derive(Serialize)]
+    struct All {
+        daemons: [(); 0],
+    }
+    text(&All { daemons: [] })
+}
+
+/// A list with a line for each row, written as they come: there may be millions.
+pub(super) struct Rows {
+    name: &'static str,
+    begun: bool,
+}
+
+impl Rows {
+    pub(super) const CONNECTIONS: Self = Self::of("connections");
+
+    const fn of(name: &'static str) -> Self {
+        Self { name, begun: false }
+    }
+
+    pub(super) fn connection(&mut self, out: &mut String, conn: &ConnView) -> Result<(), Failure> {
+        self.add(out, &Connection::from(conn))
+    }
+
+    fn add(&mut self, out: &mut String, row: &impl Serialize) -> Result<(), Failure> {
+        self.begin(out);
+        out.push_str(if self.begun { ",\n" } else { "\n" });
+        self.begun = true;
+        out.push_str(text(row)?.trim_end());
+        Ok(())
+    }
+
+    pub(super) fn end(&self, out: &mut String) {
+        self.begin(out);
+        out.push_str("]}\n");
+    }
+
+    fn begin(&self, out: &mut String) {
+        if !self.begun {
+            out.push_str(&format!("{{\"{}\":[", self.name));
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Service<'a> {
+    #[serde(flatten)]
+    key: Key,
+    scheduler: &'a str,
+    flags: Vec<&'static str>,
+    one_packet: bool,
+    persistent: Option<Persistent>,
+    stats: Counts,
+    rate: Rates,
+    servers: Vec<Server>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Key {
+    Addr { protocol: &'static str, address: IpAddr, port: u16 },
+    Mark { mark: u32, family: Family },
+}
+
+#[derive(Serialize)]
+struct Persistent {
+    timeout: u32,
+    netmask: String,
+    engine: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Server {
+    address: IpAddr,
+    port: u16,
+    forward: &'static str,
+    tunnel: Option<TunnelInfo>,
+    weight: u32,
+    upper_threshold: u32,
+    lower_threshold: u32,
+    slow_start: u32,
+    active: u64,
+    inactive: u64,
+    persistent: u64,
+    stats: Counts,
+    rate: Rates,
+}
+
+#[derive(Serialize)]
+struct TunnelInfo {
+    #[serde(rename = "type")]
+    kind: TunnelKind,
+    port: u16,
+    checksum: TunnelChecksum,
+}
+
+#[derive(Serialize)]
+struct Connection<'a> {
+    protocol: Option<&'static str>,
+    template: bool,
+    expires: u32,
+    state: &'a str,
+    client: End,
+    r#virtual: End,
+    server: End,
+    engine: Option<&'static str>,
+    engine_data: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct End {
+    address: IpAddr,
+    port: u16,
+}
+
+impl<'a> From<&'a ServiceView> for Service<'a> {
+    fn from(service: &'a ServiceView) -> Self {
+        Self {
+            key: match service.key {
+                ServiceKey::Addr { proto, vip, l4_port } => {
+                    Key::Addr { protocol: proto.name(), address: vip, port: l4_port }
+                }
+                ServiceKey::Mark { mark, family } => Key::Mark { mark: mark.0.get(), family },
+            },
+            scheduler: &service.scheduler,
+            flags: save::all_flag_names(&service.scheduler, service.flags),
+            one_packet: service.one_packet,
+            persistent: service.persistence.map(|p| Persistent {
+                timeout: p.timeout,
+                netmask: p.mask.to_string(),
+                engine: service.pe.map(PersistenceEngine::name),
+            }),
+            stats: service.counts,
+            rate: service.rates,
+            servers: service.dests.iter().map(Server::from).collect(),
+        }
+    }
+}
+
+impl From<&DestView> for Server {
+    fn from(dest: &DestView) -> Self {
+        let spec = &dest.spec;
+        Self {
+            address: spec.addr.ip(),
+            port: spec.addr.port(),
+            forward: spec.method.name(),
+            tunnel: match spec.method {
+                ForwardMethod::Tunnel(Tunnel { kind, port, checksum }) => {
+                    Some(TunnelInfo { kind, port, checksum })
+                }
+                ForwardMethod::Masq | ForwardMethod::Route => None,
+            },
+            weight: spec.weight.0,
+            upper_threshold: spec.upper,
+            lower_threshold: spec.lower,
+            slow_start: spec.slow_start,
+            active: dest.active,
+            inactive: dest.inactive,
+            persistent: dest.persistent,
+            stats: dest.counts,
+            rate: dest.rates,
+        }
+    }
+}
+
+impl<'a> From<&'a ConnView> for Connection<'a> {
+    fn from(conn: &'a ConnView) -> Self {
+        let end = |addr: SocketAddr| End { address: addr.ip(), port: addr.port() };
+        Self {
+            protocol: conn.proto.map(Proto::name),
+            template: conn.template,
+            expires: conn.expires,
+            state: &conn.state,
+            client: end(conn.client),
+            r#virtual: end(conn.vip),
+            server: end(conn.dest),
+            engine: conn.pe.as_ref().map(|(engine, _)| engine.name()),
+            engine_data: conn.pe.as_ref().map(|(_, data)| data.as_str()),
+        }
+    }
+}
+
+fn text(value: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string(value);
+    text.map(|text| text + "\n").map_err(|e| Failure::options(format!("cannot write JSON: {e}")))
+}
