@@ -1,69 +1,75 @@
-//! Replays what a kernel IPVS answered: every pick and every count in `oracle/*.txt` must come out the same.
-
-#![allow(clippy::unwrap_used)]
+//! Replays what a kernel IPVS answered: every pick and every count in `../oracle/*.txt` must come out the same.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use sched::{
-    DestKey, DestLive, DestSpec, Family, Flow, Knobs, Mark, Op, Proto, SchedFlags, Service, ServiceKey,
-    ServiceSpec, ServiceTable, Trash, Weight, algo,
+    DestKey, DestSpec, Family, Flow, Knobs, Mark, Op, Proto, SchedFlags, ServiceKey, ServiceSpec, Weight,
+    algo,
 };
+
+use crate::director::{Director, Ours};
+use crate::models::Plain;
 
 #[test]
 fn rr() {
-    replay("rr", include_str!("oracle/rr.txt"));
+    replay("rr", include_str!("../oracle/rr.txt"));
 }
 
 #[test]
 fn wrr() {
-    replay("wrr", include_str!("oracle/wrr.txt"));
+    replay("wrr", include_str!("../oracle/wrr.txt"));
 }
 
 #[test]
 fn lc() {
-    replay("lc", include_str!("oracle/lc.txt"));
+    replay("lc", include_str!("../oracle/lc.txt"));
 }
 
 #[test]
 fn wlc() {
-    replay("wlc", include_str!("oracle/wlc.txt"));
+    replay("wlc", include_str!("../oracle/wlc.txt"));
 }
 
 #[test]
 fn sed() {
-    replay("sed", include_str!("oracle/sed.txt"));
+    replay("sed", include_str!("../oracle/sed.txt"));
 }
 
 #[test]
 fn nq() {
-    replay("nq", include_str!("oracle/nq.txt"));
+    replay("nq", include_str!("../oracle/nq.txt"));
 }
 
 #[test]
 fn fo() {
-    replay("fo", include_str!("oracle/fo.txt"));
+    replay("fo", include_str!("../oracle/fo.txt"));
 }
 
 #[test]
 fn ovf() {
-    replay("ovf", include_str!("oracle/ovf.txt"));
+    replay("ovf", include_str!("../oracle/ovf.txt"));
 }
 
 /// Of every scheduler that can tell.
 #[test]
 fn thresholds() {
-    replay("", include_str!("oracle/thresholds.txt"));
+    replay("", include_str!("../oracle/thresholds.txt"));
+}
+
+/// Ours and the model.
+fn replay(scheduler: &str, text: &str) {
+    replay_with::<Plain>(scheduler, text);
+    replay_with::<Ours>(scheduler, text);
 }
 
 /// Runs a file step by step and compares the lines that it would have recorded with those that are there.
-fn replay(scheduler: &str, text: &str) {
+fn replay_with<D: Director>(scheduler: &str, text: &str) {
     assert!(text.starts_with("# Kernel "), "the file says which kernel answered");
+    let who = std::any::type_name::<D>();
     let scenarios = text.split("\nscenario ").skip(1);
     let mut count = 0;
     for scenario in scenarios {
@@ -71,46 +77,42 @@ fn replay(scheduler: &str, text: &str) {
         let (title, recorded) = scenario.split_once('\n').unwrap();
         assert!(recorded.contains(&format!("scheduler {scheduler}")), "{title}");
         assert!(recorded.contains(" -> "), "{title}: no answers");
-        let mut world = World::default();
+        let mut world = World::<D>::new();
         let mut replayed = String::new();
         for line in recorded.lines().filter(|line| !line.starts_with("load") && !line.is_empty()) {
             let step = line.split(" ->").next().unwrap();
             world.step(step, &mut replayed);
         }
-        assert_eq!(replayed.trim_end(), recorded.trim_end(), "{scheduler}: {title}");
+        assert_eq!(replayed.trim_end(), recorded.trim_end(), "{who}, {scheduler}: {title}");
     }
     assert!(count >= 10, "{scheduler}: {count} scenarios");
 }
 
-/// The director of a scenario, with the connections that its clients hold.
-struct World {
-    table: ServiceTable,
-    trash: Trash,
+/// A scenario, with the connections that its clients hold.
+struct World<D> {
+    director: D,
     family: Family,
     marked: bool,
     now: Duration,
     knobs: Knobs,
+    /// Whether there is a service.
+    made: bool,
     held: HashMap<DestKey, u32>,
-    /// Servers that have got connections, removed ones too.
-    lives: HashMap<DestKey, Arc<DestLive>>,
 }
 
-impl Default for World {
-    fn default() -> Self {
+impl<D: Director> World<D> {
+    fn new() -> Self {
         Self {
-            table: ServiceTable::default(),
-            trash: Trash::default(),
+            director: D::default(),
             family: Family::Ipv4,
             marked: false,
             now: Duration::ZERO,
             knobs: Knobs::default(),
+            made: false,
             held: HashMap::new(),
-            lives: HashMap::new(),
         }
     }
-}
 
-impl World {
     fn step(&mut self, step: &str, out: &mut String) {
         let words: Vec<_> = step.split(' ').collect();
         let number = |i: usize, default: u32| words.get(i).map_or(default, |w| w.parse().unwrap());
@@ -129,13 +131,16 @@ impl World {
             "scheduler" => {
                 let mut service = ServiceSpec::new(self.key(), words[1]);
                 service.flags = words.get(2).map_or_else(SchedFlags::default, |names| flags(words[1], names));
-                let known = self.table.get(&self.key()).is_some();
-                self.apply(if known { Op::EditService { service } } else { Op::AddService { service } });
+                let known = std::mem::replace(&mut self.made, true);
+                self.edit(if known { Op::EditService { service } } else { Op::AddService { service } });
             }
-            "drop" => self.apply(Op::DelService { key: self.key() }),
-            "add" => self.apply(Op::AddDest { key: self.key(), dest: dest() }),
-            "edit" => self.apply(Op::EditDest { key: self.key(), dest: dest() }),
-            "del" => self.apply(Op::DelDest { key: self.key(), addr: server() }),
+            "drop" => {
+                self.edit(Op::DelService { key: self.key() });
+                self.made = false;
+            }
+            "add" => self.edit(Op::AddDest { key: self.key(), dest: dest() }),
+            "edit" => self.edit(Op::EditDest { key: self.key(), dest: dest() }),
+            "del" => self.edit(Op::DelDest { key: self.key(), addr: server() }),
             "hit" | "hold" | "fan" => {
                 out.push_str(" -> ");
                 for i in 0..number(1, 1) {
@@ -164,8 +169,8 @@ impl World {
         out.push('\n');
     }
 
-    fn apply(&mut self, op: Op) {
-        self.table = self.table.apply(&mut self.trash, &[op]).unwrap();
+    fn edit(&mut self, op: Op) {
+        self.director.edit(&op);
     }
 
     /// The flow of `[from ADDRESS] [port PORT] [to ADDRESS]`, with what is named last `plus` higher.
@@ -186,33 +191,17 @@ impl World {
     }
 
     fn connect(&mut self, flow: &Flow, keep: bool) -> char {
-        let Some(dest) = self.service().pick(flow) else { return '-' };
-        let live = Arc::clone(&dest.live);
-        if keep {
-            live.active.fetch_add(1, Relaxed);
-            *self.held.entry(live.key).or_default() += 1;
-        } else {
-            live.inactive.fetch_add(1, Relaxed);
-        }
-        live.update_overload();
-        let letter = letter(live.key);
-        self.lives.insert(live.key, live);
-        letter
+        let Some(server) = self.director.pick(&self.key(), flow) else { return '-' };
+        let (active, inactive) = if keep { (1, 0) } else { (0, 1) };
+        self.director.count(server, active, inactive);
+        *self.held.entry(server).or_default() += u32::from(keep);
+        letter(server)
     }
 
     /// An open connection ends and goes on to be counted, or not even that.
-    fn release(&mut self, addr: DestKey, counts: bool) {
-        *self.held.get_mut(&addr).unwrap() -= 1;
-        let live = &self.lives[&addr];
-        live.active.fetch_sub(1, Relaxed);
-        if counts {
-            live.inactive.fetch_add(1, Relaxed);
-        }
-        live.update_overload();
-    }
-
-    fn service(&self) -> &Service {
-        self.table.get(&self.key()).unwrap()
+    fn release(&mut self, server: DestKey, counts: bool) {
+        *self.held.get_mut(&server).unwrap() -= 1;
+        self.director.count(server, -1, i32::from(counts));
     }
 
     fn key(&self) -> ServiceKey {
@@ -225,8 +214,8 @@ impl World {
 
     fn write_load(&self, out: &mut String) {
         out.push_str("\nload");
-        for dest in self.service().dests.iter() {
-            write!(out, " {}:{}+{}", letter(dest.live.key), dest.active(), dest.inactive()).unwrap();
+        for (server, active, inactive) in self.director.loads(&self.key()) {
+            write!(out, " {}:{active}+{inactive}", letter(server)).unwrap();
         }
     }
 }

@@ -1,0 +1,9 @@
+//! Who gets a flow: ours and a plain model of each algorithm against the kernel's recorded answers, and then against
+//! each other.
+
+#![allow(clippy::unwrap_used)]
+
+mod director;
+mod models;
+mod random;
+mod replay;
