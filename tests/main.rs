@@ -9,6 +9,7 @@
 mod bulk;
 mod conformance;
 mod control;
+mod ends;
 mod forwarding;
 mod host;
 mod lifecycle;

@@ -98,7 +98,7 @@ fn a_bad_file_changes_nothing_and_says_where_it_is_bad() {
     assert_eq!(engine.status().drops(), [].into());
 }
 
-/// Packets of a connection whose server was removed are dropped, as IPVS does; it goes on when the server is back.
+/// As IPVS does it, packets of a connection whose server was removed are dropped; it goes on when the server is back.
 #[test]
 fn a_download_waits_for_its_server_to_come_back() {
     wait_for_the_server(Family::V4, DOWNLOAD);
@@ -113,7 +113,7 @@ fn wait_for_the_server(family: Family, run: Run) {
     let scene = Scene::new(family);
     let Scene { vip, servers: [first, second], .. } = scene;
     scene.write(&[(vip, &[(first, 1)])]);
-    let engine = scene.start();
+    let engine = scene.start_with(&["--compat", "ipvs"]);
     scene.transfer(run, |pace| {
         pace.next();
         scene.write(&[(vip, &[(second, 1)])]);
@@ -170,7 +170,11 @@ impl Scene {
     }
 
     fn start(&self) -> Engine<'_> {
-        Engine::start(&self.lab, &["--config", self.file.to_str().unwrap()])
+        self.start_with(&[])
+    }
+
+    fn start_with(&self, args: &[&str]) -> Engine<'_> {
+        Engine::start(&self.lab, &[&["--config", self.file.to_str().unwrap()], args].concat())
     }
 
     /// Runs the transfer, and `meanwhile` beside it.
