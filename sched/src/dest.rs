@@ -57,6 +57,11 @@ impl Dest {
         u64::from(self.live.inactive.load(Relaxed))
     }
 
+    /// Clients that come back to it: persistence templates.
+    pub fn persistent(&self) -> u64 {
+        u64::from(self.live.persistent.load(Relaxed))
+    }
+
     /// How busy it is, as the least-connection schedulers measure: all connections, and each active one weighs 256
     /// more. (Older kernels leave the active ones out of "all"; it shows only where loads are nearly equal.)
     pub fn load(&self) -> u64 {
@@ -102,6 +107,8 @@ pub struct DestLive {
     pub active: AtomicU32,
     /// Connections in any other state.
     pub inactive: AtomicU32,
+    /// Persistence templates: clients that come back to it.
+    pub persistent: AtomicU32,
     /// Path MTU towards the server in bytes, 0 while unknown.
     pub mtu: AtomicU32,
     available: AtomicBool,
@@ -119,6 +126,7 @@ impl DestLive {
             stats: Stats::default(),
             active: AtomicU32::new(0),
             inactive: AtomicU32::new(0),
+            persistent: AtomicU32::new(0),
             mtu: AtomicU32::new(0),
             available: AtomicBool::new(true),
             overloaded: AtomicBool::new(false),

@@ -22,9 +22,9 @@ pub struct Counters {
     pub passed: u64,
     /// Frames dropped, by reason, in the order of [`DropReason::ALL`].
     pub dropped: [u64; REASONS],
-    /// Connections made.
+    /// Connections and persistence templates made.
     pub created: u64,
-    /// Connections that have ended.
+    /// Connections and persistence templates that have ended.
     pub expired: u64,
     /// Frames of our own that no frame has asked for: resets at the end of connections.
     pub resets: u64,

@@ -25,6 +25,7 @@ mod host;
 mod knobs;
 mod listing;
 mod marks;
+mod persist;
 mod random;
 mod state;
 mod verdict;
@@ -37,8 +38,9 @@ use arc_swap::ArcSwap;
 use sched::{DestLive, Proto, ServiceTable};
 
 use condemned::{Condemned, Sentence};
-use conn::{Conn, ConnTable, Millis};
+use conn::{Conn, ConnTable, Millis, Room};
 use counters::WorkerCounters;
+use persist::Templates;
 use random::Random;
 
 pub use counters::Counters;
@@ -52,7 +54,7 @@ pub use worker::Worker;
 /// Bounds of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections held at most. A new flow beyond that is refused ([`DropReason::TableFull`]); those in the table
+    /// Connections and persistence templates held at most. A new flow beyond that is refused ([`DropReason::TableFull`]); those in the table
     /// are not touched.
     pub max_connections: usize,
 }
@@ -71,6 +73,8 @@ pub struct Engine {
     knobs: Arc<ArcSwap<Knobs>>,
     conns: Arc<ConnTable>,
     condemned: Arc<Condemned>,
+    templates: Arc<Templates>,
+    room: Arc<Room>,
     counters: Vec<Arc<WorkerCounters>>,
     born: Instant,
 }
@@ -79,12 +83,15 @@ impl Engine {
     /// An engine for `workers` workers. `seed` keys the hash of the connection table: it must be unpredictable to
     /// clients. `now` is the beginning of its time.
     pub fn new(seed: u64, limits: Limits, workers: usize, now: Instant) -> (Self, Vec<Worker>) {
+        let room = Arc::new(Room::new(limits.max_connections));
         let engine = Self {
             table: Arc::default(),
             host: Arc::default(),
             knobs: Arc::default(),
             condemned: Arc::default(),
-            conns: Arc::new(ConnTable::new(seed, limits.max_connections)),
+            conns: Arc::new(ConnTable::new(seed, Arc::clone(&room))),
+            templates: Arc::new(Templates::new(seed, Arc::clone(&room))),
+            room,
             counters: (0..workers).map(|_| Arc::default()).collect(),
             born: now,
         };
@@ -119,15 +126,16 @@ impl Engine {
         self.knobs.store(Arc::new(knobs));
     }
 
-    /// Connections held.
+    /// Connections and persistence templates held.
     pub fn connections_held(&self) -> usize {
-        self.conns.len()
+        self.room.held()
     }
 
-    /// Shows every connection of one part of the table to `visit`, in no order. Walks the whole table: for listings.
+    /// Shows every connection and template of one part of the table to `visit`, in no order. Walks the whole table: for listings.
     pub fn for_each_connection(&self, now: Instant, part: Part, mut visit: impl FnMut(Connection)) {
         let now = millis_since(self.born, now);
         self.conns.for_each(part, |conn| visit(Connection::of(conn, now)));
+        self.templates.for_each(part, |template| visit(Connection::of_template(template, now)));
     }
 
     /// Has up to `limit` connections of a server ended by the workers, those of TCP with a reset to both ends, and says

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use sched::Proto;
+use sched::{PersistenceEngine, Proto};
 
-use crate::conn::{Conn, Millis};
+use crate::conn::{Conn, Millis, Timed};
+use crate::persist::{Template, TemplateKey};
 use crate::state::State;
 
 /// A share of the connection table, so that a large one can be listed page by page. A connection belongs to exactly
@@ -23,32 +24,63 @@ impl Part {
     pub const ALL: Self = Self { index: 0, of: 1 };
 }
 
-/// A connection at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A connection at one moment, or a persistence template.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// Transport protocol.
-    pub proto: Proto,
-    /// State.
+    /// Transport protocol; `None` for the template of a mark service.
+    pub proto: Option<Proto>,
+    /// State; [`State::None`] for a template.
     pub state: State,
+    /// A template: the server that a client comes back to.
+    pub template: bool,
+    /// A template whose client is known to be real.
+    pub assured: bool,
+    /// What identifies a template's client besides its address. Bytes that are no UTF-8 are replaced.
+    pub pe: Option<(PersistenceEngine, String)>,
     /// Time until it is forgotten, if no packet comes.
     pub expires_in: Duration,
-    /// Client address and port.
+    /// Client address and port; of a template the bits of the address that count, and port 0.
     pub client: SocketAddr,
-    /// The VIP and port that the client sees.
+    /// The VIP and port that the client sees. Of a template the port is 0 where it is for all ports, and the mark
+    /// stands in place of the VIP where it is for a mark, as in IPVS.
     pub vip: SocketAddr,
-    /// The real server.
+    /// The real server, with port 0 where the template is for all ports.
     pub dest: SocketAddr,
 }
 
 impl Connection {
+    /// As `ipvsadm -Lc` prints the state.
+    pub const fn state_name(&self) -> &'static str {
+        if self.assured { "ASSURED" } else { self.state.name() }
+    }
+
     pub(crate) fn of(conn: &Conn, now: Millis) -> Self {
         Self {
-            proto: conn.legs.proto,
+            proto: Some(conn.legs.proto),
             state: conn.state(),
-            expires_in: Duration::from_millis(conn.deadline().saturating_sub(now)),
+            template: false,
+            assured: false,
+            pe: None,
+            expires_in: Duration::from_millis(conn.timer.deadline().saturating_sub(now)),
             client: conn.legs.client,
             vip: conn.legs.vip,
-            dest: conn.legs.dest.key,
+            dest: conn.legs.server,
+        }
+    }
+
+    pub(crate) fn of_template(template: &Template, now: Millis) -> Self {
+        let TemplateKey { client, call_id } = &template.key;
+        let text = |id: &[u8]| String::from_utf8_lossy(id).into_owned();
+        Self {
+            proto: client.proto,
+            state: State::None,
+            template: true,
+            assured: template.is_assured(),
+            pe: call_id.as_deref().map(|id| (PersistenceEngine::Sip, text(id))),
+            expires_in: Duration::from_millis(template.timer().deadline().saturating_sub(now)),
+            client: SocketAddr::new(client.addr, 0),
+            vip: client.vip,
+            dest: template.server,
         }
     }
 }

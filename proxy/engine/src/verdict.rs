@@ -58,6 +58,8 @@ drop_reasons! {
     DestRemoved = "dest-removed",
     /// The server's forwarding method is one that this port cannot send by.
     MethodUnavailable = "method-unavailable",
+    /// For a service whose clients are told apart by their calls (SIP), but it has no Call-ID.
+    NoCallId = "no-call-id",
     /// Nobody to take it, or too big, and no answer is due: to a reset, an ICMP error, a later fragment, a broadcast.
     Unanswerable = "unanswerable",
 }

@@ -149,7 +149,7 @@ fn view(service: &Service) -> ServiceView {
         spec: dest.spec(),
         active: dest.active(),
         inactive: dest.inactive(),
-        persistent: 0,
+        persistent: dest.persistent(),
         counts: dest.live.stats.read(),
         rates: dest.live.stats.rates(),
     });
@@ -168,11 +168,11 @@ fn view(service: &Service) -> ServiceView {
 
 fn conn_view(conn: &Connection) -> ConnView {
     ConnView {
-        proto: Some(conn.proto),
-        template: false,
-        pe: None,
+        proto: conn.proto,
+        template: conn.template,
+        pe: conn.pe.clone(),
         expires: conn.expires_in.as_secs() as u32,
-        state: Cow::Borrowed(conn.state.name()),
+        state: Cow::Borrowed(conn.state_name()),
         client: conn.client,
         vip: conn.vip,
         dest: conn.dest,

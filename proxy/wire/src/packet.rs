@@ -259,6 +259,12 @@ impl Packet {
         self.total_len - self.header_len()
     }
 
+    /// What stands behind the transport header, in the `bytes` that were parsed. Of a super-packet, all of it.
+    #[inline]
+    pub fn payload<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes.get(self.header_len()..self.total_len).unwrap_or_default()
+    }
+
     /// Where the transport checksum is, from the start of the transport header, when there is one to keep right.
     #[inline]
     pub(crate) fn checksum_offset(&self) -> Option<usize> {

@@ -1,22 +1,25 @@
 //! Connections: one [`Conn`] per flow, found under the key of either direction.
 
 mod key;
+mod room;
 mod spoken;
 mod table;
 mod wheel;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
 use sched::{DestLive, Direction, ForwardMethod, Proto, SvcLive};
 
 pub(crate) use key::FlowKey;
+pub(crate) use room::Room;
 pub(crate) use spoken::Spoken;
 pub(crate) use table::{ConnTable, Inserted};
-pub(crate) use wheel::Wheel;
+pub(crate) use wheel::{Timed, Timer, Wheel};
 
 use crate::knobs::Knobs;
+use crate::persist::Template;
 use crate::state::{Leg, State, tcp};
 
 /// Milliseconds since the engine was made.
@@ -29,10 +32,14 @@ pub(crate) struct Legs {
     pub(crate) client: SocketAddr,
     pub(crate) vip: SocketAddr,
     pub(crate) dest: Arc<DestLive>,
+    /// Where its packets go: the server's address, on its own port or on the one that the client asked for.
+    pub(crate) server: SocketAddr,
     pub(crate) service: Arc<SvcLive>,
     pub(crate) method: ForwardMethod,
     /// The kernel takes one hop on each side of us; give one back, so that a director counts as one.
     pub(crate) hop_credit: bool,
+    /// What it is a member of, and leaves when it ends.
+    pub(crate) template: Option<Arc<Template>>,
 }
 
 /// A flow: its legs, and what its packets change.
@@ -46,11 +53,7 @@ pub(crate) struct Conn {
     pub(crate) server: Spoken,
     /// When the client's SYN came that has not been answered yet: microseconds, wrapping, never 0. 0 when there is none.
     asked: AtomicU32,
-    /// When it is forgotten unless a packet comes.
-    deadline: AtomicU64,
-    /// The second in which a wheel looks at it next; 0 before the first time. Whoever changes it puts an entry in its
-    /// wheel, so there is always one that counts, and all others are stale.
-    armed: AtomicU64,
+    pub(crate) timer: Timer,
 }
 
 /// Milliseconds that a new entry lives before anything has been forwarded, as in the kernel.
@@ -78,8 +81,7 @@ impl Conn {
             client: Spoken::default(),
             server: Spoken::default(),
             asked: AtomicU32::new(0),
-            deadline: AtomicU64::new(now + NEW_MS),
-            armed: AtomicU64::new(0),
+            timer: Timer::new(now + NEW_MS),
         }
     }
 
@@ -90,19 +92,11 @@ impl Conn {
 
     /// Key of the packets from the server.
     pub(crate) fn out_key(&self) -> FlowKey {
-        FlowKey::new(self.legs.proto, self.legs.dest.key, self.legs.client)
+        FlowKey::new(self.legs.proto, self.legs.server, self.legs.client)
     }
 
     pub(crate) fn state(&self) -> State {
         State::from_u8(self.state.load(Relaxed) & !(PENDING | GONE))
-    }
-
-    pub(crate) fn deadline(&self) -> Millis {
-        self.deadline.load(Relaxed)
-    }
-
-    pub(crate) fn is_gone(&self) -> bool {
-        self.state.load(Relaxed) & GONE != 0
     }
 
     /// In the table for all to see.
@@ -143,7 +137,7 @@ impl Conn {
                 }
             }
         }
-        self.deadline.store(now + state.timeout(knobs).as_millis() as Millis, Relaxed);
+        self.timer.set(now + state.timeout(knobs).as_millis() as Millis);
     }
 
     /// Tells the server's average how long it takes from a client's SYN to the answer. `micros` may wrap.
@@ -163,22 +157,6 @@ impl Conn {
             }
             _ => {}
         }
-    }
-
-    /// Moves the second of the wheel's next look forward to `second`, unless it is early enough already. True for the
-    /// caller whose wheel now has to hold it.
-    fn arm_no_later(&self, second: u64) -> bool {
-        let earlier = |armed| (armed == 0 || second < armed).then_some(second);
-        self.armed.fetch_update(Relaxed, Relaxed, earlier).is_ok()
-    }
-
-    /// Puts the next look off from `second` to `later`. False if another look has been arranged meanwhile.
-    fn rearm(&self, second: u64, later: u64) -> bool {
-        self.armed.compare_exchange(second, later, Relaxed, Relaxed).is_ok()
-    }
-
-    fn is_armed_for(&self, second: u64) -> bool {
-        self.armed.load(Relaxed) == second
     }
 
     fn count_change(&self, from: State, to: State) {
@@ -207,7 +185,20 @@ impl Conn {
             if State::from_u8(state & !PENDING).is_active() { &dest.active } else { &dest.inactive };
         counter.fetch_sub(1, Relaxed);
         dest.update_overload();
+        if let Some(template) = &self.legs.template {
+            template.leave();
+        }
         true
+    }
+}
+
+impl Timed for Conn {
+    fn timer(&self) -> &Timer {
+        &self.timer
+    }
+
+    fn is_gone(&self) -> bool {
+        self.state.load(Relaxed) & GONE != 0
     }
 }
 
@@ -227,9 +218,11 @@ fn test_legs(n: u16) -> Legs {
         client: addr(0, 1024 + n),
         vip: addr(1, 80),
         dest: Arc::new(DestLive::new(addr(2, 8000 + n))),
+        server: addr(2, 8000 + n),
         service: Arc::new(SvcLive::new(&sched::algo::ALL[0], sched::SchedFlags::default())),
         method: ForwardMethod::Masq,
         hop_credit: false,
+        template: None,
     }
 }
 

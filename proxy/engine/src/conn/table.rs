@@ -6,7 +6,6 @@
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -14,7 +13,7 @@ use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 use sched::Direction;
 
-use super::{Conn, FlowKey};
+use super::{Conn, FlowKey, Room, Timed};
 use crate::listing::Part;
 
 /// Shards: enough that workers rarely meet, few enough that walking them is cheap.
@@ -38,24 +37,14 @@ pub(crate) enum Inserted {
 #[derive(Debug)]
 pub(crate) struct ConnTable {
     map: DashMap<FlowKey, (Arc<Conn>, Direction), SeedableRandomState>,
-    len: AtomicUsize,
-    max: usize,
+    room: Arc<Room>,
 }
 
 impl ConnTable {
-    pub(crate) fn new(seed: u64, max: usize) -> Self {
+    pub(crate) fn new(seed: u64, room: Arc<Room>) -> Self {
         let hasher = SeedableRandomState::with_seed(seed, SharedSeed::global_fixed());
-        let keys = INITIAL_KEYS.min(max.saturating_mul(2));
-        Self {
-            map: DashMap::with_capacity_and_hasher_and_shard_amount(keys, hasher, SHARDS),
-            len: AtomicUsize::new(0),
-            max,
-        }
-    }
-
-    /// Connections in the table.
-    pub(crate) fn len(&self) -> usize {
-        self.len.load(Relaxed)
+        let keys = INITIAL_KEYS.min(room.max().saturating_mul(2));
+        Self { map: DashMap::with_capacity_and_hasher_and_shard_amount(keys, hasher, SHARDS), room }
     }
 
     pub(crate) fn find(&self, key: &FlowKey) -> Option<(Arc<Conn>, Direction)> {
@@ -64,12 +53,11 @@ impl ConnTable {
     }
 
     pub(crate) fn insert(&self, conn: &Arc<Conn>) -> Inserted {
-        if self.len.fetch_add(1, Relaxed) >= self.max {
-            self.len.fetch_sub(1, Relaxed);
+        if !self.room.take() {
             return Inserted::Full;
         }
         if let Err(other) = self.put(conn.out_key(), conn, Direction::Out) {
-            self.len.fetch_sub(1, Relaxed);
+            self.room.give_back();
             return Inserted::ReplyTaken(other);
         }
         if let Err(other) = self.put(conn.in_key(), conn, Direction::In) {
@@ -86,7 +74,7 @@ impl ConnTable {
         }
         self.take(&conn.in_key(), conn);
         self.take(&conn.out_key(), conn);
-        self.len.fetch_sub(1, Relaxed);
+        self.room.give_back();
         true
     }
 

@@ -1,43 +1,92 @@
-//! A worker's coarse timer wheel: which connections to look at in which second.
+//! A worker's coarse timer wheel: which entries (connections, templates) to look at in which second.
 //!
-//! Packets only store a deadline; the wheel looks at a connection when its slot comes and arms it again if the
-//! deadline has moved on. A connection is never looked at later than [`SLOTS`] seconds from now, so that what the
+//! Packets only store a deadline; the wheel looks at an entry when its slot comes and arms it again if the
+//! deadline has moved on. An entry is never looked at later than [`SLOTS`] seconds from now, so that what the
 //! wheel holds of one that ended early goes soon. Where a deadline moves *forward in time* (ESTABLISHED to CLOSE),
 //! a second entry is made; the first finds that it is not the armed one and goes.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::{Conn, Millis};
+use super::Millis;
 
 /// Slots of one second each.
 const SLOTS: u64 = 128;
-/// Connections looked at in one call: bounds the time that packets wait when very many end at once.
+/// Entries looked at in one call: bounds the time that packets wait when very many end at once.
 const BATCH: usize = 2048;
 
+/// What a wheel can hold.
+pub(crate) trait Timed {
+    fn timer(&self) -> &Timer;
+    /// It has ended already: the wheel lets it drop.
+    fn is_gone(&self) -> bool;
+}
+
+/// When an entry ends, and when a wheel looks at it.
 #[derive(Debug)]
-pub(crate) struct Wheel {
-    slots: Vec<Vec<(u64, Arc<Conn>)>>,
+pub(crate) struct Timer {
+    /// When it is forgotten unless something happens.
+    deadline: AtomicU64,
+    /// The second in which a wheel looks at it next; 0 before the first time. Whoever changes it puts an entry in its
+    /// wheel, so there is always one that counts, and all others are stale.
+    armed: AtomicU64,
+}
+
+impl Timer {
+    pub(crate) const fn new(deadline: Millis) -> Self {
+        Self { deadline: AtomicU64::new(deadline), armed: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn deadline(&self) -> Millis {
+        self.deadline.load(Relaxed)
+    }
+
+    /// Starts again.
+    pub(crate) fn set(&self, deadline: Millis) {
+        self.deadline.store(deadline, Relaxed);
+    }
+
+    /// Moves the second of the wheel's next look forward to `second`, unless it is early enough already. True for the
+    /// caller whose wheel now has to hold it.
+    fn arm_no_later(&self, second: u64) -> bool {
+        let earlier = |armed| (armed == 0 || second < armed).then_some(second);
+        self.armed.fetch_update(Relaxed, Relaxed, earlier).is_ok()
+    }
+
+    /// Puts the next look off from `second` to `later`. False if another look has been arranged meanwhile.
+    fn rearm(&self, second: u64, later: u64) -> bool {
+        self.armed.compare_exchange(second, later, Relaxed, Relaxed).is_ok()
+    }
+
+    fn is_armed_for(&self, second: u64) -> bool {
+        self.armed.load(Relaxed) == second
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Wheel<T> {
+    slots: Vec<Vec<(u64, Arc<T>)>>,
     /// The next second to be looked at; all before it are done.
     next: u64,
     /// Taken from a slot whose second has come, not yet looked at.
-    due: Vec<(u64, Arc<Conn>)>,
+    due: Vec<(u64, Arc<T>)>,
     held: usize,
 }
 
-impl Wheel {
+impl<T: Timed> Wheel<T> {
     pub(crate) fn new() -> Self {
         Self { slots: (0..SLOTS).map(|_| Vec::new()).collect(), next: 0, due: Vec::new(), held: 0 }
     }
 
-    /// Makes sure that `conn` is looked at soon enough after its deadline.
-    pub(crate) fn arm(&mut self, conn: &Arc<Conn>, now: Millis) {
+    /// Makes sure that `entry` is looked at soon enough after its deadline.
+    pub(crate) fn arm(&mut self, entry: &Arc<T>, now: Millis) {
         if self.held == 0 {
             self.next = now / 1000;
         }
-        let second = self.second_for(conn.deadline());
-        if conn.arm_no_later(second) {
-            self.put(second, Arc::clone(conn));
+        let second = self.second_for(entry.timer().deadline());
+        if entry.timer().arm_no_later(second) {
+            self.put(second, Arc::clone(entry));
         }
     }
 
@@ -53,11 +102,11 @@ impl Wheel {
         Some(second * 1000)
     }
 
-    /// Hands every connection whose deadline has passed to `expire`, until that has had enough. Looks at a bounded
-    /// number; call again while [`Wheel::next_due`] is in the past.
-    pub(crate) fn advance(&mut self, now: Millis, mut expire: impl FnMut(&Arc<Conn>) -> ControlFlow<()>) {
+    /// Hands every entry whose deadline has passed to `expire`, which ends it or gives it another deadline, until that
+    /// has had enough. Looks at a bounded number; call again while [`Wheel::next_due`] is in the past.
+    pub(crate) fn advance(&mut self, now: Millis, mut expire: impl FnMut(&Arc<T>) -> ControlFlow<()>) {
         for _ in 0..BATCH {
-            let Some((second, conn)) = self.due.pop() else {
+            let Some((second, entry)) = self.due.pop() else {
                 if self.next * 1000 > now || self.held == 0 {
                     break;
                 }
@@ -66,29 +115,32 @@ impl Wheel {
                 continue;
             };
             self.held -= 1;
-            if conn.is_gone() || !conn.is_armed_for(second) {
+            if entry.is_gone() || !entry.timer().is_armed_for(second) {
                 continue;
             }
-            if conn.deadline() <= now {
-                if expire(&conn).is_break() {
-                    break;
+            let mut enough = false;
+            if entry.timer().deadline() <= now {
+                enough = expire(&entry).is_break();
+            }
+            if !entry.is_gone() {
+                let later = self.second_for(entry.timer().deadline());
+                if entry.timer().rearm(second, later) {
+                    self.put(later, entry);
                 }
-                continue;
             }
-            let later = self.second_for(conn.deadline());
-            if conn.rearm(second, later) {
-                self.put(later, conn);
+            if enough {
+                break;
             }
         }
     }
 
-    /// The second whose slot shows a connection with this deadline: the first that begins after it, within reach.
+    /// The second whose slot shows an entry with this deadline: the first that begins after it, within reach.
     fn second_for(&self, deadline: Millis) -> u64 {
         (deadline / 1000 + 1).clamp(self.next, self.next + SLOTS - 1)
     }
 
-    fn put(&mut self, second: u64, conn: Arc<Conn>) {
-        self.slots[slot(second)].push((second, conn));
+    fn put(&mut self, second: u64, entry: Arc<T>) {
+        self.slots[slot(second)].push((second, entry));
         self.held += 1;
     }
 }

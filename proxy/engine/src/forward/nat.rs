@@ -8,7 +8,7 @@ use wire::packet::Packet;
 use crate::conn::Legs;
 
 pub(super) fn request(frame: &mut Frame, packet: &Packet, legs: &Legs) {
-    edit::set_destination(frame, packet, legs.dest.key.ip(), legs.dest.key.port());
+    edit::set_destination(frame, packet, legs.server.ip(), legs.server.port());
 }
 
 pub(super) fn reply(frame: &mut Frame, packet: &Packet, legs: &Legs) {

@@ -4,15 +4,42 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sched::{Dest, Flow, Mark, Proto, Service};
+use sched::{Dest, DestLive, FTP, FTP_DATA, Flow, ForwardMethod, Mark, Proto, Service};
 use wire::frame::Frame;
-use wire::packet::{Fragment, Packet};
+use wire::packet::{Fragment, L4, Packet};
 use wire::reply;
 
 use super::{Step, answered, opens};
-use crate::conn::{Conn, Inserted, Legs};
+use crate::conn::{Conn, Inserted, Legs, Timed};
+use crate::knobs::Knobs;
 use crate::marks;
+use crate::persist::Template;
 use crate::verdict::{DropReason, Verdict};
+
+/// A flow that may begin.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) service: &'a Service,
+    pub(super) proto: Proto,
+    pub(super) client: SocketAddr,
+    pub(super) vip: SocketAddr,
+}
+
+/// The server that a flow gets.
+pub(super) struct Choice {
+    pub(super) dest: Arc<DestLive>,
+    pub(super) method: ForwardMethod,
+    /// By which it got it, and which it has joined.
+    pub(super) template: Option<Arc<Template>>,
+}
+
+/// Why a flow got no server.
+pub(super) enum Refusal {
+    Nobody,
+    Full,
+    ReplyTaken,
+    NoCallId,
+}
 
 impl Step<'_> {
     /// A packet that belongs to no connection.
@@ -31,15 +58,29 @@ impl Step<'_> {
         if packet.fragment != Fragment::None {
             return Verdict::Drop(DropReason::Fragment);
         }
-        if proto == Proto::Tcp && !opens(packet, self.knobs) {
+        if !may_begin(packet, src, dst, self.knobs) {
             // A connection from before we knew the service is the host's own business, if the VIP is its address.
             return self.not_ours(frame, packet);
         }
-        match self.schedule(service, proto, src, dst) {
+        let request = Request { service, proto, client: src, vip: dst };
+        let choice = self.choose(frame, packet, &request);
+        let result = match choice {
+            Ok(choice) if service.one_packet && proto == Proto::Udp => {
+                return self.one_packet(frame, packet, &request, choice);
+            }
+            Ok(choice) => self.connect(&request, choice),
+            Err(refusal) => Err(refusal),
+        };
+        match result {
             Ok(conn) => self.towards_server(frame, packet, &conn),
+            // The service of FTP may not be the one that this port is for.
+            Err(Refusal::Nobody) if service.key.l4_port() == Some(FTP) && dst.port() != FTP => {
+                self.not_ours(frame, packet)
+            }
             Err(Refusal::Nobody) => answered(reply::icmp_unreachable_port(frame, packet, dst.ip())),
             Err(Refusal::Full) => Verdict::Drop(DropReason::TableFull),
             Err(Refusal::ReplyTaken) => Verdict::Drop(DropReason::ReplyTupleTaken),
+            Err(Refusal::NoCallId) => Verdict::Drop(DropReason::NoCallId),
         }
     }
 
@@ -49,26 +90,41 @@ impl Step<'_> {
         if marks.is_empty() { None } else { marks.mark_of(&marks::facts(marks, self.host, packet)) }
     }
 
-    /// Chooses a server and makes the connection. The scheduler's choice stands, unless another connection of this
-    /// client has its reply tuple: then the next server of the list that could be chosen and is free.
-    fn schedule(
-        &mut self,
-        service: &Service,
-        proto: Proto,
-        client: SocketAddr,
-        vip: SocketAddr,
-    ) -> Result<Arc<Conn>, Refusal> {
+    fn choose(&mut self, frame: &Frame, packet: &Packet, request: &Request<'_>) -> Result<Choice, Refusal> {
+        let Request { service, vip, .. } = *request;
+        if let Some(persistence) = service.persistence {
+            return self.come_back(frame, packet, request, persistence);
+        }
+        // What the service of FTP gets for other ports belongs to a client that came back, or to nobody here.
+        if service.key.l4_port().is_some_and(|port| port != vip.port()) {
+            return Err(Refusal::Nobody);
+        }
+        let dest = self.pick(request)?;
+        Ok(Choice { dest: Arc::clone(&dest.live), method: dest.method, template: None })
+    }
+
+    /// Asks the scheduler.
+    pub(super) fn pick<'s>(&mut self, request: &Request<'s>) -> Result<&'s Dest, Refusal> {
         let flow = Flow {
-            client,
-            vip,
+            client: request.client,
+            vip: request.vip,
             now: Duration::from_millis(self.now),
             random: self.random.next(),
             knobs: self.knobs.sched,
         };
-        let first = service.pick(&flow).ok_or(Refusal::Nobody)?;
-        let others = service.dests.iter().filter(|d| d.eligible() && !Arc::ptr_eq(&d.live, &first.live));
-        for dest in std::iter::once(first).chain(others) {
-            let conn = Arc::new(Conn::new(self.legs(service, dest, proto, client, vip), self.now));
+        request.service.pick(&flow).ok_or(Refusal::Nobody)
+    }
+
+    /// Makes the connection. The choice stands, unless another connection of this client has its reply tuple: then,
+    /// where no template binds the client, the next server of the list that could be chosen and is free.
+    fn connect(&mut self, request: &Request<'_>, choice: Choice) -> Result<Arc<Conn>, Refusal> {
+        let first = Arc::clone(&choice.dest);
+        let bound = choice.template.is_some();
+        let others =
+            request.service.dests.iter().filter(|d| !bound && d.eligible() && !Arc::ptr_eq(&d.live, &first));
+        let others = others.map(|d| Choice { dest: Arc::clone(&d.live), method: d.method, template: None });
+        for choice in std::iter::once(choice).chain(others) {
+            let conn = Arc::new(Conn::new(self.legs(request, choice), self.now));
             let mut inserted = self.conns.insert(&conn);
             if let Inserted::ReplyTaken(other) = &inserted
                 && other.state().is_over()
@@ -78,8 +134,8 @@ impl Step<'_> {
             }
             match inserted {
                 Inserted::Yes => {
-                    service.live.stats.count_conn();
-                    dest.live.stats.count_conn();
+                    request.service.live.stats.count_conn();
+                    conn.legs.dest.stats.count_conn();
                     self.counters.created();
                     self.wheel.arm(&conn, self.now);
                     return Ok(conn);
@@ -98,29 +154,37 @@ impl Step<'_> {
         Err(Refusal::ReplyTaken)
     }
 
-    fn legs(
-        &self,
-        service: &Service,
-        dest: &Dest,
-        proto: Proto,
-        client: SocketAddr,
-        vip: SocketAddr,
-    ) -> Legs {
+    pub(super) fn legs(&self, request: &Request<'_>, choice: Choice) -> Legs {
+        let Request { service, proto, client, vip } = *request;
+        let Choice { dest, method, template } = choice;
+        let port = server_port(service, &dest, vip.port());
         Legs {
             proto,
             client,
             vip,
-            dest: Arc::clone(&dest.live),
+            server: SocketAddr::new(dest.key.ip(), port),
+            hop_credit: self.both_hops(client.ip(), dest.key.ip()),
             service: Arc::clone(&service.live),
-            method: dest.method,
-            hop_credit: self.both_hops(client.ip(), dest.live.key.ip()),
+            dest,
+            method,
+            template,
         }
     }
 }
 
-/// Why a flow got no server.
-enum Refusal {
-    Nobody,
-    Full,
-    ReplyTaken,
+/// The port that a connection to `vip_port` has at this server: the server's, if it has one. Where a client comes back
+/// to a service of many ports, it is the one that the client asked for, as the server takes all of them.
+fn server_port(service: &Service, dest: &DestLive, vip_port: u16) -> u16 {
+    let of_many = service.persistence.is_some() && service.key.l4_port() != Some(vip_port);
+    if of_many || dest.key.port() == 0 { vip_port } else { dest.key.port() }
+}
+
+/// A SYN begins a TCP connection. So does the answer to a SYN from the server's data port of FTP, which came to the
+/// client past us. What comes from that port never begins anything: a connection of active FTP is the server's.
+fn may_begin(packet: &Packet, src: SocketAddr, dst: SocketAddr, knobs: &Knobs) -> bool {
+    let answers_data = match packet.l4 {
+        L4::Tcp { flags, .. } => dst.port() == FTP_DATA && flags.syn() && flags.ack() && !flags.rst(),
+        _ => false,
+    };
+    src.port() != FTP_DATA && (opens(packet, knobs) || answers_data)
 }

@@ -43,9 +43,9 @@ impl Step<'_> {
             return Verdict::Drop(DropReason::Fragment);
         }
         // It counts as traffic, but keeps no connection alive.
-        count(frame, packet, &conn, direction);
+        count(frame, packet, &conn.legs, direction);
         let legs = &conn.legs;
-        let (server, vip) = (legs.dest.key, legs.vip);
+        let (server, vip) = (legs.server, legs.vip);
         match direction {
             // From the client's side, about a reply: it goes on to the server that sent it.
             Direction::In => {

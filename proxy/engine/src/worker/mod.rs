@@ -2,7 +2,9 @@
 
 mod begin;
 mod icmp;
+mod one_packet;
 mod outbox;
+mod persist;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
@@ -19,11 +21,12 @@ use wire::{gso, reply};
 
 use self::outbox::Outbox;
 use crate::condemned::{Condemned, Sentence};
-use crate::conn::{Conn, ConnTable, FlowKey, Millis, Wheel};
+use crate::conn::{Conn, ConnTable, FlowKey, Legs, Millis, Wheel};
 use crate::counters::WorkerCounters;
 use crate::forward;
 use crate::host::HostView;
 use crate::knobs::{Defence, Knobs};
+use crate::persist::{Template, Templates};
 use crate::random::Random;
 use crate::state::{State, tcp};
 use crate::verdict::{DropReason, Verdict};
@@ -38,8 +41,10 @@ pub struct Worker {
     random: Random,
     conns: Arc<ConnTable>,
     condemned: Arc<Condemned>,
+    templates: Arc<Templates>,
     counters: Arc<WorkerCounters>,
-    wheel: Wheel,
+    wheel: Wheel<Conn>,
+    templates_wheel: Wheel<Template>,
     outbox: Outbox,
     born: Instant,
 }
@@ -53,8 +58,10 @@ impl Worker {
             random: Random::new(seed),
             conns: Arc::clone(&engine.conns),
             condemned: Arc::clone(&engine.condemned),
+            templates: Arc::clone(&engine.templates),
             counters,
             wheel: Wheel::new(),
+            templates_wheel: Wheel::new(),
             outbox: Outbox::default(),
             born: engine.born,
         }
@@ -69,8 +76,10 @@ impl Worker {
             knobs: self.knobs.load(),
             random: &mut self.random,
             conns: &self.conns,
+            templates: &self.templates,
             counters: &self.counters,
             wheel: &mut self.wheel,
+            templates_wheel: &mut self.templates_wheel,
             outbox: &mut self.outbox,
             now: millis_since(self.born, now),
             micros: now.saturating_duration_since(self.born).as_micros() as u32,
@@ -85,14 +94,17 @@ impl Worker {
         if !self.condemned.is_empty() {
             return Some(self.born);
         }
-        self.wheel.next_due().map(|at| self.born + Duration::from_millis(at))
+        let due = self.wheel.next_due().into_iter().chain(self.templates_wheel.next_due()).min();
+        due.map(|at| self.born + Duration::from_millis(at))
     }
 
-    /// Lets connections go that have been idle for too long, or that shall end for another reason. Does a bounded amount of work: ask
-    /// [`Worker::poll_timeout`] again afterwards. Some leave frames for [`Worker::next_own`].
+    /// Lets connections go that have been idle for too long, or that shall end for another reason, and templates whose
+    /// time is over. Does a bounded amount of work: ask [`Worker::poll_timeout`] again afterwards. Some leave frames
+    /// for [`Worker::next_own`].
     pub fn handle_timeout(&mut self, now: Instant) {
+        let now = millis_since(self.born, now);
         let (conns, counters, outbox) = (&self.conns, &self.counters, &mut self.outbox);
-        let resets = self.knobs.load().reset_on_end;
+        let Knobs { reset_on_end: resets, template_decay: decay, .. } = **self.knobs.load();
         let mut end = |conn: &Arc<Conn>, reset: bool| {
             if conns.remove(conn) {
                 counters.expired();
@@ -107,7 +119,14 @@ impl Worker {
                 return;
             }
         }
-        self.wheel.advance(millis_since(self.born, now), |conn| end(conn, resets));
+        self.wheel.advance(now, |conn| end(conn, resets));
+        let templates = &self.templates;
+        self.templates_wheel.advance(now, |template| {
+            if templates.expire(template, now, decay) {
+                counters.expired();
+            }
+            ControlFlow::Continue(())
+        });
     }
 
     /// Makes `frame` one that is to be sent though nothing has asked for it; `false` when there is none, and the frame
@@ -129,8 +148,10 @@ struct Step<'a> {
     knobs: &'a Knobs,
     random: &'a mut Random,
     conns: &'a ConnTable,
+    templates: &'a Templates,
     counters: &'a WorkerCounters,
-    wheel: &'a mut Wheel,
+    wheel: &'a mut Wheel<Conn>,
+    templates_wheel: &'a mut Wheel<Template>,
     outbox: &'a mut Outbox,
     now: Millis,
     /// The same time in microseconds, wrapping.
@@ -197,9 +218,11 @@ impl Step<'_> {
         if !starts(packet) {
             return false;
         }
+        let reuse_mode = if legs.template.is_some() { 0 } else { knobs.conn_reuse_mode };
         match conn.state() {
-            State::TimeWait | State::Close => knobs.conn_reuse_mode != 0 || knobs.reuse_ports,
-            State::FinWait if knobs.conn_reuse_mode & 2 != 0 && !legs.method.sees_replies() => true,
+            // Nor does the kernel end one that has a template.
+            State::TimeWait | State::Close => knobs.reuse_ports || reuse_mode != 0,
+            State::FinWait if reuse_mode & 2 != 0 && !legs.method.sees_replies() => true,
             // A client that has forgotten it; a SYN that came late is none.
             State::FinWait | State::CloseWait | State::LastAck => {
                 knobs.reuse_ports && !conn.client.has_begun_with(seq)
@@ -209,16 +232,26 @@ impl Step<'_> {
     }
 
     fn towards_server(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) -> Verdict {
-        let legs = &conn.legs;
-        if !legs.dest.is_available() {
+        if !conn.legs.dest.is_available() {
             return Verdict::Drop(DropReason::DestRemoved);
         }
-        // The kernel would refuse it on its second pass and quote the server, which the client has never heard of.
-        let mtu = legs.dest.mtu.load(Relaxed);
-        if mtu != 0 && packet.dont_fragment && gso::largest(frame, packet) > mtu as usize {
-            return answered(reply::icmp_too_big(frame, packet, legs.vip.ip(), mtu));
+        if let Some(refused) = self.too_big(frame, packet, &conn.legs) {
+            return refused;
         }
         self.seen(frame, packet, conn, Direction::In);
+        self.request(frame, packet, &conn.legs)
+    }
+
+    /// The answer to a packet that does not fit the path to its server.
+    fn too_big(&self, frame: &mut Frame, packet: &Packet, legs: &Legs) -> Option<Verdict> {
+        // The kernel would refuse it on its second pass and quote the server, which the client has never heard of.
+        let mtu = legs.dest.mtu.load(Relaxed);
+        let too_big = mtu != 0 && packet.dont_fragment && gso::largest(frame, packet) > mtu as usize;
+        too_big.then(|| answered(reply::icmp_too_big(frame, packet, legs.vip.ip(), mtu)))
+    }
+
+    /// Sends a packet on to its server.
+    fn request(&self, frame: &mut Frame, packet: &Packet, legs: &Legs) -> Verdict {
         if !legs.method.sees_replies() {
             return Verdict::Drop(DropReason::MethodUnavailable);
         }
@@ -236,7 +269,7 @@ impl Step<'_> {
     }
 
     fn seen(&mut self, frame: &Frame, packet: &Packet, conn: &Arc<Conn>, direction: Direction) {
-        count(frame, packet, conn, direction);
+        count(frame, packet, &conn.legs, direction);
         let event = match packet.l4 {
             L4::Tcp { flags, seq, ack, .. } => {
                 let end = if direction == Direction::In { &conn.client } else { &conn.server };
@@ -248,6 +281,12 @@ impl Step<'_> {
         conn.seen(direction, event, self.now, self.knobs, self.knobs.secure_tcp == Defence::Always);
         if let Some(event) = event {
             conn.time_handshake(direction, event, self.micros);
+        }
+        if let Some(template) = &conn.legs.template {
+            let answered = conn.legs.proto == Proto::Udp && direction == Direction::Out;
+            if answered || conn.state() == State::Established {
+                template.assure();
+            }
         }
         self.wheel.arm(conn, self.now);
     }
@@ -327,10 +366,10 @@ fn is_group(addr: IpAddr) -> bool {
     addr.is_multicast() || addr == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
-fn count(frame: &Frame, packet: &Packet, conn: &Conn, direction: Direction) {
+fn count(frame: &Frame, packet: &Packet, legs: &Legs, direction: Direction) {
     let (packets, bytes) = (u64::from(gso::segments(frame, packet)), gso::wire_bytes(frame, packet));
-    conn.legs.service.stats.count(direction, packets, bytes);
-    conn.legs.dest.stats.count(direction, packets, bytes);
+    legs.service.stats.count(direction, packets, bytes);
+    legs.dest.stats.count(direction, packets, bytes);
 }
 
 fn answered(yes: bool) -> Verdict {

@@ -180,8 +180,9 @@ impl World {
     fn expire(&mut self) {
         let mut held = std::collections::BTreeMap::new();
         self.engine.for_each_connection(self.instant(self.model.now), Part::ALL, |conn| {
-            let twin = held.insert((conn.proto, conn.client, conn.vip), conn);
-            assert!(twin.is_none(), "listed twice: {conn:?}");
+            let key = (conn.proto.expect("no template of a mark"), conn.client, conn.vip);
+            let twin = held.insert(key, conn);
+            assert!(twin.is_none(), "listed twice: {key:?}");
         });
         let now = self.model.now;
         for (key, conn) in &held {
@@ -231,7 +232,7 @@ impl World {
 fn server_of(engine: &Engine, now: Instant, key: FlowKey) -> Option<SocketAddr> {
     let mut server = None;
     engine.for_each_connection(now, Part::ALL, |conn| {
-        if (conn.proto, conn.client, conn.vip) == key {
+        if (conn.proto, conn.client, conn.vip) == (Some(key.0), key.1, key.2) {
             server = Some(conn.dest);
         }
     });

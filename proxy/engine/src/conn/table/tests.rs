@@ -1,8 +1,14 @@
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::*;
 use crate::conn::{Legs, test_conn, test_legs};
 
 fn conn(legs: Legs) -> Arc<Conn> {
     Arc::new(Conn::new(legs, 0))
+}
+
+fn table(max: usize) -> ConnTable {
+    ConnTable::new(1, Arc::new(Room::new(max)))
 }
 
 fn kind(inserted: &Inserted) -> &'static str {
@@ -16,7 +22,7 @@ fn kind(inserted: &Inserted) -> &'static str {
 
 #[test]
 fn a_connection_is_found_from_both_sides_until_it_is_removed() {
-    let table = ConnTable::new(1, 10);
+    let table = table(10);
     let conn = Arc::new(test_conn(1));
     assert_eq!(kind(&table.insert(&conn)), "yes");
     for (key, way) in [(conn.in_key(), Direction::In), (conn.out_key(), Direction::Out)] {
@@ -26,30 +32,30 @@ fn a_connection_is_found_from_both_sides_until_it_is_removed() {
     assert!(table.remove(&conn));
     assert!(!table.remove(&conn), "only one caller removes it");
     assert!(table.find(&conn.in_key()).is_none() && table.find(&conn.out_key()).is_none());
-    assert_eq!((table.len(), table.map.len()), (0, 0));
+    assert_eq!((table.room.held(), table.map.len()), (0, 0));
 }
 
 #[test]
 fn what_is_refused_leaves_nothing_behind() {
-    let table = ConnTable::new(1, 2);
+    let table = table(2);
     let first = Arc::new(test_conn(1));
     assert_eq!(kind(&table.insert(&first)), "yes");
 
     let other_vip = conn(Legs { vip: "10.9.9.9:80".parse().expect("address"), ..test_legs(1) });
     assert_eq!(kind(&table.insert(&other_vip)), "reply taken");
-    let same_client = conn(Legs { dest: test_legs(7).dest, ..test_legs(1) });
+    let same_client = conn(Legs { server: test_legs(7).server, ..test_legs(1) });
     assert_ne!(same_client.out_key(), first.out_key());
     assert_eq!(kind(&table.insert(&same_client)), "raced");
-    assert_eq!((table.len(), table.map.len()), (1, 2));
+    assert_eq!((table.room.held(), table.map.len()), (1, 2));
 
     assert_eq!(kind(&table.insert(&Arc::new(test_conn(2)))), "yes");
     assert_eq!(kind(&table.insert(&Arc::new(test_conn(3)))), "full");
-    assert_eq!((table.len(), table.map.len()), (2, 4));
+    assert_eq!((table.room.held(), table.map.len()), (2, 4));
 }
 
 #[test]
 fn one_that_has_ended_is_not_found_and_stands_in_nobodys_way() {
-    let table = ConnTable::new(1, 10);
+    let table = table(10);
     let old = Arc::new(test_conn(1));
     assert_eq!(kind(&table.insert(&old)), "yes");
     // As another worker sees it in the middle of a removal.
@@ -64,7 +70,7 @@ fn one_that_has_ended_is_not_found_and_stands_in_nobodys_way() {
 
 #[test]
 fn one_that_is_half_in_holds_its_key_but_is_not_found() {
-    let table = ConnTable::new(1, 10);
+    let table = table(10);
     let half = Arc::new(test_conn(1));
     assert!(table.put(half.out_key(), &half, Direction::Out).is_ok());
     assert!(table.find(&half.out_key()).is_none());
@@ -76,7 +82,7 @@ fn one_that_is_half_in_holds_its_key_but_is_not_found() {
 
 #[test]
 fn the_parts_are_the_whole() {
-    let table = ConnTable::new(1, 1000);
+    let table = table(1000);
     let conns: Vec<_> = (0..500).map(|n| Arc::new(test_conn(n))).collect();
     conns.iter().for_each(|conn| assert_eq!(kind(&table.insert(conn)), "yes"));
     let mut seen = Vec::new();
@@ -95,7 +101,7 @@ fn the_parts_are_the_whole() {
 #[test]
 fn workers_that_get_in_each_others_way_leave_nothing_behind() {
     const WORKERS: u64 = 4;
-    let table = ConnTable::new(1, 20);
+    let table = table(20);
     let dests = [test_legs(1).dest, test_legs(2).dest];
     let work = |worker: u64| {
         let mut mine = Vec::new();
@@ -128,7 +134,7 @@ fn workers_that_get_in_each_others_way_leave_nothing_behind() {
     std::thread::scope(|scope| {
         (0..WORKERS).for_each(|worker| _ = scope.spawn(move || work(worker)));
     });
-    assert_eq!((table.len(), table.map.len()), (0, 0));
+    assert_eq!((table.room.held(), table.map.len()), (0, 0));
     for dest in &dests {
         assert_eq!((dest.active.load(Relaxed), dest.inactive.load(Relaxed)), (0, 0));
     }

@@ -1,14 +1,12 @@
-use std::sync::atomic::Ordering::Relaxed;
-
 use super::*;
-use crate::conn::test_conn;
+use crate::conn::{Conn, test_conn};
 
 /// Brings the wheel to `now` as a worker does and returns how many connections that expired.
-fn advance(wheel: &mut Wheel, now: Millis) -> usize {
+fn advance(wheel: &mut Wheel<Conn>, now: Millis) -> usize {
     let mut expired = 0;
     while wheel.next_due().is_some_and(|due| due <= now) {
         wheel.advance(now, |conn| {
-            assert!(conn.deadline() <= now, "expired {} ms early", conn.deadline() - now);
+            assert!(conn.timer.deadline() <= now, "expired {} ms early", conn.timer.deadline() - now);
             conn.retire();
             expired += 1;
             ControlFlow::Continue(())
@@ -19,7 +17,7 @@ fn advance(wheel: &mut Wheel, now: Millis) -> usize {
 
 fn conn(n: u16, deadline: Millis) -> Arc<Conn> {
     let conn = Arc::new(test_conn(n));
-    conn.deadline.store(deadline, Relaxed);
+    conn.timer.set(deadline);
     conn
 }
 
@@ -40,7 +38,7 @@ fn a_deadline_that_moves_nearer_counts() {
     let conn = conn(1, 900_000);
     wheel.arm(&conn, 0);
     assert_eq!(advance(&mut wheel, 5_500), 0);
-    conn.deadline.store(15_500, Relaxed);
+    conn.timer.set(15_500);
     wheel.arm(&conn, 5_500);
     assert_eq!(advance(&mut wheel, 15_400), 0);
     assert_eq!(advance(&mut wheel, 16_000), 1);
@@ -55,7 +53,7 @@ fn a_packet_costs_nothing_while_its_connection_is_armed_early_enough() {
     let conn = conn(1, 3_000);
     wheel.arm(&conn, 0);
     for now in 1..1000 {
-        conn.deadline.store(now + 60_000, Relaxed);
+        conn.timer.set(now + 60_000);
         wheel.arm(&conn, now);
     }
     assert_eq!(wheel.held, 1);
@@ -66,10 +64,10 @@ fn the_wheel_of_another_worker_takes_over() {
     let (mut one, mut other) = (Wheel::new(), Wheel::new());
     let conn = conn(1, 60_000);
     one.arm(&conn, 0);
-    conn.deadline.store(10_000, Relaxed);
+    conn.timer.set(10_000);
     other.arm(&conn, 0);
     assert_eq!(advance(&mut other, 9_999), 0);
-    conn.deadline.store(100_000, Relaxed);
+    conn.timer.set(100_000);
     assert_eq!(advance(&mut other, 61_500), 0);
     assert_eq!(advance(&mut one, 61_500), 0);
     assert_eq!(one.held, 0, "the first wheel's entry was stale");
@@ -83,8 +81,8 @@ fn a_call_does_a_bounded_amount_of_work() {
     conns.iter().for_each(|conn| wheel.arm(conn, 0));
     let mut expired = 0;
     let mut count = |enough: usize| {
-        wheel.advance(2_000, |_| {
-            expired += 1;
+        wheel.advance(2_000, |conn| {
+            expired += usize::from(conn.retire());
             if expired == enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         (expired, wheel.next_due())

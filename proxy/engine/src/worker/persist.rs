@@ -1,0 +1,93 @@
+//! A client of a persistent service comes back to the server that it had.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sched::{Persistence, PersistenceEngine, Proto};
+use wire::frame::Frame;
+use wire::packet::Packet;
+
+use super::Step;
+use super::begin::{Choice, Refusal, Request};
+use crate::conn::Millis;
+use crate::persist::{Client, Inserted, Template, TemplateKey, sip};
+
+impl Step<'_> {
+    /// The server of the client's template, whatever its weight and thresholds; where there is none that is valid, the
+    /// scheduler's choice, which the client then comes back to.
+    pub(super) fn come_back(
+        &mut self,
+        frame: &Frame,
+        packet: &Packet,
+        request: &Request<'_>,
+        persistence: Persistence,
+    ) -> Result<Choice, Refusal> {
+        let Request { service, proto, client, vip } = *request;
+        let call_id = match service.pe {
+            None => None,
+            Some(PersistenceEngine::Sip) if proto == Proto::Udp => {
+                Some(sip::call_id(packet.payload(frame.packet())).ok_or(Refusal::NoCallId)?)
+            }
+            Some(PersistenceEngine::Sip) => return Err(Refusal::NoCallId),
+        };
+        let client = Client::of(service, persistence, proto, client.ip(), vip);
+        loop {
+            let template = match self.templates.find(&client, call_id).filter(|t| self.is_valid(request, t)) {
+                Some(template) => template,
+                None => self.remember(request, persistence, &client, call_id)?,
+            };
+            // It may have ended meanwhile, in another worker.
+            if template.join(self.now) {
+                return Ok(self.choice_of(request, template));
+            }
+        }
+    }
+
+    /// Whether a template may still be used. One that may not ends at once; its members go on.
+    fn is_valid(&self, request: &Request<'_>, template: &Arc<Template>) -> bool {
+        let quiescent = || {
+            let here = request.service.dests.iter().find(|d| Arc::ptr_eq(&d.live, &template.dest));
+            here.is_some_and(|dest| dest.weight.0 == 0)
+        };
+        let valid = template.dest.is_available() && !(self.knobs.expire_quiescent_template && quiescent());
+        if !valid && self.templates.remove(template) {
+            self.counters.expired();
+        }
+        valid
+    }
+
+    fn remember(
+        &mut self,
+        request: &Request<'_>,
+        persistence: Persistence,
+        client: &Client,
+        call_id: Option<&[u8]>,
+    ) -> Result<Arc<Template>, Refusal> {
+        let dest = self.pick(request)?;
+        let port = if client.vip.port() == 0 { 0 } else { dest.live.key.port() };
+        let template = Arc::new(Template::new(
+            TemplateKey { client: *client, call_id: call_id.map(Into::into) },
+            Arc::clone(&dest.live),
+            SocketAddr::new(dest.live.key.ip(), port),
+            dest.method,
+            Millis::from(persistence.timeout) * 1000,
+            self.now,
+        ));
+        match self.templates.insert(&template) {
+            Inserted::Yes => {
+                self.counters.created();
+                self.templates_wheel.arm(&template, self.now);
+                Ok(template)
+            }
+            Inserted::Raced(other) => Ok(other),
+            Inserted::Full => Err(Refusal::Full),
+        }
+    }
+
+    fn choice_of(&self, request: &Request<'_>, template: Arc<Template>) -> Choice {
+        let dest = Arc::clone(&template.dest);
+        let here = request.service.dests.iter().find(|d| Arc::ptr_eq(&d.live, &dest));
+        let method = here.map_or(template.method, |dest| dest.method);
+        Choice { dest, method, template: Some(template) }
+    }
+}
