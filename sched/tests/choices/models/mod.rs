@@ -60,6 +60,10 @@ pub(crate) trait Model {
     }
 }
 
+pub(crate) fn has_model(scheduler: &str) -> bool {
+    !["dh", "sh", "mh", "lblc", "lblcr"].contains(&scheduler)
+}
+
 /// The model of this algorithm.
 fn model(name: &str, flags: SchedFlags) -> Box<dyn Model> {
     let _ = flags;
@@ -77,6 +81,10 @@ fn model(name: &str, flags: SchedFlags) -> Box<dyn Model> {
         "p2c-latency" => Box::new(chance::P2cLatency),
         other => panic!("no model of {other}"),
     }
+}
+
+fn takes_flags(scheduler: &str) -> bool {
+    ["sh", "mh"].contains(&scheduler)
 }
 
 /// A director of one service, with a model in the place of its scheduler.
@@ -132,7 +140,13 @@ impl Director for Plain {
             }
             Op::EditService { service: spec } => {
                 let service = self.service(&spec.key);
-                let scheduler = (spec.scheduler.clone(), spec.flags);
+                // Flags that a scheduler has no use for change nothing.
+                let flags = if spec.scheduler == service.scheduler.0 && !takes_flags(&spec.scheduler) {
+                    service.scheduler.1
+                } else {
+                    spec.flags
+                };
+                let scheduler = (spec.scheduler.clone(), flags);
                 if service.scheduler != scheduler {
                     service.model = model(&scheduler.0, scheduler.1);
                     service.scheduler = scheduler;
