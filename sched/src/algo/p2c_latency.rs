@@ -13,7 +13,7 @@ use crate::dest::Dest;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "p2c-latency",
-    summary: "power of two choices: the quicker and less loaded of two that are drawn by weight",
+    summary: "power of two choices: the quicker and less loaded of two drawn by weight (not the kernel's)",
     flags: &[],
     new: |_| Box::new(TwoLatencies),
 };

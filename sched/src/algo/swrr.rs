@@ -11,7 +11,7 @@ use crate::model::DestKey;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "swrr",
-    summary: "smooth weighted round robin: as wrr, but without bursts",
+    summary: "smooth weighted round robin: as wrr, but without bursts (not the kernel's)",
     flags: &[],
     new: |_| Box::new(SmoothRoundRobin::default()),
 };

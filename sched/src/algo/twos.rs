@@ -9,7 +9,7 @@ use crate::dest::Dest;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "twos",
-    summary: "power of two choices: the less loaded of two that are drawn by weight",
+    summary: "power of two choices: the less loaded of two drawn by weight",
     flags: &[],
     new: |_| Box::new(TwoChoices),
 };
