@@ -10,7 +10,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use sched::algo::{ALL, Algorithm};
 use sched::{
-    Dest, DestKey, DestSpec, Flow, Op, Proto, Service, ServiceKey, ServiceSpec, ServiceTable, Trash, Weight,
+    Dest, DestKey, DestSpec, Flow, Op, Proto, SchedFlags, Service, ServiceKey, ServiceSpec, ServiceTable,
+    Trash, Weight,
 };
 
 /// What holds for one algorithm, besides what holds for all.
@@ -143,6 +144,36 @@ proptest! {
             }
         }
     }
+
+    /// Bounded disruption: whoever has a server keeps it when another one is full, and nearly always when another one
+    /// goes, if the algorithm promises that.
+    #[test]
+    fn hashes_keep_clients_where_they_are(weights in vec(1..12u32, 2..7), flags in 0..4u8, which in 0..6u8) {
+        let which = which % weights.len() as u8;
+        for algorithm in ALL.iter().filter(|a| matches!(a.name, "dh" | "sh" | "mh")) {
+            let mut world = World::new(algorithm);
+            let service = ServiceSpec { flags: SchedFlags(flags), ..ServiceSpec::new(key(), algorithm.name) };
+            world.apply(Op::EditService { service });
+            for (i, weight) in (0..).zip(&weights) {
+                world.step(&Step::Add(i, Weight(*weight)))?;
+            }
+            let before = world.picks(2000);
+            world.step(&Step::Overload(which, true))?;
+            let kept = |now: &[Option<DestKey>]| {
+                let others = before.iter().zip(now).filter(|(then, _)| **then != Some(server(which)));
+                let (all, same) = others.fold((0, 0), |(n, same), (a, b)| (n + 1, same + u32::from(a == b)));
+                f64::from(same) / f64::from(all)
+            };
+            let full = world.picks(2000);
+            let served = full.iter().all(Option::is_some);
+            let falls_back = flags & 1 != 0 && algorithm.name != "dh";
+            prop_assert!(kept(&full) == 1.0, "{}", algorithm.name);
+            prop_assert!(served == falls_back || before.iter().all(|d| *d != Some(server(which))), "{}", algorithm.name);
+            world.step(&Step::Del(which))?;
+            let kept = kept(&world.picks(2000));
+            prop_assert!(kept > 0.9 || algorithm.name != "mh", "{}: {weights:?}: {kept} stay", algorithm.name);
+        }
+    }
 }
 
 /// A service with one scheduler, and all its snapshots.
@@ -201,6 +232,13 @@ impl World {
         let count = if keep { &dest.live.active } else { &dest.live.inactive };
         count.fetch_add(1, Relaxed);
         Ok(Some(dest.live.key))
+    }
+
+    /// Who gets the flows of always the same clients.
+    fn picks(&mut self, count: usize) -> Vec<Option<DestKey>> {
+        self.flows = 0;
+        let flows: Vec<_> = (0..count).map(|_| self.flow()).collect();
+        flows.iter().map(|flow| self.service().pick(flow).map(|dest| dest.live.key)).collect()
     }
 
     fn apply(&mut self, op: Op) {

@@ -69,6 +69,17 @@ fn the_share_of_a_new_server_grows_with_every_scheduler_of_shares() {
 }
 
 #[test]
+fn a_hash_goes_by_the_whole_weight() {
+    for scheduler in ["sh", "mh", "dh"] {
+        let mut world = World::new(scheduler, &[1, 1]);
+        world.apply(Op::AddDest { key: key(), dest: slow(2, 1) });
+        let picks = world.picks(500);
+        world.pass(RAMP);
+        assert!(picks == world.picks(500) && picks.contains(&Some(server(2))), "{scheduler}");
+    }
+}
+
+#[test]
 fn overflow_begins_with_a_part_of_the_capacity() {
     let mut world = World::new("ovf", &[3]);
     world.apply(Op::AddDest { key: key(), dest: slow(1, 20) });
@@ -126,6 +137,11 @@ impl World {
         let client = SocketAddr::new(Ipv4Addr::from(bits as u32).into(), 50000);
         let flow = Flow { random: mix(bits), now: self.now, ..Flow::new(client, vip()) };
         self.service().pick(&flow).map(|d| d.live.key)
+    }
+
+    fn picks(&mut self, count: usize) -> Vec<Option<SocketAddr>> {
+        self.flows = 0;
+        (0..count).map(|_| self.pick()).collect()
     }
 
     /// Who gets these many connections, which stay open, as long as somebody takes one.
