@@ -62,10 +62,9 @@ impl Dest {
         u64::from(self.live.persistent.load(Relaxed))
     }
 
-    /// How busy it is, as the least-connection schedulers measure: all connections, and each active one weighs 256
-    /// more. (Older kernels leave the active ones out of "all"; it shows only where loads are nearly equal.)
+    /// How busy it is, see [`DestLive::load`].
     pub fn load(&self) -> u64 {
-        (self.active() << 8) + self.active() + self.inactive()
+        self.live.load()
     }
 
     /// What a user would have to configure to get this server.
@@ -134,6 +133,13 @@ impl DestLive {
             lower: AtomicU32::new(0),
             handshake_us: AtomicU32::new(0),
         }
+    }
+
+    /// How busy it is, as the least-connection schedulers measure: all connections, and each active one weighs 256
+    /// more. (Older kernels leave the active ones out of "all"; it shows only where loads are nearly equal.)
+    pub fn load(&self) -> u64 {
+        let [active, inactive] = [&self.active, &self.inactive].map(|count| u64::from(count.load(Relaxed)));
+        (active << 8) + active + inactive
     }
 
     /// False once it has been removed from its service: its connections get no more packets.

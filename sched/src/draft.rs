@@ -158,6 +158,9 @@ impl Draft {
         // A scheduler without switches keeps its state when somebody sets some, as in the kernel.
         let switched = spec.flags != service.flags && !algorithm.flags.is_empty();
         if algorithm.name != service.algorithm.name || switched {
+            if service.dests.len() > algorithm.max_dests {
+                return Err(OpError::Invalid);
+            }
             let (live, dests) = (Arc::clone(&service.live), Arc::clone(&service.dests));
             self.effects.push(Effect::ReplaceScheduler(live, dests, algorithm, spec.flags));
         }

@@ -199,6 +199,22 @@ fn a_refused_list_changes_nothing_not_even_a_scheduler() {
 }
 
 #[test]
+fn a_scheduler_that_cannot_serve_that_many_is_not_bound() {
+    let server = |i: u16| DestSpec::new(SocketAddr::new(addr(A).ip(), 1 + i));
+    let edit = |scheduler: &str| Op::EditService { service: ServiceSpec::new(key(VIP), scheduler) };
+    let dests = (0..4093).map(server).collect();
+    let service = ServiceSpec { dests, ..ServiceSpec::new(key(VIP), "rr") };
+    let mut world = World::with(&[Op::AddService { service }, edit("mh")]);
+    let before = world.picks(1);
+    world.apply(&[Op::AddDest { key: key(VIP), dest: server(4093) }]);
+    assert_eq!(world.picks(1), before, "one more than slots is taken and gets nothing, as in the kernel");
+    world.apply(&[edit("rr")]);
+    assert_eq!(world.table.apply(&mut world.trash, &[edit("mh")]).map(drop), Err((0, OpError::Invalid)));
+    world.apply(&[Op::DelDest { key: key(VIP), addr: server(4093).addr }, edit("mh")]);
+    assert_eq!(world.picks(1), before);
+}
+
+#[test]
 fn apply_each_skips_what_is_refused() {
     let mut world = World::with(&[]);
     let ops = [

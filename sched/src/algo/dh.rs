@@ -12,6 +12,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "dh",
     summary: "destination hashing: each destination address has its server, weights ignored",
     flags: &[],
+    max_dests: usize::MAX,
     new: |_| Box::new(DestinationHashing),
 };
 

@@ -7,6 +7,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "fo",
     summary: "failover: all to the available server of the highest weight",
     flags: &[],
+    max_dests: usize::MAX,
     new: |_| Box::new(Failover),
 };
 

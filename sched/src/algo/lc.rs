@@ -7,6 +7,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "lc",
     summary: "least connection: the server with the fewest connections",
     flags: &[],
+    max_dests: usize::MAX,
     new: |_| Box::new(LeastConnection),
 };
 

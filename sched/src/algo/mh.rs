@@ -17,6 +17,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "mh",
     summary: "Maglev hashing: as sh, and changes of the servers move few clients",
     flags: &[("mh-fallback", FALLBACK), ("mh-port", PORT)],
+    max_dests: SLOTS as usize,
     new: |flags| Box::new(MaglevHashing { flags, slots: Slots::default() }),
 };
 

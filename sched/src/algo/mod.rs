@@ -3,7 +3,10 @@
 mod dh;
 mod fo;
 mod hashing;
+mod lblc;
+mod lblcr;
 mod lc;
+mod locality;
 mod mh;
 mod nq;
 mod ovf;
@@ -102,6 +105,8 @@ pub struct Algorithm {
     pub summary: &'static str,
     /// Its own names for its switches (`-b`).
     pub flags: &'static [(&'static str, SchedFlags)],
+    /// How many servers a service may have at most when it is given this scheduler.
+    pub max_dests: usize,
     /// Makes the state for one service.
     pub new: fn(SchedFlags) -> Box<dyn Scheduler>,
 }
@@ -117,6 +122,8 @@ pub const ALL: &[Algorithm] = &[
     fo::ALGORITHM,
     ovf::ALGORITHM,
     twos::ALGORITHM,
+    lblc::ALGORITHM,
+    lblcr::ALGORITHM,
     dh::ALGORITHM,
     sh::ALGORITHM,
     mh::ALGORITHM,

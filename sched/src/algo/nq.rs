@@ -8,6 +8,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "nq",
     summary: "never queue: an idle server if there is one, else as sed",
     flags: &[],
+    max_dests: usize::MAX,
     new: |_| Box::new(NeverQueue),
 };
 

@@ -10,6 +10,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "ovf",
     summary: "overflow: all to the highest weight, as long as it has no more active connections than that",
     flags: &[],
+    max_dests: usize::MAX,
     new: |_| Box::new(Overflow),
 };
 

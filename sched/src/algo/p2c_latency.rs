@@ -15,6 +15,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "p2c-latency",
     summary: "power of two choices: the quicker and less loaded of two drawn by weight (not the kernel's)",
     flags: &[],
+    max_dests: usize::MAX,
     new: |_| Box::new(TwoLatencies),
 };
 

@@ -8,6 +8,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "rr",
     summary: "round robin: every server in turn",
     flags: &[],
+    max_dests: usize::MAX,
     new: |_| Box::new(RoundRobin::default()),
 };
 

@@ -8,6 +8,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "sed",
     summary: "shortest expected delay: the fewest active connections per weight, the new one counted in",
     flags: &[],
+    max_dests: usize::MAX,
     new: |_| Box::new(ShortestExpectedDelay),
 };
 

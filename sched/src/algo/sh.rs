@@ -14,6 +14,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "sh",
     summary: "source hashing: each client address has its server, in proportion to the weights",
     flags: &[("sh-fallback", FALLBACK), ("sh-port", PORT)],
+    max_dests: usize::MAX,
     new: |flags| Box::new(SourceHashing { flags, slots: Slots::default() }),
 };
 

@@ -13,6 +13,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "swrr",
     summary: "smooth weighted round robin: as wrr, but without bursts (not the kernel's)",
     flags: &[],
+    max_dests: usize::MAX,
     new: |_| Box::new(SmoothRoundRobin::default()),
 };
 

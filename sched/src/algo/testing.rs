@@ -84,6 +84,13 @@ impl Bench {
         self.scheduler.dests_changed(&self.dests, Change::Edited(key));
     }
 
+    /// Adds a server that was there before.
+    pub(super) fn put(&mut self, dest: Dest) {
+        let key = dest.live.key;
+        self.dests.insert(0, dest);
+        self.scheduler.dests_changed(&self.dests, Change::Added(key));
+    }
+
     pub(super) fn remove(&mut self, letter: char) {
         let i = self.dests.iter().position(|d| name(d) == letter).unwrap();
         let gone = self.dests.remove(i).live.key;

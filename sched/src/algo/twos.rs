@@ -11,6 +11,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "twos",
     summary: "power of two choices: the less loaded of two drawn by weight",
     flags: &[],
+    max_dests: usize::MAX,
     new: |_| Box::new(TwoChoices),
 };
 

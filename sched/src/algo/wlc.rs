@@ -7,6 +7,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "wlc",
     summary: "weighted least connection: the fewest connections per weight",
     flags: &[],
+    max_dests: usize::MAX,
     new: |_| Box::new(WeightedLeastConnection),
 };
 

@@ -14,6 +14,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     name: "wrr",
     summary: "weighted round robin: in turn, in proportion to the weights",
     flags: &[],
+    max_dests: usize::MAX,
     new: |_| Box::new(WeightedRoundRobin { last: None, bar: 0, top: 0, step: 1 }),
 };
 

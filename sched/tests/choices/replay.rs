@@ -54,6 +54,16 @@ fn ovf() {
     replay("ovf", include_str!("../oracle/ovf.txt"));
 }
 
+#[test]
+fn sh() {
+    replay("sh", include_str!("oracle/sh.txt"));
+}
+
+#[test]
+fn mh() {
+    replay("mh", include_str!("oracle/mh.txt"));
+}
+
 /// Of every scheduler that can tell.
 #[test]
 fn thresholds() {
