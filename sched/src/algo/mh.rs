@@ -49,7 +49,7 @@ impl Scheduler for MaglevHashing {
         let eligible = |slot: u32| self.slots.eligible(slot as usize, dests);
         let first = slot(0);
         let own = eligible(first);
-        if own.is_some() || !self.flags.has(FALLBACK) {
+        if own.is_some() || !self.flags.has(FALLBACK) || !dests.iter().any(Dest::eligible) {
             return own;
         }
         (0..SLOTS).find_map(|offset| eligible(slot((first + offset) % SLOTS)))

@@ -36,7 +36,7 @@ impl Scheduler for SourceHashing {
         let number = fold(flow.client.ip()).wrapping_add(u32::from(port));
         let first = multiplicative(number, SLOT_BITS) as usize;
         let own = self.slots.eligible(first, dests);
-        if own.is_some() || !self.flags.has(FALLBACK) {
+        if own.is_some() || !self.flags.has(FALLBACK) || !dests.iter().any(Dest::eligible) {
             return own;
         }
         (0..SLOTS).find_map(|offset| self.slots.eligible((2 * first + offset) % SLOTS, dests))

@@ -2,7 +2,9 @@
 //! is to know of a server.
 
 mod chance;
+mod hashing;
 mod least;
+mod locality;
 mod ranks;
 mod turns;
 
@@ -15,6 +17,8 @@ use crate::director::Director;
 pub(crate) struct Server {
     addr: DestKey,
     weight: i128,
+    /// The latest weight above 0 since it was added.
+    last_weight: i128,
     upper: i128,
     lower: i128,
     active: i128,
@@ -29,12 +33,19 @@ impl Server {
         self.weight > 0 && !self.overloaded
     }
 
+    fn weight(&self) -> usize {
+        usize::try_from(self.weight).unwrap()
+    }
+
     fn load(&self) -> i128 {
         257 * self.active + self.inactive
     }
 
     fn set(&mut self, spec: &DestSpec) {
         self.weight = spec.weight.0.into();
+        if self.weight > 0 {
+            self.last_weight = self.weight;
+        }
         self.upper = spec.upper.into();
         self.lower = spec.lower.into();
         self.update_overload();
@@ -58,15 +69,20 @@ pub(crate) trait Model {
     fn changed(&mut self, list: &[Server], change: Change) {
         let _ = (list, change);
     }
-}
 
-pub(crate) fn has_model(scheduler: &str) -> bool {
-    !["dh", "sh", "mh", "lblc", "lblcr"].contains(&scheduler)
+    /// The service has other flags now.
+    fn switched(&mut self, flags: SchedFlags) {
+        let _ = flags;
+    }
+
+    /// The removed servers, before each pick.
+    fn removed(&mut self, removed: &[Server]) {
+        let _ = removed;
+    }
 }
 
 /// The model of this algorithm.
 fn model(name: &str, flags: SchedFlags) -> Box<dyn Model> {
-    let _ = flags;
     match name {
         "rr" => Box::new(turns::Rr::default()),
         "wrr" => Box::new(turns::Wrr::default()),
@@ -77,14 +93,15 @@ fn model(name: &str, flags: SchedFlags) -> Box<dyn Model> {
         "nq" => Box::new(least::Nq),
         "fo" => Box::new(ranks::Fo),
         "ovf" => Box::new(ranks::Ovf),
+        "dh" => Box::new(hashing::Dh),
+        "sh" => Box::new(hashing::Sh(flags)),
+        "mh" => Box::new(hashing::Mh::new(flags)),
+        "lblc" => Box::new(locality::Lblc::default()),
+        "lblcr" => Box::new(locality::Lblcr::default()),
         "twos" => Box::new(chance::Twos),
         "p2c-latency" => Box::new(chance::P2cLatency),
         other => panic!("no model of {other}"),
     }
-}
-
-fn takes_flags(scheduler: &str) -> bool {
-    ["sh", "mh"].contains(&scheduler)
 }
 
 /// A director of one service, with a model in the place of its scheduler.
@@ -97,7 +114,7 @@ pub(crate) struct Plain {
 
 struct Service {
     key: ServiceKey,
-    scheduler: (String, SchedFlags),
+    scheduler: String,
     model: Box<dyn Model>,
     list: Vec<Server>,
 }
@@ -112,6 +129,7 @@ impl Plain {
         let mut server = old.map(|i| self.removed.remove(i)).unwrap_or_else(|| Server {
             addr: spec.addr,
             weight: 0,
+            last_weight: 0,
             upper: 0,
             lower: 0,
             active: 0,
@@ -119,6 +137,7 @@ impl Plain {
             overloaded: false,
             handshake: None,
         });
+        server.last_weight = 0;
         server.set(spec);
         let service = self.service(key);
         service.list.insert(0, server);
@@ -134,24 +153,18 @@ impl Director for Plain {
                     self.service.is_none() && service.dests.is_empty(),
                     "one service, servers come later"
                 );
-                let scheduler = (service.scheduler.clone(), service.flags);
-                let model = model(&scheduler.0, scheduler.1);
+                let scheduler = service.scheduler.clone();
+                let model = model(&scheduler, service.flags);
                 self.service = Some(Service { key: service.key, scheduler, model, list: Vec::new() });
             }
             Op::EditService { service: spec } => {
                 let service = self.service(&spec.key);
-                // Flags that a scheduler has no use for change nothing.
-                let flags = if spec.scheduler == service.scheduler.0 && !takes_flags(&spec.scheduler) {
-                    service.scheduler.1
-                } else {
-                    spec.flags
-                };
-                let scheduler = (spec.scheduler.clone(), flags);
-                if service.scheduler != scheduler {
-                    service.model = model(&scheduler.0, scheduler.1);
-                    service.scheduler = scheduler;
+                if service.scheduler != spec.scheduler {
+                    service.model = model(&spec.scheduler, spec.flags);
+                    service.scheduler.clone_from(&spec.scheduler);
                     service.model.changed(&service.list, Change::Bound);
                 }
+                service.model.switched(spec.flags);
             }
             Op::DelService { .. } => self.removed.extend(self.service.take().unwrap().list),
             Op::AddDest { key, dest } => self.add(key, dest),
@@ -173,7 +186,8 @@ impl Director for Plain {
     }
 
     fn pick(&mut self, key: &ServiceKey, flow: &Flow) -> Option<DestKey> {
-        let service = self.service(key);
+        let service = self.service.as_mut().filter(|service| service.key == *key).unwrap();
+        service.model.removed(&self.removed);
         service.model.pick(&service.list, flow)
     }
 
