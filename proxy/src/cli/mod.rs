@@ -1,7 +1,9 @@
-//! The command line: `ulvs …`, and the personalities `ipvsadm`, `ipvsadm-save`, `ipvsadm-restore`.
+//! The command line: `ulvs …`, and the personalities `ipvsadm`, `iptables` and `ip6tables`, each also with `-save` and
+//! `-restore`.
 
 mod ca;
 mod engine;
+mod iptables;
 mod ipvsadm;
 mod run;
 mod status;
@@ -14,6 +16,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::reason::reason;
+use iptables::Program;
 
 /// LVS in user space: a layer-4 load balancer that needs no kernel module.
 #[derive(Debug, Parser)]
@@ -29,7 +32,12 @@ A first service, as root:
   ulvs ipvsadm -A -t 10.0.0.1:80 -s wrr
   ulvs ipvsadm -a -t 10.0.0.1:80 -r 192.168.1.2:80 -m -w 3
   ulvs ipvsadm -Ln
-Called as ipvsadm, ipvsadm-save or ipvsadm-restore (a symbolic link will do) it is that program.";
+One service of two ports, by a firewall mark:
+  ulvs iptables -t mangle -A PREROUTING -d 10.0.0.1 -p tcp -m multiport --dports 80,443 \
+    -j MARK --set-mark 3
+  ulvs ipvsadm -A -f 3 -s sh
+Called as ipvsadm, ipvsadm-save or ipvsadm-restore, or by the names of iptables (a symbolic link will do), it is that
+program.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -59,16 +67,38 @@ enum Command {
     Sysctl(sysctl::SysctlArgs),
     /// Services and servers, in the words of ipvsadm (`ulvs ipvsadm --help`)
     #[command(disable_help_flag = true)]
-    Ipvsadm {
-        /// What ipvsadm would be given
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
-        args: Vec<OsString>,
-    },
+    Ipvsadm(Words),
+    /// Firewall marks, in the words of iptables (`ulvs iptables --help`)
+    #[command(disable_help_flag = true)]
+    Iptables(Words),
+    /// Print the mark rules as iptables-save does
+    #[command(disable_help_flag = true)]
+    IptablesSave(Words),
+    /// Read mark rules as iptables-restore does
+    #[command(disable_help_flag = true)]
+    IptablesRestore(Words),
+    /// The same for IPv6
+    #[command(name = "ip6tables", disable_help_flag = true)]
+    Ip6tables(Words),
+    /// The same for IPv6
+    #[command(name = "ip6tables-save", disable_help_flag = true)]
+    Ip6tablesSave(Words),
+    /// The same for IPv6
+    #[command(name = "ip6tables-restore", disable_help_flag = true)]
+    Ip6tablesRestore(Words),
     /// A certificate authority for laboratories and first deployments
     #[command(subcommand)]
     Ca(ca::CaCommand),
     /// Laboratories of network namespaces: real packets, nothing left behind
     Lab(lab::cli::LabArgs),
+}
+
+/// The command line of another program.
+#[derive(Debug, clap::Args)]
+struct Words {
+    /// What that program would be given
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    args: Vec<OsString>,
 }
 
 /// Where originals of changed settings are kept.
@@ -84,7 +114,10 @@ pub(crate) fn main() -> ExitCode {
     let mut args = std::env::args_os();
     let argv0 = args.next().unwrap_or_default();
     let name = Path::new(&argv0).file_name().and_then(|n| n.to_str()).unwrap_or("ulvs");
-    if let Some(code) = ipvsadm::personality(name, args) {
+    let args: Vec<_> = args.collect();
+    if let Some(code) =
+        ipvsadm::personality(name, args.iter().cloned()).or_else(|| iptables::personality(name, args))
+    {
         return code;
     }
     match Cli::parse().command {
@@ -95,7 +128,13 @@ pub(crate) fn main() -> ExitCode {
         Command::Reload => engine::reload(),
         Command::Clean { state } => engine::clean(&state.state_dir),
         Command::Sysctl(args) => sysctl::main(&args),
-        Command::Ipvsadm { args } => ipvsadm::main(args),
+        Command::Ipvsadm(Words { args }) => ipvsadm::main(args),
+        Command::Iptables(Words { args }) => iptables::main(Program::IPTABLES, args),
+        Command::IptablesSave(Words { args }) => iptables::main(Program::IPTABLES_SAVE, args),
+        Command::IptablesRestore(Words { args }) => iptables::main(Program::IPTABLES_RESTORE, args),
+        Command::Ip6tables(Words { args }) => iptables::main(Program::IP6TABLES, args),
+        Command::Ip6tablesSave(Words { args }) => iptables::main(Program::IP6TABLES_SAVE, args),
+        Command::Ip6tablesRestore(Words { args }) => iptables::main(Program::IP6TABLES_RESTORE, args),
         Command::Ca(command) => ca::main(command),
         Command::Lab(args) => lab(args),
     }

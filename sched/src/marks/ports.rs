@@ -161,7 +161,7 @@ impl PortMatch {
     }
 
     /// TCP, UDP, UDP-Lite, SCTP and DCCP have ports.
-    pub(super) const fn applies_to(protocol: u8) -> bool {
+    pub const fn applies_to(protocol: u8) -> bool {
         matches!(protocol, 6 | 17 | 33 | 132 | 136)
     }
 

@@ -27,7 +27,7 @@ mod opts;
 mod parse;
 mod popt;
 mod request;
-mod resolve;
+pub(super) mod resolve;
 mod restore;
 mod rules;
 mod set;

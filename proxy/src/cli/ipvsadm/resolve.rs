@@ -9,7 +9,7 @@ use dns_lookup::{AddrInfoHints, SockType, getaddrinfo, getnameinfo};
 use sched::Proto;
 
 /// Knows names.
-pub(super) trait Resolve {
+pub(in crate::cli) trait Resolve {
     /// The IPv4 address of a host; ipvsadm resolves names to nothing else.
     fn host(&self, name: &str) -> Option<Ipv4Addr>;
 
@@ -41,7 +41,7 @@ pub(super) fn names(numeric: bool, resolve: &dyn Resolve) -> Box<dyn Names + '_>
 
 /// What the host's resolver says. A listing asks for the same names over and over: they are remembered.
 #[derive(Default)]
-pub(super) struct System {
+pub(in crate::cli) struct System {
     hosts: RefCell<HashMap<IpAddr, Option<String>>>,
     ports: RefCell<HashMap<(Proto, u16), Option<String>>>,
 }
