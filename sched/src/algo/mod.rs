@@ -1,4 +1,6 @@
-//! The schedulers. To add one: a file here, a line in [`ALL`]; help texts, tables and the property suite follow.
+//! The schedulers. To add one: a file here and a line in [`ALL`]; help texts and lists follow. Then the tests ask for what
+//! holds for it (`tests/properties.rs`), for a plain model of it (`tests/choices/models`) and for its line in the README
+//! (`tests/readme.rs` writes it).
 
 mod dh;
 mod fo;

@@ -5,7 +5,8 @@
 //! which NAT sees anyway; a refusal counts as a second. Where one of the two has not been measured (a new server; and
 //! always for UDP, SCTP, DR and tunnels) both count as equally quick, and what is left is connections per weight.
 //!
-//! The same server may be drawn twice, so even the slowest one gets a flow now and then and is measured again.
+//! The same server may be drawn twice, so even the slowest of n servers of one weight gets one flow in n², and is
+//! measured again.
 
 use super::twos::{at, below, halves, total};
 use super::{Algorithm, Flow, Scheduler, product};
