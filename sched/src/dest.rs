@@ -112,6 +112,7 @@ pub struct DestLive {
     pub mtu: AtomicU32,
     available: AtomicBool,
     overloaded: AtomicBool,
+    draining: AtomicBool,
     upper: AtomicU32,
     lower: AtomicU32,
     handshake_us: AtomicU32,
@@ -129,6 +130,7 @@ impl DestLive {
             mtu: AtomicU32::new(0),
             available: AtomicBool::new(true),
             overloaded: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             upper: AtomicU32::new(0),
             lower: AtomicU32::new(0),
             handshake_us: AtomicU32::new(0),
@@ -149,6 +151,16 @@ impl DestLive {
 
     pub(crate) fn set_available(&self, yes: bool) {
         self.available.store(yes, Relaxed);
+    }
+
+    /// While it is being drained, not even the clients who come back to it do.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    /// Begins to turn those clients away too, or ends it. Weight 0 does the rest of a drain.
+    pub fn set_draining(&self, yes: bool) {
+        self.draining.store(yes, Relaxed);
     }
 
     /// Tells the schedulers to leave it alone, or to come back.

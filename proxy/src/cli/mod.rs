@@ -2,10 +2,12 @@
 //! `-restore`.
 
 mod ca;
+mod drain;
 mod engine;
 mod iptables;
 mod ipvsadm;
 mod run;
+mod service;
 mod status;
 mod sysctl;
 
@@ -63,6 +65,8 @@ enum Command {
         #[command(flatten)]
         state: StateDir,
     },
+    /// Take a server out of service without breaking what it serves
+    Drain(drain::DrainArgs),
     /// Read or set the sysctls of IPVS, net.ipv4.vs.*, and our own (`ulvs sysctl --help` lists them)
     Sysctl(sysctl::SysctlArgs),
     /// Services and servers, in the words of ipvsadm (`ulvs ipvsadm --help`)
@@ -127,6 +131,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Stop => engine::stop(),
         Command::Reload => engine::reload(),
         Command::Clean { state } => engine::clean(&state.state_dir),
+        Command::Drain(args) => drain::main(&args),
         Command::Sysctl(args) => sysctl::main(&args),
         Command::Ipvsadm(Words { args }) => ipvsadm::main(args),
         Command::Iptables(Words { args }) => iptables::main(Program::IPTABLES, args),

@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use control::api::{
-    Applied, Apply, ApplyError, Backend, ConnPage, ConnQuery, ConnView, DestView, MarkList, Reloaded,
-    ServiceList, ServiceView, SetError, Settings, SettingsChange, Status,
+    Applied, Apply, ApplyError, Backend, ConnPage, ConnQuery, ConnView, DestView, DrainList, DrainOrder,
+    DrainView, MarkList, Reloaded, ServiceList, ServiceView, SetError, Settings, SettingsChange, Status,
 };
 use engine::{Connection, Counters, DropReason, Engine, Part};
 use sched::Service;
@@ -129,6 +129,15 @@ impl Backend for Handle {
 
     async fn set(&self, change: SettingsChange) -> Result<Settings, SetError> {
         self.ask(|reply| Order::Set(change, reply)).await.map_err(SetError::System)?
+    }
+
+    async fn drain(&self, order: DrainOrder) -> Result<DrainView, ApplyError> {
+        self.ask(|reply| Order::Drain(order, reply)).await.map_err(ApplyError::System)?
+    }
+
+    async fn drains(&self) -> DrainList {
+        // An engine that is stopping drains nobody.
+        self.ask(Order::Drains).await.unwrap_or_default()
     }
 
     async fn reload(&self) -> Result<Reloaded, String> {

@@ -9,7 +9,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use control::api::{Applied, Apply, ApplyError, ApplyMode, OpFailure, Reloaded, SetError};
+use control::api::{
+    Applied, Apply, ApplyError, ApplyMode, DrainList, DrainOrder, DrainView, OpFailure, Reloaded, SetError,
+};
 use control::config::Config;
 use control::settings::{Settings, SettingsChange};
 use control::state;
@@ -17,12 +19,13 @@ use engine::{Engine, HostView};
 use netio::poll::Waker;
 use netio::steer::{SteerError, Steering, Targets};
 use sched::marks::Prefix;
-use sched::{Op, Proto, ServiceTable, Trash};
+use sched::{Dest, DestSpec, Op, OpError, Proto, ServiceKey, ServiceTable, Trash, Weight};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 use wire::packet::Family;
 
+use super::drains::Drains;
 use super::knobs::knobs;
 use super::marks;
 
@@ -43,6 +46,8 @@ const ORPHANS: usize = 10_000;
 pub(super) enum Order {
     Apply(Apply, oneshot::Sender<Result<Applied, ApplyError>>),
     Set(SettingsChange, oneshot::Sender<Result<Settings, SetError>>),
+    Drain(DrainOrder, oneshot::Sender<Result<DrainView, ApplyError>>),
+    Drains(oneshot::Sender<DrainList>),
     Reload(oneshot::Sender<Result<Reloaded, String>>),
     Stop,
 }
@@ -59,6 +64,7 @@ pub(super) struct Director {
     engine: Arc<Engine>,
     steering: Steering,
     trash: Trash,
+    drains: Drains,
     /// Where the configuration file is, and what was in it when it was last read.
     config: Option<PathBuf>,
     file: Config,
@@ -88,6 +94,7 @@ impl Director {
             engine,
             steering,
             trash: Trash::default(),
+            drains: Drains::default(),
             config,
             file: Config::default(),
             compat,
@@ -130,6 +137,12 @@ impl Director {
             Order::Set(change, reply) => {
                 let _ = reply.send(self.set(&change));
             }
+            Order::Drain(order, reply) => {
+                let _ = reply.send(self.drain(order));
+            }
+            Order::Drains(reply) => {
+                let _ = reply.send(DrainList { drains: self.drains.views() });
+            }
             Order::Reload(reply) => {
                 let _ = reply.send(self.reload());
             }
@@ -157,6 +170,10 @@ impl Director {
             () = due(self.orphans) => {
                 let all = self.engine.end_orphans(ORPHANS) < ORPHANS;
                 self.orphans = if all { None } else { Some(Instant::now() + Duration::from_millis(10)) };
+                self.wakers.iter().for_each(Waker::wake);
+            }
+            () = due(self.drains.next_look()) => {
+                self.drains.look(&self.engine, Instant::now());
                 self.wakers.iter().for_each(Waker::wake);
             }
         }
@@ -204,6 +221,34 @@ impl Director {
         let settings = self.settings.load().changed(change)?;
         self.put_settings(settings.clone());
         Ok(settings)
+    }
+
+    /// Takes a server's weight away, or gives it back.
+    fn drain(&mut self, order: DrainOrder) -> Result<DrainView, ApplyError> {
+        let DrainOrder { service: key, server, deadline, undo } = order;
+        let refused = |error| move || ApplyError::Refused { index: 0, error };
+        let table = self.engine.services();
+        let service = table.get(&key).ok_or_else(refused(OpError::NoSuchService))?;
+        let dest =
+            service.dests.iter().find(|d| d.live.key == server).ok_or_else(refused(OpError::NoSuchDest))?;
+        if undo {
+            let ended = self.drains.end(key, server);
+            let unknown = || ApplyError::System(format!("{server} of {key} is not being drained"));
+            let ended = ended.ok_or_else(unknown)?;
+            self.weigh(key, dest, ended.weight)?;
+            return Ok(ended);
+        }
+        self.weigh(key, dest, Weight(0))?;
+        let deadline = deadline.map(|s| Instant::now() + Duration::from_secs(s.into()));
+        Ok(self.drains.begin(key, &dest.live, dest.weight, deadline))
+    }
+
+    fn weigh(&mut self, key: ServiceKey, dest: &Dest, weight: Weight) -> Result<(), ApplyError> {
+        if weight != dest.weight {
+            let ops = vec![Op::EditDest { key, dest: DestSpec { weight, ..dest.spec() } }];
+            self.apply(Apply { mode: ApplyMode::Atomic, ops })?;
+        }
+        Ok(())
     }
 
     fn put_settings(&self, settings: Settings) {
@@ -260,6 +305,7 @@ impl Director {
     }
 
     fn swap(&mut self, table: ServiceTable) {
+        self.drains.heed(&table);
         // The engine first: what is steered to it must not find it ignorant.
         self.engine.set_services(Arc::new(table));
         if self.trash.servers().next().is_some() {

@@ -2,6 +2,7 @@
 
 mod backend;
 mod director;
+mod drains;
 mod knobs;
 mod log;
 mod marks;

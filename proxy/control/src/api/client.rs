@@ -12,6 +12,7 @@ use sched::{Op, OpError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::drain::{DrainList, DrainOrder, DrainView};
 use super::error::{ErrorBody, ErrorCode, Failure};
 use super::marks::MarkList;
 use super::socket::{SOCKET_NAME, connect_named};
@@ -100,6 +101,16 @@ impl Client {
     /// Changes settings, all of them or none; returns them as they are then.
     pub async fn set(&mut self, change: &SettingsChange) -> Result<Settings, ClientError> {
         self.post("/v1/settings", change).await
+    }
+
+    /// Begins to drain a server, or ends it.
+    pub async fn drain(&mut self, order: &DrainOrder) -> Result<DrainView, ClientError> {
+        self.post("/v1/drain", order).await
+    }
+
+    /// How far all drains have come.
+    pub async fn drains(&mut self) -> Result<DrainList, ClientError> {
+        self.get("/v1/drains").await
     }
 
     /// Makes the engine read its configuration file again.
@@ -215,6 +226,16 @@ impl Blocking {
     /// Changes settings, all of them or none; returns them as they are then.
     pub fn set(&mut self, change: &SettingsChange) -> Result<Settings, ClientError> {
         self.run(|c| c.set(change))
+    }
+
+    /// Begins to drain a server, or ends it.
+    pub fn drain(&mut self, order: &DrainOrder) -> Result<DrainView, ClientError> {
+        self.run(|c| c.drain(order))
+    }
+
+    /// How far all drains have come.
+    pub fn drains(&mut self) -> Result<DrainList, ClientError> {
+        self.run(|c| c.drains())
     }
 
     /// Makes the engine read its configuration file again.

@@ -9,6 +9,8 @@
 //! | `POST /v1/apply` with [`Apply`] | [`Applied`] |
 //! | `GET /v1/settings` | [`Settings`] |
 //! | `POST /v1/settings` with [`SettingsChange`] | [`Settings`] as they are then |
+//! | `GET /v1/drains` | [`DrainList`] |
+//! | `POST /v1/drain` with [`DrainOrder`] | [`DrainView`], at the beginning or the end of the drain |
 //! | `POST /v1/reload` | [`Reloaded`] |
 //! | `POST /v1/stop` | `{}` |
 //!
@@ -17,6 +19,7 @@
 //! `curl --abstract-unix-socket ulvs/control http://ulvs/v1/status`.
 
 mod client;
+mod drain;
 mod error;
 mod marks;
 mod server;
@@ -24,6 +27,7 @@ mod socket;
 mod view;
 
 pub use client::{Blocking, Client, ClientError};
+pub use drain::{DrainList, DrainOrder, DrainView};
 pub use error::{ApplyError, ErrorBody, ErrorCode, Failure, SetError};
 pub use marks::{MarkChain, MarkList, MarkView};
 pub use server::{Backend, serve};

@@ -19,6 +19,7 @@ use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
+use super::drain::{DrainList, DrainOrder, DrainView};
 use super::error::{ApplyError, ErrorBody, ErrorCode, Failure, SetError};
 use super::marks::MarkList;
 use super::socket::ControlSocket;
@@ -50,6 +51,13 @@ pub trait Backend: Send + Sync + 'static {
     /// Changes settings, all of them or none; returns them as they are then.
     fn set(&self, change: SettingsChange) -> impl Future<Output = Result<Settings, SetError>> + Send;
 
+    /// Begins to drain a server, or ends it. The view is that of the drain after it has begun, or before it ended. The only
+    /// refusals are those of edits.
+    fn drain(&self, order: DrainOrder) -> impl Future<Output = Result<DrainView, ApplyError>> + Send;
+
+    /// How far all drains have come.
+    fn drains(&self) -> impl Future<Output = DrainList> + Send;
+
     /// Reads the configuration file again. The error is for people and names file and line; nothing was changed.
     fn reload(&self) -> impl Future<Output = Result<Reloaded, String>> + Send;
 
@@ -78,6 +86,8 @@ pub async fn serve<B: Backend>(
         .route("/v1/connections", get(connections::<B>))
         .route("/v1/apply", post(apply::<B>))
         .route("/v1/settings", get(settings::<B>).post(set::<B>))
+        .route("/v1/drain", post(drain::<B>))
+        .route("/v1/drains", get(drains::<B>))
         .route("/v1/reload", post(reload::<B>))
         .route("/v1/stop", post(stop::<B>))
         .fallback(not_found)
@@ -172,6 +182,29 @@ fn understood<T: DeserializeOwned>(body: Result<Bytes, BytesRejection>) -> Resul
     serde_json::from_slice(&body).map_err(|e| {
         Refusal::bad_request(StatusCode::BAD_REQUEST, format!("cannot understand the request: {e}"))
     })
+}
+
+async fn drain<B: Backend>(
+    writer: Writer,
+    State(shared): State<Shared<B>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<DrainView>, Refusal> {
+    let order: DrainOrder = understood(body)?;
+    let view = shared.backend.drain(order).await?;
+    info!(
+        service = %order.service,
+        server = %order.server,
+        deadline = order.deadline,
+        undo = order.undo,
+        uid = writer.uid,
+        pid = writer.pid,
+        "drain"
+    );
+    Ok(Json(view))
+}
+
+async fn drains<B: Backend>(State(shared): State<Shared<B>>) -> Json<DrainList> {
+    Json(shared.backend.drains().await)
 }
 
 async fn reload<B: Backend>(_: Writer, State(shared): State<Shared<B>>) -> Result<Json<Reloaded>, Refusal> {

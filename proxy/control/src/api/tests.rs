@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use sched::{Op, OpError, Proto, ServiceKey};
+use sched::{Op, OpError, Proto, ServiceKey, Weight};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 
@@ -53,6 +53,17 @@ impl Backend for Fake {
         Ok(self.settings().changed(&change)?)
     }
 
+    async fn drain(&self, order: DrainOrder) -> Result<DrainView, ApplyError> {
+        if order.undo {
+            return Err(ApplyError::System("it is not being drained".to_owned()));
+        }
+        Ok(drained(order))
+    }
+
+    async fn drains(&self) -> DrainList {
+        DrainList { drains: vec![drained(order())] }
+    }
+
     async fn reload(&self) -> Result<Reloaded, String> {
         Err("ulvs.toml:3:1: no".to_owned())
     }
@@ -74,6 +85,27 @@ fn conn(n: u64) -> ConnView {
         client: format!("10.0.{}.2:{}", n % 2, 50000 + n).parse().unwrap(),
         vip: "10.0.0.1:80".parse().unwrap(),
         dest: "192.168.1.2:8080".parse().unwrap(),
+    }
+}
+
+fn order() -> DrainOrder {
+    DrainOrder {
+        service: ServiceKey::addr(Proto::Tcp, "10.0.0.1:80".parse().unwrap()),
+        server: "192.168.1.2:8080".parse().unwrap(),
+        deadline: Some(60),
+        undo: false,
+    }
+}
+
+fn drained(order: DrainOrder) -> DrainView {
+    DrainView {
+        service: order.service,
+        server: order.server,
+        weight: Weight(3),
+        active: 1,
+        inactive: 2,
+        seconds_left: order.deadline,
+        reset: 0,
     }
 }
 
@@ -116,6 +148,11 @@ async fn a_client_reads_and_changes_the_state() {
     let set = client.set(&change).await.unwrap();
     assert_eq!(set, client.settings().await.unwrap().changed(&change).unwrap());
     assert_eq!((set.timeouts.udp, set.timeouts.tcp), (7, 900));
+    let view = client.drain(&order()).await.unwrap();
+    assert_eq!((view, view.is_empty()), (drained(order()), false));
+    assert_eq!(client.drains().await.unwrap().drains, [view]);
+    let failed = client.drain(&DrainOrder { undo: true, ..order() }).await.unwrap_err();
+    assert!(matches!(&failed, ClientError::Failed(text) if text == "it is not being drained"), "{failed:?}");
     let failed = client.reload().await.unwrap_err();
     assert!(matches!(&failed, ClientError::Failed(text) if text == "ulvs.toml:3:1: no"), "{failed:?}");
     client.stop().await.unwrap();
