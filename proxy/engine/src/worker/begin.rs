@@ -53,7 +53,8 @@ impl Step<'_> {
     ) -> Verdict {
         let mark = self.mark_of(packet);
         let Some(service) = self.table.lookup(mark, proto, dst) else {
-            return self.not_ours(frame, packet);
+            let reply = self.one_packet_reply(frame, packet, proto, src);
+            return reply.unwrap_or_else(|| self.not_ours(frame, packet));
         };
         if packet.fragment != Fragment::None {
             return Verdict::Drop(DropReason::Fragment);
