@@ -11,12 +11,16 @@
 #   lecture                the network of the lecture instead: all on one wire, 172.16.0.0/16; names c d r7 r8
 #   ipvsadm ..., ipvsadm-save, ipvsadm-restore, iptables ..., iptables-save, iptables-restore
 #                          on the director; a failure prints its exit code
+#   add N [OPTION...], edit N ..., del N
+#                          server N of $SERVICE (-t VIP:80), 10.77.2N.2:$RPORT (80), masqueraded
+#   vip ADDRESS...         more addresses of the director
 #   vs NAME [VALUE]        sets, or prints, net.ipv4.vs.NAME
 #   hit N [SRC [DST]]      N connections one after the other, each closed before the next: prints who answered
 #   hold N [SRC [DST]]     N connections that stay open
-#   release rX [N]         closes the N oldest of a server
+#   release rX [N]         closes the N oldest of a server, or all if there are fewer
 #   open ID SRC DST, say ID, close ID, reset ID    one connection
-#   udp SRC DST            a datagram, and who answered
+#   udp SRC DST [TEXT]     a datagram, and who answered; TEXT has %XX for anything but letters and digits
+#   walk TARGET STATE PATH what each further packet makes of connections in that state; PATH leads there from nothing
 #   tcp FROM SRC DST FLAGS, datagram FROM SRC DST, sctp FROM SRC DST CHUNK
 #                          a raw packet put on the wire by c or rN
 #   conns [PATTERN]        the connections, without their timers, sorted
@@ -25,6 +29,7 @@
 # $RUN is a directory for files.
 VIP=10.77.9.9 VIP6=fd77:9::9 C=10.77.1.2 C6=fd77:1::2
 HERE=$PWD
+SERVICE="-t $VIP:80" RPORT=80
 RUN=$(mktemp -d -p /run)
 exec 9>&1
 . "$HERE/$SIDE.sh"
@@ -61,6 +66,7 @@ route add 10.77.3.0/24 via 10.77.1.2"
     ip -n d route add "10.77.4$i.0/24" via "10.77.2$i.2"
     serve "r$i" "$@"
   done
+  talker c; talker r1
   director_start
 }
 
@@ -69,13 +75,14 @@ lecture() {
   ip -n w link add br0 type bridge; ip -n w link set br0 up
   for n in c:67 d:6 r7:7 r8:8; do
     i=${n#*:} n=${n%:*}
-    ip link add e0 netns "$n" type veth peer name "$n" netns w; ip -n w link set "$n" master br0 up
+    ip link add e0 netns "$n" type veth peer name "w$n" netns w; ip -n w link set dev "w$n" master br0 up
     ip -n "$n" addr add "172.16.0.$i/16" dev e0; ip -n "$n" link set e0 up
   done
   ip -n d addr add 172.16.0.99/32 dev lo
   ip -n c -batch - <<< "route add 172.16.0.99/32 via 172.16.0.6"
   for n in c d; do on "$n" sysctl -qw net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.e0.send_redirects=0; done
   VIP=172.16.0.99 C=172.16.0.67
+  talker c
   director_start
 }
 
@@ -83,16 +90,17 @@ serve() { # NODE PORT...
   local line; exec {SERVE}< <(on "$1" peer serve "$@"); read -r line <&$SERVE
 }
 
-# Commands to the peers: one process in each namespace, started when first needed.
+# Commands to the peers: one process in each namespace that has something to say.
 declare -A TO FROM
+talker() { # NODE
+  local to from
+  mkfifo "$RUN/$1.to" "$RUN/$1.from"
+  ip netns exec "$1" peer talk "$VIP" < "$RUN/$1.to" > "$RUN/$1.from" &
+  exec {to}> "$RUN/$1.to" {from}< "$RUN/$1.from"
+  TO[$1]=$to FROM[$1]=$from
+}
 ask() { # NODE WORDS...
-  local n=$1 to from answer; shift
-  if [ -z "${TO[$n]:-}" ]; then
-    mkfifo "$RUN/$n.to" "$RUN/$n.from"
-    ip netns exec "$n" peer talk "$VIP" < "$RUN/$n.to" > "$RUN/$n.from" &
-    exec {to}> "$RUN/$n.to" {from}< "$RUN/$n.from"
-    TO[$n]=$to FROM[$n]=$from
-  fi
+  local n=$1 answer; shift
   echo "$*" >&"${TO[$n]}"
   read -r answer <&"${FROM[$n]}"
   [ -z "$answer" ] || echo "$answer"
@@ -110,6 +118,32 @@ tcp() { ask "$1" tcp "$2" "$3" "$4"; }
 datagram() { ask "$1" datagram "$2" "$3"; }
 sctp() { ask "$1" sctp "$2" "$3" "$4"; }
 
+# A path is packets like cS, sSA or c10: from the client or the server, with these TCP flags or this SCTP chunk.
+# SERVER is a raw server behind r1.
+SERVER=10.77.41.9 WALKED=30000
+packet() { # PACKET CLIENTPORT TARGET
+  case $1 in
+    c[0-9]*) sctp c "10.77.3.1:$2" "$3" "${1#c}" ;;
+    s[0-9]*) sctp r1 "$SERVER:${3##*:}" "10.77.3.1:$2" "${1#s}" ;;
+    c*) tcp c "10.77.3.1:$2" "$3" "${1#c}" ;;
+    s*) tcp r1 "$SERVER:${3##*:}" "10.77.3.1:$2" "${1#s}" ;;
+  esac
+}
+walk() { # TARGET STATE PATH, EVENTS="cS cF ..."
+  local event first=$WALKED step line="$2:" port
+  for event in $EVENTS; do
+    for step in $3 $event; do packet "$step" $WALKED "$1"; done
+    WALKED=$((WALKED + 1))
+  done
+  local table; table=$(on d ipvsadm -Lnc)
+  port=$first
+  for event in $EVENTS; do
+    # An entry that moves while the kernel lists it may be there twice.
+    line+=" $event=$(awk -v port=":$port" 'index($4, port) { print $3; exit }' <<< "$table")"; port=$((port + 1))
+  done
+  echo "$line"
+}
+
 # A function's name may be that of a program: scenarios have the words of the lecture.
 director() {
   local rc=0; on d "$@" || rc=$?
@@ -122,6 +156,11 @@ ipvsadm-restore() { director ipvsadm-restore "$@"; }
 iptables() { director iptables "$@"; }
 iptables-save() { director iptables-save "$@"; }
 iptables-restore() { director iptables-restore "$@"; }
+
+add() { ipvsadm -a $SERVICE -r "10.77.2$1.2:$RPORT" -m "${@:2}"; }
+edit() { ipvsadm -e $SERVICE -r "10.77.2$1.2:$RPORT" -m "${@:2}"; }
+del() { ipvsadm -d $SERVICE -r "10.77.2$1.2:$RPORT"; }
+vip() { local a; for a; do ip -n d addr add "$a" dev lo; done; }
 
 vs() { if [ $# = 2 ]; then vs_set "$1" "$2"; else vs_get "$1"; fi; }
 

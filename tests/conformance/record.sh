@@ -16,11 +16,11 @@ if [ $only_stale ]; then
   [ ${#names[@]} -gt 0 ] || { echo "every recording is of its script as it is"; exit; }
   set -- "${names[@]}"
 fi
-cargo build --quiet --workspace --bin peer
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 export FILES=$work/files
 mkdir -p "$FILES/bin"
 cp -r side ./*.sh scenarios "$FILES/"
+cargo build --quiet --workspace --bin peer
 cp "$(target_dir)/debug/peer" "$FILES/bin/"
 kernel=
 
@@ -47,7 +47,7 @@ S
     if [ ! -s "$work/answer" ] || grep -n '^scenario: \|^peer: \|: command not found' "$work/answer" >&2; then
       echo "$name: not recorded, it failed" >&2; cp "$work/answer" "/tmp/conformance-$name.failed"; continue
     fi
-    { echo "# kernel $kernel, script $(fingerprint "$name")"; cat "$work/answer"; } > "recorded/$name.txt"
+    { echo "# kernel $kernel, script $(cd "$FILES" && fingerprint "$name")"; cat "$work/answer"; } > "recorded/$name.txt"
     echo "$name: recorded"
   done
 done

@@ -17,7 +17,6 @@ pub mod gso;
 pub mod icmp;
 pub mod packet;
 pub mod reply;
-mod sctp;
 pub mod vnet;
 
 mod bytes;

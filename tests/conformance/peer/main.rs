@@ -11,7 +11,7 @@
 //!   open ID SRC DST        one connection that stays open: who answered
 //!   say ID                 sends a line over it: who answered, or `reset`, or `closed`
 //!   close ID, reset ID     ends it with FIN or RST
-//!   udp SRC DST [TEXT]     a datagram: who answered
+//!   udp SRC DST [TEXT]     a datagram: who answered; the text may have %XX
 //!   tcp SRC DST FLAGS [TEXT]   one raw segment; flags are letters of SAFR, the addresses may be anybody's
 //!   datagram SRC DST [TEXT]    one raw datagram
 //!   sctp SRC DST CHUNK     one raw packet with one chunk of this type (a number)

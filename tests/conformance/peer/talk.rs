@@ -49,13 +49,10 @@ impl Talk {
                 Ok(names)
             }
             ["release", name, count] => {
-                let mut left: usize = count.parse()?;
-                while left > 0 {
-                    let Some(index) = self.held.iter().position(|held| held.0 == name) else {
-                        bail!("{left} too many");
-                    };
-                    close(self.held.remove(index).1);
-                    left -= 1;
+                for _ in 0..count.parse()? {
+                    if let Some(index) = self.held.iter().position(|held| held.0 == name) {
+                        close(self.held.remove(index).1);
+                    }
                 }
                 Ok(String::new())
             }
@@ -178,14 +175,26 @@ fn close(mut stream: TcpStream) {
 }
 
 fn datagram(source: SocketAddr, target: &str, text: &str) -> anyhow::Result<String> {
+    let text = decode(text).context("bad %XX")?;
     let socket = UdpSocket::bind(source).with_context(|| format!("{source} cannot be used"))?;
     socket.connect(target)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     let mut buffer = [0; 64];
-    let answer = socket.send(text.as_bytes()).and_then(|_| socket.recv(&mut buffer));
+    let answer = socket.send(&text).and_then(|_| socket.recv(&mut buffer));
     Ok(match answer {
         Ok(length) => String::from_utf8_lossy(&buffer[..length]).trim_end().to_owned(),
         Err(error) if error.kind() == ErrorKind::WouldBlock => "?".to_owned(),
         Err(_) => "-".to_owned(),
     })
+}
+
+/// Text with `%XX` for what a word of a command cannot hold.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
+        bytes.extend(&part.as_bytes()[2..]);
+    }
+    Some(bytes)
 }

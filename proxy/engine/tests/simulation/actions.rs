@@ -5,9 +5,8 @@ use crate::around::{
     host_changes, orphans_end, path_changes, settings_change,
 };
 use crate::traffic::{
-    association, client_opens, client_talks, datagram, error_about_nothing, error_about_reply,
-    error_about_request, fragments, garbage, other_protocol, ping, server_talks, stray_from_client,
-    stray_from_server,
+    client_opens, client_talks, datagram, error_about_nothing, error_about_reply, error_about_request,
+    fragments, garbage, other_protocol, ping, server_talks, stray_from_client, stray_from_server,
 };
 use crate::world::World;
 
@@ -19,7 +18,6 @@ const ACTIONS: &[(u64, Action)] = &[
     (90, server_talks),
     (120, client_opens),
     (42, datagram),
-    (40, association),
     (24, stray_from_client),
     (12, stray_from_server),
     (18, error_about_request),

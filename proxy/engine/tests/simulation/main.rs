@@ -17,7 +17,6 @@ mod check;
 mod model;
 mod packets;
 mod rng;
-mod sctp;
 mod tcp;
 mod traffic;
 mod world;

@@ -1,0 +1,10 @@
+# Through a tunnel replies are not seen either.
+net 1
+vs conn_reuse_mode 0
+ipvsadm -A -t $VIP:80 -s rr
+ipvsadm -a -t $VIP:80 -r $SERVER:80 -i
+EVENTS="cS cF cA cR"
+walk $VIP:80 SYN_RECV "cS"
+walk $VIP:80 ESTABLISHED "cS cA"
+walk $VIP:80 FIN_WAIT "cS cA cF"
+ipvsadm -Ln --tun-info
