@@ -11,6 +11,10 @@ const RR: &str = include_str!("../../sched/tests/oracle/rr.txt");
 const WRR: &str = include_str!("../../sched/tests/oracle/wrr.txt");
 const LC: &str = include_str!("../../sched/tests/oracle/lc.txt");
 const WLC: &str = include_str!("../../sched/tests/oracle/wlc.txt");
+const SED: &str = include_str!("../../sched/tests/oracle/sed.txt");
+const NQ: &str = include_str!("../../sched/tests/oracle/nq.txt");
+const FO: &str = include_str!("../../sched/tests/oracle/fo.txt");
+const OVF: &str = include_str!("../../sched/tests/oracle/ovf.txt");
 
 #[test]
 fn real_connections_get_the_servers_that_the_kernel_chose_with_one_worker() {
@@ -34,6 +38,10 @@ fn replay_all(workers: &str) {
         (WRR, "a gcd above 1, odd quotients", 3),
         (LC, "open connections spread evenly", 4),
         (WLC, "open connections follow the weights", 5),
+        (SED, "open connections follow the weights", 6),
+        (NQ, "open connections follow the weights", 7),
+        (FO, "the highest weight gets all", 8),
+        (OVF, "a server joins and leaves under load", 9),
     ] {
         let scenario = Scenario::find(file, title, port);
         let _http: Vec<_> = lab.servers.iter().map(|server| Http::start(server, port).unwrap()).collect();
