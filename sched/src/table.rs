@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 
+use crate::dest::Dest;
 use crate::draft::Draft;
 use crate::marks::{MarkRule, Marks, PacketFacts, Prefix};
 use crate::model::{DestKey, Mark, Proto, ServiceKey};
@@ -26,8 +27,12 @@ pub struct ServiceTable {
     marks: Arc<Marks>,
     marked: BTreeSet<Prefix>,
     kinds: Kinds,
+    one_packet: OnePacket,
     ramping: bool,
 }
+
+/// Who sends what comes from a server without a connection, by the server; port 0 is every port.
+type OnePacket = HashMap<DestKey, (Arc<Service>, usize), FixedState>;
 
 /// Which kinds of services there are, so that no packet pays for those that there are not.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,6 +69,19 @@ impl ServiceTable {
         let by_ftp = || ftp_data.then(|| at(FTP)).flatten();
         let by_any_port = || self.kinds.any_port.then(|| at(0)).flatten();
         by_mark.or_else(by_port).or_else(by_ftp).or_else(by_any_port)
+    }
+
+    /// The service for which `server` answers datagrams that were scheduled by themselves, the server as it has it,
+    /// and the address that the client knows. The first service, if there are several.
+    pub fn one_packet_source(&self, server: DestKey) -> Option<(&Service, &Dest, SocketAddr)> {
+        if self.one_packet.is_empty() {
+            return None;
+        }
+        let any_port = SocketAddr::new(server.ip(), 0);
+        let (service, at) = self.one_packet.get(&server).or_else(|| self.one_packet.get(&any_port))?;
+        let (vip, l4_port) = (service.key.vip()?, service.key.l4_port()?);
+        let vip = SocketAddr::new(vip, if l4_port == 0 { server.port() } else { l4_port });
+        Some((service, service.dests.get(*at)?, vip))
     }
 
     /// The service with this key.
@@ -164,6 +182,7 @@ impl ServiceTable {
             by_key: services.iter().map(|(key, service)| (*key, Arc::clone(service))).collect(),
             vips: services.keys().filter_map(ServiceKey::vip).chain(single).collect(),
             marked: marked.iter().copied().filter(|prefix| prefix.single().is_none()).collect(),
+            one_packet: one_packet(&services),
             kinds: Kinds {
                 marks: services.keys().any(|key| matches!(key, ServiceKey::Mark { .. })),
                 ftp: services.keys().any(|key| key.l4_port() == Some(FTP)),
@@ -201,6 +220,20 @@ pub(crate) fn reply_source(key: &ServiceKey, server: DestKey) -> ReplySource {
         ServiceKey::Addr { proto: Proto::Tcp, l4_port: FTP, .. } => (Some(Proto::Tcp), any_port),
         ServiceKey::Addr { proto, .. } => (Some(proto), server),
     }
+}
+
+fn one_packet(services: &BTreeMap<ServiceKey, Arc<Service>>) -> OnePacket {
+    let mut all = OnePacket::default();
+    for service in services.values().filter(|service| service.one_packet) {
+        // Of a mark the VIP cannot be told from an answer.
+        let ServiceKey::Addr { proto: Proto::Udp, l4_port, .. } = service.key else { continue };
+        for (at, dest) in service.dests.iter().enumerate().filter(|(_, dest)| dest.method.sees_replies()) {
+            let server = dest.live.key;
+            let port = if l4_port == 0 || server.port() == 0 { l4_port } else { server.port() };
+            all.entry(SocketAddr::new(server.ip(), port)).or_insert_with(|| (Arc::clone(service), at));
+        }
+    }
+    all
 }
 
 const fn may_be_ftp_data(l4_port: u16) -> bool {

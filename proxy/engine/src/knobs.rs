@@ -63,11 +63,20 @@ pub struct Knobs {
     pub reuse_ports: bool,
     /// A template whose members outlive it drops to 60 seconds for good.
     pub template_decay: bool,
+    /// Answers to packets that were scheduled by themselves come from the VIP.
+    pub ops_replies: bool,
 }
 
 impl Default for Knobs {
     fn default() -> Self {
-        Self { reset_on_end: true, move_udp: true, reuse_ports: true, template_decay: false, ..Self::ipvs() }
+        Self {
+            reset_on_end: true,
+            move_udp: true,
+            reuse_ports: true,
+            template_decay: false,
+            ops_replies: true,
+            ..Self::ipvs()
+        }
     }
 }
 
@@ -97,6 +106,7 @@ impl Knobs {
             move_udp: false,
             reuse_ports: false,
             template_decay: true,
+            ops_replies: false,
         }
     }
 }

@@ -43,6 +43,7 @@ pub(super) fn knobs(settings: &Settings) -> Knobs {
         move_udp: on(Sysctl::MoveUdp),
         reuse_ports: on(Sysctl::ReusePorts),
         template_decay: on(Sysctl::TemplateDecay),
+        ops_replies: on(Sysctl::OpsReplies),
     }
 }
 

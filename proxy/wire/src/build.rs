@@ -9,6 +9,7 @@ use crate::bytes::{put16, put32};
 use crate::checksum;
 use crate::frame::{Checksum, Frame, GsoKind, MAX_PACKET, Offload};
 use crate::packet::TcpFlags;
+use crate::sctp;
 
 /// An address with a port, or the text of one.
 pub trait Endpoint {
@@ -69,6 +70,15 @@ pub fn udp(src: impl Endpoint, dst: impl Endpoint) -> Build {
     put16(&mut header, 0, src.port());
     put16(&mut header, 2, dst.port());
     Build::new(src.ip(), dst.ip(), 17, header)
+}
+
+/// An SCTP packet without a chunk yet: add one.
+pub fn sctp(src: impl Endpoint, dst: impl Endpoint) -> Build {
+    let (src, dst) = (src.endpoint(), dst.endpoint());
+    let mut header = vec![0; 12];
+    put16(&mut header, 0, src.port());
+    put16(&mut header, 2, dst.port());
+    Build::new(src.ip(), dst.ip(), 132, header)
 }
 
 /// An echo request with some payload, of the family of the addresses.
@@ -242,6 +252,23 @@ impl Build {
         self
     }
 
+    /// SCTP: verification tag.
+    pub fn tag(mut self, tag: u32) -> Self {
+        assert_eq!(self.protocol, 132, "SCTP alone has that");
+        put32(&mut self.header, 4, tag);
+        self
+    }
+
+    /// SCTP: one more chunk of this type, with this behind its header, padded.
+    pub fn chunk(mut self, kind: u8, value: &[u8]) -> Self {
+        assert_eq!(self.protocol, 132, "SCTP alone has that");
+        let mut chunk = vec![kind, 0, 0, 0];
+        put16(&mut chunk, 2, (4 + value.len()) as u16);
+        chunk.extend_from_slice(value);
+        self.payload.extend(padded(&chunk, 4));
+        self
+    }
+
     /// Bytes behind the transport header.
     pub fn payload(mut self, payload: &[u8]) -> Self {
         self.payload = payload.to_vec();
@@ -339,6 +366,7 @@ impl Build {
         match self.protocol {
             6 => 16,
             17 => 6,
+            132 => 8,
             _ => 2,
         }
     }
@@ -359,6 +387,15 @@ impl Build {
             1 => 0,
             _ => checksum::pseudo_header(self.src, self.dst, self.protocol, bytes.len() as u32),
         };
+        if self.protocol == 132 {
+            let crc = match self.sum {
+                Sum::Complete => sctp::crc(&bytes),
+                Sum::Wrong => !sctp::crc(&bytes),
+                Sum::Partial | Sum::None => 0,
+            };
+            bytes[8..12].copy_from_slice(&crc.to_le_bytes());
+            return bytes;
+        }
         let complete = match !checksum::add(checksum::sum(&bytes), pseudo) {
             0 if self.protocol == 17 => 0xffff,
             sum => sum,

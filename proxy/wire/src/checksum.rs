@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use crate::bytes::{get16, put16};
 use crate::frame::{Checksum, Frame, GsoKind, Offload};
 use crate::packet::{Family, Fragment, L4, Packet, ParseError};
+use crate::sctp;
 
 /// Folds an accumulated sum of 16- or 32-bit words to 16 bits with end-around carry. Only 0 gives 0.
 #[inline]
@@ -128,7 +129,7 @@ pub enum ChecksumError {
     Parse(ParseError),
     /// The IPv4 header's.
     Network,
-    /// That of TCP, UDP, ICMP or ICMPv6; for UDP over IPv6 also when there is none (RFC 8200 section 8.1).
+    /// That of TCP, UDP, SCTP, ICMP or ICMPv6; for UDP over IPv6 also when there is none (RFC 8200 section 8.1).
     Transport,
 }
 
@@ -160,6 +161,10 @@ pub fn verify_frame(frame: &Frame) -> Result<(), ChecksumError> {
     let Some(at) = packet.checksum_offset().filter(|_| packet.is_partial(&frame.offload)) else {
         return transport(bytes, &packet);
     };
+    if let L4::Sctp { .. } = packet.l4 {
+        // There is no pseudo-header, and so nothing in the field.
+        return Ok(());
+    }
     let field = get16(bytes, packet.l4_offset + at);
     // Zero has two forms.
     if (u32::from(field)) % 0xffff == u32::from(pseudo(&packet)) % 0xffff {
@@ -178,7 +183,13 @@ pub fn complete(frame: &mut Frame) -> bool {
     if frame.offload.gso != GsoKind::None || start < packet.l4_offset || field + 2 > packet.total_len {
         return false;
     }
+    let sctp = matches!(packet.l4, L4::Sctp { .. }) && packet.is_partial(&frame.offload);
     let bytes = &mut frame.packet_mut()[..packet.total_len];
+    if sctp {
+        sctp::put(&mut bytes[start..]);
+        frame.offload = Offload::default();
+        return true;
+    }
     // The field is part of the sum: it holds the pseudo-header's.
     let sum = !sum(&bytes[start..]);
     let udp = offset == 6;
@@ -202,6 +213,9 @@ pub(crate) fn transport(bytes: &[u8], packet: &Packet) -> Result<(), ChecksumErr
         return Ok(());
     };
     let bytes = &bytes[packet.l4_offset..][..transport_len(packet)];
+    if let L4::Sctp { .. } = packet.l4 {
+        return if sctp::is_right(bytes) { Ok(()) } else { Err(ChecksumError::Transport) };
+    }
     let udp = matches!(packet.l4, L4::Udp { .. });
     let right = if udp && get16(bytes, at) == 0 {
         packet.family == Family::V4

@@ -1,4 +1,4 @@
-//! Edits in place, each of a few additions whatever the packet's size. They keep the IPv4 header checksum and the
+//! Edits in place, each of a few additions whatever the packet's size (of SCTP: for each doubling of it). They keep the IPv4 header checksum and the
 //! transport checksum right in every form: complete, partial, and UDP's none. The offload metadata stays as it is.
 //!
 //! The packet has to be the parse of the frame. Edits of one side leave it good for edits of the other and for
@@ -7,9 +7,10 @@
 use std::net::IpAddr;
 
 use crate::bytes::{get16, put16};
-use crate::checksum::Delta;
+use crate::checksum::{self, Delta};
 use crate::frame::Frame;
 use crate::packet::{Family, L4, Packet};
+use crate::sctp;
 
 /// Source or destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub enum Side {
     Destination,
 }
 
-/// Rewrites source address and port. The port counts for TCP and UDP; a later fragment and ICMP have none. An address
+/// Rewrites source address and port. The port counts for TCP, UDP and SCTP; a later fragment and ICMP have none. An address
 /// of the other family changes nothing.
 #[inline]
 pub fn set_source(frame: &mut Frame, packet: &Packet, ip: IpAddr, port: u16) {
@@ -57,6 +58,18 @@ pub fn set(frame: &mut Frame, packet: &Packet, side: Side, ip: IpAddr, port: u16
         update_v4_header(bytes, addr);
     }
     let l4 = &mut bytes[packet.l4_offset..];
+    if let L4::Sctp { .. } = packet.l4 {
+        // Its checksum does not cover addresses. One that is left to the sender is finished here: no sender whom the
+        // metadata reaches can do a CRC.
+        let old = get16(l4, if side == Side::Source { 0 } else { 2 });
+        put_port(l4, side, port);
+        if partial {
+            checksum::complete(frame);
+        } else {
+            sctp::port_changed(l4, packet.total_len - packet.l4_offset, side, old);
+        }
+        return;
+    }
     let covered = match packet.l4 {
         L4::Tcp { .. } | L4::Udp { .. } if partial => {
             put_port(l4, side, port);
@@ -65,7 +78,7 @@ pub fn set(frame: &mut Frame, packet: &Packet, side: Side, ip: IpAddr, port: u16
         L4::Tcp { .. } | L4::Udp { .. } => addr.and(put_port(l4, side, port)),
         L4::Icmp6 { .. } => addr,
         // No pseudo-header, or nothing that could be kept right.
-        L4::Icmp { .. } | L4::Other => return,
+        L4::Icmp { .. } | L4::Sctp { .. } | L4::Other => return,
     };
     let Some(at) = packet.checksum_offset() else { return };
     let field = get16(l4, at);

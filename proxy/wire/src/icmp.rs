@@ -6,16 +6,18 @@ use crate::bytes::{get16, get32, put16};
 use crate::checksum::Delta;
 use crate::edit::{self, Side};
 use crate::frame::Frame;
-use crate::packet::parse::{self, Length};
+use crate::packet::parse::{self, Length, V6_HEADER};
 use crate::packet::{Family, L4, Packet};
+use crate::sctp;
 
 /// Length of the ICMP header in front of the quote.
 const HEADER: usize = 8;
 /// Protocol numbers whose ports can be read and rewritten.
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+const SCTP: u8 = 132;
 
-/// The TCP or UDP packet inside an ICMP error. RFC 792 promises its IP header and 8 bytes more; the ports suffice
+/// The TCP, UDP or SCTP packet inside an ICMP error. RFC 792 promises its IP header and 8 bytes more; the ports suffice
 /// here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quoted {
@@ -25,7 +27,7 @@ pub struct Quoted {
     pub src: IpAddr,
     /// Its destination address.
     pub dst: IpAddr,
-    /// Protocol number: TCP or UDP.
+    /// Protocol number: TCP, UDP or SCTP.
     pub protocol: u8,
     /// Its source port.
     pub src_port: u16,
@@ -51,7 +53,7 @@ pub fn is_error(packet: &Packet) -> bool {
 }
 
 /// The packet that an ICMP error quotes. `None` when this is no error, or the quote is too short, a later fragment
-/// (which has no ports) or neither TCP nor UDP.
+/// (which has no ports) or none of TCP, UDP and SCTP.
 pub fn quoted(bytes: &[u8], packet: &Packet) -> Option<Quoted> {
     if !is_error(packet) {
         return None;
@@ -60,7 +62,7 @@ pub fn quoted(bytes: &[u8], packet: &Packet) -> Option<Quoted> {
     let quote = &bytes[..packet.total_len][offset..];
     let inner = parse::network(quote, Length::Lenient).ok().filter(|inner| inner.has_transport)?.packet;
     if inner.family != packet.family
-        || !matches!(inner.protocol, TCP | UDP)
+        || !matches!(inner.protocol, TCP | UDP | SCTP)
         || inner.l4_offset + 4 > quote.len()
     {
         return None;
@@ -83,7 +85,7 @@ pub fn quoted(bytes: &[u8], packet: &Packet) -> Option<Quoted> {
 }
 
 /// Rewrites one side of the quoted packet, and every checksum that this touches: of the quoted IPv4 header, of the
-/// quoted TCP or UDP header as far as the quote reaches, and of the error itself. The outer addresses are
+/// quoted TCP, UDP or SCTP header as far as the quote reaches, and of the error itself. The outer addresses are
 /// [`edit::set_source`]'s and [`edit::set_destination`]'s work. An address of the other family changes nothing.
 pub fn rewrite_quoted(
     frame: &mut Frame,
@@ -105,12 +107,22 @@ pub fn rewrite_quoted(
         edit::update_v4_header(quote, addr);
         outer = outer.word(old, get16(quote, 10));
     }
+    let claimed = match quoted.family {
+        Family::V4 => usize::from(get16(quote, 2)),
+        Family::V6 => V6_HEADER + usize::from(get16(quote, 4)),
+    };
     let l4 = &mut quote[l4_offset..];
+    let old = get16(l4, if side == Side::Source { 0 } else { 2 });
     let port = edit::put_port(l4, side, port);
     outer = outer.and(port);
+    if quoted.protocol == SCTP && l4.len() >= 12 {
+        let field = [8, 10].map(|at| get16(l4, at));
+        sctp::port_changed(l4, claimed.saturating_sub(l4_offset), side, old);
+        outer = outer.word(field[0], get16(l4, 8)).word(field[1], get16(l4, 10));
+    }
     // Whether the quoted checksum was partial cannot be seen; nobody verifies it, so it is kept as a complete one.
     let at = if quoted.protocol == TCP { 16 } else { 6 };
-    if l4.len() >= at + 2 {
+    if quoted.protocol != SCTP && l4.len() >= at + 2 {
         let old = get16(l4, at);
         let inner = addr.and(port);
         let new = if quoted.protocol == UDP { inner.apply_udp(old) } else { inner.apply(old) };

@@ -17,6 +17,7 @@ pub mod gso;
 pub mod icmp;
 pub mod packet;
 pub mod reply;
+mod sctp;
 pub mod vnet;
 
 mod bytes;

@@ -150,6 +150,18 @@ pub enum L4 {
         /// Length field: header and payload.
         len: u16,
     },
+    /// RFC 9260.
+    Sctp {
+        /// Source port.
+        src_port: u16,
+        /// Destination port.
+        dst_port: u16,
+        /// Verification tag: the receiver's, zero in an INIT.
+        tag: u32,
+        /// Type of the chunk that says what the packet does: the first, or an ABORT right behind a COOKIE ECHO or
+        /// COOKIE ACK.
+        chunk: u8,
+    },
     /// RFC 792.
     Icmp {
         /// Type.
@@ -231,13 +243,13 @@ impl Packet {
         parse::packet(bytes)
     }
 
-    /// Source and destination port of TCP and UDP.
+    /// Source and destination port of TCP, UDP and SCTP.
     #[inline]
     pub fn ports(&self) -> Option<(u16, u16)> {
         match self.l4 {
-            L4::Tcp { src_port, dst_port, .. } | L4::Udp { src_port, dst_port, .. } => {
-                Some((src_port, dst_port))
-            }
+            L4::Tcp { src_port, dst_port, .. }
+            | L4::Udp { src_port, dst_port, .. }
+            | L4::Sctp { src_port, dst_port, .. } => Some((src_port, dst_port)),
             _ => None,
         }
     }
@@ -249,6 +261,7 @@ impl Packet {
             + match self.l4 {
                 L4::Tcp { header_len, .. } => usize::from(header_len),
                 L4::Udp { .. } | L4::Icmp { .. } | L4::Icmp6 { .. } => 8,
+                L4::Sctp { .. } => 12,
                 L4::Other => 0,
             }
     }
@@ -271,6 +284,7 @@ impl Packet {
         match self.l4 {
             L4::Tcp { .. } => Some(16),
             L4::Udp { .. } => Some(6),
+            L4::Sctp { .. } => Some(8),
             L4::Icmp { .. } | L4::Icmp6 { .. } => Some(2),
             L4::Other => None,
         }
@@ -316,6 +330,7 @@ impl fmt::Display for Packet {
                 write!(f, " length {}", self.payload_len())?;
             }
             L4::Udp { .. } => write!(f, "udp length {}", self.payload_len())?,
+            L4::Sctp { tag, chunk, .. } => write!(f, "sctp chunk {chunk} tag {tag:#010x}")?,
             L4::Icmp { kind, code } => write!(f, "icmp type {kind} code {code}")?,
             L4::Icmp6 { kind, code } => write!(f, "icmp6 type {kind} code {code}")?,
             L4::Other => write!(f, "protocol {} length {}", self.protocol, self.payload_len())?,

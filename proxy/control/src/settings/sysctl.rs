@@ -29,6 +29,7 @@ pub enum Sysctl {
     SloppySctp,
     SloppyTcp,
     MoveUdp,
+    OpsReplies,
     ResetOnEnd,
     ReusePorts,
     TemplateDecay,
@@ -68,7 +69,7 @@ impl Sysctl {
     pub const OUR_PREFIX: &str = "ulvs.";
 
     /// All of them: the kernel's by name, then ours by name.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::AmDroprate,
         Self::Amemthresh,
         Self::CacheBypass,
@@ -87,6 +88,7 @@ impl Sysctl {
         Self::SloppySctp,
         Self::SloppyTcp,
         Self::MoveUdp,
+        Self::OpsReplies,
         Self::ResetOnEnd,
         Self::ReusePorts,
         Self::TemplateDecay,
@@ -171,6 +173,9 @@ impl Sysctl {
                 0,
                 "a connection that expires or loses its server is reset at both ends",
             ),
+            Self::OpsReplies => {
+                ours("ops_replies", 1, 0, "answers to packets of one-packet scheduling come from the VIP")
+            }
             Self::ReusePorts => ours("reuse_ports", 1, 0, "a client's port that is used again never stalls"),
             Self::TemplateDecay => ours(
                 "template_decay",

@@ -88,7 +88,10 @@ fn a_change_is_made_whole_or_not_at_all() {
 fn a_file_changes_what_changed_in_it_and_compat_is_the_base() {
     let (ours, ipvs) = (Settings::default(), Settings::new(true));
     let differing: Vec<_> = Sysctl::ALL.into_iter().filter(|s| ours.get(*s) != ipvs.get(*s)).collect();
-    assert_eq!(differing, [Sysctl::MoveUdp, Sysctl::ResetOnEnd, Sysctl::ReusePorts, Sysctl::TemplateDecay]);
+    assert_eq!(
+        differing,
+        [Sysctl::MoveUdp, Sysctl::OpsReplies, Sysctl::ResetOnEnd, Sysctl::ReusePorts, Sysctl::TemplateDecay]
+    );
     let mut running = ours.clone();
     running.set(Sysctl::SloppyTcp, 1).unwrap();
     running.timeouts.udp = 17;

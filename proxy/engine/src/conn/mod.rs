@@ -20,7 +20,7 @@ pub(crate) use wheel::{Timed, Timer, Wheel};
 
 use crate::knobs::Knobs;
 use crate::persist::Template;
-use crate::state::{Leg, State, tcp};
+use crate::state::{self, Event, Leg, State, tcp};
 
 /// Milliseconds since the engine was made.
 pub(crate) type Millis = u64;
@@ -112,7 +112,7 @@ impl Conn {
     pub(crate) fn seen(
         &self,
         direction: Direction,
-        event: Option<tcp::Event>,
+        event: Option<Event>,
         now: Millis,
         knobs: &Knobs,
         guarded: bool,
@@ -122,7 +122,7 @@ impl Conn {
         if let Some(event) = event {
             // Two workers may see both directions at once: each step of the table happens, one after the other.
             loop {
-                let next = tcp::next(leg, event, state, guarded);
+                let next = state::next(leg, event, state, guarded);
                 if next == state {
                     break;
                 }
@@ -137,7 +137,7 @@ impl Conn {
                 }
             }
         }
-        self.timer.set(now + state.timeout(knobs).as_millis() as Millis);
+        self.timer.set(now + state.timeout(self.legs.proto, knobs).as_millis() as Millis);
     }
 
     /// Tells the server's average how long it takes from a client's SYN to the answer. `micros` may wrap.

@@ -1,10 +1,11 @@
 //! Connection states and what they mean for timers and load: the names and numbers of IPVS.
 
+pub(crate) mod sctp;
 pub(crate) mod tcp;
 
 use std::time::Duration;
 
-use sched::Direction;
+use sched::{Direction, Proto};
 
 use crate::knobs::Knobs;
 
@@ -26,6 +27,21 @@ impl Leg {
             (Direction::In, true) => Self::Client,
             (Direction::In, false) => Self::Alone,
         }
+    }
+}
+
+/// What a packet does to the state.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event {
+    Tcp(tcp::Event),
+    Sctp(sctp::Event),
+}
+
+/// The state after `event` on `leg`; `guarded` is `secure_tcp`.
+pub(crate) const fn next(leg: Leg, event: Event, state: State, guarded: bool) -> State {
+    match event {
+        Event::Tcp(event) => tcp::next(leg, event, state, guarded),
+        Event::Sctp(event) => sctp::next(leg, event, state),
     }
 }
 
@@ -57,6 +73,30 @@ pub enum State {
     SynAck,
     /// The one state of UDP.
     Udp,
+    /// SCTP: the client's INIT is on its way.
+    Init1,
+    /// SCTP: and another one.
+    Init,
+    /// SCTP: the server has answered with a cookie.
+    CookieSent,
+    /// SCTP: the client has shown its cookie.
+    CookieReplied,
+    /// SCTP: an INIT came from the server's side.
+    CookieWait,
+    /// SCTP: the client has answered it with a cookie.
+    Cookie,
+    /// SCTP: the server has shown its cookie.
+    CookieEchoed,
+    /// SCTP: the server shuts down.
+    ShutdownSent,
+    /// SCTP: the client shuts down.
+    ShutdownReceived,
+    /// SCTP: the server has agreed to it.
+    ShutdownAckSent,
+    /// SCTP: the server has refused it.
+    Rejected,
+    /// SCTP: over.
+    Closed,
 }
 
 impl State {
@@ -74,6 +114,18 @@ impl State {
         Self::Listen,
         Self::SynAck,
         Self::Udp,
+        Self::Init1,
+        Self::Init,
+        Self::CookieSent,
+        Self::CookieReplied,
+        Self::CookieWait,
+        Self::Cookie,
+        Self::CookieEchoed,
+        Self::ShutdownSent,
+        Self::ShutdownReceived,
+        Self::ShutdownAckSent,
+        Self::Rejected,
+        Self::Closed,
     ];
 
     /// As `ipvsadm -Lc` prints it.
@@ -91,12 +143,25 @@ impl State {
             Self::Listen => "LISTEN",
             Self::SynAck => "SYNACK",
             Self::Udp => "UDP",
+            Self::Init1 => "INIT1",
+            Self::Init => "INIT",
+            Self::CookieSent => "C-SENT",
+            Self::CookieReplied => "C-REPLIED",
+            Self::CookieWait => "C-WAIT",
+            Self::Cookie => "COOKIE",
+            Self::CookieEchoed => "C-ECHOED",
+            Self::ShutdownSent => "S-SENT",
+            Self::ShutdownReceived => "S-RECEIVED",
+            Self::ShutdownAckSent => "S-ACK-SENT",
+            Self::Rejected => "REJECTED",
+            Self::Closed => "CLOSED",
         }
     }
 
     /// The time without a packet after which a connection in this state is forgotten.
-    pub(crate) const fn timeout(self, knobs: &Knobs) -> Duration {
+    pub(crate) const fn timeout(self, proto: Proto, knobs: &Knobs) -> Duration {
         match self {
+            Self::Established if matches!(proto, Proto::Sctp) => Duration::from_secs(900),
             Self::Established => knobs.tcp_timeout,
             Self::FinWait => knobs.tcp_fin_timeout,
             Self::Udp => knobs.udp_timeout,
@@ -105,10 +170,22 @@ impl State {
             Self::SynRecv | Self::CloseWait => Duration::from_secs(60),
             Self::Close => Duration::from_secs(10),
             Self::LastAck => Duration::from_secs(30),
+            Self::Init1 | Self::Rejected => Duration::from_secs(4),
+            Self::Init
+            | Self::CookieSent
+            | Self::CookieReplied
+            | Self::CookieWait
+            | Self::Cookie
+            | Self::CookieEchoed
+            | Self::ShutdownSent
+            | Self::ShutdownReceived
+            | Self::ShutdownAckSent
+            | Self::Closed => Duration::from_secs(61),
         }
     }
 
-    /// Whether it counts as an active connection of its server; UDP never does.
+    /// Whether it counts as an active connection of its server: of SCTP only what is established,
+    /// UDP never.
     pub const fn is_active(self) -> bool {
         matches!(self, Self::Established | Self::SynSent | Self::SynRecv | Self::SynAck)
     }
@@ -118,9 +195,9 @@ impl State {
         self.is_active() || matches!(self, Self::FinWait | Self::CloseWait)
     }
 
-    /// Whether a SYN with the same addresses and ports begins a new connection (`conn_reuse_mode` 1).
+    /// Whether a SYN (an INIT) with the same addresses and ports begins a new connection (`conn_reuse_mode` 1).
     pub const fn is_over(self) -> bool {
-        matches!(self, Self::TimeWait | Self::Close)
+        matches!(self, Self::TimeWait | Self::Close | Self::Closed)
     }
 
     pub(crate) fn from_u8(n: u8) -> Self {

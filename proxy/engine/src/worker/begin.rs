@@ -53,7 +53,8 @@ impl Step<'_> {
     ) -> Verdict {
         let mark = self.mark_of(packet);
         let Some(service) = self.table.lookup(mark, proto, dst) else {
-            return self.not_ours(frame, packet);
+            let reply = self.one_packet_reply(frame, packet, proto, src);
+            return reply.unwrap_or_else(|| self.not_ours(frame, packet));
         };
         if packet.fragment != Fragment::None {
             return Verdict::Drop(DropReason::Fragment);
@@ -179,7 +180,7 @@ fn server_port(service: &Service, dest: &DestLive, vip_port: u16) -> u16 {
     if of_many || dest.key.port() == 0 { vip_port } else { dest.key.port() }
 }
 
-/// A SYN begins a TCP connection. So does the answer to a SYN from the server's data port of FTP, which came to the
+/// [`opens`], mostly. So does the answer to a SYN from the server's data port of FTP, which came to the
 /// client past us. What comes from that port never begins anything: a connection of active FTP is the server's.
 fn may_begin(packet: &Packet, src: SocketAddr, dst: SocketAddr, knobs: &Knobs) -> bool {
     let answers_data = match packet.l4 {

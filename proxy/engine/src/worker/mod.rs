@@ -28,7 +28,7 @@ use crate::host::HostView;
 use crate::knobs::{Defence, Knobs};
 use crate::persist::{Template, Templates};
 use crate::random::Random;
-use crate::state::{State, tcp};
+use crate::state::{Event, State, sctp, tcp};
 use crate::verdict::{DropReason, Verdict};
 use crate::{Engine, marks, millis_since};
 
@@ -141,6 +141,11 @@ impl Worker {
     }
 }
 
+/// Chunks of SCTP (RFC 9260, section 3.2).
+const INIT: u8 = 1;
+const ABORT: u8 = 6;
+const SHUTDOWN_COMPLETE: u8 = 14;
+
 /// What one frame's decision may use.
 struct Step<'a> {
     table: &'a ServiceTable,
@@ -170,6 +175,9 @@ impl Step<'_> {
             }
             L4::Udp { src_port, dst_port, .. } => {
                 self.transport(frame, &packet, Proto::Udp, src_port, dst_port)
+            }
+            L4::Sctp { src_port, dst_port, .. } => {
+                self.transport(frame, &packet, Proto::Sctp, src_port, dst_port)
             }
             L4::Icmp { .. } | L4::Icmp6 { .. } => self.icmp(frame, &packet),
             L4::Other => self.other(frame, &packet),
@@ -214,18 +222,18 @@ impl Step<'_> {
                 return true;
             }
         }
-        let L4::Tcp { seq, .. } = packet.l4 else { return false };
         if !starts(packet) {
             return false;
         }
         let reuse_mode = if legs.template.is_some() { 0 } else { knobs.conn_reuse_mode };
         match conn.state() {
             // Nor does the kernel end one that has a template.
-            State::TimeWait | State::Close => knobs.reuse_ports || reuse_mode != 0,
+            State::TimeWait | State::Close | State::Closed => knobs.reuse_ports || reuse_mode != 0,
             State::FinWait if reuse_mode & 2 != 0 && !legs.method.sees_replies() => true,
             // A client that has forgotten it; a SYN that came late is none.
             State::FinWait | State::CloseWait | State::LastAck => {
-                knobs.reuse_ports && !conn.client.has_begun_with(seq)
+                let known = |seq| conn.client.has_begun_with(seq);
+                knobs.reuse_ports && matches!(packet.l4, L4::Tcp { seq, .. } if !known(seq))
             }
             _ => false,
         }
@@ -270,16 +278,18 @@ impl Step<'_> {
 
     fn seen(&mut self, frame: &Frame, packet: &Packet, conn: &Arc<Conn>, direction: Direction) {
         count(frame, packet, &conn.legs, direction);
+        let guarded = self.knobs.secure_tcp == Defence::Always;
         let event = match packet.l4 {
             L4::Tcp { flags, seq, ack, .. } => {
                 let end = if direction == Direction::In { &conn.client } else { &conn.server };
                 end.says(flags, seq, ack, packet.payload_len());
-                tcp::Event::of(flags.syn(), flags.fin(), flags.ack(), flags.rst())
+                tcp::Event::of(flags.syn(), flags.fin(), flags.ack(), flags.rst()).map(Event::Tcp)
             }
+            L4::Sctp { chunk, .. } => Some(Event::Sctp(sctp::Event::of(chunk))),
             _ => None,
         };
-        conn.seen(direction, event, self.now, self.knobs, self.knobs.secure_tcp == Defence::Always);
-        if let Some(event) = event {
+        conn.seen(direction, event, self.now, self.knobs, guarded);
+        if let Some(Event::Tcp(event)) = event {
             conn.time_handshake(direction, event, self.micros);
         }
         if let Some(template) = &conn.legs.template {
@@ -303,13 +313,15 @@ impl Step<'_> {
         })
     }
 
-    /// TCP or UDP that is no service's: the host's, or refused as a host without a listener would.
+    /// A packet that is no service's: the host's, or refused as a host without a listener would.
     fn not_ours(&self, frame: &mut Frame, packet: &Packet) -> Verdict {
         if !self.is_our_vip(packet.dst) {
             return self.pass(frame, packet);
         }
         match packet.l4 {
             L4::Tcp { .. } => answered(reply::tcp_reset(frame, packet)),
+            // Their senders expect nothing more (RFC 9260, section 8.4).
+            L4::Sctp { chunk: ABORT | SHUTDOWN_COMPLETE, .. } => answered(false),
             _ => answered(reply::icmp_unreachable_port(frame, packet, packet.dst)),
         }
     }
@@ -348,17 +360,22 @@ impl Step<'_> {
 }
 
 /// Whether a packet that belongs to nothing may begin a connection: any of UDP; of TCP a SYN, or with `sloppy_tcp`
-/// whatever is no reset.
+/// whatever is no reset; of SCTP an INIT, or with `sloppy_sctp` whatever is no ABORT.
 fn opens(packet: &Packet, knobs: &Knobs) -> bool {
     match packet.l4 {
         L4::Tcp { flags, .. } => starts(packet) || (knobs.sloppy_tcp && !flags.rst()),
+        L4::Sctp { chunk, .. } => starts(packet) || (knobs.sloppy_sctp && chunk != ABORT),
         _ => true,
     }
 }
 
-/// Whether it says that a connection begins: a SYN, not one that answers another, nor one that resets.
+/// Whether it says that a connection begins: an INIT; a SYN, not one that answers another, nor one that resets.
 fn starts(packet: &Packet) -> bool {
-    matches!(packet.l4, L4::Tcp { flags, .. } if flags.syn() && !flags.ack() && !flags.rst())
+    match packet.l4 {
+        L4::Tcp { flags, .. } => flags.syn() && !flags.ack() && !flags.rst(),
+        L4::Sctp { chunk, .. } => chunk == INIT,
+        _ => false,
+    }
 }
 
 /// Broadcast to the link or multicast: not forwarded by anybody, but perhaps for the host.

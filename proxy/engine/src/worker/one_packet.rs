@@ -1,8 +1,11 @@
 //! One-packet scheduling (`-o`): each datagram gets a server of its own, and no connection remembers it.
 
-use sched::Direction;
+use std::net::SocketAddr;
+
+use sched::{Direction, Proto};
 use wire::frame::Frame;
-use wire::packet::Packet;
+use wire::packet::{Fragment, Packet};
+use wire::{edit, gso};
 
 use super::begin::{Choice, Request};
 use super::{Step, count};
@@ -31,5 +34,29 @@ impl Step<'_> {
         legs.dest.stats.count_conn();
         count(frame, packet, &legs, Direction::In);
         self.request(frame, packet, &legs)
+    }
+
+    /// What a server says to a client that it has no connection with, as far as it may be the answer to a single
+    /// datagram: it comes from the VIP. (IPVS lets it go as it is, from somebody that the client has never heard of.)
+    pub(super) fn one_packet_reply(
+        &self,
+        frame: &mut Frame,
+        packet: &Packet,
+        proto: Proto,
+        server: SocketAddr,
+    ) -> Option<Verdict> {
+        if proto != Proto::Udp || !self.knobs.ops_replies {
+            return None;
+        }
+        let (service, dest, vip) = self.table.one_packet_source(server)?;
+        if packet.fragment != Fragment::None {
+            return Some(Verdict::Drop(DropReason::Fragment));
+        }
+        let (packets, bytes) = (u64::from(gso::segments(frame, packet)), gso::wire_bytes(frame, packet));
+        service.live.stats.count(Direction::Out, packets, bytes);
+        dest.live.stats.count(Direction::Out, packets, bytes);
+        edit::set_source(frame, packet, vip.ip(), vip.port());
+        self.credit(frame, packet, self.both_hops(packet.src, packet.dst));
+        Some(Verdict::Transmit)
     }
 }

@@ -5,8 +5,9 @@ use crate::around::{
     host_changes, orphans_end, path_changes, settings_change,
 };
 use crate::traffic::{
-    client_opens, client_talks, datagram, error_about_nothing, error_about_reply, error_about_request,
-    fragments, garbage, other_protocol, ping, server_talks, stray_from_client, stray_from_server,
+    association, client_opens, client_talks, datagram, error_about_nothing, error_about_reply,
+    error_about_request, fragments, garbage, other_protocol, ping, server_talks, stray_from_client,
+    stray_from_server,
 };
 use crate::world::World;
 
@@ -18,6 +19,7 @@ const ACTIONS: &[(u64, Action)] = &[
     (90, server_talks),
     (120, client_opens),
     (42, datagram),
+    (40, association),
     (24, stray_from_client),
     (12, stray_from_server),
     (18, error_about_request),

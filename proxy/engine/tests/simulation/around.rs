@@ -78,7 +78,7 @@ pub(crate) fn edit_service(world: &mut World) {
 
 pub(crate) fn add_service(world: &mut World) {
     let v4 = world.rng.one_in(2);
-    let proto = *world.rng.pick(&[Proto::Tcp, Proto::Tcp, Proto::Udp]);
+    let proto = *world.rng.pick(&[Proto::Tcp, Proto::Tcp, Proto::Tcp, Proto::Udp, Proto::Sctp]);
     let key = ServiceKey::addr(proto, service_at(world, proto, v4));
     if world.model.services.contains_key(&key) {
         return;
@@ -107,6 +107,7 @@ pub(crate) fn settings_change(world: &mut World) {
         conn_reuse_mode: *rng.pick(&[0, 1, 1, 2, 3]),
         expire_nodest_conn: rng.one_in(3),
         sloppy_tcp: rng.one_in(4),
+        sloppy_sctp: rng.one_in(4),
         reset_on_end: yes(rng),
         move_udp: yes(rng),
         reuse_ports: yes(rng),

@@ -29,7 +29,11 @@ pub(crate) fn server(world: &mut World, v4: bool) -> SocketAddr {
 
 /// Where a service is or may be.
 pub(crate) fn service_at(world: &mut World, proto: Proto, v4: bool) -> SocketAddr {
-    let ports: &[u16] = if proto == Proto::Tcp { &[80, 443] } else { &[53] };
+    let ports: &[u16] = match proto {
+        Proto::Tcp => &[80, 443],
+        Proto::Udp => &[53],
+        Proto::Sctp => &[3868],
+    };
     SocketAddr::new(vip(world, v4), *world.rng.pick(ports))
 }
 

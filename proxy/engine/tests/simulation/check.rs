@@ -10,6 +10,7 @@ use wire::packet::{L4, Packet, TcpFlags};
 
 use crate::model::{Flow, FlowKey, Model, Reset, credited};
 use crate::packets::{Says, Segment};
+use crate::sctp::{ABORT, INIT, SHUTDOWN_COMPLETE};
 use crate::tcp;
 
 /// What the engine did with a frame, and whom it chose for the flow with a key.
@@ -47,7 +48,7 @@ fn describe(frame: &Frame) -> String {
     format!("{packet} ttl {}", packet.ttl)
 }
 
-/// TCP or UDP, not fragmented.
+/// TCP, UDP or SCTP, not fragmented.
 pub(crate) fn segment(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     let (proto, src, dst) = (segment.proto, segment.src, segment.dst);
     let key = (proto, src, dst);
@@ -75,7 +76,7 @@ pub(crate) fn segment(model: &mut Model, segment: &Segment, done: &Done<'_>) {
 /// A packet of a flow that is treated as the first of another.
 fn begins_anew(model: &mut Model, segment: &Segment, flow: &Flow) -> bool {
     let knobs = model.knobs;
-    let syn = is_syn(segment);
+    let syn = starts(segment);
     if !model.dests[flow.dest].available {
         if knobs.expire_nodest_conn {
             model.happened("left a removed server");
@@ -92,7 +93,7 @@ fn begins_anew(model: &mut Model, segment: &Segment, flow: &Flow) -> bool {
     }
     let again = syn
         && match flow.state {
-            State::TimeWait | State::Close => knobs.reuse_ports || knobs.conn_reuse_mode > 0,
+            State::TimeWait | State::Close | State::Closed => knobs.reuse_ports || knobs.conn_reuse_mode > 0,
             State::FinWait | State::CloseWait | State::LastAck => {
                 knobs.reuse_ports && flow.client_end.begun != Some(segment.seq)
             }
@@ -154,6 +155,9 @@ fn not_ours(model: &mut Model, segment: &Segment, done: &Done<'_>) {
         return done.passes(model, src, dst, &segment.with_ttl(ttl).frame());
     }
     match segment.proto {
+        Proto::Sctp if matches!(segment.chunk, ABORT | SHUTDOWN_COMPLETE) => {
+            done.dropped(DropReason::Unanswerable);
+        }
         Proto::Udp | Proto::Sctp => unreachable(segment, done),
         Proto::Tcp if segment.flags.rst() => done.dropped(DropReason::Unanswerable),
         Proto::Tcp => {
@@ -247,13 +251,23 @@ pub(crate) fn checksums(verdict: Verdict, frame: &Frame) {
     }
 }
 
-/// Only a SYN begins a TCP connection, unless the operator is sloppy.
+/// Only a SYN begins a TCP connection, and an INIT an association, unless the operator is sloppy.
 fn opens(model: &Model, segment: &Segment) -> bool {
-    let sloppy = model.knobs.sloppy_tcp && !segment.flags.rst();
-    segment.proto == Proto::Udp || is_syn(segment) || sloppy
+    let sloppy = match segment.proto {
+        Proto::Tcp => model.knobs.sloppy_tcp && !segment.flags.rst(),
+        Proto::Sctp => model.knobs.sloppy_sctp && segment.chunk != ABORT,
+        Proto::Udp => true,
+    };
+    starts(segment) || sloppy
 }
 
-fn is_syn(segment: &Segment) -> bool {
-    let of_three = TcpFlags(segment.flags.0 & (TcpFlags::SYN | TcpFlags::ACK | TcpFlags::RST).0);
-    segment.proto == Proto::Tcp && of_three == TcpFlags::SYN
+fn starts(segment: &Segment) -> bool {
+    match segment.proto {
+        Proto::Tcp => {
+            let of_three = TcpFlags(segment.flags.0 & (TcpFlags::SYN | TcpFlags::ACK | TcpFlags::RST).0);
+            of_three == TcpFlags::SYN
+        }
+        Proto::Sctp => segment.chunk == INIT,
+        Proto::Udp => false,
+    }
 }

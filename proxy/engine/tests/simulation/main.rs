@@ -17,6 +17,7 @@ mod check;
 mod model;
 mod packets;
 mod rng;
+mod sctp;
 mod tcp;
 mod traffic;
 mod world;

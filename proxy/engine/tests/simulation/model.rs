@@ -9,6 +9,7 @@ use engine::{Counters, Defence, DropReason, Knobs, State, Verdict};
 use sched::{Counts, DestLive, Direction, Op, Proto, ServiceKey};
 
 use crate::packets::Segment;
+use crate::sctp;
 use crate::tcp::{self, End, States};
 
 /// Protocol, client, VIP.
@@ -156,7 +157,7 @@ impl Model {
             self.happened("took the reply tuple of one that was over");
             self.end(holder);
         }
-        let state = if key.0 == Proto::Tcp { State::None } else { State::Udp };
+        let state = if key.0 == Proto::Udp { State::Udp } else { State::None };
         let hop_credit = self.both_hops(key.1.ip(), server.ip());
         let (deadline, ends) = (self.now + 3000, End::default());
         let flow = Flow { dest, server, state, deadline, hop_credit, client_end: ends, server_end: ends };
@@ -171,11 +172,14 @@ impl Model {
     pub(crate) fn seen(&mut self, key: FlowKey, direction: Direction, segment: &Segment) {
         self.count(key, direction, segment.on_wire());
         let flow = self.flows.get_mut(&key).expect("the flow");
-        if key.0 == Proto::Tcp {
+        if key.0 != Proto::Udp {
             let end = if direction == Direction::In { &mut flow.client_end } else { &mut flow.server_end };
             end.says(segment);
             let guarded = self.knobs.secure_tcp == Defence::Always;
-            let next = self.states.next(direction, segment.flags, flow.state, guarded);
+            let next = match key.0 {
+                Proto::Sctp => sctp::next(direction, segment.chunk, flow.state),
+                _ => self.states.next(direction, segment.flags, flow.state, guarded),
+            };
             let dest = &mut self.dests[flow.dest];
             match (tcp::is_active(flow.state), tcp::is_active(next)) {
                 (false, true) => (dest.active, dest.inactive) = (dest.active + 1, dest.inactive - 1),
@@ -184,7 +188,7 @@ impl Model {
             }
             flow.state = next;
         }
-        flow.deadline = self.now + tcp::timeout_millis(flow.state, &self.knobs);
+        flow.deadline = self.now + tcp::timeout_millis(key.0, flow.state, &self.knobs);
         let name = flow.state.name();
         self.happened(name);
     }

@@ -17,7 +17,7 @@ pub(crate) enum Shape {
     Gso(u16),
 }
 
-/// A TCP or UDP packet.
+/// A TCP, UDP or SCTP packet.
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {
     pub(crate) proto: Proto,
@@ -27,6 +27,9 @@ pub(crate) struct Segment {
     pub(crate) seq: u32,
     /// Counts where the flags say so.
     pub(crate) ack: u32,
+    /// Type of the chunk of an SCTP packet.
+    pub(crate) chunk: u8,
+    /// Of SCTP: a multiple of four, behind the chunk's header.
     pub(crate) payload: usize,
     pub(crate) shape: Shape,
     pub(crate) ttl: u8,
@@ -90,7 +93,12 @@ impl Segment {
 
     fn headers(&self) -> usize {
         let network = if self.is_v4() { 20 } else { 40 };
-        network + if self.proto == Proto::Tcp { 20 } else { 8 }
+        let transport = match self.proto {
+            Proto::Tcp => 20,
+            Proto::Udp => 8,
+            Proto::Sctp => 12 + 4,
+        };
+        network + transport
     }
 
     fn plain(&self, payload: usize) -> Build {
@@ -99,9 +107,11 @@ impl Segment {
                 let build = build::tcp(self.src, self.dst).flags(self.flags).seq(self.seq);
                 if self.flags.ack() { build.ack(self.ack) } else { build }
             }
-            Proto::Udp | Proto::Sctp => build::udp(self.src, self.dst),
+            Proto::Udp => build::udp(self.src, self.dst),
+            Proto::Sctp => build::sctp(self.src, self.dst).tag(self.seq).chunk(self.chunk, &vec![7; payload]),
         };
-        let build = build.ttl(self.ttl).payload_len(payload);
+        let build = build.ttl(self.ttl);
+        let build = if self.proto == Proto::Sctp { build } else { build.payload_len(payload) };
         if self.may_fragment && self.is_v4() { build.may_fragment() } else { build }
     }
 }

@@ -1,7 +1,7 @@
 //! States and timers as IPVS has them, written down apart from the engine.
 
 use engine::{Knobs, State};
-use sched::Direction;
+use sched::{Direction, Proto};
 use wire::packet::TcpFlags;
 
 use crate::packets::Segment;
@@ -59,8 +59,10 @@ fn named(name: &str) -> State {
     NAMES.iter().find(|(n, _)| *n == name).expect("a state").1
 }
 
-pub(crate) fn timeout_millis(state: State, knobs: &Knobs) -> u64 {
+pub(crate) fn timeout_millis(proto: Proto, state: State, knobs: &Knobs) -> u64 {
     let seconds = match state {
+        State::Established if proto == Proto::Sctp => 900,
+        State::Init1 | State::Rejected => 4,
         State::None => 2,
         State::Established => knobs.tcp_timeout.as_secs(),
         State::FinWait => knobs.tcp_fin_timeout.as_secs(),
@@ -69,6 +71,8 @@ pub(crate) fn timeout_millis(state: State, knobs: &Knobs) -> u64 {
         State::Close => 10,
         State::LastAck => 30,
         State::Udp => knobs.udp_timeout.as_secs(),
+        // The other states of SCTP.
+        _ => 61,
     };
     1000 * seconds
 }
@@ -122,5 +126,5 @@ pub(crate) fn is_open(state: State) -> bool {
 }
 
 pub(crate) fn is_over(state: State) -> bool {
-    matches!(state, State::TimeWait | State::Close)
+    matches!(state, State::TimeWait | State::Close | State::Closed)
 }

@@ -11,11 +11,13 @@ use wire::packet::TcpFlags;
 use crate::cast::{client, router, server, service_at, some_flow, vip};
 use crate::check::{self, IcmpError};
 use crate::packets::{Says, Segment, Shape};
+use crate::sctp;
 use crate::world::World;
 
 fn segment(world: &mut World, proto: Proto, src: SocketAddr, dst: SocketAddr, flags: TcpFlags) -> Segment {
     let rng = &mut world.rng;
     let shape = match rng.below(8) {
+        _ if proto == Proto::Sctp => Shape::Complete,
         0..4 => Shape::Complete,
         4..6 => Shape::Partial,
         6 if proto == Proto::Udp && src.is_ipv4() => Shape::NoChecksum,
@@ -25,6 +27,7 @@ fn segment(world: &mut World, proto: Proto, src: SocketAddr, dst: SocketAddr, fl
     let payload = match shape {
         Shape::Gso(_) => rng.below(6000),
         _ if flags.syn() => 0,
+        _ if proto == Proto::Sctp => 4 * rng.below(300),
         _ => *rng.pick(&[0, 1, 33, 500, 1400]),
     };
     Segment {
@@ -34,6 +37,7 @@ fn segment(world: &mut World, proto: Proto, src: SocketAddr, dst: SocketAddr, fl
         flags,
         seq: rng.next() as u32,
         ack: rng.next() as u32,
+        chunk: rng.pick(&sctp::CHUNKS).0,
         payload: payload as usize,
         shape,
         ttl: *rng.pick(&[1, 63, 64, 254, 255]),
@@ -85,19 +89,27 @@ pub(crate) fn datagram(world: &mut World) {
     send(world, &segment);
 }
 
+pub(crate) fn association(world: &mut World) {
+    let v4 = world.rng.one_in(2);
+    let (client, vip) = (client(world, v4), service_at(world, Proto::Sctp, v4));
+    let chunk = if world.rng.one_in(4) { world.rng.pick(&sctp::CHUNKS).0 } else { sctp::INIT };
+    let segment = Segment { chunk, ..segment(world, Proto::Sctp, client, vip, TcpFlags(0)) };
+    send(world, &segment);
+}
+
 /// To any port, from the middle of a connection or out of the blue.
 pub(crate) fn stray_from_client(world: &mut World) {
     let v4 = world.rng.one_in(2);
     let (client, vip) = (client(world, v4), vip(world, v4));
-    let to = SocketAddr::new(vip, *world.rng.pick(&[80, 443, 53, 81]));
-    let proto = *world.rng.pick(&[Proto::Tcp, Proto::Tcp, Proto::Udp]);
+    let to = SocketAddr::new(vip, *world.rng.pick(&[80, 443, 53, 81, 3868]));
+    let proto = *world.rng.pick(&[Proto::Tcp, Proto::Tcp, Proto::Udp, Proto::Sctp]);
     talk(world, proto, client, to, true);
 }
 
 pub(crate) fn stray_from_server(world: &mut World) {
     let v4 = world.rng.one_in(2);
     let (server, client) = (server(world, v4), client(world, v4));
-    let proto = *world.rng.pick(&[Proto::Tcp, Proto::Udp]);
+    let proto = *world.rng.pick(&[Proto::Tcp, Proto::Udp, Proto::Sctp]);
     talk(world, proto, server, client, true);
 }
 
@@ -163,7 +175,7 @@ pub(crate) fn fragments(world: &mut World) {
 pub(crate) fn other_protocol(world: &mut World) {
     let v4 = world.rng.one_in(2);
     let (from, to) = (client(world, v4).ip(), vip(world, v4));
-    let build = |ttl| build::raw(from, to, 132).payload_len(30).ttl(ttl).frame();
+    let build = |ttl| build::raw(from, to, 47).payload_len(30).ttl(ttl).frame();
     world.process(build(64), |model, done| {
         if model.is_our_vip(to) {
             done.dropped(DropReason::UnknownProtocol);

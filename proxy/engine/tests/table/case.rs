@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use engine::{DropReason, Knobs, State, Verdict};
-use sched::{Family, Op};
+use sched::{Family, Op, Proto};
 use wire::build::Build;
 use wire::checksum::Delta;
 use wire::frame::Frame;
@@ -16,12 +16,14 @@ pub(crate) struct Case {
     pub(crate) only: Option<Family>,
     pub(crate) max_connections: usize,
     pub(crate) knobs: Knobs,
+    /// What happens first.
+    pub(crate) before: Option<fn(&Net) -> Step>,
     pub(crate) steps: fn(&Net) -> Vec<Step>,
 }
 
 /// A case for both families.
 pub(crate) fn case(what: &'static str, steps: fn(&Net) -> Vec<Step>) -> Case {
-    Case { what, only: None, max_connections: 1000, knobs: Knobs::default(), steps }
+    Case { what, only: None, max_connections: 1000, knobs: Knobs::default(), before: None, steps }
 }
 
 impl Case {
@@ -35,6 +37,10 @@ impl Case {
 
     pub(crate) fn knobs(self, knobs: Knobs) -> Self {
         Self { knobs, ..self }
+    }
+
+    pub(crate) fn before(self, step: fn(&Net) -> Step) -> Self {
+        Self { before: Some(step), ..self }
     }
 
     pub(crate) fn max_connections(self, max_connections: usize) -> Self {
@@ -66,11 +72,18 @@ pub(crate) enum Step {
     Shows(SocketAddr, State, u64),
     /// The settings change.
     Knobs(Knobs),
+    /// These templates are there and no others: protocol, state, seconds left, client, VIP, server, Call-ID.
+    Templates(Vec<Template>),
     /// No timer runs.
     Idle,
 }
 
-/// A server as one service has it: the service's address, then the server's.
+/// A persistence template as a listing shows it.
+pub(crate) type Template =
+    (Option<Proto>, &'static str, u64, SocketAddr, SocketAddr, SocketAddr, Option<&'static str>);
+
+/// A server as one service has it: the service's address, then the server's. A mark stands as an address, as in
+/// listings of templates.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Leg(pub(crate) SocketAddr, pub(crate) SocketAddr);
 
@@ -81,6 +94,14 @@ pub(crate) enum Move {
     New(Leg),
     /// So many connections end.
     Gone(i64),
+    /// A packet is scheduled by itself to this server.
+    Once(Leg),
+    /// So many persistence templates for this server are made, or end.
+    Template(Leg, i64),
+    /// The same, of a template of another service, which is the one that the server is counted for.
+    NewAs(Leg, Leg),
+    /// So many packets with so many bytes on such a connection.
+    InAs(Leg, Leg, u64, u64),
     /// The server's active connections.
     Active(Leg, i64),
     /// The server's other connections.

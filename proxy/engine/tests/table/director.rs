@@ -103,6 +103,24 @@ impl Director {
                 });
                 assert_eq!(found, [(state, seconds)], "{place}: the connection of {client}");
             }
+            Step::Templates(mut templates) => {
+                let mut found = Vec::new();
+                self.engine.for_each_connection(self.now, Part::ALL, |conn| {
+                    if conn.template {
+                        found.push(conn);
+                    }
+                });
+                found.sort_by_key(|conn| (conn.client, conn.vip, conn.pe.clone().map(|(_, id)| id)));
+                templates.sort_by_key(|&(_, _, _, client, vip, _, id)| (client, vip, id));
+                let found: Vec<_> = found
+                    .iter()
+                    .map(|c| {
+                        let id = c.pe.as_ref().map(|(_, id)| id.as_str());
+                        (c.proto, c.state_name(), c.expires_in.as_secs(), c.client, c.vip, c.dest, id)
+                    })
+                    .collect();
+                assert_eq!(found, templates, "{place}: templates");
+            }
             Step::Idle => assert_eq!(self.worker.poll_timeout(), None, "{place}: a timer runs"),
         }
         expected.resets(self.own.len());

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use engine::{DropReason, Engine, Verdict};
-use sched::{Counts, DestLive, ServiceTable, SvcLive};
+use sched::{Counts, DestLive, Family, ServiceKey, ServiceTable, SvcLive};
 
 use crate::case::{Leg, Move};
 
@@ -20,11 +21,10 @@ pub(crate) struct Watched {
 impl Watched {
     pub(crate) fn add(&mut self, table: &ServiceTable) {
         for service in table.services() {
-            let proto = service.key.proto().expect("no marks here");
-            self.services.entry(service.key.to_string()).or_insert_with(|| Arc::clone(&service.live));
+            let title = title(&service.key);
+            self.services.entry(title.clone()).or_insert_with(|| Arc::clone(&service.live));
             for dest in service.dests.iter() {
-                let name = format!("{} > {}", service.key, dest.live.key);
-                assert!(name.starts_with(proto.name()));
+                let name = format!("{title} > {}", dest.live.key);
                 self.dests.entry(name).or_insert_with(|| Arc::clone(&dest.live));
             }
         }
@@ -37,6 +37,23 @@ impl Watched {
     fn name(&self, leg: Leg) -> String {
         self.dests.keys().find(|name| name.ends_with(&suffix(leg))).expect("a server of the service").clone()
     }
+}
+
+/// Of a mark with an address that looks like it.
+fn title(key: &ServiceKey) -> String {
+    match *key {
+        ServiceKey::Addr { .. } => key.to_string(),
+        ServiceKey::Mark { mark, family } => format!("FWM {}", as_address(mark.0.get(), family)),
+    }
+}
+
+/// The mark as listings of templates have it.
+pub(crate) fn as_address(mark: u32, family: Family) -> SocketAddr {
+    let ip: IpAddr = match family {
+        Family::Ipv4 => Ipv4Addr::from_bits(mark).into(),
+        Family::Ipv6 => Ipv6Addr::from_segments([(mark >> 16) as u16, mark as u16, 0, 0, 0, 0, 0, 0]).into(),
+    };
+    SocketAddr::new(ip, 0)
 }
 
 fn suffix(leg: Leg) -> String {
@@ -71,6 +88,7 @@ impl Ledger {
             counts(&mut all, name, live.stats.read());
             all.insert(format!("{name}: active"), live.active.load(Relaxed).into());
             all.insert(format!("{name}: inactive"), live.inactive.load(Relaxed).into());
+            all.insert(format!("{name}: persistent"), live.persistent.load(Relaxed).into());
         }
         Self(all.into_iter().map(|(name, value)| (name, value as i64)).collect())
     }
@@ -93,10 +111,25 @@ impl Ledger {
                     self.add("held", 1);
                     self.both(leg, watched, "conns", 1);
                 }
+                Move::NewAs(service, dest) => {
+                    self.add("created", 1);
+                    self.add("held", 1);
+                    self.each(service, dest, watched, "conns", 1);
+                }
+                Move::InAs(service, dest, packets, bytes) => {
+                    self.each(service, dest, watched, "in packets", packets);
+                    self.each(service, dest, watched, "in bytes", bytes);
+                }
                 Move::Gone(n) => {
                     self.add("expired", n);
                     self.add("held", -n);
                 }
+                Move::Template(leg, n) => {
+                    self.add(if n > 0 { "created" } else { "expired" }, n.abs());
+                    self.add("held", n);
+                    self.add(&format!("{}: persistent", watched.name(leg)), n);
+                }
+                Move::Once(leg) => self.both(leg, watched, "conns", 1),
                 Move::Active(leg, n) => self.add(&format!("{}: active", watched.name(leg)), n),
                 Move::Inactive(leg, n) => self.add(&format!("{}: inactive", watched.name(leg)), n),
                 Move::In(leg, packets, bytes) => {
@@ -126,8 +159,12 @@ impl Ledger {
     }
 
     fn both(&mut self, leg: Leg, watched: &Watched, what: &str, by: u64) {
-        let dest = watched.name(leg);
-        let service = dest.split(" > ").next().expect("a service").to_owned();
+        self.each(leg, leg, watched, what, by);
+    }
+
+    fn each(&mut self, service: Leg, dest: Leg, watched: &Watched, what: &str, by: u64) {
+        let (service, dest) = (watched.name(service), watched.name(dest));
+        let service = service.split(" > ").next().expect("a service");
         self.add(&format!("{dest}: {what}"), by as i64);
         self.add(&format!("{service}: {what}"), by as i64);
     }

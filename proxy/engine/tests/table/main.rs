@@ -10,6 +10,9 @@ mod net;
 
 mod hops;
 mod icmp;
+mod marks;
+mod one_packet;
+mod persistence;
 mod refusals;
 mod servers;
 mod sizes;
@@ -26,7 +29,9 @@ fn run(cases: Vec<Case>) {
     for case in cases {
         for net in Net::BOTH.iter().filter(|net| case.only.is_none_or(|family| net.family == family)) {
             let mut director = Director::new(net, case.max_connections, case.knobs);
-            for (i, step) in (case.steps)(net).into_iter().enumerate() {
+            for (i, step) in
+                case.before.map(|step| step(net)).into_iter().chain((case.steps)(net)).enumerate()
+            {
                 let place = format!("{:?}: {}: step {}", net.family, case.what, i + 1);
                 director.run(&place, step);
             }
@@ -58,6 +63,21 @@ fn what_has_no_place_is_refused_as_a_host_would() {
 #[test]
 fn what_does_not_fit_is_refused_with_the_clients_view() {
     run(sizes::cases());
+}
+
+#[test]
+fn clients_come_back_to_their_server() {
+    run(persistence::cases());
+}
+
+#[test]
+fn marks_and_all_ports_are_served() {
+    run(marks::cases());
+}
+
+#[test]
+fn single_packets_are_scheduled_by_themselves() {
+    run(one_packet::cases());
 }
 
 #[test]

@@ -109,6 +109,16 @@ impl Net {
         Leg(self.dns(), self.d1())
     }
 
+    pub(crate) fn u2(&self) -> Leg {
+        Leg(self.dns(), self.d2())
+    }
+
+    /// A client of the same network.
+    pub(crate) fn neighbour(&self) -> SocketAddr {
+        let text = if self.family == Family::Ipv4 { "198.51.100.8" } else { "2001:db8:c::8" };
+        at(text, 40_000)
+    }
+
     /// A router between director and servers.
     pub(crate) fn router(&self) -> IpAddr {
         at(self.router, 0).ip()

@@ -38,7 +38,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 Step::Host(vec![n.vip()]),
                 frame(tcp(c, v).syn()).passes(),
                 frame(udp(c, v).payload_len(4)).passes(),
-                frame(raw(c.ip(), v.ip(), 132).payload_len(20)).passes(),
+                frame(raw(c.ip(), v.ip(), 47).payload_len(20)).passes(),
                 frame(tcp(c, n.web()).seq(5).ack(6)).passes(),
             ]
         }),
@@ -90,7 +90,7 @@ pub(crate) fn cases() -> Vec<Case> {
         }),
         case("a transport that no service can have is dropped at nobody's VIP", |n| {
             vec![
-                frame(raw(n.client().ip(), n.vip(), 132).payload_len(20))
+                frame(raw(n.client().ip(), n.vip(), 47).payload_len(20))
                     .drops(DropReason::UnknownProtocol, &[]),
             ]
         }),

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 1 | `iif TUN goto 12` | what is written to the device goes where it would have gone without us |
 //! | 1 | `fwmark OWN goto 12` | packets of this host's own sockets, where early demux cannot be turned off |
-//! | 2, 3 | `ipproto tcp`, `udp` `lookup 11701` | packets for VIPs, even where the host has the address |
+//! | 2, 3, 4 | `ipproto tcp`, `udp`, `sctp` `lookup 11701` | packets for VIPs, even where the host has the address |
 //! | 5 | `ipproto icmp lookup 11701` | IPv4 only: neighbour discovery would come along; see `marks` |
 //! | 7 | `fwmark STEERED lookup 11702` | replies of servers, and errors about packets to them |
 //! | 9 | `lookup local` | moved here from 0 |
@@ -106,6 +106,7 @@ impl Plan<'_> {
             Rule::new(1, Action::Goto(END)).input(self.tun),
             to_vips(2, libc::IPPROTO_TCP),
             to_vips(3, libc::IPPROTO_UDP),
+            to_vips(4, libc::IPPROTO_SCTP),
             Rule::new(9, local),
             Rule::new(10, Action::Table(NOBODYS)),
             Rule::new(END, local),

@@ -6,6 +6,8 @@ use etherparse::{
     TcpHeaderSlice, UdpHeaderSlice, ip_number,
 };
 
+use crate::bytes::{get16, get32};
+
 use super::{Family, Fragment, L4, Packet, ParseError, TcpFlags};
 
 /// Length of an IPv6 header without extensions.
@@ -167,6 +169,27 @@ fn claimed(claim: usize, present: usize, length: Length) -> Result<usize, ParseE
     if len > usize::from(u16::MAX) { Err(ParseError::BadLength) } else { Ok(len) }
 }
 
+/// The common header and the chunk that counts (RFC 9260, section 3).
+fn sctp(bytes: &[u8]) -> Result<L4, ParseError> {
+    const HEADER: usize = 12;
+    const CHUNK_HEADER: usize = 4;
+    const ABORT: u8 = 6;
+    const COOKIE_ECHO: u8 = 10;
+    const COOKIE_ACK: u8 = 11;
+    if bytes.len() < HEADER + CHUNK_HEADER {
+        return Err(ParseError::Truncated);
+    }
+    let first = bytes[HEADER];
+    let next = HEADER + usize::from(get16(bytes, HEADER + 2)).next_multiple_of(4).max(CHUNK_HEADER);
+    let aborted = matches!(first, COOKIE_ECHO | COOKIE_ACK) && bytes.get(next) == Some(&ABORT);
+    Ok(L4::Sctp {
+        src_port: get16(bytes, 0),
+        dst_port: get16(bytes, 2),
+        tag: get32(bytes, 4),
+        chunk: if aborted { ABORT } else { first },
+    })
+}
+
 /// The transport header at the start of `bytes`.
 #[inline]
 fn transport(packet: &Packet, bytes: &[u8]) -> Result<L4, ParseError> {
@@ -198,6 +221,7 @@ fn transport(packet: &Packet, bytes: &[u8]) -> Result<L4, ParseError> {
                 len: header.length(),
             })
         }
+        (ip_number::SCTP, _) => sctp(bytes),
         (ip_number::ICMP, Family::V4) | (ip_number::IPV6_ICMP, Family::V6) if bytes.len() < ICMP_HEADER => {
             Err(ParseError::Truncated)
         }

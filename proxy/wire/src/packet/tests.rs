@@ -63,7 +63,7 @@ fn udp_over_ipv6_behind_extension_headers() {
 fn icmp_and_other_protocols() {
     assert_eq!(parse(&build::ping("10.0.0.1", "10.0.0.2", 1, 2)).l4, L4::Icmp { kind: 8, code: 0 });
     assert_eq!(parse(&build::ping("fd00::1", "fd00::2", 1, 2)).l4, L4::Icmp6 { kind: 128, code: 0 });
-    for protocol in [50, 51, 132, 1] {
+    for protocol in [50, 51, 47, 1] {
         let packet = parse(&build::raw("fd00::1", "fd00::2", protocol).payload(&[0; 24]));
         assert_eq!((packet.protocol, packet.l4_offset, packet.l4), (protocol, 40, L4::Other));
     }
