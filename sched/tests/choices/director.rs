@@ -1,4 +1,4 @@
-//! What chooses: ours, or models in its place.
+//! What chooses: ours, or models in its place. Connections are numbers here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,8 +6,10 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use sched::{DestKey, DestLive, Flow, Op, ServiceKey, ServiceTable, Trash};
 
+use crate::replay::Director;
+
 /// Somebody who is told of every edit and every connection, and is asked who gets a flow.
-pub(crate) trait Director: Default {
+pub(crate) trait Chooser: Default {
     /// An edit that is legal.
     fn edit(&mut self, op: &Op);
 
@@ -24,6 +26,26 @@ pub(crate) trait Director: Default {
     fn loads(&self, key: &ServiceKey) -> Vec<(DestKey, u64, u64)>;
 }
 
+impl<C: Chooser> Director for C {
+    fn edit(&mut self, op: &Op) {
+        Chooser::edit(self, op);
+    }
+
+    fn connect(&mut self, key: &ServiceKey, flow: &Flow, keep: bool) -> Option<DestKey> {
+        let server = self.pick(key, flow)?;
+        self.count(server, i32::from(keep), i32::from(!keep));
+        Some(server)
+    }
+
+    fn end(&mut self, server: DestKey, times_out: bool) {
+        self.count(server, -1, i32::from(!times_out));
+    }
+
+    fn loads(&self, key: &ServiceKey) -> Vec<(DestKey, u64, u64)> {
+        Chooser::loads(self, key)
+    }
+}
+
 /// The crate.
 #[derive(Default)]
 pub(crate) struct Ours {
@@ -32,7 +54,7 @@ pub(crate) struct Ours {
     lives: HashMap<DestKey, Arc<DestLive>>,
 }
 
-impl Director for Ours {
+impl Chooser for Ours {
     fn edit(&mut self, op: &Op) {
         self.table = self.table.apply(&mut self.trash, std::slice::from_ref(op)).unwrap();
         for service in self.table.services() {

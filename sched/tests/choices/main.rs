@@ -7,3 +7,13 @@ mod director;
 mod models;
 mod random;
 mod replay;
+
+#[test]
+fn the_models_choose_as_the_kernel_did() {
+    replay::replay_all::<models::Plain>();
+}
+
+#[test]
+fn ours_choose_as_the_kernel_did() {
+    replay::replay_all::<director::Ours>();
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sched::algo::{ALL, Algorithm};
 use sched::{DestKey, DestSpec, Flow, Knobs, Op, Proto, SchedFlags, ServiceKey, ServiceSpec, Weight};
 
-use crate::director::{Director, Ours};
+use crate::director::{Chooser, Ours};
 use crate::models::Plain;
 
 const STEPS: u32 = 1_000_000;

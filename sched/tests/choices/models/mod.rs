@@ -10,7 +10,7 @@ mod turns;
 
 use sched::{Change, DestKey, DestSpec, Flow, Op, SchedFlags, ServiceKey};
 
-use crate::director::Director;
+use crate::director::Chooser;
 
 /// A server, with its connections.
 #[derive(Clone, Debug)]
@@ -145,7 +145,7 @@ impl Plain {
     }
 }
 
-impl Director for Plain {
+impl Chooser for Plain {
     fn edit(&mut self, op: &Op) {
         match op {
             Op::AddService { service } => {
