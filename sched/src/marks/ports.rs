@@ -126,6 +126,24 @@ impl PortMatch {
         Self::Multi { side: Side::Dest, ranges, not: false }
     }
 
+    /// Conditions for any number of destination ports, each for a rule of its own.
+    pub fn dports_of(ranges: &[PortRange]) -> Vec<Self> {
+        let mut lists: Vec<Vec<PortRange>> = Vec::new();
+        let mut left = 0;
+        for range in ranges {
+            let places = Self::places(*range);
+            match lists.last_mut().filter(|_| left >= places) {
+                Some(list) => list.push(*range),
+                None => {
+                    lists.push(vec![*range]);
+                    left = Self::MOST;
+                }
+            }
+            left -= places;
+        }
+        lists.into_iter().map(Self::dports).collect()
+    }
+
     /// Whether these ports, source and destination, fulfil it.
     pub fn matches(&self, (from, to): (u16, u16)) -> bool {
         match self {

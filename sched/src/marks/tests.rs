@@ -155,6 +155,16 @@ fn what_can_match_nothing_is_no_rule() {
 }
 
 #[test]
+fn long_lists_of_ports_are_spread_over_rules() {
+    let ranges: Vec<PortRange> = (1..=16).map(PortRange::one).chain(["20:30".parse().unwrap()]).collect();
+    let lists = PortMatch::dports_of(&ranges);
+    assert_eq!(lists, [PortMatch::dports(ranges[..15].to_vec()), PortMatch::dports(ranges[15..].to_vec())]);
+    let eight: Vec<PortRange> = (0..8).map(|n| PortRange { first: n * 10 + 1, last: n * 10 + 5 }).collect();
+    assert_eq!(PortMatch::dports_of(&eight).len(), 2, "a range takes two places");
+    assert!(PortMatch::dports_of(&eight).iter().all(|m| m.flaw().is_none()));
+}
+
+#[test]
 fn prefixes_read_and_write_alike() {
     for (text, written) in [
         ("172.16.0.99", "172.16.0.99"),

@@ -41,6 +41,20 @@
 //! [[service]]                     # all packets with a mark
 //! mark = 3
 //! family = "ipv6"                 # default: ipv4
+//!
+//! [[service]]                     # several ports: a mark service, with rules of its own that set the mark
+//! vip = "172.16.0.99"
+//! ports = ["tcp/80,443", "udp/443", "tcp/8000-8100"]
+//! mark = 4                        # default: a free one from 1000000 to 1999999, told by VIP and ports
+//!
+//! [[mark]]                        # what else gets a mark, in order: a later rule has the last word
+//! mark = 3                        # with mask = 0xff only those bits
+//! dest = "fd00::99"               # or a prefix; "!fd00::99" is everything else
+//! source = "fd01::/16"
+//! protocol = "tcp"                # or "udp", "sctp", or a number as in "47"
+//! ports = [80, 443, "8000-8100"]
+//! source_ports = ["1024-65535"]
+//! input = "eth0"                  # as the way back to the source tells
 //! ```
 //!
 //! A key that nobody knows is an error. All errors of a file are reported together, each with its place and a way

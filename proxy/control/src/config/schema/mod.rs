@@ -2,6 +2,8 @@
 
 mod address;
 mod engine;
+mod mark;
+mod ports;
 mod server;
 mod service;
 mod settings;
@@ -22,13 +24,15 @@ pub(super) fn parse(text: &str) -> Result<Config, Vec<Problem>> {
     if !problems.is_empty() {
         return Err(problems.into_vec());
     }
-    let known = ["compat", "engine", "timeouts", "sysctl", "ulvs", "service"];
+    let known = ["compat", "engine", "timeouts", "sysctl", "ulvs", "service", "mark"];
     let root = Section::new(root.get_ref(), 0..0, "the file", &known, &mut problems);
     let engine = engine::engine(&root, &mut problems);
     let settings = settings::settings(&root, &mut problems);
-    let services = service::services(&root, &mut problems);
+    let mut marks = mark::rules(&root, &mut problems);
+    let (services, of_sets) = service::services(&root, &mut problems);
+    marks.extend(of_sets);
     if problems.is_empty() {
-        Ok(Config { engine, settings, services, marks: Vec::new() })
+        Ok(Config { engine, settings, services, marks })
     } else {
         Err(problems.into_vec())
     }

@@ -5,17 +5,17 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::ops::Range;
 
-use sched::{Algorithm, Family, Mark, Netmask, Persistence, PersistenceEngine, Proto, SchedFlags};
+use sched::{Algorithm, Family, Mark, MarkRule, Netmask, Persistence, PersistenceEngine, Proto, SchedFlags};
 use sched::{ServiceKey, ServiceSpec, algo};
 use toml::de::{DeTable, DeValue};
 
 use super::super::reader::{At, Problems, Section, integer};
 use super::address::address;
+use super::ports::{self, Taken};
 use super::server::servers;
 use crate::nearest::nearest;
 
 pub(super) const VIP: &str = "\"10.0.0.1\"";
-const PORTS: &str = "[\"tcp/80\"]";
 const KNOWN: &[&str] = &[
     "vip",
     "ports",
@@ -29,18 +29,21 @@ const KNOWN: &[&str] = &[
     "server",
 ];
 
-pub(super) fn services(root: &Section<'_>, problems: &mut Problems) -> Vec<ServiceSpec> {
-    let mut specs = Vec::new();
+/// The services, and the rules that sets of ports are made of.
+pub(super) fn services(root: &Section<'_>, problems: &mut Problems) -> (Vec<ServiceSpec>, Vec<MarkRule>) {
+    let (mut specs, mut rules) = (Vec::new(), Vec::new());
+    let mut taken = Taken::of(root);
     let mut seen: HashMap<ServiceKey, Range<usize>> = HashMap::new();
     for table in root.tables("service", "[[service]]", problems) {
-        let Some((spec, place)) = service(&table, problems) else { continue };
+        let Some((spec, place, of_set)) = service(&table, &mut taken, problems) else { continue };
+        rules.extend(of_set);
         if seen.insert(spec.key, place.clone()).is_some() {
             let help = "merge its servers into the first one, or delete one of the two";
             problems.note(place, format!("the service {} is there already", spec.key), help);
         }
         specs.push(spec);
     }
-    specs
+    (specs, rules)
 }
 
 /// What the packets of a service have in common, as far as it could be understood: the rest can be checked against it.
@@ -51,13 +54,21 @@ pub(super) struct Identity {
     pub(super) l4_port: Option<u16>,
     /// Where the file says it.
     place: Option<Range<usize>>,
+    /// The rules of a set of ports.
+    rules: Vec<MarkRule>,
 }
 
-fn service(table: &At<&DeTable<'_>>, problems: &mut Problems) -> Option<(ServiceSpec, Range<usize>)> {
+fn service(
+    table: &At<&DeTable<'_>>,
+    taken: &mut Taken,
+    problems: &mut Problems,
+) -> Option<(ServiceSpec, Range<usize>, Vec<MarkRule>)> {
     let section = Section::new(table.value, table.span.clone(), "this service", KNOWN, problems);
-    let identity = match section.value("mark") {
-        Some(_) => by_mark(&section, problems),
-        None => by_address(&section, problems),
+    let has = |key| section.value(key).is_some();
+    let identity = if has("mark") && !has("vip") && !has("ports") {
+        by_mark(&section, problems)
+    } else {
+        by_address(&section, taken, problems)
     };
     let (scheduler, algorithm) = scheduler(&section, problems);
     let flags = flags(&section, algorithm, problems);
@@ -71,28 +82,42 @@ fn service(table: &At<&DeTable<'_>>, problems: &mut Problems) -> Option<(Service
     }
     let dests = servers(&section, &identity, problems);
     let spec = ServiceSpec { key: identity.key?, scheduler, flags, one_packet, persistence, pe, dests };
-    Some((spec, identity.place?))
+    Some((spec, identity.place?, identity.rules))
 }
 
-fn by_address(section: &Section<'_>, problems: &mut Problems) -> Identity {
+fn by_address(section: &Section<'_>, taken: &mut Taken, problems: &mut Problems) -> Identity {
     if let Some(value) = section.value("family") {
         problems.note(value.span(), "`family` belongs to a `mark`", "leave it out: the VIP tells it");
     }
     let vip = section.required("vip", VIP, problems);
     let place = vip.as_ref().map(|v| v.span.clone());
     let vip: Option<IpAddr> = vip.and_then(|v| address(&v, problems));
-    let port = ports(section, problems);
-    let key = vip.zip(port).map(|(vip, (proto, l4_port))| ServiceKey::Addr { proto, vip, l4_port });
-    Identity { key, family: vip.map(Family::from), l4_port: port.map(|(_, p)| p), place }
+    let mark = mark(section, problems);
+    let family = vip.map(Family::from);
+    let known = Identity { family, place, ..Identity::default() };
+    let Some(ports) = ports::ports(section, problems) else { return known };
+    let one = ports::one(&ports).filter(|_| section.value("mark").is_none());
+    let l4_port = Some(one.map_or(0, |(_, port)| port));
+    let Some(vip) = vip else { return Identity { l4_port, ..known } };
+    if let Some((proto, range)) = taken.claim(vip, &ports, one.is_none()) {
+        let text = format!("{}/{range} of {vip} is another service's already", proto.name().to_lowercase());
+        let help = "take it out of one of the two: a set of ports comes before a single one";
+        problems.note(section.place_of("ports"), text, help);
+    }
+    if let Some((proto, l4_port)) = one {
+        let key = Some(ServiceKey::Addr { proto, vip, l4_port });
+        return Identity { key, l4_port: Some(l4_port), ..known };
+    }
+    let chosen = match section.value("mark") {
+        Some(_) => mark,
+        None => NonZeroU32::new(taken.mark_for(vip, &ports)).map(Mark),
+    };
+    let Some(mark) = chosen else { return Identity { l4_port, ..known } };
+    let key = Some(ServiceKey::Mark { mark, family: vip.into() });
+    Identity { key, l4_port, rules: ports::rules(vip, &ports, mark), ..known }
 }
 
 fn by_mark(section: &Section<'_>, problems: &mut Problems) -> Identity {
-    for key in ["vip", "ports"] {
-        if let Some(value) = section.value(key) {
-            let help = format!("delete `mark` or `{key}`: a service is known by one of them");
-            problems.note(value.span(), format!("a service with a `mark` has no `{key}`"), help);
-        }
-    }
     let family = match section.string("family", "\"ipv6\"", problems) {
         None => Family::Ipv4,
         Some(text) => match text.value {
@@ -105,63 +130,14 @@ fn by_mark(section: &Section<'_>, problems: &mut Problems) -> Identity {
             }
         },
     };
-    let mark = section.integer("mark", 1..=u64::from(u32::MAX), problems);
-    let place = mark.as_ref().map(|m| m.span.clone());
-    let mark = mark.and_then(|m| NonZeroU32::new(u32::try_from(m.value).ok()?)).map(Mark);
-    let key = mark.map(|mark| ServiceKey::Mark { mark, family });
-    Identity { key, family: Some(family), l4_port: Some(0), place }
+    let place = section.value("mark").map(|value| value.span());
+    let key = mark(section, problems).map(|mark| ServiceKey::Mark { mark, family });
+    Identity { key, family: Some(family), l4_port: Some(0), place, rules: Vec::new() }
 }
 
-fn ports(section: &Section<'_>, problems: &mut Problems) -> Option<(Proto, u16)> {
-    let array = section.array("ports", PORTS, problems)?;
-    let mut found = Vec::new();
-    for item in array.value.iter() {
-        let Some(text) = item.get_ref().as_str() else {
-            problems.note(
-                item.span(),
-                "a port is written as a string",
-                format!("for example ports = {PORTS}"),
-            );
-            continue;
-        };
-        found.extend(ports_of(&At { value: text, span: item.span() }, problems));
-    }
-    match found[..] {
-        [one] if array.value.len() == 1 => Some(one),
-        // Complained about above.
-        _ if found.len() < array.value.len() => None,
-        [] => {
-            problems.note(array.span, "`ports` is empty", format!("write for example ports = {PORTS}"));
-            None
-        }
-        _ => {
-            let help = "write one [[service]] for each port";
-            problems.note(array.span, "a service holds exactly one port in this version", help);
-            None
-        }
-    }
-}
-
-/// `tcp/80`, or `tcp/80,443`. Nothing is returned for what has been complained about.
-fn ports_of(text: &At<&str>, problems: &mut Problems) -> Vec<(Proto, u16)> {
-    let mut complain = |help: &str| {
-        problems.note(text.span.clone(), format!("`{}` is not a protocol and a port", text.value), help);
-        Vec::new()
-    };
-    let Some((proto, list)) = text.value.split_once('/') else {
-        return complain("write tcp/80 or udp/53");
-    };
-    let proto = match proto {
-        "tcp" => Proto::Tcp,
-        "udp" => Proto::Udp,
-        "sctp" => Proto::Sctp,
-        _ => return complain("the protocol is tcp, udp or sctp, in small letters: tcp/80, udp/53"),
-    };
-    let parsed: Option<Vec<u16>> = list.split(',').map(|p| p.parse().ok()).collect();
-    parsed.map_or_else(
-        || complain("the port is a number from 1 to 65535, or 0 for all of them: tcp/80"),
-        |list| list.into_iter().map(|p| (proto, p)).collect(),
-    )
+fn mark(section: &Section<'_>, problems: &mut Problems) -> Option<Mark> {
+    let mark = section.integer("mark", 1..=u64::from(u32::MAX), problems)?;
+    NonZeroU32::new(u32::try_from(mark.value).ok()?).map(Mark)
 }
 
 fn scheduler(section: &Section<'_>, problems: &mut Problems) -> (String, Option<&'static Algorithm>) {

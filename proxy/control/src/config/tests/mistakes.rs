@@ -28,20 +28,16 @@ fn every_mistake_is_shown_at_its_place_with_a_way_out() {
         ("vip = \"10.0.0.1:443\"", "\"10.0.0.1:443\"", "not an IP address", "ports = [\"tcp/443\"]"),
         ("vip = \"224.0.0.1\"", "\"224.0.0.1\"", "cannot be a virtual address", "multicast"),
         ("vip = \"::\"", "\"::\"", "cannot be a virtual address", "one host"),
-        ("ports = [\"tcp/80,443\"]", "[\"tcp/80,443\"]", "exactly one port", "one [[service]] for each port"),
-        (
-            "ports = [\"tcp/80\", \"udp/80\"]",
-            "[\"tcp/80\", \"udp/80\"]",
-            "exactly one port",
-            "one [[service]]",
-        ),
+        ("ports = [\"tcp/80,0\"]", "[\"tcp/80,0\"]", "port 0, which is all of them", "tcp/1-65535"),
+        ("ports = [\"tcp/9-8\"]", "\"tcp/9-8\"", "not a protocol and ports", "tcp/8000-8100"),
+        ("ports = [\"tcp/0-8\"]", "\"tcp/0-8\"", "not a protocol and ports", "tcp/8000-8100"),
         ("ports = []", "[]", "is empty", "ports = [\"tcp/80\"]"),
         ("ports = \"tcp/80\"", "\"tcp/80\"", "has to be a list", "ports = [\"tcp/80\"]"),
         ("ports = [80]", "80", "written as a string", "ports = [\"tcp/80\"]"),
-        ("ports = [\"80\"]", "\"80\"", "not a protocol and a port", "tcp/80"),
-        ("ports = [\"TCP/80\"]", "\"TCP/80\"", "not a protocol and a port", "small letters"),
+        ("ports = [\"80\"]", "\"80\"", "not a protocol and ports", "tcp/80"),
+        ("ports = [\"TCP/80\"]", "\"TCP/80\"", "not a protocol and ports", "small letters"),
         ("ports = [\"tcp/0\"]", "[\"tcp/0\"]", "all ports has to be persistent", "persistence = 360"),
-        ("ports = [\"tcp/99999\"]", "\"tcp/99999\"", "not a protocol and a port", "1 to 65535"),
+        ("ports = [\"tcp/99999\"]", "\"tcp/99999\"", "not a protocol and ports", "1 to 65535"),
         ("server = 3", "3", "`server` has to be a list of tables", "[[service.server]]"),
         ("server = [3]", "3", "has to be a table", "[[service.server]]"),
         ("server = [{ weight = 1 }]", "{ weight = 1 }", "this server has no `address`", "192.168.1.1:8080"),
@@ -176,11 +172,11 @@ fn every_mistake_is_shown_at_its_place_with_a_way_out() {
 }
 
 #[test]
-fn a_mark_service_has_no_address() {
+fn a_mark_service_has_no_address_or_all_of_one() {
     let cases = [
         ("mark = 0", "`mark` is not a whole number in range"),
-        ("mark = 3\nvip = \"10.0.0.1\"", "a service with a `mark` has no `vip`"),
-        ("mark = 3\nports = [\"tcp/80\"]", "a service with a `mark` has no `ports`"),
+        ("mark = 3\nvip = \"10.0.0.1\"", "this service has no `ports`"),
+        ("mark = 3\nports = [\"tcp/80\"]", "this service has no `vip`"),
         ("mark = 3\nfamily = \"inet6\"", "there is no family `inet6`"),
     ];
     for (lines, message) in cases {

@@ -1,3 +1,4 @@
+mod marks;
 mod mistakes;
 
 use sched::{
