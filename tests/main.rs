@@ -12,6 +12,7 @@ mod control;
 mod ends;
 mod forwarding;
 mod host;
+mod ldirectord;
 mod lifecycle;
 mod mtu;
 mod reload;

@@ -5,7 +5,8 @@ set -euo pipefail
 
 case ${1:-} in
   build) need=(cc:gcc cc:libc6-dev) ;;
-  test) need=(cc:gcc cc:libc6-dev ip:iproute2 nft:nftables curl:curl openssl:openssl ping:iputils-ping) ;;
+  test) need=(cc:gcc cc:libc6-dev ip:iproute2 nft:nftables curl:curl openssl:openssl ping:iputils-ping
+    ldirectord:ldirectord) ;;
   bench) need=(cc:gcc nft:nftables haproxy:haproxy) ;;
   *) echo "usage: tests/setup.sh build|test|bench" >&2; exit 2 ;;
 esac

@@ -138,7 +138,6 @@ walk() { # TARGET STATE PATH, EVENTS="cS cF ..."
   local table; table=$(on d ipvsadm -Lnc)
   port=$first
   for event in $EVENTS; do
-    # An entry that moves while the kernel lists it may be there twice.
     line+=" $event=$(awk -v port=":$port" 'index($4, port) { print $3; exit }' <<< "$table")"; port=$((port + 1))
   done
   echo "$line"
@@ -164,12 +163,13 @@ vip() { local a; for a; do ip -n d addr add "$a" dev lo; done; }
 
 vs() { if [ $# = 2 ]; then vs_set "$1" "$2"; else vs_get "$1"; fi; }
 
+# An entry that moves while the kernel lists it is listed twice: once is enough.
 conns() {
   on d ipvsadm -Lnc "${@:2}" | awk -v want="${1:-}" 'NR > 2 && $0 ~ want { print $1, $3, $4, $5, $6, $7, $8 }' |
-    sed 's/ *$//' | LC_ALL=C sort
+    sed 's/ *$//' | LC_ALL=C sort -u
 }
 timers() {
   on d ipvsadm -Lnc | awk -v want="${1:-}" 'NR > 2 && $0 ~ want {
-    split($2, t, ":"); left = t[1] * 60 + t[2]; print $1, int((left + 9) / 10) * 10, $3, $4, $5, $6 }' | LC_ALL=C sort
+    split($2, t, ":"); left = t[1] * 60 + t[2]; print $1, int((left + 9) / 10) * 10, $3, $4, $5, $6 }' | LC_ALL=C sort -u
 }
 state() { echo "$1:$(on d ipvsadm -Lnc | awk 'NR > 2 { print $3 }' | LC_ALL=C sort | sed 's/^/ /' | tr -d '\n')"; }

@@ -15,4 +15,5 @@ ipvsadm -E -f 3 -s rr
 for i in {4..8}; do web 172.16.0.67 4000$i 80; web 172.16.0.67 5000$i 443; done
 conns
 ipvsadm -ln
-iptables -t mangle -vnL
+# Whether packets that no rule took are counted depends on the kind of iptables.
+iptables -t mangle -vnL | sed 's/policy ACCEPT.*)/policy ACCEPT)/'

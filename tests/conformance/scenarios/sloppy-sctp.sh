@@ -6,4 +6,3 @@ EVENTS="c0 c1 c2 c6 c7 c8 c9 c10 c11 c14"
 walk $VIP:2905 "nothing" ""
 vs sloppy_sctp 1
 walk $VIP:2905 "nothing, sloppy" ""
-ipvsadm -Ln
