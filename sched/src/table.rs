@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
@@ -29,6 +29,8 @@ pub struct ServiceTable {
     kinds: Kinds,
     one_packet: OnePacket,
     ramping: bool,
+    /// [`Self::servers`], once it has been asked for by a packet.
+    sources: OnceLock<BTreeSet<ReplySource>>,
 }
 
 /// Who sends what comes from a server without a connection, by the server; port 0 is every port.
@@ -127,6 +129,13 @@ impl ServiceTable {
         self.services.values().flat_map(of).collect()
     }
 
+    /// Whether a packet from there may be a server's.
+    pub fn is_server(&self, proto: Proto, from: SocketAddr) -> bool {
+        let sources = self.sources.get_or_init(|| self.servers());
+        let any_port = SocketAddr::new(from.ip(), 0);
+        [(Some(proto), from), (Some(proto), any_port), (None, any_port)].iter().any(|s| sources.contains(s))
+    }
+
     /// Applies all `ops` or none.
     ///
     /// # Errors
@@ -188,6 +197,7 @@ impl ServiceTable {
                 ftp: services.keys().any(|key| key.l4_port() == Some(FTP)),
                 any_port: services.keys().any(|key| key.l4_port() == Some(0)),
             },
+            sources: OnceLock::new(),
             services,
             marks,
             ramping,

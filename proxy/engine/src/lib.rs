@@ -20,6 +20,7 @@
 mod condemned;
 mod conn;
 mod counters;
+mod defence;
 mod forward;
 mod host;
 mod knobs;
@@ -40,6 +41,7 @@ use sched::{DestLive, Proto, ServiceTable};
 use condemned::{Condemned, Sentence};
 use conn::{Conn, ConnTable, Millis, Room};
 use counters::WorkerCounters;
+use defence::Turnstile;
 use persist::Templates;
 use random::Random;
 
@@ -75,6 +77,7 @@ pub struct Engine {
     condemned: Arc<Condemned>,
     templates: Arc<Templates>,
     room: Arc<Room>,
+    turnstile: Arc<Turnstile>,
     counters: Vec<Arc<WorkerCounters>>,
     born: Instant,
 }
@@ -92,6 +95,7 @@ impl Engine {
             conns: Arc::new(ConnTable::new(seed, Arc::clone(&room))),
             templates: Arc::new(Templates::new(seed, Arc::clone(&room))),
             room,
+            turnstile: Arc::default(),
             counters: (0..workers).map(|_| Arc::default()).collect(),
             born: now,
         };

@@ -54,6 +54,8 @@ drop_reasons! {
     TableFull = "table-full",
     /// No server whose reply tuple is free: another connection of this client already uses it.
     ReplyTupleTaken = "reply-tuple-taken",
+    /// The packet could have begun a connection, and the defence against floods (drop_packet) let it not.
+    Defence = "defence",
     /// The connection's server was removed from its service.
     DestRemoved = "dest-removed",
     /// The server's forwarding method is one that this port cannot send by.

@@ -20,7 +20,7 @@ fn at_the_upper_threshold_connections_go_elsewhere_until_enough_have_ended() {
     assert!(director.servers[0].is_overloaded());
     // Reset by the server: still counted, until the ten seconds of CLOSE are over.
     for n in [1, 3] {
-        director.from_server(1, tcp(server(1), client(n)).rst());
+        director.server_says(1, tcp(server(1), client(n)).rst());
     }
     assert_eq!([director.syn(8), director.syn(9)], [2, 2]);
     director.wait(11);
@@ -37,11 +37,11 @@ fn the_time_from_the_first_syn_to_its_answer_is_measured_once() {
     director.syn(0);
     assert_eq!(measured(&director), None);
     director.now += Duration::from_micros(600);
-    director.from_server(1, tcp(server(1), client(0)).syn().ack(1));
+    director.server_says(1, tcp(server(1), client(0)).syn().ack(1));
     assert_eq!(measured(&director), Some(1600));
     director.now += Duration::from_micros(5000);
-    director.from_server(1, tcp(server(1), client(0)).syn().ack(1));
-    director.from_server(1, tcp(server(1), client(0)).rst());
+    director.server_says(1, tcp(server(1), client(0)).syn().ack(1));
+    director.server_says(1, tcp(server(1), client(0)).rst());
     assert_eq!(measured(&director), Some(1600), "answered before");
 }
 
@@ -50,7 +50,7 @@ fn a_refusal_counts_as_a_slow_answer() {
     let mut director = Director::new(&[(0, 0)]);
     director.syn(0);
     director.now += Duration::from_micros(10);
-    director.from_server(1, tcp(server(1), client(0)).rst());
+    director.server_says(1, tcp(server(1), client(0)).rst());
     assert_eq!(director.servers[0].handshake_us().map(NonZeroU32::get), Some(1_000_000));
 }
 
@@ -90,7 +90,7 @@ impl Director {
         }
     }
 
-    fn from_server(&mut self, n: usize, reply: wire::build::Build) {
+    fn server_says(&mut self, n: usize, reply: wire::build::Build) {
         let before = self.servers[n - 1].stats.read().out_packets;
         assert_eq!(self.worker.process(&mut reply.frame(), self.now), Verdict::Transmit);
         assert_eq!(self.servers[n - 1].stats.read().out_packets, before + 1);

@@ -48,6 +48,8 @@ pub(crate) struct Conn {
     pub(crate) legs: Legs,
     /// A [`State`], with [`PENDING`] or [`GONE`].
     state: AtomicU8,
+    /// Packets from the client; it stops counting at 255.
+    requests: AtomicU8,
     /// What the two ends have said.
     pub(crate) client: Spoken,
     pub(crate) server: Spoken,
@@ -78,6 +80,7 @@ impl Conn {
         Self {
             state: AtomicU8::new(PENDING | begins_as(legs.proto) as u8),
             legs,
+            requests: AtomicU8::new(0),
             client: Spoken::default(),
             server: Spoken::default(),
             asked: AtomicU32::new(0),
@@ -99,12 +102,17 @@ impl Conn {
         State::from_u8(self.state.load(Relaxed) & !(PENDING | GONE))
     }
 
+    /// Packets from the client, 255 for more.
+    pub(crate) fn requests(&self) -> u8 {
+        self.requests.load(Relaxed)
+    }
+
     /// In the table for all to see.
     fn is_live(&self) -> bool {
         self.state.load(Relaxed) & (PENDING | GONE) == 0
     }
 
-    fn publish(&self) {
+    pub(crate) fn publish(&self) {
         self.state.fetch_and(!PENDING, Relaxed);
     }
 
@@ -117,6 +125,9 @@ impl Conn {
         knobs: &Knobs,
         guarded: bool,
     ) {
+        if direction == Direction::In {
+            self.requests.store(self.requests().saturating_add(1), Relaxed);
+        }
         let leg = Leg::of(direction, self.legs.method.sees_replies());
         let mut state = self.state();
         if let Some(event) = event {
@@ -227,6 +238,6 @@ fn test_legs(n: u16) -> Legs {
 }
 
 #[cfg(test)]
-fn test_conn(n: u16) -> Conn {
+pub(crate) fn test_conn(n: u16) -> Conn {
     Conn::new(test_legs(n), 0)
 }

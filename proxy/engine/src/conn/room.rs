@@ -18,6 +18,11 @@ impl Room {
         self.max
     }
 
+    /// Places that nobody has taken.
+    pub(crate) fn free(&self) -> usize {
+        self.max.saturating_sub(self.held())
+    }
+
     pub(crate) fn held(&self) -> usize {
         self.held.load(Relaxed)
     }

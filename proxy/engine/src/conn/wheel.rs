@@ -134,6 +134,15 @@ impl<T: Timed> Wheel<T> {
         }
     }
 
+    /// Shows every 32nd second's entries to `visit`, beginning with that of `part`: one in 32 of all.
+    pub(crate) fn sample(&self, part: usize, mut visit: impl FnMut(&Arc<T>)) {
+        for (second, entry) in self.slots.iter().skip(part).step_by(32).flatten() {
+            if !entry.is_gone() && entry.timer().is_armed_for(*second) {
+                visit(entry);
+            }
+        }
+    }
+
     /// The second whose slot shows an entry with this deadline: the first that begins after it, within reach.
     fn second_for(&self, deadline: Millis) -> u64 {
         (deadline / 1000 + 1).clamp(self.next, self.next + SLOTS - 1)

@@ -81,6 +81,10 @@ impl Template {
         self.members.fetch_sub(1, Relaxed);
     }
 
+    pub(crate) fn has_members(&self) -> bool {
+        self.members.load(Relaxed) & !GONE != 0
+    }
+
     /// The client is real: it has shaken hands with the server, or got an answer.
     pub(crate) fn assure(&self) {
         if !self.is_assured() {

@@ -63,6 +63,9 @@ impl Step<'_> {
             // A connection from before we knew the service is the host's own business, if the VIP is its address.
             return self.not_ours(frame, packet);
         }
+        if self.turnstile.refuses(self.knobs, self.room) {
+            return Verdict::Drop(DropReason::Defence);
+        }
         let request = Request { service, proto, client: src, vip: dst };
         let choice = self.choose(frame, packet, &request);
         let result = match choice {
@@ -86,12 +89,17 @@ impl Step<'_> {
     }
 
     /// What the mark rules make of a packet.
-    fn mark_of(&self, packet: &Packet) -> Option<Mark> {
+    pub(super) fn mark_of(&self, packet: &Packet) -> Option<Mark> {
         let marks = self.table.marks();
         if marks.is_empty() { None } else { marks.mark_of(&marks::facts(marks, self.host, packet)) }
     }
 
-    fn choose(&mut self, frame: &Frame, packet: &Packet, request: &Request<'_>) -> Result<Choice, Refusal> {
+    pub(super) fn choose(
+        &mut self,
+        frame: &Frame,
+        packet: &Packet,
+        request: &Request<'_>,
+    ) -> Result<Choice, Refusal> {
         let Request { service, vip, .. } = *request;
         if let Some(persistence) = service.persistence {
             return self.come_back(frame, packet, request, persistence);
@@ -118,7 +126,7 @@ impl Step<'_> {
 
     /// Makes the connection. The choice stands, unless another connection of this client has its reply tuple: then,
     /// where no template binds the client, the next server of the list that could be chosen and is free.
-    fn connect(&mut self, request: &Request<'_>, choice: Choice) -> Result<Arc<Conn>, Refusal> {
+    pub(super) fn connect(&mut self, request: &Request<'_>, choice: Choice) -> Result<Arc<Conn>, Refusal> {
         let first = Arc::clone(&choice.dest);
         let bound = choice.template.is_some();
         let others =

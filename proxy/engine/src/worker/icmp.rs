@@ -1,6 +1,7 @@
 //! ICMP: pings of VIPs, and errors about packets of connections.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use sched::{Direction, Proto};
 use wire::edit::{self, Side};
@@ -8,8 +9,9 @@ use wire::frame::Frame;
 use wire::packet::{Fragment, Packet};
 use wire::{icmp, reply};
 
+use super::begin::Request;
 use super::{Step, count};
-use crate::conn::FlowKey;
+use crate::conn::{Conn, FlowKey};
 use crate::verdict::{DropReason, Verdict};
 
 impl Step<'_> {
@@ -33,6 +35,7 @@ impl Step<'_> {
             let dst = SocketAddr::new(quoted.dst, quoted.dst_port);
             self.conns.find(&FlowKey::new(proto, dst, src))
         });
+        let found = found.or_else(|| self.schedule_quoted(frame, packet, quoted));
         let Some((conn, direction)) = found else {
             if self.is_our_vip(packet.dst) {
                 return Verdict::Drop(DropReason::IcmpUnrelated);
@@ -62,6 +65,25 @@ impl Step<'_> {
             self.both_hops(packet.src, if direction == Direction::In { server.ip() } else { packet.dst });
         self.credit(frame, packet, credit);
         Verdict::Transmit
+    }
+
+    /// With `schedule_icmp`, an error about a packet of a service that no connection is known of begins one: its server
+    /// is whom the scheduler would send the client's packets to. (IPVS: for VIPs that several directors have.)
+    fn schedule_quoted(
+        &mut self,
+        frame: &Frame,
+        packet: &Packet,
+        quoted: &icmp::Quoted,
+    ) -> Option<(Arc<Conn>, Direction)> {
+        if !self.knobs.schedule_icmp || packet.fragment != Fragment::None {
+            return None;
+        }
+        let (proto, vip) = (quoted_proto(quoted)?, SocketAddr::new(quoted.src, quoted.src_port));
+        let service = self.table.lookup(None, proto, vip)?;
+        let client = SocketAddr::new(quoted.dst, quoted.dst_port);
+        let request = Request { service, proto, client, vip };
+        let choice = self.choose(frame, packet, &request).ok()?;
+        self.connect(&request, choice).ok().map(|conn| (conn, Direction::In))
     }
 }
 

@@ -21,8 +21,9 @@ use wire::{gso, reply};
 
 use self::outbox::Outbox;
 use crate::condemned::{Condemned, Sentence};
-use crate::conn::{Conn, ConnTable, FlowKey, Legs, Millis, Wheel};
+use crate::conn::{Conn, ConnTable, FlowKey, Legs, Millis, Room, Wheel};
 use crate::counters::WorkerCounters;
+use crate::defence::{self, Sampler, Turnstile};
 use crate::forward;
 use crate::host::HostView;
 use crate::knobs::{Defence, Knobs};
@@ -46,6 +47,9 @@ pub struct Worker {
     wheel: Wheel<Conn>,
     templates_wheel: Wheel<Template>,
     outbox: Outbox,
+    room: Arc<Room>,
+    turnstile: Arc<Turnstile>,
+    sampler: Sampler,
     born: Instant,
 }
 
@@ -63,6 +67,9 @@ impl Worker {
             wheel: Wheel::new(),
             templates_wheel: Wheel::new(),
             outbox: Outbox::default(),
+            room: Arc::clone(&engine.room),
+            turnstile: Arc::clone(&engine.turnstile),
+            sampler: Sampler::default(),
             born: engine.born,
         }
     }
@@ -70,10 +77,16 @@ impl Worker {
     /// Decides about `frame` and edits it accordingly.
     pub fn process(&mut self, frame: &mut Frame, now: Instant) -> Verdict {
         let super_packet = frame.offload.gso != GsoKind::None;
+        let knobs = self.knobs.load();
+        if knobs.drop_entry != Defence::Off {
+            self.sampler.wake(millis_since(self.born, now));
+        }
         let mut step = Step {
             table: self.table.load(),
             host: self.host.load(),
-            knobs: self.knobs.load(),
+            knobs,
+            room: &self.room,
+            turnstile: &self.turnstile,
             random: &mut self.random,
             conns: &self.conns,
             templates: &self.templates,
@@ -94,7 +107,8 @@ impl Worker {
         if !self.condemned.is_empty() {
             return Some(self.born);
         }
-        let due = self.wheel.next_due().into_iter().chain(self.templates_wheel.next_due()).min();
+        let wheels = [self.wheel.next_due(), self.templates_wheel.next_due()];
+        let due = wheels.into_iter().chain([self.sampler.next_due()]).flatten().min();
         due.map(|at| self.born + Duration::from_millis(at))
     }
 
@@ -104,7 +118,8 @@ impl Worker {
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = millis_since(self.born, now);
         let (conns, counters, outbox) = (&self.conns, &self.counters, &mut self.outbox);
-        let Knobs { reset_on_end: resets, template_decay: decay, .. } = **self.knobs.load();
+        let knobs = **self.knobs.load();
+        let Knobs { reset_on_end: resets, template_decay: decay, .. } = knobs;
         let mut end = |conn: &Arc<Conn>, reset: bool| {
             if conns.remove(conn) {
                 counters.expired();
@@ -126,6 +141,27 @@ impl Worker {
                 counters.expired();
             }
             ControlFlow::Continue(())
+        });
+        self.defend(now, &knobs);
+    }
+
+    /// `drop_entry`. Who has flooded is not told.
+    fn defend(&mut self, now: Millis, knobs: &Knobs) {
+        let held = self.wheel.next_due().is_some() || self.templates_wheel.next_due().is_some();
+        let goes_on = held && knobs.drop_entry != Defence::Off;
+        if !self.sampler.is_due(now, goes_on) || !defence::is_on(knobs.drop_entry, knobs, &self.room) {
+            return;
+        }
+        let (part, sampler) = (Sampler::part(&mut self.random), &mut self.sampler);
+        self.wheel.sample(part, |conn| {
+            if sampler.lets_go(conn, now, knobs) && self.conns.remove(conn) {
+                self.counters.expired();
+            }
+        });
+        self.templates_wheel.sample(part, |template| {
+            if !template.is_assured() && !template.has_members() && self.templates.remove(template) {
+                self.counters.expired();
+            }
         });
     }
 
@@ -151,6 +187,8 @@ struct Step<'a> {
     table: &'a ServiceTable,
     host: &'a HostView,
     knobs: &'a Knobs,
+    room: &'a Room,
+    turnstile: &'a Turnstile,
     random: &'a mut Random,
     conns: &'a ConnTable,
     templates: &'a Templates,
@@ -225,6 +263,9 @@ impl Step<'_> {
         if !starts(packet) {
             return false;
         }
+        if knobs.expire_nodest_conn && self.is_drained(conn, packet) {
+            return true;
+        }
         let reuse_mode = if legs.template.is_some() { 0 } else { knobs.conn_reuse_mode };
         match conn.state() {
             // Nor does the kernel end one that has a template.
@@ -237,6 +278,14 @@ impl Step<'_> {
             }
             _ => false,
         }
+    }
+
+    /// Whether the connection's server has weight 0 now.
+    fn is_drained(&self, conn: &Conn, packet: &Packet) -> bool {
+        let legs = &conn.legs;
+        let service = self.table.lookup(self.mark_of(packet), legs.proto, legs.vip);
+        let dest = service.and_then(|s| s.dests.iter().find(|d| Arc::ptr_eq(&d.live, &legs.dest)));
+        dest.is_some_and(|dest| dest.weight.0 == 0)
     }
 
     fn towards_server(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) -> Verdict {
@@ -254,7 +303,10 @@ impl Step<'_> {
     fn too_big(&self, frame: &mut Frame, packet: &Packet, legs: &Legs) -> Option<Verdict> {
         // The kernel would refuse it on its second pass and quote the server, which the client has never heard of.
         let mtu = legs.dest.mtu.load(Relaxed);
-        let too_big = mtu != 0 && packet.dont_fragment && gso::largest(frame, packet) > mtu as usize;
+        let too_big = self.knobs.pmtu_disc
+            && mtu != 0
+            && packet.dont_fragment
+            && gso::largest(frame, packet) > mtu as usize;
         too_big.then(|| answered(reply::icmp_too_big(frame, packet, legs.vip.ip(), mtu)))
     }
 
@@ -278,7 +330,7 @@ impl Step<'_> {
 
     fn seen(&mut self, frame: &Frame, packet: &Packet, conn: &Arc<Conn>, direction: Direction) {
         count(frame, packet, &conn.legs, direction);
-        let guarded = self.knobs.secure_tcp == Defence::Always;
+        let guarded = defence::is_on(self.knobs.secure_tcp, self.knobs, self.room);
         let event = match packet.l4 {
             L4::Tcp { flags, seq, ack, .. } => {
                 let end = if direction == Direction::In { &conn.client } else { &conn.server };
@@ -316,6 +368,10 @@ impl Step<'_> {
     /// A packet that is no service's: the host's, or refused as a host without a listener would.
     fn not_ours(&self, frame: &mut Frame, packet: &Packet) -> Verdict {
         if !self.is_our_vip(packet.dst) {
+            if self.knobs.nat_icmp_send && self.is_reply_to_nothing(packet) {
+                // The client has no such port: its server believes it of nobody else.
+                return answered(reply::icmp_unreachable_port(frame, packet, packet.dst));
+            }
             return self.pass(frame, packet);
         }
         match packet.l4 {
@@ -324,6 +380,18 @@ impl Step<'_> {
             L4::Sctp { chunk: ABORT | SHUTDOWN_COMPLETE, .. } => answered(false),
             _ => answered(reply::icmp_unreachable_port(frame, packet, packet.dst)),
         }
+    }
+
+    /// From a server, as one that the engine does not know a connection of, and no reset.
+    fn is_reply_to_nothing(&self, packet: &Packet) -> bool {
+        let proto = match packet.l4 {
+            L4::Tcp { flags, .. } if !flags.rst() => Proto::Tcp,
+            L4::Sctp { chunk, .. } if chunk != ABORT => Proto::Sctp,
+            L4::Udp { .. } => Proto::Udp,
+            _ => return false,
+        };
+        let port = packet.ports().map_or(0, |(port, _)| port);
+        self.table.is_server(proto, SocketAddr::new(packet.src, port))
     }
 
     fn pass(&self, frame: &mut Frame, packet: &Packet) -> Verdict {

@@ -94,6 +94,11 @@ pub(crate) fn add_service(world: &mut World) {
     world.edit(&[Op::AddService { service: ServiceSpec { dests, ..ServiceSpec::new(key, &scheduler) } }]);
 }
 
+const DEFENCES: &[Defence] = &{
+    const OFF: Defence = Defence::Off;
+    [OFF, OFF, OFF, OFF, OFF, OFF, Defence::Auto, Defence::Always]
+};
+
 /// The operator turns knobs.
 pub(crate) fn settings_change(world: &mut World) {
     let rng = &mut world.rng;
@@ -103,9 +108,15 @@ pub(crate) fn settings_change(world: &mut World) {
         tcp_timeout: timeout(rng, 900),
         tcp_fin_timeout: timeout(rng, 120),
         udp_timeout: timeout(rng, 300),
-        secure_tcp: if rng.one_in(4) { Defence::Always } else { Defence::Off },
+        amemthresh: *rng.pick(&[0, 3, 30, 1024]),
+        am_droprate: *rng.pick(&[0, 1, 3, 10]),
+        drop_entry: *rng.pick(DEFENCES),
+        drop_packet: *rng.pick(DEFENCES),
+        secure_tcp: *rng.pick(DEFENCES),
+        nat_icmp_send: rng.one_in(3),
+        pmtu_disc: !rng.one_in(4),
         conn_reuse_mode: *rng.pick(&[0, 1, 1, 2, 3]),
-        expire_nodest_conn: rng.one_in(3),
+        expire_nodest_conn: rng.one_in(2),
         sloppy_tcp: rng.one_in(4),
         sloppy_sctp: rng.one_in(4),
         reset_on_end: yes(rng),

@@ -91,6 +91,10 @@ fn begins_anew(model: &mut Model, segment: &Segment, flow: &Flow) -> bool {
             return true;
         }
     }
+    if syn && knobs.expire_nodest_conn && model.weighs_nothing(segment, flow) {
+        model.happened("left a drained server");
+        return true;
+    }
     let again = syn
         && match flow.state {
             State::TimeWait | State::Close | State::Closed => knobs.reuse_ports || knobs.conn_reuse_mode > 0,
@@ -113,6 +117,9 @@ fn begin(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     let key: FlowKey = (segment.proto, segment.src, segment.dst);
     if model.service(key.0, key.2).is_none() || !opens(model, segment) {
         return not_ours(model, segment, done);
+    }
+    if model.refuses() {
+        return done.dropped(DropReason::Defence);
     }
     match model.candidates(key) {
         Err(None) => {
@@ -138,7 +145,7 @@ fn towards_server(model: &mut Model, segment: &Segment, done: &Done<'_>) {
         return done.dropped(DropReason::DestRemoved);
     }
     let keeps_whole = !segment.is_v4() || !segment.may_fragment;
-    if dest.mtu != 0 && keeps_whole && segment.largest() > dest.mtu as usize {
+    if model.knobs.pmtu_disc && dest.mtu != 0 && keeps_whole && segment.largest() > dest.mtu as usize {
         let answer = Says::TooBig(dest.mtu).own(key.2.ip(), key.1.ip(), &segment.first_on_wire());
         model.happened("too big");
         return done.is(Verdict::Reply, &answer);
@@ -151,6 +158,15 @@ fn towards_server(model: &mut Model, segment: &Segment, done: &Done<'_>) {
 fn not_ours(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     if !model.is_our_vip(segment.dst.ip()) {
         let (src, dst) = (segment.src.ip(), segment.dst.ip());
+        let ends = match segment.proto {
+            Proto::Tcp => segment.flags.rst(),
+            Proto::Sctp => segment.chunk == ABORT,
+            Proto::Udp => false,
+        };
+        if model.knobs.nat_icmp_send && !ends && model.is_server(segment.proto, segment.src) {
+            model.happened("refused a reply to nothing");
+            return done.is(Verdict::Reply, &Says::PortUnreachable.own(dst, src, &segment.first_on_wire()));
+        }
         let ttl = model.ttl(segment.ttl, src, dst);
         return done.passes(model, src, dst, &segment.with_ttl(ttl).frame());
     }

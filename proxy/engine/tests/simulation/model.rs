@@ -44,6 +44,8 @@ pub(crate) struct Flow {
     pub(crate) deadline: u64,
     pub(crate) hop_credit: bool,
     pub(crate) client_end: End,
+    /// Packets from the client.
+    requests: u32,
     server_end: End,
 }
 
@@ -66,6 +68,8 @@ pub(crate) struct Model {
     pub(crate) replies: BTreeMap<FlowKey, FlowKey>,
     pub(crate) counters: Counters,
     pub(crate) knobs: Knobs,
+    /// Packets that could have begun a flow while drop_packet was on.
+    attempts: u32,
     /// Those that have to leave.
     pub(crate) resets: Vec<Reset>,
     /// How often what has happened.
@@ -88,6 +92,7 @@ impl Model {
             replies: BTreeMap::new(),
             counters: Counters::default(),
             knobs: Knobs::default(),
+            attempts: 0,
             resets: Vec::new(),
             seen: BTreeMap::new(),
         }
@@ -99,6 +104,17 @@ impl Model {
 
     pub(crate) fn service(&self, proto: Proto, vip: SocketAddr) -> Option<&Service> {
         self.services.get(&ServiceKey::addr(proto, vip))
+    }
+
+    /// Whether the flow's server has weight 0 in the service that takes the packet now.
+    pub(crate) fn weighs_nothing(&self, segment: &Segment, flow: &Flow) -> bool {
+        let service = self.service(segment.proto, segment.dst);
+        service.is_some_and(|s| s.dests.contains(&flow.dest)) && self.dests[flow.dest].weight == 0
+    }
+
+    pub(crate) fn is_server(&self, proto: Proto, addr: SocketAddr) -> bool {
+        let of_proto = self.services.iter().filter(|(key, _)| key.proto() == Some(proto));
+        of_proto.flat_map(|(_, service)| &service.dests).any(|dest| self.dests[*dest].addr == addr)
     }
 
     /// A VIP that is nobody's address.
@@ -133,6 +149,53 @@ impl Model {
         }
     }
 
+    /// Places missing from those that should be free.
+    fn shortage(&self) -> u32 {
+        self.knobs.amemthresh.saturating_sub((self.max - self.flows.len()) as u32)
+    }
+
+    fn is_on(&self, defence: Defence) -> bool {
+        defence == Defence::Always || (defence == Defence::Auto && self.shortage() > 0)
+    }
+
+    /// Whether drop_packet takes this one.
+    pub(crate) fn refuses(&mut self) -> bool {
+        let every = match self.knobs.drop_packet {
+            Defence::Always => self.knobs.am_droprate,
+            Defence::Auto if self.shortage() > 0 => self.knobs.amemthresh / self.shortage(),
+            _ => 0,
+        };
+        if every == 0 {
+            return false;
+        }
+        self.attempts += 1;
+        (self.attempts - 1).is_multiple_of(every)
+    }
+
+    /// Whether drop_entry may take this one: half open, or idle for a minute after a few packets.
+    pub(crate) fn may_be_let_go(&self, key: FlowKey) -> bool {
+        let flow = &self.flows[&key];
+        let idle = (self.now + tcp::timeout_millis(key.0, flow.state, &self.knobs)) - flow.deadline;
+        self.knobs.drop_entry != Defence::Off
+            && match flow.state {
+                State::SynRecv | State::SynAck | State::Init1 | State::Init => true,
+                State::Established | State::Udp => idle >= 60_000 && (1..=8).contains(&flow.requests),
+                _ => false,
+            }
+    }
+
+    /// The resets that a flow would end with.
+    pub(crate) fn resets_of(&self, key: FlowKey) -> Vec<Reset> {
+        let flow = &self.flows[&key];
+        if key.0 != Proto::Tcp || !tcp::is_open(flow.state) {
+            return Vec::new();
+        }
+        let (client, server) = (flow.client_end, flow.server_end);
+        let to_client = client.resets(&server).into_iter().map(|(seq, ack)| (key.2, key.1, seq, ack));
+        let to_server = server.resets(&client).into_iter().map(|(seq, ack)| (key.1, flow.server, seq, ack));
+        to_client.chain(to_server).collect()
+    }
+
     /// The servers that a new flow may go to. `Err` with the reason where there is none (`None`: nobody to serve).
     pub(crate) fn candidates(&self, key: FlowKey) -> Result<Vec<usize>, Option<DropReason>> {
         let service = self.service(key.0, key.2).expect("asked for a service's flow");
@@ -160,7 +223,16 @@ impl Model {
         let state = if key.0 == Proto::Udp { State::Udp } else { State::None };
         let hop_credit = self.both_hops(key.1.ip(), server.ip());
         let (deadline, ends) = (self.now + 3000, End::default());
-        let flow = Flow { dest, server, state, deadline, hop_credit, client_end: ends, server_end: ends };
+        let flow = Flow {
+            dest,
+            server,
+            state,
+            deadline,
+            hop_credit,
+            requests: 0,
+            client_end: ends,
+            server_end: ends,
+        };
         assert!(self.flows.insert(key, flow).is_none(), "{key:?} is there already");
         assert!(self.replies.insert((key.0, server, key.1), key).is_none(), "a shared reply tuple: {key:?}");
         self.dests[dest].inactive += 1;
@@ -171,11 +243,12 @@ impl Model {
     /// A packet has passed on a flow.
     pub(crate) fn seen(&mut self, key: FlowKey, direction: Direction, segment: &Segment) {
         self.count(key, direction, segment.on_wire());
+        let guarded = self.is_on(self.knobs.secure_tcp);
         let flow = self.flows.get_mut(&key).expect("the flow");
+        flow.requests += u32::from(direction == Direction::In);
         if key.0 != Proto::Udp {
             let end = if direction == Direction::In { &mut flow.client_end } else { &mut flow.server_end };
             end.says(segment);
-            let guarded = self.knobs.secure_tcp == Defence::Always;
             let next = match key.0 {
                 Proto::Sctp => sctp::next(direction, segment.chunk, flow.state),
                 _ => self.states.next(direction, segment.flags, flow.state, guarded),
@@ -220,20 +293,13 @@ impl Model {
 
     /// A flow ends with resets: to its server, and to its client unless that has begun another one.
     pub(crate) fn reset(&mut self, key: FlowKey, client_too: bool) {
-        let flow = &self.flows[&key];
-        if key.0 == Proto::Tcp && tcp::is_open(flow.state) {
-            let (client, server) = (flow.client_end, flow.server_end);
-            let to_client = client.resets(&server).into_iter().map(|(seq, ack)| (key.2, key.1, seq, ack));
-            let to_server =
-                server.resets(&client).into_iter().map(|(seq, ack)| (key.1, flow.server, seq, ack));
-            let before = self.resets.len();
-            self.resets.extend(to_client.filter(|_| client_too));
-            self.resets.extend(to_server);
-            let n = self.resets.len() - before;
-            self.counters.resets += n as u64;
-            if n > 0 {
-                self.happened(if client_too { "told both ends" } else { "told the old server" });
-            }
+        let resets = self.resets_of(key).into_iter().filter(|(_, to, ..)| client_too || *to != key.1);
+        let before = self.resets.len();
+        self.resets.extend(resets);
+        let n = self.resets.len() - before;
+        self.counters.resets += n as u64;
+        if n > 0 {
+            self.happened(if client_too { "told both ends" } else { "told the old server" });
         }
         self.end(key);
     }

@@ -76,6 +76,12 @@ pub(crate) fn server_talks(world: &mut World) {
 }
 
 pub(crate) fn client_opens(world: &mut World) {
+    if world.rng.one_in(4)
+        && let Some((Proto::Tcp, client, vip)) = some_flow(world)
+    {
+        let segment = segment(world, Proto::Tcp, client, vip, TcpFlags::SYN);
+        return send(world, &segment);
+    }
     let v4 = world.rng.one_in(2);
     let (client, vip) = (client(world, v4), service_at(world, Proto::Tcp, v4));
     let segment = segment(world, Proto::Tcp, client, vip, TcpFlags::SYN);

@@ -193,9 +193,17 @@ impl World {
         }
         let gone: Vec<_> = self.model.flows.keys().filter(|key| !held.contains_key(key)).copied().collect();
         for key in gone {
-            assert!(self.model.flows[&key].deadline <= now, "{key:?} went early");
+            let overdue = self.model.flows[&key].deadline <= now;
+            let told = self.model.knobs.reset_on_end && overdue;
+            let silent = self.model.resets_of(key).iter().any(|reset| !self.left.contains(reset));
+            if self.model.may_be_let_go(key) && (!overdue || (told && silent)) {
+                self.model.happened("let go");
+                self.model.end(key);
+                continue;
+            }
+            assert!(overdue, "{key:?} went early");
             self.model.happened("expired");
-            if self.model.knobs.reset_on_end {
+            if told {
                 self.model.reset(key, true);
             } else {
                 self.model.end(key);

@@ -138,6 +138,11 @@ pub(crate) fn cases() -> Vec<Case> {
             let told = resets(&[(n.client(), n.s1(), 101, 901)]);
             then(established(n), vec![remove(n), moves_on(n, 7_000, &end(n)), told])
         }),
+        case("with expire_nodest_conn a new SYN leaves a server of weight 0, whatever the state", |n| {
+            let drain = Op::EditDest { key: n.key(n.web()), dest: super::net::spec(n.s1(), 0) };
+            then(established(n), vec![Step::Edit(vec![drain]), moves_on(n, 7_000, &end(n))])
+        })
+        .knobs(Knobs { expire_nodest_conn: true, ..Knobs::ipvs() }),
         case("a UDP flow leaves a removed server with its next packet", |n| {
             let (c, v, one, two) = (n.client(), n.dns(), n.u1(), super::case::Leg(n.dns(), n.d2()));
             let first = frame(udp(c, v))

@@ -1,7 +1,7 @@
 use super::case::{Case, Move::*, Step, case, frame, then};
 use super::net::Net;
 use super::tcp::established;
-use engine::DropReason;
+use engine::{DropReason, Knobs};
 use sched::Family;
 use wire::build::{self, Build, icmp, ping, tcp, udp};
 
@@ -18,6 +18,20 @@ fn error_len(n: &Net, quote: &[u8]) -> u64 {
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
+        case("with schedule_icmp an error about a packet of a service begins a connection", |n| {
+            let (c, v, s, leg) = (n.client(), n.web(), n.s1(), n.w1());
+            let quoting = |at: std::net::SocketAddr| {
+                let quote = tcp(at, c).ack(1).payload_len(500).bytes();
+                build::too_big(n.router(), at.ip(), 1400, &quote)
+            };
+            let bytes = quoting(v).bytes().len() as u64;
+            vec![
+                frame(quoting(v))
+                    .leaves_as(quoting(s).ttl(65), &[New(leg), Inactive(leg, 1), In(leg, 1, bytes)]),
+                Step::Shows(c, engine::State::None, 3),
+            ]
+        })
+        .knobs(Knobs { schedule_icmp: true, ..Knobs::default() }),
         case("a ping to nobody's VIP is answered", |n| {
             vec![frame(ping(n.client().ip(), n.vip(), 5, 1)).gets(pong(n), &[])]
         }),

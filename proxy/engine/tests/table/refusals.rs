@@ -1,9 +1,9 @@
 use super::case::{Case, Move::*, Step, bytes, case, frame, reset, then};
 use super::net::{Net, spec};
 use super::tcp::{closed, established};
-use engine::DropReason;
+use engine::{DropReason, Knobs};
 use sched::Op;
-use wire::build::{raw, tcp, udp};
+use wire::build::{self, raw, tcp, udp};
 
 /// A packet to a port of the VIP that no service has.
 fn closed_port(n: &Net) -> (std::net::SocketAddr, std::net::SocketAddr) {
@@ -12,6 +12,34 @@ fn closed_port(n: &Net) -> (std::net::SocketAddr, std::net::SocketAddr) {
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
+        case(
+            "with nat_icmp_send a server hears that its connection is unknown, but not about a reset",
+            |n| {
+                let (c, s) = (n.client(), n.s1());
+                let segment = || tcp(s, c).ack(7).payload_len(30);
+                let error = build::unreachable_port(c.ip(), s.ip(), &segment().bytes());
+                let error = if n.family == sched::Family::Ipv4 { error.class(0xc0) } else { error };
+                vec![
+                    frame(segment()).gets(error, &[]),
+                    frame(tcp(s, c).rst()).passes_as(tcp(s, c).rst().ttl(65)),
+                    frame(tcp(n.stranger(), c).ack(7)).passes_as(tcp(n.stranger(), c).ack(7).ttl(65)),
+                ]
+            },
+        )
+        .knobs(Knobs { nat_icmp_send: true, ..Knobs::default() }),
+        case("with drop_packet some attempts come to nothing", |n| {
+            let (v, one, two) = (n.web(), n.w1(), n.w2());
+            let syn = |port| tcp(n.client_port(port), v).syn();
+            let through = |port, leg: super::case::Leg| {
+                frame(syn(port)).leaves_as(
+                    tcp(n.client_port(port), leg.1).syn().ttl(65),
+                    &[New(leg), Active(leg, 1), In(leg, 1, n.tcp())],
+                )
+            };
+            let dropped = |port| frame(syn(port)).drops(DropReason::Defence, &[]);
+            vec![dropped(1), through(1, one), through(2, two), dropped(3), through(3, one)]
+        })
+        .knobs(Knobs { drop_packet: engine::Defence::Always, am_droprate: 3, ..Knobs::default() }),
         case("what belongs to nobody known is passed", |n| {
             let (a, b) = (n.stranger(), n.client());
             vec![

@@ -1,6 +1,7 @@
 use super::case::{Case, Move::*, Step, case, frame, then};
 use super::net::Net;
 use super::tcp::established;
+use engine::Knobs;
 use sched::Family;
 use wire::build::{tcp, udp};
 
@@ -12,6 +13,17 @@ fn quote(n: &Net, packet: &[u8]) -> Vec<u8> {
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
+        case("with pmtu_disc off nothing is too big", |n| {
+            let (c, v, s, leg) = (n.client(), n.dns(), n.d1(), n.u1());
+            vec![
+                frame(udp(c, v))
+                    .leaves_as(udp(c, s).ttl(65), &[New(leg), Inactive(leg, 1), In(leg, 1, n.ip() + 8)]),
+                Step::Mtu(leg, 1280),
+                frame(udp(c, v).payload_len(1400))
+                    .leaves_as(udp(c, s).payload_len(1400).ttl(65), &[In(leg, 1, n.ip() + 8 + 1400)]),
+            ]
+        })
+        .knobs(Knobs { pmtu_disc: false, ..Knobs::default() }),
         case("a packet that fits the path passes, one byte more is refused", |n| {
             let (c, v, s, leg) = (n.client(), n.web(), n.s1(), n.w1());
             let room = 1300 - n.tcp() as usize;

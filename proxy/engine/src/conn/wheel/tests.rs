@@ -103,3 +103,19 @@ fn it_catches_up_after_a_long_time_and_starts_again_after_idleness() {
     assert_eq!(wheel.next_due(), Some(200_011_000));
     assert_eq!(advance(&mut wheel, 200_011_000), 1);
 }
+
+#[test]
+fn a_sample_is_one_in_32_and_all_samples_are_everything() {
+    let mut wheel = Wheel::new();
+    let conns: Vec<_> = (0..3200).map(|n| conn(n, 1000 * u64::from(n % 128))).collect();
+    conns.iter().for_each(|conn| wheel.arm(conn, 0));
+    conns[0].retire();
+    let mut seen = 0;
+    for part in 0..32 {
+        let mut here = 0;
+        wheel.sample(part, |_| here += 1);
+        assert!((50..=200).contains(&here), "{here} of 3200");
+        seen += here;
+    }
+    assert_eq!(seen, 3199);
+}
