@@ -41,6 +41,9 @@ const RECORDED: &[(&str, &str)] = &[
     ("", include_str!("../oracle/thresholds.txt")),
 ];
 
+/// The client's port where a scenario does not name one: it was any.
+pub(crate) const SOME_PORT: u16 = 50000;
+
 /// Puts all scenarios to a director.
 pub(crate) fn replay_all<D: Director>() {
     for (scheduler, text) in RECORDED {
@@ -215,8 +218,8 @@ fn flags(scheduler: &str, names: &str) -> SchedFlags {
 
 fn default_client(family: Family) -> SocketAddr {
     match family {
-        Family::Ipv4 => "10.77.1.2:50000".parse().unwrap(),
-        Family::Ipv6 => "[2001:db8:1::2]:50000".parse().unwrap(),
+        Family::Ipv4 => SocketAddr::new("10.77.1.2".parse().unwrap(), SOME_PORT),
+        Family::Ipv6 => SocketAddr::new("2001:db8:1::2".parse().unwrap(), SOME_PORT),
     }
 }
 
