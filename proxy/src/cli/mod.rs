@@ -6,6 +6,7 @@ mod drain;
 mod engine;
 mod iptables;
 mod ipvsadm;
+mod rules;
 mod run;
 mod service;
 mod status;

@@ -8,7 +8,7 @@ use control::api::Settings;
 use control::config::{Config, Offload, Workers};
 use netio::process::{Readiness, spawn_detached};
 
-use super::{StateDir, fail, say};
+use super::{StateDir, fail, rules, say};
 use crate::daemon::{self, Options};
 use crate::reason::reason;
 
@@ -19,6 +19,12 @@ pub(super) struct RunArgs {
     /// Services and engine settings; without it the table starts empty
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Services, as ipvsadm-save writes them (customary: /etc/sysconfig/ipvsadm, /etc/ipvsadm.rules)
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// Write the services back to that file when it ends
+    #[arg(long, requires = "rules")]
+    save_on_stop: bool,
     /// Go to the background and return when the engine is ready, or with its error
     #[arg(short, long)]
     detach: bool,
@@ -109,6 +115,10 @@ fn options(args: RunArgs) -> anyhow::Result<Options> {
         args.config.map(|p| std::path::absolute(&p).map_err(|e| anyhow::anyhow!("{}: {e}", p.display())));
     let path = path.transpose()?;
     let file = path.as_deref().map(Config::load).transpose()?.unwrap_or_default();
+    let rules = args.rules.map(|path| rules::read(&path, args.save_on_stop)).transpose()?;
+    if let (Some(rules), Some(path)) = (&rules, &path) {
+        rules.check_beside(path, &file).map_err(anyhow::Error::msg)?;
+    }
     let mut engine = file.engine.clone();
     if let Some(n) = args.workers {
         engine.workers = Workers::Count(std::num::NonZeroUsize::MIN.saturating_add(usize::from(n) - 1));
@@ -127,6 +137,7 @@ fn options(args: RunArgs) -> anyhow::Result<Options> {
         compat: args.compat.is_some(),
         file,
         config: path,
+        rules,
         state_dir: args.state.state_dir,
         log: args.log,
         detached: args.detach,

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use anyhow::Context;
 use arc_swap::ArcSwap;
 use control::api::{
     Applied, Apply, ApplyError, ApplyMode, DrainList, DrainOrder, DrainView, OpFailure, Reloaded, SetError,
 };
 use control::config::Config;
-use control::settings::{Settings, SettingsChange};
+use control::settings::{Settings, SettingsChange, Timeouts};
 use control::state;
 use engine::{Engine, HostView};
 use netio::poll::Waker;
@@ -28,6 +29,7 @@ use wire::packet::Family;
 use super::drains::Drains;
 use super::knobs::knobs;
 use super::marks;
+use super::rules::{self, Rules};
 
 /// How often removed servers are looked through; one that is idle twice in a row is forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -68,6 +70,7 @@ pub(super) struct Director {
     /// Where the configuration file is, and what was in it when it was last read.
     config: Option<PathBuf>,
     file: Config,
+    rules: Option<Rules>,
     /// Whether the command line asked for the kernel's behaviour.
     compat: bool,
     /// Why not all traffic is steered as it should be.
@@ -97,6 +100,7 @@ impl Director {
             drains: Drains::default(),
             config,
             file: Config::default(),
+            rules: None,
             compat,
             unsteered: None,
             next_sweep: Instant::now() + SWEEP,
@@ -115,16 +119,35 @@ impl Director {
         Arc::clone(&self.settings)
     }
 
-    /// Puts the settings and services of the configuration file in force.
-    pub(super) fn load(&mut self, file: Config) -> anyhow::Result<()> {
-        self.put_settings(file.settings(self.compat));
-        let services = file.services();
+    /// Puts the settings and services of the configuration file in force, or the services of the rules file.
+    pub(super) fn load(&mut self, file: Config, rules: Option<Rules>) -> anyhow::Result<()> {
+        let mut settings = file.settings(self.compat);
+        if let Some(rules) = &rules {
+            settings.timeouts = settings.timeouts.changed(rules.timeouts)?;
+        }
+        self.put_settings(settings);
+        let services = rules.as_ref().map_or_else(|| file.services(), |rules| &rules.services);
         let mut ops: Vec<_> = services.iter().map(|s| Op::AddService { service: s.clone() }).collect();
         ops.extend(state::diff_marks(&[], file.marks()));
         let table = self.engine.services().apply(&mut self.trash, &ops);
         let table = table.map_err(|(i, error)| anyhow::anyhow!("cannot {}: {error}", ops[i]))?;
         self.put_in_force(table).map_err(anyhow::Error::msg)?;
         self.file = file;
+        self.rules = rules;
+        Ok(())
+    }
+
+    /// Writes the rules file, if it is to be written. Timeouts that are the configuration's are not put into it.
+    pub(super) fn save_rules(&self) -> anyhow::Result<()> {
+        let Some(Rules { path, save: true, .. }) = &self.rules else { return Ok(()) };
+        let table = self.engine.services();
+        let services: Vec<_> = table.services().map(|s| s.spec()).collect();
+        let timeouts = self.settings.load().timeouts;
+        let configured = self.file.settings(self.compat).timeouts;
+        let timeouts = if timeouts == configured { Timeouts::default() } else { timeouts };
+        rules::write(path, &services, timeouts)
+            .with_context(|| format!("the services were not saved: cannot write {}", path.display()))?;
+        info!(path = %path.display(), services = services.len(), "rules saved");
         Ok(())
     }
 
@@ -261,6 +284,9 @@ impl Director {
             return Err("the engine was started without --config: there is no file to read again".to_owned());
         };
         let config = Config::load(path).map_err(|e| e.to_string())?;
+        if let Some(rules) = &self.rules {
+            rules.check_beside(path, &config)?;
+        }
         let running = self.engine.services();
         let specs: Vec<_> = running.services().map(|s| s.spec()).collect();
         let mut ops = state::reconcile(&specs, self.file.services(), config.services());

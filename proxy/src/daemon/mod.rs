@@ -6,7 +6,9 @@ mod drains;
 mod knobs;
 mod log;
 mod marks;
+mod notify;
 mod rates;
+mod rules;
 mod worker;
 
 use std::hash::{BuildHasher, Hasher};
@@ -29,6 +31,8 @@ use backend::{Facts, Handle};
 use director::Director;
 use worker::Workers;
 
+pub(crate) use rules::Rules;
+
 use crate::reason::reason;
 
 /// Workers without being told: more hardly help one TUN device.
@@ -44,6 +48,8 @@ pub(crate) struct Options {
     /// The configuration file as it was read, if there is one.
     pub(crate) file: Config,
     pub(crate) config: Option<PathBuf>,
+    /// Services in the form of `ipvsadm-save`: then the configuration file has none.
+    pub(crate) rules: Option<Rules>,
     pub(crate) state_dir: PathBuf,
     pub(crate) log: Option<PathBuf>,
     pub(crate) detached: bool,
@@ -119,7 +125,7 @@ async fn serve(
         options.config.clone(),
         options.compat,
     );
-    director.load(options.file.clone())?;
+    director.load(options.file.clone(), options.rules.clone())?;
 
     tokio::spawn(rates::keep_up(Arc::clone(&engine), director.settings()));
     let device = tun.name.clone();
@@ -139,6 +145,7 @@ async fn serve(
         let _ = ended.await;
     }));
     info!(device = %device, workers = queues, "ready");
+    notify::tell("READY=1");
     if let Some(readiness) = readiness.take() {
         // The caller may have been interrupted meanwhile; that is its own business.
         let _ = readiness.ready();
@@ -168,6 +175,12 @@ async fn serve(
         }
     }
     info!("stopping");
+    notify::tell("STOPPING=1");
+    let saved = director.save_rules();
+    if let Err(error) = &saved {
+        tracing::error!("{}", reason(error));
+    }
+    outcome = outcome.and(saved);
     // Traffic first goes back to the host's own ways, then the workers end.
     director.stop();
     drop(workers);

@@ -49,7 +49,9 @@ impl Step<'_> {
             let here = request.service.dests.iter().find(|d| Arc::ptr_eq(&d.live, &template.dest));
             here.is_some_and(|dest| dest.weight.0 == 0)
         };
-        let valid = template.dest.is_available() && !(self.knobs.expire_quiescent_template && quiescent());
+        let dest = &template.dest;
+        let leaves = dest.is_draining() || self.knobs.expire_quiescent_template && quiescent();
+        let valid = dest.is_available() && !leaves;
         if !valid && self.templates.remove(template) {
             self.counters.expired();
         }

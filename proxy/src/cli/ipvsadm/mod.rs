@@ -40,7 +40,7 @@ use control::api::{
     Applied, ApplyMode, Blocking, ClientError, ConnPage, ConnQuery, ServiceList, SettingsChange, Status,
     Timeouts,
 };
-use sched::Op;
+use sched::{Op, ServiceSpec};
 
 use edit::Change;
 use request::Request;
@@ -61,6 +61,11 @@ pub(super) fn personality(name: &str, args: impl IntoIterator<Item = OsString>) 
 /// `ulvs ipvsadm …`, without the first two words.
 pub(super) fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     start(Program::Ipvsadm, args)
+}
+
+/// What a saved file makes of an empty table, and the timeouts that it sets (0 for the others). The error names the line.
+pub(super) fn saved(text: &str) -> Result<(Vec<ServiceSpec>, Timeouts), String> {
+    restore::table(text, &resolve::System::default()).map_err(|failure| failure.message)
 }
 
 fn start(program: Program, args: impl IntoIterator<Item = OsString>) -> ExitCode {

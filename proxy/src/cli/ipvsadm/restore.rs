@@ -6,7 +6,7 @@
 mod by_line;
 
 use control::api::{ApplyMode, ClientError, Timeouts};
-use sched::Op;
+use sched::{Op, OpError, ServiceSpec, ServiceTable, Trash};
 
 use super::edit::{self, Change};
 use super::resolve::Resolve;
@@ -27,33 +27,64 @@ pub(super) fn restore(world: &mut World<'_>, clear: bool) -> Result<(), Failure>
     transaction(engine.as_mut(), &text, clear, world.names)
 }
 
+/// What the lines of a saved file make of an empty table, and the timeouts that they set (0 for the others). Needs no
+/// engine.
+pub(super) fn table(text: &str, names: &dyn Resolve) -> Result<(Vec<ServiceSpec>, Timeouts), Failure> {
+    let rules = read(text, names)?;
+    let table = ServiceTable::default().apply(&mut Trash::default(), &rules.ops);
+    let table = table.map_err(|(index, error)| rules.refused(index, error))?;
+    Ok((table.services().map(|service| service.spec()).collect(), rules.timeouts))
+}
+
 fn transaction(engine: &mut dyn Engine, text: &str, clear: bool, names: &dyn Resolve) -> Result<(), Failure> {
-    let mut ops: Vec<Op> = clear.then_some(Op::Flush).into_iter().collect();
-    // Which line each of them comes from.
-    let mut origins = vec![Line { number: 0, text: "" }; ops.len()];
-    let mut timeouts = Timeouts::KEEP;
-    for line in lines(text) {
-        match change(&line, names).map_err(|e| line.blame(&e))? {
-            Change::Timeouts(new) => later(&mut timeouts, new),
-            Change::Table(op) => {
-                ops.push(op);
-                origins.push(line);
-            }
-        }
+    let mut rules = read(text, names)?;
+    if clear {
+        rules.ops.insert(0, Op::Flush);
+        rules.origins.insert(0, Line { number: 0, text: "" });
     }
-    if !ops.is_empty() {
+    if !rules.ops.is_empty() {
+        let ops = std::mem::take(&mut rules.ops);
         engine.apply(ApplyMode::Atomic, ops).map_err(|e| match e {
-            ClientError::Refused { index, error } => match origins.get(index) {
-                Some(line) => line.blame(&Failure::refused(error.to_string())),
-                None => Failure::refused(error.to_string()),
-            },
+            ClientError::Refused { index, error } => rules.refused(index, error),
             other => other.into(),
         })?;
     }
-    if timeouts != Timeouts::KEEP {
-        engine.set_timeouts(timeouts)?;
+    if rules.timeouts != Timeouts::KEEP {
+        engine.set_timeouts(rules.timeouts)?;
     }
     Ok(())
+}
+
+/// What a whole input changes.
+struct Rules<'a> {
+    ops: Vec<Op>,
+    /// Which line each of them comes from.
+    origins: Vec<Line<'a>>,
+    timeouts: Timeouts,
+}
+
+impl Rules<'_> {
+    fn refused(&self, index: usize, error: OpError) -> Failure {
+        let failure = Failure::refused(error.to_string());
+        match self.origins.get(index) {
+            Some(line) => line.blame(&failure),
+            None => failure,
+        }
+    }
+}
+
+fn read<'a>(text: &'a str, names: &dyn Resolve) -> Result<Rules<'a>, Failure> {
+    let mut rules = Rules { ops: Vec::new(), origins: Vec::new(), timeouts: Timeouts::KEEP };
+    for line in lines(text) {
+        match change(&line, names).map_err(|e| line.blame(&e))? {
+            Change::Timeouts(new) => later(&mut rules.timeouts, new),
+            Change::Table(op) => {
+                rules.ops.push(op);
+                rules.origins.push(line);
+            }
+        }
+    }
+    Ok(rules)
 }
 
 /// A later `--set` leaves those alone that it says 0 for.
