@@ -1,8 +1,6 @@
 //! A table in the making. Ops change copies; what snapshots share (scheduler state, counters, availability) is
 //! written down as effects, and happens in one go when the result is certain.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -15,9 +13,10 @@ use crate::model::{
 use crate::op::{Op, OpError};
 use crate::ramp::{Ramp, weigh};
 use crate::service::{Service, SvcLive};
+use crate::shards::Shards;
 use crate::trash::Trash;
 
-type Services = BTreeMap<ServiceKey, Arc<Service>>;
+type Services = Shards<ServiceKey, Arc<Service>>;
 
 pub(crate) struct Draft {
     services: Services,
@@ -122,7 +121,7 @@ impl Draft {
     }
 
     fn add_service(&mut self, spec: &ServiceSpec) -> Result<(), OpError> {
-        if self.services.contains_key(&spec.key) {
+        if self.services.contains(&spec.key) {
             return Err(OpError::ServiceExists);
         }
         let algorithm = algo::find(&spec.scheduler).ok_or(OpError::NoSuchScheduler)?;
@@ -181,14 +180,12 @@ impl Draft {
     }
 
     fn add_dest(&mut self, key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
-        let Entry::Occupied(entry) = self.services.entry(*key) else {
-            return Err(OpError::ServiceNotDefined);
-        };
+        let service = self.services.get(key).ok_or(OpError::ServiceNotDefined)?;
         check_dest(key, spec)?;
-        if entry.get().position(&spec.addr).is_some() {
+        if service.position(&spec.addr).is_some() {
             return Err(OpError::DestExists);
         }
-        let mut service = Service::clone(entry.get());
+        let mut service = Service::clone(service);
         self.put_dest(&mut service, spec, Ramp::joins(spec));
         self.services.insert(*key, Arc::new(service));
         Ok(())
@@ -222,9 +219,9 @@ impl Draft {
     }
 
     fn flush(&mut self) -> Result<(), OpError> {
-        for service in std::mem::take(&mut self.services).into_values() {
+        for service in std::mem::take(&mut self.services).values() {
             for dest in service.dests.iter() {
-                self.retire(&service, dest);
+                self.retire(service, dest);
             }
         }
         Ok(())

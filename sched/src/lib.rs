@@ -16,6 +16,7 @@ mod model;
 mod op;
 mod ramp;
 mod service;
+mod shards;
 mod stats;
 mod table;
 mod trash;

@@ -8,6 +8,7 @@ use crate::dest::Dest;
 use crate::model::{DestKey, Persistence, PersistenceEngine, SchedFlags, ServiceKey, ServiceSpec};
 use crate::ramp::weigh;
 use crate::stats::Stats;
+use crate::table::{ReplySource, reply_source};
 
 /// A service as one snapshot has it.
 #[derive(Clone, Debug)]
@@ -80,6 +81,11 @@ impl Service {
             self.live.dests_changed(&dests, change);
         }
         (!same).then(|| Self { dests, ..self.clone() })
+    }
+
+    /// What its servers answer from, once for each.
+    pub fn reply_sources(&self) -> impl Iterator<Item = ReplySource> {
+        self.dests.iter().map(|dest| reply_source(&self.key, dest.live.key))
     }
 
     pub(crate) fn position(&self, addr: &DestKey) -> Option<usize> {

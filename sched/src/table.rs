@@ -1,8 +1,8 @@
 //! The immutable table of services.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
@@ -13,35 +13,58 @@ use crate::marks::{MarkRule, Marks, PacketFacts, Prefix};
 use crate::model::{DestKey, Mark, Proto, ServiceKey};
 use crate::op::{Op, OpError};
 use crate::service::Service;
+use crate::shards::Shards;
 use crate::trash::Trash;
 
 /// All services at one moment. Workers read a snapshot; the control plane makes the next one with
-/// [`ServiceTable::apply`] and swaps it in.
+/// [`ServiceTable::apply`] and swaps it in. That costs what the edits touch, however many services there are.
 #[derive(Clone, Debug, Default)]
 pub struct ServiceTable {
     generation: u64,
-    services: BTreeMap<ServiceKey, Arc<Service>>,
-    // Keys come from the operator and not from the network, so the hash needs no secret seed.
-    by_key: HashMap<ServiceKey, Arc<Service>, FixedState>,
-    vips: HashSet<IpAddr, FixedState>,
+    services: Shards<ServiceKey, Arc<Service>>,
+    /// How many services have an address.
+    vips: Shards<IpAddr, u32>,
+    /// How many servers answer from there.
+    servers: Shards<ReplySource, u32>,
     marks: Arc<Marks>,
-    marked: BTreeSet<Prefix>,
+    /// The destinations of the rules that mark packets for services.
+    marked: Arc<BTreeSet<Prefix>>,
     kinds: Kinds,
-    one_packet: OnePacket,
+    one_packet: Arc<OnePacket>,
     ramping: bool,
-    /// [`Self::servers`], once it has been asked for by a packet.
-    sources: OnceLock<BTreeSet<ReplySource>>,
 }
 
 /// Who sends what comes from a server without a connection, by the server; port 0 is every port.
 type OnePacket = HashMap<DestKey, (Arc<Service>, usize), FixedState>;
 
-/// Which kinds of services there are, so that no packet pays for those that there are not.
+/// How many services there are of some kinds, so that no packet pays for those that there are not.
 #[derive(Clone, Copy, Debug, Default)]
 struct Kinds {
-    marks: bool,
-    ftp: bool,
-    any_port: bool,
+    marks: usize,
+    ftp: usize,
+    any_port: usize,
+}
+
+impl Kinds {
+    fn of(key: &ServiceKey) -> Self {
+        Self {
+            marks: usize::from(matches!(key, ServiceKey::Mark { .. })),
+            ftp: usize::from(key.l4_port() == Some(FTP)),
+            any_port: usize::from(key.l4_port() == Some(0)),
+        }
+    }
+
+    const fn add(&mut self, other: Self) {
+        self.marks += other.marks;
+        self.ftp += other.ftp;
+        self.any_port += other.any_port;
+    }
+
+    const fn subtract(&mut self, other: Self) {
+        self.marks -= other.marks;
+        self.ftp -= other.ftp;
+        self.any_port -= other.any_port;
+    }
 }
 
 /// The port whose service takes the data connections of FTP as well (RFC 959).
@@ -64,12 +87,12 @@ impl ServiceTable {
     /// TCP the service of FTP, if it may be one of its data connections; the service of all ports.
     pub fn lookup(&self, mark: Option<Mark>, proto: Proto, vip: SocketAddr) -> Option<&Arc<Service>> {
         let at = |l4_port| self.get(&ServiceKey::Addr { proto, vip: vip.ip(), l4_port });
-        let mark = mark.filter(|_| self.kinds.marks);
+        let mark = mark.filter(|_| self.kinds.marks > 0);
         let by_mark = mark.and_then(|mark| self.get(&ServiceKey::Mark { mark, family: vip.ip().into() }));
         let by_port = || at(vip.port()).filter(|_| vip.port() != 0);
-        let ftp_data = self.kinds.ftp && proto == Proto::Tcp && may_be_ftp_data(vip.port());
+        let ftp_data = self.kinds.ftp > 0 && proto == Proto::Tcp && may_be_ftp_data(vip.port());
         let by_ftp = || ftp_data.then(|| at(FTP)).flatten();
-        let by_any_port = || self.kinds.any_port.then(|| at(0)).flatten();
+        let by_any_port = || (self.kinds.any_port > 0).then(|| at(0)).flatten();
         by_mark.or_else(by_port).or_else(by_ftp).or_else(by_any_port)
     }
 
@@ -88,7 +111,7 @@ impl ServiceTable {
 
     /// The service with this key.
     pub fn get(&self, key: &ServiceKey) -> Option<&Arc<Service>> {
-        self.by_key.get(key)
+        self.services.get(key)
     }
 
     /// The mark that the rules give to a packet.
@@ -103,37 +126,61 @@ impl ServiceTable {
 
     /// Whether any service has this address, or a rule that marks packets for a service names it as destination.
     pub fn is_vip(&self, addr: IpAddr) -> bool {
-        self.vips.contains(&addr)
+        self.vips.contains(&addr) || !self.marked.is_empty() && self.is_marked(addr)
     }
 
     /// The distinct VIPs, in no order.
     pub fn vips(&self) -> impl Iterator<Item = IpAddr> {
-        self.vips.iter().copied()
+        let named = self.marked.iter().filter_map(|prefix| prefix.single()).filter(|addr| !self.vips.contains(addr));
+        self.vips.iter().map(|(addr, _)| *addr).chain(named)
     }
 
     /// The destinations that rules name which mark packets for services, where they are more than single addresses
     /// (those are [`Self::vips`]).
     pub fn marked_prefixes(&self) -> impl Iterator<Item = Prefix> {
-        self.marked.iter().copied()
+        self.marked.iter().copied().filter(|prefix| prefix.single().is_none())
     }
 
     /// All services in the order of `ipvsadm -L`.
     pub fn services(&self) -> impl ExactSizeIterator<Item = &Arc<Service>> {
-        self.services.values()
+        let mut services: Vec<_> = self.services.values().collect();
+        services.sort_unstable_by_key(|service| service.key);
+        services.into_iter()
+    }
+
+    /// How many services there are.
+    pub const fn len(&self) -> usize {
+        self.services.len()
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The services that are not the same in `newer`, as they are in each. Costs what the edits between the two
+    /// touched.
+    pub fn changes<'a>(
+        &'a self,
+        newer: &'a Self,
+    ) -> impl Iterator<Item = (Option<&'a Arc<Service>>, Option<&'a Arc<Service>>)> {
+        changes(&self.services, &newer.services)
     }
 
     /// The distinct servers with what they speak: those whose replies have to come back through us.
-    pub fn servers(&self) -> BTreeSet<ReplySource> {
-        let of =
-            |s: &Arc<Service>| s.dests.iter().map(|d| reply_source(&s.key, d.live.key)).collect::<Vec<_>>();
-        self.services.values().flat_map(of).collect()
+    pub fn servers(&self) -> impl Iterator<Item = ReplySource> {
+        self.servers.iter().map(|(source, _)| *source)
+    }
+
+    /// Whether it is one of [`Self::servers`].
+    pub fn has_server(&self, source: &ReplySource) -> bool {
+        self.servers.contains(source)
     }
 
     /// Whether a packet from there may be a server's.
     pub fn is_server(&self, proto: Proto, from: SocketAddr) -> bool {
-        let sources = self.sources.get_or_init(|| self.servers());
         let any_port = SocketAddr::new(from.ip(), 0);
-        [(Some(proto), from), (Some(proto), any_port), (None, any_port)].iter().any(|s| sources.contains(s))
+        [(Some(proto), from), (Some(proto), any_port), (None, any_port)].iter().any(|s| self.has_server(s))
     }
 
     /// Applies all `ops` or none.
@@ -174,7 +221,6 @@ impl ServiceTable {
         }
         let mut next = Self { generation: self.generation + 1, ..self.clone() };
         for service in ramped {
-            next.by_key.insert(service.key, Arc::clone(&service));
             next.services.insert(service.key, service);
         }
         next.ramping = next.services.values().any(|s| s.is_ramping());
@@ -184,32 +230,63 @@ impl ServiceTable {
     fn next(&self, draft: Draft, trash: &mut Trash) -> Self {
         let ramping = self.ramping || draft.is_ramping();
         let (services, marks) = draft.commit(trash);
-        let marked = marked(&services, &marks);
-        let single = marked.iter().filter_map(|prefix| prefix.single());
-        Self {
-            generation: self.generation + 1,
-            by_key: services.iter().map(|(key, service)| (*key, Arc::clone(service))).collect(),
-            vips: services.keys().filter_map(ServiceKey::vip).chain(single).collect(),
-            marked: marked.iter().copied().filter(|prefix| prefix.single().is_none()).collect(),
-            one_packet: one_packet(&services),
-            kinds: Kinds {
-                marks: services.keys().any(|key| matches!(key, ServiceKey::Mark { .. })),
-                ftp: services.keys().any(|key| key.l4_port() == Some(FTP)),
-                any_port: services.keys().any(|key| key.l4_port() == Some(0)),
-            },
-            sources: OnceLock::new(),
-            services,
-            marks,
-            ramping,
+        let mut next = Self { generation: self.generation + 1, ramping, ..self.clone() };
+        let mut marks_changed = !Arc::ptr_eq(&self.marks, &marks);
+        let mut one_packet_changed = false;
+        for (old, new) in changes(&self.services, &services) {
+            marks_changed |= old.xor(new).is_some_and(|service| service.key.vip().is_none());
+            if let Some(service) = old {
+                next.forget(service);
+            }
+            if let Some(service) = new {
+                next.note(service);
+            }
+            one_packet_changed |= old.into_iter().chain(new).any(|service| service.one_packet);
         }
+        if one_packet_changed {
+            next.one_packet = Arc::new(one_packet(&services));
+        }
+        if marks_changed {
+            next.marked = Arc::new(marked(&services, &marks));
+        }
+        Self { services, marks, ..next }
+    }
+
+    fn note(&mut self, service: &Service) {
+        self.kinds.add(Kinds::of(&service.key));
+        service.key.vip().into_iter().for_each(|vip| self.vips.count(vip));
+        service.reply_sources().for_each(|source| self.servers.count(source));
+    }
+
+    fn forget(&mut self, service: &Service) {
+        self.kinds.subtract(Kinds::of(&service.key));
+        service.key.vip().into_iter().for_each(|vip| self.vips.discount(&vip));
+        service.reply_sources().for_each(|source| self.servers.discount(&source));
+    }
+
+    fn is_marked(&self, addr: IpAddr) -> bool {
+        self.marked.iter().any(|prefix| prefix.single() == Some(addr))
     }
 }
 
+fn changes<'a>(
+    old: &'a Shards<ServiceKey, Arc<Service>>,
+    new: &'a Shards<ServiceKey, Arc<Service>>,
+) -> impl Iterator<Item = (Option<&'a Arc<Service>>, Option<&'a Arc<Service>>)> {
+    old.differences(new).filter(|(old, new)| match (old, new) {
+        (Some(old), Some(new)) => !Arc::ptr_eq(old, new),
+        _ => true,
+    })
+}
+
 /// The destinations of the rules that mark packets for services.
-fn marked(services: &BTreeMap<ServiceKey, Arc<Service>>, marks: &Marks) -> BTreeSet<Prefix> {
+fn marked(services: &Shards<ServiceKey, Arc<Service>>, marks: &Marks) -> BTreeSet<Prefix> {
+    if marks.is_empty() {
+        return BTreeSet::new();
+    }
     let served: Vec<_> = services
-        .keys()
-        .filter_map(|key| match *key {
+        .values()
+        .filter_map(|service| match service.key {
             ServiceKey::Mark { mark, family } => Some((mark, family)),
             ServiceKey::Addr { .. } => None,
         })
@@ -232,9 +309,11 @@ pub(crate) fn reply_source(key: &ServiceKey, server: DestKey) -> ReplySource {
     }
 }
 
-fn one_packet(services: &BTreeMap<ServiceKey, Arc<Service>>) -> OnePacket {
+fn one_packet(services: &Shards<ServiceKey, Arc<Service>>) -> OnePacket {
     let mut all = OnePacket::default();
-    for service in services.values().filter(|service| service.one_packet) {
+    let mut services: Vec<_> = services.values().filter(|service| service.one_packet).collect();
+    services.sort_unstable_by_key(|service| service.key);
+    for service in services {
         // Of a mark the VIP cannot be told from an answer.
         let ServiceKey::Addr { proto: Proto::Udp, l4_port, .. } = service.key else { continue };
         for (at, dest) in service.dests.iter().enumerate().filter(|(_, dest)| dest.method.sees_replies()) {

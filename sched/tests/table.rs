@@ -36,8 +36,8 @@ fn lookups_find_services_vips_and_servers() {
     assert_eq!(table.vips().count(), 2);
     let listed: Vec<_> = table.services().map(|s| s.key.to_string()).collect();
     assert_eq!(listed, ["TCP 10.0.0.1:80", "TCP 10.0.0.1:443", "TCP [2001:db8::1]:80"]);
-    let servers: Vec<_> = table.servers().into_iter().map(|(_, server)| server).collect();
-    assert_eq!(servers, [addr(A), addr(B), addr("[2001:db8::2]:80")]);
+    let servers: std::collections::BTreeSet<_> = table.servers().map(|(_, server)| server).collect();
+    assert_eq!(servers, [addr(A), addr(B), addr("[2001:db8::2]:80")].into());
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn lookups_go_by_mark_then_port_then_ftp_then_all_ports() {
     let any = |server: &str| (Some(Proto::Tcp), addr(server));
     let servers =
         [(None, addr("192.168.1.4:0")), any("192.168.1.1:0"), any("192.168.1.2:0"), any("192.168.1.3:80")];
-    assert_eq!(world.table.servers(), servers.into());
+    assert_eq!(world.table.servers().collect::<std::collections::BTreeSet<_>>(), servers.into());
     assert!(world.table.is_vip(addr(VIP).ip()));
     world.apply(&[Op::Flush]);
     assert_eq!(world.trash.servers().collect::<std::collections::BTreeSet<_>>(), servers.into());
@@ -100,6 +100,49 @@ fn a_service_lists_by_address_and_gives_its_spec_in_the_order_of_adding() {
         unreachable!()
     };
     assert_eq!(service.spec(), spec);
+}
+
+/// Adding to sixteen thousand services costs what adding to sixteen does; a copy of them all would be a hundred times
+/// that.
+#[test]
+fn an_edit_costs_the_same_however_many_services_there_are() {
+    let service = |i: u32| add_service(&format!("10.{}.{}.1:80", i >> 8, i & 255), "rr", &[(A, 1)]);
+    let cost = |services: u32| {
+        let mut world = World::with(&(0..services).map(service).collect::<Vec<_>>());
+        let once = |world: &mut World, i| {
+            let began = std::time::Instant::now();
+            world.apply(&[service(services + i)]);
+            began.elapsed()
+        };
+        (0..200).map(|i| once(&mut world, i)).min().unwrap()
+    };
+    let (few, many) = (cost(16), cost(16_000));
+    assert!(many < few * 16, "{few:?} with few services, {many:?} with many");
+}
+
+#[test]
+fn changes_between_tables_are_found() {
+    let mut world = World::with(&[add_service(VIP, "rr", &[(A, 1)]), add_service(V6, "rr", &[])]);
+    let before = world.table.clone();
+    world.apply(&[
+        add_dest(VIP, B, 1),
+        Op::DelService { key: key(V6) },
+        add_service("10.0.0.9:80", "rr", &[(C, 1)]),
+    ]);
+    let keys = |service: Option<&Arc<Service>>| service.map(|s| (s.key.to_string(), s.dests.len()));
+    let mut changes: Vec<_> =
+        before.changes(&world.table).map(|(old, new)| (keys(old), keys(new))).collect();
+    changes.sort();
+    let is = |key: &str, dests| Some((key.to_owned(), dests));
+    assert_eq!(
+        changes,
+        [
+            (None, is("TCP 10.0.0.9:80", 1)),
+            (is("TCP 10.0.0.1:80", 1), is("TCP 10.0.0.1:80", 2)),
+            (is("TCP [2001:db8::1]:80", 0), None),
+        ]
+    );
+    assert_eq!(world.table.changes(&world.table).count(), 0);
 }
 
 #[test]

@@ -39,6 +39,7 @@ const NLMSG_DONE: u16 = 3;
 #[derive(Debug)]
 pub(crate) struct NetlinkSocket {
     socket: Socket,
+    port: u32,
     sequence: u32,
     buffer: Vec<u8>,
 }
@@ -47,10 +48,15 @@ impl NetlinkSocket {
     /// A socket of the given protocol (`NETLINK_ROUTE`, `NETLINK_NETFILTER`).
     pub(crate) fn open(protocol: isize) -> io::Result<Self> {
         let mut socket = Socket::new(protocol)?;
-        socket.bind_auto()?;
+        let port = socket.bind_auto()?.port_number();
         // Lets the kernel filter dumps by table and device; without it (before Linux 4.20) callers filter alone.
         let _ = socket.set_netlink_get_strict_chk(true);
-        Ok(Self { socket, sequence: 0, buffer: Vec::with_capacity(64 * 1024) })
+        Ok(Self { socket, port, sequence: 0, buffer: Vec::with_capacity(64 * 1024) })
+    }
+
+    /// The number by which the kernel tells others who asked for a change.
+    pub(crate) const fn port(&self) -> u32 {
+        self.port
     }
 
     /// Sends a request and waits for the acknowledgement.

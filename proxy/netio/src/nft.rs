@@ -99,6 +99,11 @@ impl Table {
         Ok(Self { socket: NetlinkSocket::open(netlink_sys::protocols::NETLINK_NETFILTER)?, name, sets: 0 })
     }
 
+    /// See [`NetlinkSocket::port`].
+    pub(crate) const fn port(&self) -> u32 {
+        self.socket.port()
+    }
+
     /// Sends changes as transactions: one, unless there are very many elements.
     pub(crate) fn commit(&mut self, changes: Vec<Change>) -> io::Result<()> {
         // A transaction is one datagram, which the socket's send buffer bounds.

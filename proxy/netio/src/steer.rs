@@ -35,6 +35,7 @@ mod marks;
 mod proxies;
 mod routes;
 mod rules;
+mod step;
 mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +56,7 @@ use self::rules::Displaced;
 use crate::netlink::NetlinkSocket;
 
 pub use error::{Notice, SteerError};
+pub use step::{Part, TargetsChange};
 pub use undo::{Report, clean};
 
 /// Protocol of our rules, routes and proxy entries (`RTPROT_*`): nobody else's, so that they are found again.
@@ -141,6 +143,8 @@ pub struct Steering {
     host: Host,
     view: HostView,
     mtus: BTreeMap<IpAddr, u32>,
+    /// The source that the VIPs' routes have, for each family that has VIPs.
+    sources: BTreeMap<Family, Option<IpAddr>>,
     notices: BTreeSet<Notice>,
     change: HostChange,
     /// Something may have happened that was not looked at yet.
@@ -167,7 +171,7 @@ impl Steering {
         if left.any() {
             info!("undid what an earlier run had left behind: {left}");
         }
-        let events = Events::open().map_err(SteerError::netlink("listen to netlink events"))?;
+        let events = Events::open(netlink.port()).map_err(SteerError::netlink("listen to netlink events"))?;
         let families = Family::available();
         let host =
             Host::read(&mut netlink, &families).map_err(SteerError::netlink("read links and addresses"))?;
@@ -182,6 +186,7 @@ impl Steering {
             targets: Targets::default(),
             view: HostView::default(),
             mtus: BTreeMap::new(),
+            sources: BTreeMap::new(),
             notices: BTreeSet::new(),
             change: HostChange::default(),
             dirty: Event::Nothing,
@@ -199,6 +204,9 @@ impl Steering {
         };
         if steering.config.nftables {
             steering.marks = Marks::open(steering.config.tun_index).map_err(|e| e.to_string());
+            if let Ok(marks) = &steering.marks {
+                steering.events.pass_over_nftables(marks.port());
+            }
         }
         steering.reconcile()?;
         steering.change = HostChange::default();
@@ -249,6 +257,11 @@ impl Steering {
                 Event::Anything => self.look_again()?,
             }
         }
+    }
+
+    /// What is different already, so that there is nothing to wait for.
+    pub fn changed(&mut self) -> HostChange {
+        std::mem::take(&mut self.change)
     }
 
     /// The host as it is now.

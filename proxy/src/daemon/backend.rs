@@ -76,7 +76,7 @@ impl Backend for Handle {
             offload: self.facts.offload.clone(),
             workers: self.facts.workers,
             generation: services.generation(),
-            services: services.services().len(),
+            services: services.len(),
             connections: self.engine.connections_held() as u64,
             max_connections: self.facts.max_connections as u64,
             config: self.facts.config.as_ref().map(|path| path.display().to_string()),

@@ -1,7 +1,7 @@
 //! The one task that changes things: the table of services, where traffic is steered, what the engine knows of the
 //! host. Orders come one at a time, so an edit sees the table that the one before it left.
 
-use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,9 +18,11 @@ use control::settings::{Settings, SettingsChange, Timeouts};
 use control::state;
 use engine::{Engine, HostView};
 use netio::poll::Waker;
-use netio::steer::{SteerError, Steering, Targets};
+use netio::steer::{SteerError, Steering, Targets, TargetsChange};
 use sched::marks::Prefix;
-use sched::{Dest, DestSpec, Op, OpError, Proto, ServiceKey, ServiceTable, Trash, Weight};
+use sched::{
+    Dest, DestSpec, Op, OpError, Proto, ReplySource, Service, ServiceKey, ServiceTable, Trash, Weight,
+};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
@@ -73,6 +75,8 @@ pub(super) struct Director {
     rules: Option<Rules>,
     /// Whether the command line asked for the kernel's behaviour.
     compat: bool,
+    /// What removed servers answered from that were forgotten lately: perhaps nobody does now.
+    forgotten: Vec<ReplySource>,
     /// Why not all traffic is steered as it should be.
     unsteered: Option<String>,
     next_sweep: Instant,
@@ -102,6 +106,7 @@ impl Director {
             file: Config::default(),
             rules: None,
             compat,
+            forgotten: Vec::new(),
             unsteered: None,
             next_sweep: Instant::now() + SWEEP,
             born: Instant::now(),
@@ -184,7 +189,7 @@ impl Director {
             }
             () = sleep_until(self.next_sweep) => {
                 self.next_sweep = Instant::now() + SWEEP;
-                self.trash.sweep();
+                self.forgotten.extend(self.trash.sweep());
             }
             () = sleep_until(self.next_ramp), if self.engine.services().is_ramping() => {
                 self.next_ramp = Instant::now() + RAMP;
@@ -332,38 +337,75 @@ impl Director {
 
     fn swap(&mut self, table: ServiceTable) {
         self.drains.heed(&table);
+        let before = self.engine.services();
         // The engine first: what is steered to it must not find it ignorant.
         self.engine.set_services(Arc::new(table));
-        if self.trash.servers().next().is_some() {
+        if !self.trash.is_empty() {
             self.orphans.get_or_insert_with(|| Instant::now() + GRACE);
         }
-        self.unsteered = self.steer().err().map(|error| error.to_string());
+        self.unsteered = self.steer(&before).err().map(|error| error.to_string());
     }
 
-    /// Brings steering in line with the table, and tells the engine about the host.
-    fn steer(&mut self) -> Result<(), SteerError> {
+    /// Brings steering in line with the table, and tells the engine about the host. Costs what is different from the
+    /// table before.
+    fn steer(&mut self, before: &ServiceTable) -> Result<(), SteerError> {
         let table = self.engine.services();
-        let mut servers: BTreeSet<_> = table.servers();
-        // Connections of removed servers go on in the other direction until they end.
-        servers.extend(self.trash.servers());
+        let rules_changed = !Arc::ptr_eq(before.marks(), table.marks());
+        let changed = || before.changes(&table).flat_map(|(old, new)| old.into_iter().chain(new));
+        let of_mark = changed().any(|service| service.key.vip().is_none());
+        let steered = if rules_changed || of_mark && !table.marks().is_empty() {
+            self.steer_all(&table)
+        } else {
+            let mut change = TargetsChange::default();
+            for vip in changed().filter_map(|service| service.key.vip()) {
+                let part = if table.is_vip(vip) { &mut change.come } else { &mut change.gone };
+                part.vips.insert(vip);
+            }
+            let forgotten = std::mem::take(&mut self.forgotten);
+            for source in changed().flat_map(|service| service.reply_sources()).chain(forgotten) {
+                // Connections of removed servers go on in the other direction until they end.
+                let wanted = table.has_server(&source) || self.trash.has_server(&source);
+                let part = if wanted { &mut change.come } else { &mut change.gone };
+                part.servers.insert(target(source));
+            }
+            self.steering.change_targets(change)
+        };
+        if self.steering.changed().any() {
+            self.tell_engine();
+        }
+        for service in before.changes(&table).filter_map(|(_, new)| new) {
+            self.tell_mtus(service);
+        }
+        if rules_changed || of_mark {
+            self.tell_notices();
+        }
+        steered
+    }
+
+    fn steer_all(&mut self, table: &ServiceTable) -> Result<(), SteerError> {
+        self.forgotten.clear();
         let targets = Targets {
             vips: table.vips().collect(),
             prefixes: table.marked_prefixes().map(|prefix| (prefix.addr(), prefix.len())).collect(),
             ways: table.marks().ask_for_input(),
-            servers: servers
-                .into_iter()
-                .map(|(proto, addr)| (proto.map_or(0, Proto::number), addr))
-                .collect(),
+            servers: table.servers().chain(self.trash.servers()).map(target).collect(),
         };
-        let steered = self.steering.set_targets(&targets);
-        self.tell_engine();
-        steered
+        self.steering.set_targets(&targets)
     }
 
     /// Gives the engine what steering knows of the host.
     fn tell_engine(&self) {
+        self.tell_notices();
+        self.tell_host();
+        self.engine.services().services().for_each(|service| self.tell_mtus(service));
+    }
+
+    fn tell_notices(&self) {
         let notices = self.steering.notices().iter().map(ToString::to_string);
         self.notices.store(Arc::new(notices.chain(marks::notices(&self.engine.services())).collect()));
+    }
+
+    fn tell_host(&self) {
         let host = self.steering.host_view();
         let mut view = HostView::new(host.local.iter().copied());
         for (closed, family) in [(host.closed4, Family::V4), (host.closed6, Family::V6)] {
@@ -376,13 +418,19 @@ impl Director {
             .iter()
             .filter_map(|((ip, len), device)| Some((Prefix::new(*ip, *len)?, device.as_str())));
         self.engine.set_host(view.with_ways(ways.map(|(prefix, device)| (prefix, device.into()))));
-        for service in self.engine.services().services() {
-            for dest in service.dests.iter() {
-                let mtu = self.steering.path_mtu(dest.live.key.ip());
-                dest.live.mtu.store(mtu.unwrap_or(0), Relaxed);
-            }
+    }
+
+    fn tell_mtus(&self, service: &Service) {
+        for dest in service.dests.iter() {
+            let mtu = self.steering.path_mtu(dest.live.key.ip());
+            dest.live.mtu.store(mtu.unwrap_or(0), Relaxed);
         }
     }
+}
+
+/// As steering has it.
+fn target((proto, addr): ReplySource) -> (u8, SocketAddr) {
+    (proto.map_or(0, Proto::number), addr)
 }
 
 /// Waits until then, or for ever.

@@ -1,6 +1,6 @@
 //! From targets and host to what the kernel should have, one kind of object at a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use tracing::info;
@@ -166,6 +166,7 @@ impl Steering {
 
     pub(super) fn apply_routes(&mut self) -> Result<(), SteerError> {
         let tun = self.config.tun_index;
+        self.sources.clear();
         for &family in &self.families {
             let vips: Vec<_> =
                 self.targets.vips.iter().copied().filter(|vip| Family::of(*vip) == family).collect();
@@ -176,7 +177,10 @@ impl Steering {
             } else {
                 let servers = self.targets.servers.iter().map(|(_, server)| server.ip());
                 let server = servers.into_iter().find(|ip| Family::of(*ip) == family);
-                routes::source(&mut self.netlink, &self.host, family, tun, &self.targets.vips, server)
+                let vips = &self.targets.vips;
+                let source = routes::source(&mut self.netlink, &self.host, family, tun, vips, server);
+                self.sources.insert(family, source);
+                source
             };
             let out = Way::through(tun, source);
             let elsewhere = if family == Family::Ipv4 { out } else { Way::here() };
@@ -274,18 +278,26 @@ impl Steering {
     }
 
     pub(super) fn refresh_mtus(&mut self) {
-        let servers: BTreeSet<_> = self.targets.servers.iter().map(|(_, server)| server.ip()).collect();
-        let mtu = |ip| {
-            let answer = routes::ask(&mut self.netlink, ip).ok()?;
-            let device = self.host.links.get(&answer.device?)?;
-            Some((ip, answer.mtu.unwrap_or(device.mtu).min(device.mtu_of(Family::of(ip)))))
-        };
-        let mtus = servers.into_iter().filter_map(mtu).collect();
+        let servers = self.targets.servers.iter().map(|(_, server)| server.ip()).collect();
+        let mtus = self.path_mtus(servers);
         self.change.mtu |= mtus != self.mtus;
         self.mtus = mtus;
     }
 
-    fn in_use(&self, family: Family) -> bool {
+    /// The path MTUs to these servers, as far as there is a way.
+    pub(super) fn path_mtus(&mut self, servers: BTreeSet<IpAddr>) -> BTreeMap<IpAddr, u32> {
+        let mut of_devices = BTreeMap::new();
+        let mtu = |ip| {
+            let answer = routes::ask(&mut self.netlink, ip).ok()?;
+            let (index, family) = (answer.device?, Family::of(ip));
+            let device = self.host.links.get(&index)?;
+            let widest = *of_devices.entry((index, family)).or_insert_with(|| device.mtu_of(family));
+            Some((ip, answer.mtu.unwrap_or(device.mtu).min(widest)))
+        };
+        servers.into_iter().filter_map(mtu).collect()
+    }
+
+    pub(super) fn in_use(&self, family: Family) -> bool {
         let of_family = |ip: IpAddr| Family::of(ip) == family;
         self.targets.vips.iter().any(|vip| of_family(*vip))
             || self.targets.prefixes.iter().any(|(ip, _)| of_family(*ip))

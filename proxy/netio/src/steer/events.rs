@@ -30,6 +30,9 @@ pub(super) struct Events {
     route: TokioSocket,
     /// Not everywhere there is nf_tables.
     nftables: Option<TokioSocket>,
+    /// Who is ourselves, on each of the two: what we change is no news.
+    ours: u32,
+    ours_nftables: Option<u32>,
 }
 
 impl fmt::Debug for Events {
@@ -40,26 +43,34 @@ impl fmt::Debug for Events {
 
 impl Events {
     /// Listens in the network namespace of the calling thread. Needs a tokio runtime.
-    pub(super) fn open() -> io::Result<Self> {
+    /// Changes that the socket with the port `ours` asks for are passed over.
+    pub(super) fn open(ours: u32) -> io::Result<Self> {
         let route = listen(NETLINK_ROUTE, &GROUPS)?;
-        Ok(Self { route, nftables: listen(NETLINK_NETFILTER, &[NFTABLES]).ok() })
+        let nftables = listen(NETLINK_NETFILTER, &[NFTABLES]).ok();
+        Ok(Self { route, nftables, ours, ours_nftables: None })
+    }
+
+    /// Passes over changes of nf_tables that this socket asks for.
+    pub(super) const fn pass_over_nftables(&mut self, ours: u32) {
+        self.ours_nftables = Some(ours);
     }
 
     /// Waits for what comes next. May be dropped while waiting.
     pub(super) async fn next(&mut self) -> Event {
-        let received = match &mut self.nftables {
+        let (received, of_nftables) = match &mut self.nftables {
             Some(nftables) => tokio::select! {
-                received = self.route.recv_from_full() => received,
-                _ = nftables.recv_from_full() => return Event::Anything,
+                received = self.route.recv_from_full() => (received, false),
+                received = nftables.recv_from_full() => (received, true),
             },
-            None => self.route.recv_from_full().await,
+            None => (self.route.recv_from_full().await, false),
         };
-        match received {
-            Ok((datagram, _)) => split(&datagram).map(|(header, payload)| judge(header.kind, payload)).max(),
-            // Too much at once for the socket's buffer.
-            Err(_) => None,
-        }
-        .unwrap_or(Event::Anything)
+        // An error is too much at once for the socket's buffer.
+        let Ok((datagram, _)) = received else { return Event::Anything };
+        let ours = if of_nftables { self.ours_nftables } else { Some(self.ours) };
+        let news = split(&datagram).filter(|(header, _)| Some(header.port) != ours);
+        news.map(|(header, payload)| if of_nftables { Event::Anything } else { judge(header.kind, payload) })
+            .max()
+            .unwrap_or(Event::Nothing)
     }
 }
 

@@ -81,6 +81,21 @@ impl Sets {
         sets
     }
 
+    /// Leaves out what `others` have.
+    pub(super) fn without(mut self, others: &Self) -> Self {
+        for (set, others) in self.0.iter_mut().zip(&others.0) {
+            set.retain(|key| !others.contains(key));
+        }
+        self
+    }
+
+    /// Takes in all of `others`.
+    fn extend(&mut self, others: Self) {
+        for (set, others) in self.0.iter_mut().zip(others.0) {
+            set.extend(others);
+        }
+    }
+
     /// The rules that it takes.
     fn needs(&self) -> chains::Needs {
         let any = |kinds: [Key; 2]| {
@@ -127,6 +142,11 @@ impl Marks {
         })
     }
 
+    /// The number by which the kernel tells others that a change was ours.
+    pub(super) const fn port(&self) -> u32 {
+        self.table.port()
+    }
+
     /// Whether packets of this host's own sockets are told apart.
     pub(super) const fn sockets(&self) -> bool {
         self.sockets
@@ -161,6 +181,41 @@ impl Marks {
         };
         self.made = Some((want, self.table.objects()?));
         Ok(changed)
+    }
+
+    /// Adds and takes away these and looks at nothing else. Returns false, and has changed nothing, where that is not
+    /// all that it takes: then [`Self::become_`] has to see to it.
+    pub(super) fn step(&mut self, add: Sets, remove: Sets) -> io::Result<bool> {
+        let objects = self.table.objects()?;
+        let Some((mut have, then)) = self.made.take() else { return Ok(false) };
+        let add = add.without(&have);
+        // A kind of which all goes or the first comes may need other rules.
+        let same = objects.is_some()
+            && objects == then
+            && (0..SETS.len()).all(|at| {
+                let have = &have.0[at];
+                let left = have.len() + add.0[at].len() - remove.0[at].intersection(have).count();
+                have.is_empty() == (left == 0)
+            });
+        if !same {
+            self.made = Some((have, then));
+            return Ok(false);
+        }
+        let mut changes = Vec::new();
+        for (at, (name, _)) in SETS.iter().enumerate() {
+            let gone: Vec<_> = remove.0[at].intersection(&have.0[at]).cloned().collect();
+            changes.extend(self.table.add(name, &add.0[at].iter().cloned().collect::<Vec<_>>()));
+            changes.extend(self.table.remove(name, &gone));
+        }
+        self.table.commit(changes)?;
+        for (at, gone) in remove.0.iter().enumerate() {
+            for key in gone {
+                have.0[at].remove(key);
+            }
+        }
+        have.extend(add);
+        self.made = Some((have, self.table.objects()?));
+        Ok(true)
     }
 
     /// Removes the table, whoever left it there. Returns whether there was one.

@@ -27,9 +27,42 @@ pub(super) type Proxy = (u32, IpAddr);
 #[derive(Debug, Default)]
 pub(super) struct Proxies {
     anycast: BTreeMap<Proxy, UdpSocket>,
+    /// Devices on which IPv4 is answered for.
+    devices: BTreeSet<u32>,
 }
 
 impl Proxies {
+    /// Whether somebody is answered for on this device already, so that its settings are made.
+    pub(super) fn answer_on(&self, device: u32, ip: IpAddr) -> bool {
+        match ip {
+            IpAddr::V4(_) => self.devices.contains(&device),
+            IpAddr::V6(_) => self.anycast.keys().any(|(d, _)| *d == device),
+        }
+    }
+
+    /// Answers for one more.
+    pub(super) fn add(&mut self, (device, ip): Proxy, netlink: &mut NetlinkSocket) -> io::Result<()> {
+        match ip {
+            IpAddr::V4(_) => netlink.request(pack(RTM_NEWNEIGH, CREATE, device, ip)),
+            IpAddr::V6(_) if self.anycast.contains_key(&(device, ip)) => Ok(()),
+            IpAddr::V6(v6) => {
+                self.anycast.insert((device, ip), join(v6, device)?);
+                routes::forget_anycast(netlink, ip, device)
+            }
+        }
+    }
+
+    /// No longer answers for this one.
+    pub(super) fn take(&mut self, (device, ip): Proxy, netlink: &mut NetlinkSocket) -> Result<(), SteerError> {
+        match ip {
+            IpAddr::V4(_) => delete(netlink, device, ip),
+            IpAddr::V6(_) => {
+                self.anycast.remove(&(device, ip));
+                Ok(())
+            }
+        }
+    }
+
     /// Answers for exactly these. Returns those that failed.
     pub(super) fn become_(
         &mut self,
@@ -39,18 +72,13 @@ impl Proxies {
     ) -> Result<Vec<(Proxy, io::Error)>, SteerError> {
         let name = |device: u32| host.links.get(&device).map_or("a former device", |link| link.name.as_str());
         let found = entries(netlink)?;
+        self.devices = want.iter().filter(|(_, ip)| ip.is_ipv4()).map(|(device, _)| *device).collect();
         let mut failures = Vec::new();
         for &(device, ip) in want {
-            let result = match ip {
-                IpAddr::V4(_) if found.contains_key(&(device, ip)) => continue,
-                IpAddr::V4(_) => netlink.request(pack(RTM_NEWNEIGH, CREATE, device, ip)),
-                IpAddr::V6(_) if self.anycast.contains_key(&(device, ip)) => continue,
-                IpAddr::V6(v6) => join(v6, device).and_then(|socket| {
-                    self.anycast.insert((device, ip), socket);
-                    routes::forget_anycast(netlink, ip, device)
-                }),
-            };
-            match result {
+            if found.contains_key(&(device, ip)) || self.anycast.contains_key(&(device, ip)) {
+                continue;
+            }
+            match self.add((device, ip), netlink) {
                 Ok(()) => info!("answering for {ip} on {}", name(device)),
                 Err(e) => failures.push(((device, ip), e)),
             }

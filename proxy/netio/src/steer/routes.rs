@@ -144,6 +144,27 @@ pub(super) fn become_(
     Ok(changes)
 }
 
+/// Adds a route to a table of ours, in place of one for the same destination.
+pub(super) fn put(
+    netlink: &mut NetlinkSocket,
+    table: u32,
+    to: (IpAddr, u8),
+    way: Way,
+) -> Result<(), SteerError> {
+    let message = pack(RTM_NEWROUTE, CREATE | REPLACE, Family::of(to.0), table, Some(to), way);
+    netlink.request(message).map_err(SteerError::netlink("add a route"))
+}
+
+/// Takes a route out of a table of ours, where it is there.
+pub(super) fn take(
+    netlink: &mut NetlinkSocket,
+    table: u32,
+    to: (IpAddr, u8),
+    way: Way,
+) -> Result<(), SteerError> {
+    delete(netlink, Family::of(to.0), table, Some(to), way)
+}
+
 /// Empties the tables of ours.
 pub(super) fn clear(netlink: &mut NetlinkSocket, family: Family) -> Result<usize, SteerError> {
     let mut removed = 0;

@@ -39,7 +39,7 @@ impl Engine for Rc<RefCell<Fake>> {
     /// Two pages with one connection each, as soon as there is a service; none where the kernel's answers are
     /// replayed, which had none.
     fn connections(&mut self, query: &ConnQuery) -> Result<ConnPage, ClientError> {
-        if self.borrow().compat || self.borrow().table.services().len() == 0 {
+        if self.borrow().compat || self.borrow().table.is_empty() {
             return Ok(ConnPage::default());
         }
         let conn = |client: &str, vip: &str, dest: &str, expires, state: &'static str| ConnView {

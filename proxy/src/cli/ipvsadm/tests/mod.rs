@@ -37,8 +37,8 @@ macro_rules! transcripts {
     )*};
 }
 
-transcripts!(true: services, servers, marks, persistence, methods, thresholds);
-transcripts!(true: lists, options, matrix, names, ipv6, restore, timeouts, daemon);
+transcripts!(true: services, servers, marks, persistence, methods, flags, thresholds);
+transcripts!(true: lists, options, matrix, names, ipv6, restore, by_line, timeouts, daemon);
 transcripts!(false: ours);
 
 /// `/etc/hosts` and `/etc/services`.
