@@ -131,7 +131,8 @@ impl ServiceTable {
 
     /// The distinct VIPs, in no order.
     pub fn vips(&self) -> impl Iterator<Item = IpAddr> {
-        let named = self.marked.iter().filter_map(|prefix| prefix.single()).filter(|addr| !self.vips.contains(addr));
+        let named =
+            self.marked.iter().filter_map(|prefix| prefix.single()).filter(|addr| !self.vips.contains(addr));
         self.vips.iter().map(|(addr, _)| *addr).chain(named)
     }
 

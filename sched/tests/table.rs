@@ -130,8 +130,7 @@ fn changes_between_tables_are_found() {
         add_service("10.0.0.9:80", "rr", &[(C, 1)]),
     ]);
     let keys = |service: Option<&Arc<Service>>| service.map(|s| (s.key.to_string(), s.dests.len()));
-    let mut changes: Vec<_> =
-        before.changes(&world.table).map(|(old, new)| (keys(old), keys(new))).collect();
+    let mut changes: Vec<_> = before.changes(&world.table).map(|(old, new)| (keys(old), keys(new))).collect();
     changes.sort();
     let is = |key: &str, dests| Some((key.to_owned(), dests));
     assert_eq!(

@@ -53,7 +53,11 @@ impl Proxies {
     }
 
     /// No longer answers for this one.
-    pub(super) fn take(&mut self, (device, ip): Proxy, netlink: &mut NetlinkSocket) -> Result<(), SteerError> {
+    pub(super) fn take(
+        &mut self,
+        (device, ip): Proxy,
+        netlink: &mut NetlinkSocket,
+    ) -> Result<(), SteerError> {
         match ip {
             IpAddr::V4(_) => delete(netlink, device, ip),
             IpAddr::V6(_) => {
