@@ -19,7 +19,7 @@ fi
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 export FILES=$work/files
 mkdir -p "$FILES/bin"
-cp -r side ./*.sh scenarios "$FILES/"
+cp -r side ./*.sh scenarios fixtures "$FILES/"
 cargo build --quiet --workspace --bin peer
 cp "$(target_dir)/debug/peer" "$FILES/bin/"
 kernel=
