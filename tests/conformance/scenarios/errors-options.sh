@@ -15,7 +15,7 @@ ipvsadm -A -t $VIP:80 -s sh -b bogus
 ipvsadm -A -t $VIP:80 -o
 ipvsadm -A -f 0
 ipvsadm -A -6 -f 3
-ipvsadm -A -t $VIP:80 --pe nosuch -p
+ipvsadm -A -t $VIP:81 --pe nosuch -p
 ipvsadm -A -t $VIP:80 -D -t $VIP:80
 ipvsadm -a -t $VIP:80
 ipvsadm -a -r 10.77.21.2:80

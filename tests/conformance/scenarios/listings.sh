@@ -17,7 +17,7 @@ for options in "" --stats --rate "--stats --exact" --thresholds --persistent-con
   ipvsadm -Ln $options
 done
 ipvsadm -Ln -t $VIP:80
-ipvsadm -Ln -t $VIP:80 --nosort
+ipvsadm -Ln -t $VIP:80 --nosort | sort
 ipvsadm -Ln -f 5 --thresholds
 ipvsadm -Ln -u $VIP:53 --stats
 ipvsadm -ln -u $VIP:53 --tun-info
