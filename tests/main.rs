@@ -14,6 +14,7 @@ mod forwarding;
 mod host;
 mod ldirectord;
 mod lifecycle;
+mod marks;
 mod mtu;
 mod reload;
 mod rootless;

@@ -6,6 +6,7 @@ mod drain;
 mod engine;
 mod iptables;
 mod ipvsadm;
+mod mark;
 mod rules;
 mod run;
 mod service;
@@ -73,6 +74,8 @@ enum Command {
     /// Services and servers, in the words of ipvsadm (`ulvs ipvsadm --help`)
     #[command(disable_help_flag = true)]
     Ipvsadm(Words),
+    /// Rules that give packets a firewall mark, which a service can be made of
+    Mark(mark::MarkArgs),
     /// Firewall marks, in the words of iptables (`ulvs iptables --help`)
     #[command(disable_help_flag = true)]
     Iptables(Words),
@@ -135,6 +138,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Drain(args) => drain::main(&args),
         Command::Sysctl(args) => sysctl::main(&args),
         Command::Ipvsadm(Words { args }) => ipvsadm::main(args),
+        Command::Mark(args) => mark::main(args),
         Command::Iptables(Words { args }) => iptables::main(Program::IPTABLES, args),
         Command::IptablesSave(Words { args }) => iptables::main(Program::IPTABLES_SAVE, args),
         Command::IptablesRestore(Words { args }) => iptables::main(Program::IPTABLES_RESTORE, args),
