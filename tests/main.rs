@@ -19,5 +19,6 @@ mod mtu;
 mod reload;
 mod rootless;
 mod scene;
+mod sctp;
 mod support;
 mod surroundings;
