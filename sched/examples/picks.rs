@@ -1,6 +1,6 @@
-//! What a pick costs: `cargo test --release -p sched --test speed -- --ignored --nocapture`.
+//! What a pick costs: `cargo run --release -p sched --example picks`, on a quiet machine.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,9 +11,7 @@ use sched::{DestSpec, Flow, Op, Proto, SchedFlags, ServiceKey, ServiceSpec, Serv
 
 const PICKS: u32 = 2_000_000;
 
-#[test]
-#[ignore = "a measurement, for a quiet machine"]
-fn picks() {
+fn main() {
     for servers in [4, 64] {
         let rr = nanoseconds("rr", servers);
         println!("{servers} servers: rr {rr:.0} ns");
