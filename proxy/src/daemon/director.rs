@@ -30,8 +30,8 @@ use wire::packet::Family;
 
 use super::drains::Drains;
 use super::knobs::knobs;
-use super::marks;
 use super::rules::{self, Rules};
+use super::{marks, methods};
 
 /// How often removed servers are looked through; one that is idle twice in a row is forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -401,8 +401,11 @@ impl Director {
     }
 
     fn tell_notices(&self) {
-        let notices = self.steering.notices().iter().map(ToString::to_string);
-        self.notices.store(Arc::new(notices.chain(marks::notices(&self.engine.services())).collect()));
+        let table = self.engine.services();
+        let mut notices: Vec<_> = self.steering.notices().iter().map(ToString::to_string).collect();
+        notices.extend(marks::notices(&table));
+        notices.extend(methods::notices(&table));
+        self.notices.store(Arc::new(notices));
     }
 
     fn tell_host(&self) {

@@ -6,6 +6,7 @@ mod drains;
 mod knobs;
 mod log;
 mod marks;
+mod methods;
 mod notify;
 mod rates;
 mod rules;
