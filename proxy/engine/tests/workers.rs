@@ -1,13 +1,16 @@
 //! Two workers of one engine get the packets of the same flows at the same time, as a TUN may deal them out, while
 //! servers come and go and time passes. What is counted at the end is nothing.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use engine::{Engine, Limits, Part, Worker};
-use sched::{DestLive, DestSpec, Op, Proto, ServiceKey, ServiceSpec, Trash, Weight};
+use sched::{
+    DestLive, DestSpec, Family, Netmask, Op, Persistence, Proto, ServiceKey, ServiceSpec, Trash, Weight,
+};
 use wire::build::tcp;
 use wire::frame::Frame;
 use wire::packet::TcpFlags;
@@ -146,4 +149,64 @@ fn both_directions_at_once_end_in_nothing() {
     }
     let conns: u64 = dests.iter().map(|dest| dest.stats.read().conns).sum();
     assert_eq!(conns, counters.created);
+}
+
+#[test]
+fn two_workers_at_once_agree_where_a_client_goes() {
+    let born = Instant::now();
+    let (engine, mut workers) = Engine::new(5, Limits { max_connections: 100_000 }, 2, born);
+    let key = ServiceKey::addr(Proto::Tcp, vip(0));
+    let service = ServiceSpec {
+        persistence: Some(Persistence { timeout: 300, mask: Netmask::full(Family::Ipv4) }),
+        dests: (0..3).map(|n| spec(server(n))).collect(),
+        ..ServiceSpec::new(key, "rr")
+    };
+    let table = engine.services().apply(&mut Trash::default(), &[Op::AddService { service }]);
+    let table = table.expect("a legal edit");
+    let dests: Vec<_> = table.get(&key).expect("there").dests.iter().map(|d| Arc::clone(&d.live)).collect();
+    engine.set_services(Arc::new(table));
+
+    const HOSTS: u8 = 250;
+    const ROUNDS: u16 = 8;
+    let start = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        for (worker, mine) in workers.iter_mut().zip(0..) {
+            let start = &start;
+            scope.spawn(move || {
+                for host in 0..HOSTS {
+                    // Each client is new to both at the same moment.
+                    start.wait();
+                    for round in 0..ROUNDS {
+                        let client = at(1, host, 1000 + 2 * round + mine);
+                        let verdict = worker.process(&mut tcp(client, vip(0)).syn().frame(), born);
+                        assert_eq!(verdict, engine::Verdict::Transmit);
+                    }
+                }
+            });
+        }
+    });
+
+    let mut servers = BTreeMap::<_, Vec<_>>::new();
+    let mut templates = 0;
+    engine.for_each_connection(born, Part::ALL, |conn| {
+        templates += usize::from(conn.template);
+        servers.entry(conn.client.ip()).or_default().push(conn.dest);
+    });
+    assert_eq!((servers.len(), templates), (HOSTS.into(), HOSTS.into()));
+    for (client, servers) in servers {
+        assert_eq!(servers.len(), 2 * usize::from(ROUNDS) + 1);
+        assert!(servers.iter().all(|server| *server == servers[0]), "{client} was split: {servers:?}");
+    }
+    let persistent = || dests.iter().map(|dest| dest.persistent.load(Relaxed)).sum::<u32>();
+    assert_eq!(persistent(), HOSTS.into());
+    // A template waits for its members, which may be the other worker's.
+    for seconds in (0..3000).step_by(100) {
+        for worker in &mut workers {
+            let now = born + Duration::from_secs(seconds);
+            while worker.poll_timeout().is_some_and(|due| due <= now) {
+                worker.handle_timeout(now);
+            }
+        }
+    }
+    assert_eq!((engine.connections_held(), persistent()), (0, 0));
 }

@@ -49,7 +49,8 @@ pub(crate) fn act(world: &mut World) {
 
 /// A few services to begin with.
 pub(crate) fn begin(world: &mut World) {
-    for _ in 0..4 {
+    world.mark();
+    for _ in 0..8 {
         add_service(world);
     }
 }

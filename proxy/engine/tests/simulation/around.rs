@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use engine::{Defence, Knobs};
-use sched::{DestSpec, Op, Proto, ServiceKey, ServiceSpec, Weight};
+use sched::{
+    DestSpec, Family, Netmask, Op, Persistence, PersistenceEngine, Proto, ServiceKey, ServiceSpec, Weight,
+};
 
-use crate::cast::{host, server, service_at};
+use crate::cast::{host, server_of, service_key};
 use crate::rng::Rng;
 use crate::world::World;
 
@@ -44,8 +46,7 @@ fn some_service(world: &mut World) -> Option<ServiceKey> {
 
 pub(crate) fn edit_dest(world: &mut World) {
     let Some(key) = some_service(world) else { return add_service(world) };
-    let v4 = key.vip().is_some_and(|vip| vip.is_ipv4());
-    let addr = server(world, v4);
+    let addr = server_of(world, key);
     let there = world.model.services[&key].dests.iter().any(|dest| world.model.dests[*dest].addr == addr);
     let op = match (there, world.rng.below(5)) {
         (true, 0..2) => Op::DelDest { key, addr },
@@ -57,18 +58,20 @@ pub(crate) fn edit_dest(world: &mut World) {
 
 pub(crate) fn edit_service(world: &mut World) {
     let Some(key) = some_service(world) else { return add_service(world) };
-    let scheduler = (*world.rng.pick(SCHEDULERS)).to_owned();
     match world.rng.below(12) {
         0..2 => world.edit(&[Op::DelService { key }]),
         2..7 => add_service(world),
-        7..9 => world.edit(&[Op::EditService { service: ServiceSpec::new(key, &scheduler) }]),
+        7..9 => {
+            let service = settings(world, key);
+            world.edit(&[Op::EditService { service }]);
+        }
         9 => world.edit(&[Op::Zero { key: None }]),
         10 => {
             // Removed and made anew in one go: what a restore of the same rules does.
             let dests = world.model.services[&key].dests.iter();
             let addrs: Vec<_> = dests.map(|dest| world.model.dests[*dest].addr).collect();
             let dests = addrs.into_iter().map(|addr| spec(world, addr)).collect();
-            let service = ServiceSpec { dests, ..ServiceSpec::new(key, &scheduler) };
+            let service = ServiceSpec { dests, ..settings(world, key) };
             world.edit(&[Op::DelService { key }, Op::AddService { service }]);
         }
         _ if world.rng.one_in(4) => world.edit(&[Op::Flush]),
@@ -77,21 +80,35 @@ pub(crate) fn edit_service(world: &mut World) {
 }
 
 pub(crate) fn add_service(world: &mut World) {
-    let v4 = world.rng.one_in(2);
-    let proto = *world.rng.pick(&[Proto::Tcp, Proto::Tcp, Proto::Tcp, Proto::Udp, Proto::Sctp]);
-    let key = ServiceKey::addr(proto, service_at(world, proto, v4));
+    let key = service_key(world);
     if world.model.services.contains_key(&key) {
         return;
     }
     let mut dests: Vec<DestSpec> = Vec::new();
     for _ in 0..world.rng.below(4) {
-        let addr = server(world, v4);
+        let addr = server_of(world, key);
         if dests.iter().all(|dest| dest.addr != addr) {
             dests.push(spec(world, addr));
         }
     }
-    let scheduler = (*world.rng.pick(SCHEDULERS)).to_owned();
-    world.edit(&[Op::AddService { service: ServiceSpec { dests, ..ServiceSpec::new(key, &scheduler) } }]);
+    let service = ServiceSpec { dests, ..settings(world, key) };
+    world.edit(&[Op::AddService { service }]);
+}
+
+/// A scheduler and all else that a service has but servers.
+fn settings(world: &mut World, key: ServiceKey) -> ServiceSpec {
+    let rng = &mut world.rng;
+    let masks = match key.family() {
+        Family::Ipv4 => [Netmask::V4([255, 255, 255, 252].into()), Netmask::full(Family::Ipv4)],
+        Family::Ipv6 => [Netmask::V6(126), Netmask::full(Family::Ipv6)],
+    };
+    let how = Persistence { timeout: *rng.pick(&[5, 50, 400]), mask: *rng.pick(&masks) };
+    let persistence = (key.l4_port() == Some(0) || rng.one_in(3)).then_some(how);
+    let one_packet = key.proto() != Some(Proto::Tcp) && rng.one_in(3);
+    let scheduler = *rng.pick(SCHEDULERS);
+    let sip = key.proto() == Some(Proto::Udp) && persistence.is_some() && rng.one_in(4);
+    let pe = sip.then_some(PersistenceEngine::Sip);
+    ServiceSpec { persistence, one_packet, pe, ..ServiceSpec::new(key, scheduler) }
 }
 
 const DEFENCES: &[Defence] = &{
@@ -122,6 +139,9 @@ pub(crate) fn settings_change(world: &mut World) {
         reset_on_end: yes(rng),
         move_udp: yes(rng),
         reuse_ports: yes(rng),
+        template_decay: yes(rng),
+        ops_replies: !rng.one_in(4),
+        expire_quiescent_template: yes(rng),
         ..Knobs::default()
     };
     world.set_knobs(knobs);

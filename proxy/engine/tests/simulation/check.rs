@@ -10,6 +10,7 @@ use wire::packet::{L4, Packet, TcpFlags};
 
 use crate::model::{Flow, FlowKey, Model, Reset, credited};
 use crate::packets::{Says, Segment};
+use crate::persist::{self, TemplateKey, server_for};
 use crate::sctp::{ABORT, INIT, SHUTDOWN_COMPLETE};
 use crate::tcp;
 
@@ -18,6 +19,7 @@ pub(crate) struct Done<'a> {
     pub(crate) verdict: Verdict,
     pub(crate) frame: &'a Frame,
     pub(crate) server_of: &'a dyn Fn(FlowKey) -> Option<SocketAddr>,
+    pub(crate) template_of: &'a dyn Fn(TemplateKey) -> Option<SocketAddr>,
 }
 
 impl Done<'_> {
@@ -97,7 +99,9 @@ fn begins_anew(model: &mut Model, segment: &Segment, flow: &Flow) -> bool {
     }
     let again = syn
         && match flow.state {
-            State::TimeWait | State::Close | State::Closed => knobs.reuse_ports || knobs.conn_reuse_mode > 0,
+            State::TimeWait | State::Close | State::Closed => {
+                knobs.reuse_ports || (knobs.conn_reuse_mode > 0 && flow.template.is_none())
+            }
             State::FinWait | State::CloseWait | State::LastAck => {
                 knobs.reuse_ports && flow.client_end.begun != Some(segment.seq)
             }
@@ -115,11 +119,22 @@ fn begins_anew(model: &mut Model, segment: &Segment, flow: &Flow) -> bool {
 
 fn begin(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     let key: FlowKey = (segment.proto, segment.src, segment.dst);
-    if model.service(key.0, key.2).is_none() || !opens(model, segment) {
+    let Some(at) = model.service(key.0, key.2) else { return persist::stray(model, segment, done) };
+    if !opens(model, segment) {
         return not_ours(model, segment, done);
     }
     if model.refuses() {
         return done.dropped(DropReason::Defence);
+    }
+    if let Some(persistence) = model.services[&at].persistence {
+        return persist::begin(model, segment, at, persistence, done);
+    }
+    if at.l4_port().is_some_and(|port| port != key.2.port()) {
+        return persist::nobody(model, segment, at, done);
+    }
+    let eligible = model.eligible(at);
+    if model.services[&at].one_packet && key.0 == Proto::Udp && !eligible.is_empty() {
+        return persist::one_packet(model, segment, at, &eligible, done);
     }
     match model.candidates(key) {
         Err(None) => {
@@ -129,23 +144,23 @@ fn begin(model: &mut Model, segment: &Segment, done: &Done<'_>) {
         Err(Some(reason)) => done.dropped(reason),
         Ok(candidates) => {
             let server = (done.server_of)(key).expect("a connection");
-            let chosen = candidates.into_iter().find(|dest| model.dests[*dest].addr == server);
+            let is_it = |dest: &usize| server_for(at, false, model.dests[*dest].addr, key.2) == server;
+            let chosen = candidates.into_iter().find(is_it);
             let chosen = chosen.unwrap_or_else(|| panic!("{server} must not get this flow"));
-            model.begin(key, chosen);
+            model.begin(key, chosen, server, None);
             towards_server(model, segment, done);
         }
     }
 }
 
-fn towards_server(model: &mut Model, segment: &Segment, done: &Done<'_>) {
+pub(crate) fn towards_server(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     let key = (segment.proto, segment.src, segment.dst);
     let flow = model.flows[&key].clone();
     let dest = &model.dests[flow.dest];
     if !dest.available {
         return done.dropped(DropReason::DestRemoved);
     }
-    let keeps_whole = !segment.is_v4() || !segment.may_fragment;
-    if model.knobs.pmtu_disc && dest.mtu != 0 && keeps_whole && segment.largest() > dest.mtu as usize {
+    if model.is_too_big(segment, flow.dest) {
         let answer = Says::TooBig(dest.mtu).own(key.2.ip(), key.1.ip(), &segment.first_on_wire());
         model.happened("too big");
         return done.is(Verdict::Reply, &answer);
@@ -155,7 +170,7 @@ fn towards_server(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     done.is(Verdict::Transmit, &request.frame());
 }
 
-fn not_ours(model: &mut Model, segment: &Segment, done: &Done<'_>) {
+pub(crate) fn not_ours(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     if !model.is_our_vip(segment.dst.ip()) {
         let (src, dst) = (segment.src.ip(), segment.dst.ip());
         let ends = match segment.proto {
@@ -183,7 +198,7 @@ fn not_ours(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     }
 }
 
-fn unreachable(segment: &Segment, done: &Done<'_>) {
+pub(crate) fn unreachable(segment: &Segment, done: &Done<'_>) {
     let (vip, client) = (segment.dst.ip(), segment.src.ip());
     done.is(Verdict::Reply, &Says::PortUnreachable.own(vip, client, &segment.first_on_wire()));
 }
@@ -267,14 +282,17 @@ pub(crate) fn checksums(verdict: Verdict, frame: &Frame) {
     }
 }
 
-/// Only a SYN begins a TCP connection, and an INIT an association, unless the operator is sloppy.
+/// Only a SYN begins a TCP connection, or the answer to one from FTP's data port, and an INIT an association, unless
+/// the operator is sloppy. Nothing begins at FTP's data port.
 fn opens(model: &Model, segment: &Segment) -> bool {
-    let sloppy = match segment.proto {
-        Proto::Tcp => model.knobs.sloppy_tcp && !segment.flags.rst(),
+    let flags = segment.flags;
+    let answers_data = segment.dst.port() == 20 && flags.syn() && flags.ack() && !flags.rst();
+    let anyway = match segment.proto {
+        Proto::Tcp => !flags.rst() && (model.knobs.sloppy_tcp || answers_data),
         Proto::Sctp => model.knobs.sloppy_sctp && segment.chunk != ABORT,
         Proto::Udp => true,
     };
-    starts(segment) || sloppy
+    (starts(segment) || anyway) && segment.src.port() != 20
 }
 
 fn starts(segment: &Segment) -> bool {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use engine::{Counters, Defence, DropReason, Knobs, State, Verdict};
-use sched::{Counts, DestLive, Direction, Op, Proto, ServiceKey};
+use sched::{Counts, DestLive, Direction, Family, Mark, Op, Persistence, Proto, ServiceKey, ServiceSpec};
 
+use crate::cast::host;
 use crate::packets::Segment;
+use crate::persist::{Templates, server_for};
 use crate::sctp;
 use crate::tcp::{self, End, States};
 
@@ -32,6 +34,10 @@ pub(crate) struct Dest {
 
 pub(crate) struct Service {
     making: u64,
+    pub(crate) persistence: Option<Persistence>,
+    pub(crate) one_packet: bool,
+    /// Clients are told apart by a Call-ID, which no packet here has.
+    pub(crate) sip: bool,
     /// Indices into [`Model::dests`].
     pub(crate) dests: Vec<usize>,
 }
@@ -47,7 +53,11 @@ pub(crate) struct Flow {
     /// Packets from the client.
     requests: u32,
     server_end: End,
+    pub(crate) template: Option<u64>,
 }
+
+/// What the rules make of all packets to the second VIP.
+pub(crate) const MARK: u32 = 5;
 
 /// A reset: from, to, sequence number, acknowledgment.
 pub(crate) type Reset = (SocketAddr, SocketAddr, u32, u32);
@@ -66,6 +76,7 @@ pub(crate) struct Model {
     pub(crate) flows: BTreeMap<FlowKey, Flow>,
     /// Who has which reply tuple: protocol, server, client.
     pub(crate) replies: BTreeMap<FlowKey, FlowKey>,
+    pub(crate) templates: Templates,
     pub(crate) counters: Counters,
     pub(crate) knobs: Knobs,
     /// Packets that could have begun a flow while drop_packet was on.
@@ -90,6 +101,7 @@ impl Model {
             makings: 0,
             flows: BTreeMap::new(),
             replies: BTreeMap::new(),
+            templates: Templates::default(),
             counters: Counters::default(),
             knobs: Knobs::default(),
             attempts: 0,
@@ -102,24 +114,63 @@ impl Model {
         *self.seen.entry(what).or_default() += 1;
     }
 
-    pub(crate) fn service(&self, proto: Proto, vip: SocketAddr) -> Option<&Service> {
-        self.services.get(&ServiceKey::addr(proto, vip))
+    /// Which service takes packets for this address: by mark, by port, of FTP, of all ports.
+    pub(crate) fn service(&self, proto: Proto, vip: SocketAddr) -> Option<ServiceKey> {
+        let at = |l4_port| ServiceKey::Addr { proto, vip: vip.ip(), l4_port };
+        let mut keys = Vec::new();
+        if is_marked(vip.ip()) {
+            keys.push(mark_service(vip.ip().into()));
+        }
+        keys.push(at(vip.port()));
+        if proto == Proto::Tcp && (vip.port() == 20 || vip.port() >= 1024) {
+            keys.push(at(21));
+        }
+        keys.push(at(0));
+        keys.into_iter().find(|key| self.services.contains_key(key))
+    }
+
+    /// The servers that a scheduler may choose.
+    pub(crate) fn eligible(&self, service: ServiceKey) -> Vec<usize> {
+        let dests = self.services[&service].dests.iter().copied();
+        dests.filter(|d| self.dests[*d].weight > 0).collect()
+    }
+
+    pub(crate) fn held(&self) -> usize {
+        self.flows.len() + self.templates.len()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.held() >= self.max
     }
 
     /// Whether the flow's server has weight 0 in the service that takes the packet now.
     pub(crate) fn weighs_nothing(&self, segment: &Segment, flow: &Flow) -> bool {
         let service = self.service(segment.proto, segment.dst);
-        service.is_some_and(|s| s.dests.contains(&flow.dest)) && self.dests[flow.dest].weight == 0
+        service.is_some_and(|key| self.services[&key].dests.contains(&flow.dest))
+            && self.dests[flow.dest].weight == 0
     }
 
     pub(crate) fn is_server(&self, proto: Proto, addr: SocketAddr) -> bool {
-        let of_proto = self.services.iter().filter(|(key, _)| key.proto() == Some(proto));
-        of_proto.flat_map(|(_, service)| &service.dests).any(|dest| self.dests[*dest].addr == addr)
+        self.services.iter().any(|(key, service)| {
+            let any_port = match *key {
+                ServiceKey::Mark { .. } => true,
+                ServiceKey::Addr { proto: of, l4_port, .. } => {
+                    if of != proto {
+                        return false;
+                    }
+                    l4_port == 0 || (proto == Proto::Tcp && l4_port == 21)
+                }
+            };
+            let is_it = |server: SocketAddr| if any_port { server.ip() == addr.ip() } else { server == addr };
+            service.dests.iter().any(|dest| is_it(self.dests[*dest].addr))
+        })
     }
 
     /// A VIP that is nobody's address.
     pub(crate) fn is_our_vip(&self, addr: IpAddr) -> bool {
-        self.services.keys().any(|key| key.vip() == Some(addr)) && !self.local.contains(&addr)
+        let marked = is_marked(addr) && self.services.contains_key(&mark_service(addr.into()));
+        let vip = marked || self.services.keys().any(|key| key.vip() == Some(addr));
+        vip && !self.local.contains(&addr)
     }
 
     /// The time to live that a packet between these two leaves with.
@@ -151,7 +202,7 @@ impl Model {
 
     /// Places missing from those that should be free.
     fn shortage(&self) -> u32 {
-        self.knobs.amemthresh.saturating_sub((self.max - self.flows.len()) as u32)
+        self.knobs.amemthresh.saturating_sub((self.max - self.held()) as u32)
     }
 
     fn is_on(&self, defence: Defence) -> bool {
@@ -199,23 +250,23 @@ impl Model {
     /// The servers that a new flow may go to. `Err` with the reason where there is none (`None`: nobody to serve).
     pub(crate) fn candidates(&self, key: FlowKey) -> Result<Vec<usize>, Option<DropReason>> {
         let service = self.service(key.0, key.2).expect("asked for a service's flow");
-        let eligible: Vec<_> = service.dests.iter().copied().filter(|d| self.dests[*d].weight > 0).collect();
+        let eligible = self.eligible(service);
         if eligible.is_empty() {
             return Err(None);
         }
-        if self.flows.len() >= self.max {
+        if self.is_full() {
             return Err(Some(DropReason::TableFull));
         }
         let free = |dest: &usize| {
-            let holder = self.replies.get(&(key.0, self.dests[*dest].addr, key.1));
+            let server = server_for(service, false, self.dests[*dest].addr, key.2);
+            let holder = self.replies.get(&(key.0, server, key.1));
             holder.is_none_or(|holder| tcp::is_over(self.flows[holder].state))
         };
         let free: Vec<_> = eligible.into_iter().filter(free).collect();
         if free.is_empty() { Err(Some(DropReason::ReplyTupleTaken)) } else { Ok(free) }
     }
 
-    pub(crate) fn begin(&mut self, key: FlowKey, dest: usize) {
-        let server = self.dests[dest].addr;
+    pub(crate) fn begin(&mut self, key: FlowKey, dest: usize, server: SocketAddr, template: Option<u64>) {
         if let Some(holder) = self.replies.get(&(key.0, server, key.1)).copied() {
             self.happened("took the reply tuple of one that was over");
             self.end(holder);
@@ -232,7 +283,11 @@ impl Model {
             requests: 0,
             client_end: ends,
             server_end: ends,
+            template,
         };
+        if let Some(id) = template {
+            self.templates.joined(id);
+        }
         assert!(self.flows.insert(key, flow).is_none(), "{key:?} is there already");
         assert!(self.replies.insert((key.0, server, key.1), key).is_none(), "a shared reply tuple: {key:?}");
         self.dests[dest].inactive += 1;
@@ -263,25 +318,31 @@ impl Model {
         }
         flow.deadline = self.now + tcp::timeout_millis(key.0, flow.state, &self.knobs);
         let name = flow.state.name();
+        let assures =
+            flow.state == State::Established || (key.0 == Proto::Udp && direction == Direction::Out);
+        if let Some(id) = flow.template.filter(|_| assures) {
+            self.templates.assure(id);
+        }
         self.happened(name);
     }
 
-    pub(crate) fn count(&mut self, key: FlowKey, direction: Direction, (packets, bytes): (u64, u64)) {
-        let counts = &mut self.dests[self.flows[&key].dest].counts;
-        match direction {
-            Direction::In => {
-                (counts.in_packets, counts.in_bytes) = (counts.in_packets + packets, counts.in_bytes + bytes)
-            }
-            Direction::Out => {
-                (counts.out_packets, counts.out_bytes) =
-                    (counts.out_packets + packets, counts.out_bytes + bytes);
-            }
-        }
+    /// A packet passes without a flow.
+    pub(crate) fn count_once(&mut self, dest: usize, direction: Direction, on_wire: (u64, u64)) {
+        let counts = &mut self.dests[dest].counts;
+        counts.conns += u64::from(direction == Direction::In);
+        add(counts, direction, on_wire);
+    }
+
+    pub(crate) fn count(&mut self, key: FlowKey, direction: Direction, on_wire: (u64, u64)) {
+        add(&mut self.dests[self.flows[&key].dest].counts, direction, on_wire);
     }
 
     pub(crate) fn end(&mut self, key: FlowKey) {
         let flow = self.flows.remove(&key).expect("the flow");
         assert_eq!(self.replies.remove(&(key.0, flow.server, key.1)), Some(key));
+        if let Some(id) = flow.template {
+            self.templates.left(id);
+        }
         let dest = &mut self.dests[flow.dest];
         if tcp::is_active(flow.state) {
             dest.active -= 1;
@@ -304,17 +365,27 @@ impl Model {
         self.end(key);
     }
 
+    /// Whether a segment is refused on the way to a server.
+    pub(crate) fn is_too_big(&self, segment: &Segment, dest: usize) -> bool {
+        let (mtu, keeps_whole) = (self.dests[dest].mtu, !segment.is_v4() || !segment.may_fragment);
+        self.knobs.pmtu_disc && mtu != 0 && keeps_whole && segment.largest() > mtu as usize
+    }
+
     /// A legal edit.
     pub(crate) fn apply(&mut self, op: &Op) {
         match op {
             Op::AddService { service } => {
                 self.makings += 1;
-                self.services.insert(service.key, Service { making: self.makings, dests: Vec::new() });
+                self.services.insert(service.key, Service::new(self.makings, service));
                 for dest in &service.dests {
                     self.add_dest(service.key, dest.addr, dest.weight.0);
                 }
             }
-            Op::EditService { .. } => {}
+            Op::EditService { service } => {
+                let old = self.services.get_mut(&service.key).expect("a legal edit");
+                let dests = std::mem::take(&mut old.dests);
+                *old = Service { dests, ..Service::new(old.making, service) };
+            }
             Op::DelService { key } => {
                 let service = self.services.remove(key).expect("a legal edit");
                 service.dests.into_iter().for_each(|dest| self.retire(*key, dest));
@@ -342,7 +413,7 @@ impl Model {
             | Op::DelMark { .. }
             | Op::DelMarkAt { .. }
             | Op::FlushMarks { .. }
-            | Op::ZeroMarks { .. } => unreachable!("the simulation has no mark rules"),
+            | Op::ZeroMarks { .. } => unreachable!("the rules stay as they are"),
         }
     }
 
@@ -392,12 +463,40 @@ impl Model {
 
     /// What can be read of the servers is what it should be.
     pub(crate) fn compare_dests(&self) {
-        for dest in &self.dests {
+        for (i, dest) in self.dests.iter().enumerate() {
             let live = dest.live.as_ref().expect("known since the last edit");
             let loads = (live.active.load(Relaxed), live.inactive.load(Relaxed));
             assert_eq!(loads, (dest.active, dest.inactive), "active and inactive of {}", dest.addr);
+            let persistent = live.persistent.load(Relaxed) as usize;
+            assert_eq!(persistent, self.templates.of(i), "templates of {}", dest.addr);
             assert_eq!(live.stats.read(), dest.counts, "counters of {}", dest.addr);
             assert_eq!(live.is_available(), dest.available, "{} available", dest.addr);
+        }
+    }
+}
+
+impl Service {
+    fn new(making: u64, spec: &ServiceSpec) -> Self {
+        let &ServiceSpec { persistence, one_packet, pe, .. } = spec;
+        Self { making, persistence, one_packet, sip: pe.is_some(), dests: Vec::new() }
+    }
+}
+
+fn is_marked(addr: IpAddr) -> bool {
+    addr == host(addr.is_ipv4(), 2, 2)
+}
+
+pub(crate) fn mark_service(family: Family) -> ServiceKey {
+    ServiceKey::Mark { mark: Mark(MARK.try_into().expect("not 0")), family }
+}
+
+fn add(counts: &mut Counts, direction: Direction, (packets, bytes): (u64, u64)) {
+    match direction {
+        Direction::In => {
+            (counts.in_packets, counts.in_bytes) = (counts.in_packets + packets, counts.in_bytes + bytes)
+        }
+        Direction::Out => {
+            (counts.out_packets, counts.out_bytes) = (counts.out_packets + packets, counts.out_bytes + bytes);
         }
     }
 }

@@ -107,7 +107,7 @@ pub(crate) fn association(world: &mut World) {
 pub(crate) fn stray_from_client(world: &mut World) {
     let v4 = world.rng.one_in(2);
     let (client, vip) = (client(world, v4), vip(world, v4));
-    let to = SocketAddr::new(vip, *world.rng.pick(&[80, 443, 53, 81, 3868]));
+    let to = SocketAddr::new(vip, *world.rng.pick(&[80, 443, 53, 81, 3868, 20, 21, 2000]));
     let proto = *world.rng.pick(&[Proto::Tcp, Proto::Tcp, Proto::Udp, Proto::Sctp]);
     talk(world, proto, client, to, true);
 }

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::{Engine, HostView, Knobs, Limits, Part, Verdict, Worker};
-use sched::{Op, Proto, Trash};
+use sched::marks::{MarkCounts, Match, Prefix, SetMark};
+use sched::{MarkRule, Op, Proto, Trash};
 use wire::frame::{Frame, GsoKind};
 use wire::packet::Family;
 
+use crate::cast::host;
 use crate::check::{self, Done};
-use crate::model::{Flow, FlowKey, Model, Reset};
+use crate::model::{Flow, FlowKey, MARK, Model, Reset};
+use crate::persist::{self, TemplateKey};
 use crate::rng::Rng;
 
 pub(crate) struct World {
@@ -46,6 +49,20 @@ impl World {
         }
     }
 
+    /// Rules that mark all that goes to the second VIP.
+    pub(crate) fn mark(&mut self) {
+        let rule = |family| {
+            let vip = host(family == sched::Family::Ipv4, 2, 2);
+            let all = Prefix::new(vip, if vip.is_ipv4() { 32 } else { 128 }).expect("a host");
+            let rule = MarkRule::new(family, SetMark::to(MARK));
+            let rule = MarkRule { dest: Some(Match::is(all)), ..rule };
+            Op::AddMark { rule, at: None, counts: MarkCounts::default() }
+        };
+        let ops = [sched::Family::Ipv4, sched::Family::Ipv6].map(rule);
+        let table = self.engine.services().apply(&mut self.trash, &ops).expect("legal edits");
+        self.engine.set_services(Arc::new(table));
+    }
+
     /// Sends a frame through some worker and has `check` look at what became of it.
     pub(crate) fn process(&mut self, mut frame: Frame, check: impl FnOnce(&mut Model, &Done<'_>)) {
         let now = self.instant(self.model.now);
@@ -60,7 +77,9 @@ impl World {
         check::checksums(verdict, &frame);
         let engine = &self.engine;
         let server_of = |key| server_of(engine, now, key);
-        check(&mut self.model, &Done { verdict, frame: &frame, server_of: &server_of });
+        let template_of = |key| template_of(engine, now, key);
+        let done = Done { verdict, frame: &frame, server_of: &server_of, template_of: &template_of };
+        check(&mut self.model, &done);
         self.compare_resets();
     }
 
@@ -178,9 +197,12 @@ impl World {
 
     /// What the engine has let go it was right to let go, and what it still holds is as it should be.
     fn expire(&mut self) {
-        let mut held = std::collections::BTreeMap::new();
+        let (mut held, mut templates) = (std::collections::BTreeMap::new(), Vec::new());
         self.engine.for_each_connection(self.instant(self.model.now), Part::ALL, |conn| {
-            let key = (conn.proto.expect("no template of a mark"), conn.client, conn.vip);
+            if conn.template {
+                return templates.push(conn);
+            }
+            let key = (conn.proto.expect("flows have one"), conn.client, conn.vip);
             let twin = held.insert(key, conn);
             assert!(twin.is_none(), "listed twice: {key:?}");
         });
@@ -209,7 +231,11 @@ impl World {
                 self.model.end(key);
             }
         }
-        if held.is_empty() && self.workers.iter().all(|worker| worker.poll_timeout().is_none()) {
+        persist::expire(&mut self.model, &templates);
+        if held.is_empty()
+            && templates.is_empty()
+            && self.workers.iter().all(|worker| worker.poll_timeout().is_none())
+        {
             self.model.happened("idle");
         }
     }
@@ -220,8 +246,8 @@ impl World {
         assert_eq!(counters, self.model.counters, "counters");
         let drops: u64 = counters.dropped.iter().sum();
         assert_eq!(counters.received, counters.transmitted + counters.replied + counters.passed + drops);
-        assert_eq!(self.engine.connections_held(), self.model.flows.len(), "connections held");
-        assert_eq!(counters.created - counters.expired, self.model.flows.len() as u64);
+        assert_eq!(self.engine.connections_held(), self.model.held(), "connections held");
+        assert_eq!(counters.created - counters.expired, self.model.held() as u64);
         self.model.compare_dests();
     }
 
@@ -240,7 +266,17 @@ impl World {
 fn server_of(engine: &Engine, now: Instant, key: FlowKey) -> Option<SocketAddr> {
     let mut server = None;
     engine.for_each_connection(now, Part::ALL, |conn| {
-        if (conn.proto, conn.client, conn.vip) == (Some(key.0), key.1, key.2) {
+        if !conn.template && (conn.proto, conn.client, conn.vip) == (Some(key.0), key.1, key.2) {
+            server = Some(conn.dest);
+        }
+    });
+    server
+}
+
+fn template_of(engine: &Engine, now: Instant, key: TemplateKey) -> Option<SocketAddr> {
+    let mut server = None;
+    engine.for_each_connection(now, Part::ALL, |conn| {
+        if conn.template && (conn.proto, conn.client.ip(), conn.vip) == key {
             server = Some(conn.dest);
         }
     });
