@@ -16,6 +16,7 @@ mod ldirectord;
 mod lifecycle;
 mod marks;
 mod mtu;
+mod operate;
 mod reload;
 mod rootless;
 mod scene;

@@ -72,6 +72,8 @@ pub(crate) enum Step {
     Shows(SocketAddr, State, u64),
     /// The settings change.
     Knobs(Knobs),
+    /// A server begins to be drained.
+    Drain(Leg),
     /// These templates are there and no others: protocol, state, seconds left, client, VIP, server, Call-ID.
     Templates(Vec<Template>),
     /// No timer runs.

@@ -93,6 +93,7 @@ impl Director {
                 self.engine.set_host(host);
             }
             Step::Knobs(knobs) => self.engine.set_knobs(knobs),
+            Step::Drain(leg) => self.watched.dest(leg).set_draining(true),
             Step::Mtu(leg, mtu) => self.watched.dest(leg).mtu.store(mtu, Relaxed),
             Step::Shows(client, state, seconds) => {
                 let mut found = Vec::new();

@@ -179,6 +179,16 @@ pub(crate) fn cases() -> Vec<Case> {
             ];
             then(open(n, 50), rest)
         }),
+        case("or the server is being drained", |n| {
+            let rest = vec![
+                syn(n, n.client_port(1), n.w1(), &[]),
+                Step::Drain(n.w1()),
+                weight(n, n.s1(), 0),
+                syn(n, n.client_port(2), n.w2(), &[Template(n.w1(), -1), Template(n.w2(), 1)]),
+                remembers(n, "NONE", 50, n.s2()),
+            ];
+            then(open(n, 50), rest)
+        }),
         case("an overloaded server gets no new client, but those who come back", |n| {
             let full = sched::DestSpec { upper: 1, ..spec(n.s1(), 1) };
             let other = SocketAddr::new(n.stranger().ip(), 1);
