@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use engine::{Engine, HostView, Limits, Verdict};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use sched::{DestSpec, Op, Proto, ServiceKey, ServiceSpec, Trash, Weight};
+use sched::{
+    DestSpec, Netmask, Op, Persistence, PersistenceEngine, Proto, ServiceKey, ServiceSpec, Trash, Weight,
+};
 use wire::build::{self, Build, ping, raw, tcp, udp};
 use wire::checksum;
 use wire::frame::{Checksum, Frame, GsoKind, Offload};
@@ -44,6 +46,7 @@ fn packets() -> Vec<Build> {
             udp(client, dns).payload_len(3000).gso(1000),
             udp(resolver, client).payload_len(90).partial(),
             udp(client, SocketAddr::new(dns.ip(), 54)).payload_len(900),
+            udp(client, SocketAddr::new(dns.ip(), 5060)).payload(b"INVITE sip:a\r\nCall-ID: 7@a\r\n\r\n"),
             ping(client.ip(), web.ip(), 1, 1),
             raw(client.ip(), web.ip(), 47).payload_len(40),
             build::unreachable_port(server.ip(), client.ip(), &request.bytes()),
@@ -74,10 +77,21 @@ fn director() -> (Engine, engine::Worker, Instant) {
             ..ServiceSpec::new(ServiceKey::addr(proto, parsed(vip)), "rr")
         },
     };
-    let ops: Vec<_> = NETS
-        .iter()
-        .flat_map(|net| [service(Proto::Tcp, net[1], net[3]), service(Proto::Udp, net[2], net[4])])
-        .collect();
+    let sip = |net: [&str; 5]| {
+        let vip = SocketAddr::new(parsed(net[2]).ip(), 5060);
+        let key = ServiceKey::addr(Proto::Udp, vip);
+        let mask = Netmask::full(key.family());
+        let service = ServiceSpec {
+            persistence: Some(Persistence { timeout: 300, mask }),
+            pe: Some(PersistenceEngine::Sip),
+            dests: vec![DestSpec::new(parsed(net[4]))],
+            ..ServiceSpec::new(key, "rr")
+        };
+        Op::AddService { service }
+    };
+    let of_net =
+        |net: [&str; 5]| [service(Proto::Tcp, net[1], net[3]), service(Proto::Udp, net[2], net[4]), sip(net)];
+    let ops: Vec<_> = NETS.into_iter().flat_map(of_net).collect();
     let table = engine.services().apply(&mut Trash::default(), &ops).expect("legal edits");
     for service in table.services() {
         service.dests[0].live.mtu.store(1400, std::sync::atomic::Ordering::Relaxed);

@@ -266,9 +266,9 @@ impl Step<'_> {
         if knobs.expire_nodest_conn && self.is_drained(conn, packet) {
             return true;
         }
+        // The kernel keeps one that has a template.
         let reuse_mode = if legs.template.is_some() { 0 } else { knobs.conn_reuse_mode };
         match conn.state() {
-            // Nor does the kernel end one that has a template.
             State::TimeWait | State::Close | State::Closed => knobs.reuse_ports || reuse_mode != 0,
             State::FinWait if reuse_mode & 2 != 0 && !legs.method.sees_replies() => true,
             // A client that has forgotten it; a SYN that came late is none.
