@@ -62,6 +62,8 @@ drop_reasons! {
     MethodUnavailable = "method-unavailable",
     /// For a service whose clients are told apart by their calls (SIP), but it has no Call-ID.
     NoCallId = "no-call-id",
+    /// It was to be refused with a reset or an ICMP error, of which too many have been sent lately.
+    RefusalsLimited = "refusals-limited",
     /// Nobody to take it, or too big, and no answer is due: to a reset, an ICMP error, a later fragment, a broadcast.
     Unanswerable = "unanswerable",
 }

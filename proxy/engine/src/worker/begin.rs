@@ -9,7 +9,7 @@ use wire::frame::Frame;
 use wire::packet::{Fragment, L4, Packet};
 use wire::reply;
 
-use super::{Step, answered, opens};
+use super::{Step, opens};
 use crate::conn::{Conn, Inserted, Legs, Timed};
 use crate::knobs::Knobs;
 use crate::marks;
@@ -81,7 +81,7 @@ impl Step<'_> {
             Err(Refusal::Nobody) if service.key.l4_port() == Some(FTP) && dst.port() != FTP => {
                 self.not_ours(frame, packet)
             }
-            Err(Refusal::Nobody) => answered(reply::icmp_unreachable_port(frame, packet, dst.ip())),
+            Err(Refusal::Nobody) => self.refuse(|| reply::icmp_unreachable_port(frame, packet, dst.ip())),
             Err(Refusal::Full) => Verdict::Drop(DropReason::TableFull),
             Err(Refusal::ReplyTaken) => Verdict::Drop(DropReason::ReplyTupleTaken),
             Err(Refusal::NoCallId) => Verdict::Drop(DropReason::NoCallId),

@@ -2,6 +2,7 @@
 
 mod begin;
 mod icmp;
+mod limit;
 mod one_packet;
 mod outbox;
 mod persist;
@@ -19,6 +20,7 @@ use wire::frame::{Frame, GsoKind};
 use wire::packet::{Fragment, L4, Packet};
 use wire::{gso, reply};
 
+use self::limit::Limit;
 use self::outbox::Outbox;
 use crate::condemned::{Condemned, Sentence};
 use crate::conn::{Conn, ConnTable, FlowKey, Legs, Millis, Room, Wheel};
@@ -50,6 +52,7 @@ pub struct Worker {
     room: Arc<Room>,
     turnstile: Arc<Turnstile>,
     sampler: Sampler,
+    limit: Limit,
     born: Instant,
 }
 
@@ -70,6 +73,7 @@ impl Worker {
             room: Arc::clone(&engine.room),
             turnstile: Arc::clone(&engine.turnstile),
             sampler: Sampler::default(),
+            limit: Limit::default(),
             born: engine.born,
         }
     }
@@ -87,6 +91,7 @@ impl Worker {
             knobs,
             room: &self.room,
             turnstile: &self.turnstile,
+            limit: &self.limit,
             random: &mut self.random,
             conns: &self.conns,
             templates: &self.templates,
@@ -189,6 +194,7 @@ struct Step<'a> {
     knobs: &'a Knobs,
     room: &'a Room,
     turnstile: &'a Turnstile,
+    limit: &'a Limit,
     random: &'a mut Random,
     conns: &'a ConnTable,
     templates: &'a Templates,
@@ -307,7 +313,7 @@ impl Step<'_> {
             && mtu != 0
             && packet.dont_fragment
             && gso::largest(frame, packet) > mtu as usize;
-        too_big.then(|| answered(reply::icmp_too_big(frame, packet, legs.vip.ip(), mtu)))
+        too_big.then(|| self.refuse(|| reply::icmp_too_big(frame, packet, legs.vip.ip(), mtu)))
     }
 
     /// Sends a packet on to its server.
@@ -370,15 +376,15 @@ impl Step<'_> {
         if !self.is_our_vip(packet.dst) {
             if self.knobs.nat_icmp_send && self.is_reply_to_nothing(packet) {
                 // The client has no such port: its server believes it of nobody else.
-                return answered(reply::icmp_unreachable_port(frame, packet, packet.dst));
+                return self.refuse(|| reply::icmp_unreachable_port(frame, packet, packet.dst));
             }
             return self.pass(frame, packet);
         }
         match packet.l4 {
-            L4::Tcp { .. } => answered(reply::tcp_reset(frame, packet)),
+            L4::Tcp { .. } => self.refuse(|| reply::tcp_reset(frame, packet)),
             // Their senders expect nothing more (RFC 9260, section 8.4).
-            L4::Sctp { chunk: ABORT | SHUTDOWN_COMPLETE, .. } => answered(false),
-            _ => answered(reply::icmp_unreachable_port(frame, packet, packet.dst)),
+            L4::Sctp { chunk: ABORT | SHUTDOWN_COMPLETE, .. } => Verdict::Drop(DropReason::Unanswerable),
+            _ => self.refuse(|| reply::icmp_unreachable_port(frame, packet, packet.dst)),
         }
     }
 
@@ -401,6 +407,14 @@ impl Step<'_> {
         }
         self.credit(frame, packet, both_hops);
         Verdict::Pass
+    }
+
+    /// Sends a refusal, which `answer` makes unless none is due, while there are not too many.
+    fn refuse(&self, answer: impl FnOnce() -> bool) -> Verdict {
+        if !self.limit.allows(self.now) {
+            return Verdict::Drop(DropReason::RefusalsLimited);
+        }
+        if answer() { Verdict::Reply } else { Verdict::Drop(DropReason::Unanswerable) }
     }
 
     /// A VIP that is nobody's address: what the host cannot answer, we do.
@@ -455,8 +469,4 @@ fn count(frame: &Frame, packet: &Packet, legs: &Legs, direction: Direction) {
     let (packets, bytes) = (u64::from(gso::segments(frame, packet)), gso::wire_bytes(frame, packet));
     legs.service.stats.count(direction, packets, bytes);
     legs.dest.stats.count(direction, packets, bytes);
-}
-
-fn answered(yes: bool) -> Verdict {
-    if yes { Verdict::Reply } else { Verdict::Drop(DropReason::Unanswerable) }
 }
