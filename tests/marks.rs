@@ -90,6 +90,63 @@ fn the_lectures_commands_make_one_service_of_http_and_https() {
 }
 
 #[test]
+fn ipv6_has_marks_of_its_own() {
+    let lecture = Lecture::new();
+    let engine = lecture.start(&[]);
+    let vip = lecture.scene.lab.vip.of(Family::V6);
+    engine.ulvs(&format!(
+        "ip6tables -t mangle -A PREROUTING -d {vip} -p tcp -m multiport --dports 80,443 -j MARK --set-mark 3"
+    ));
+    engine.ulvs("ipvsadm -A -f 3 -6 -s rr");
+    for index in 0..2 {
+        let server = lecture.scene.lab.server_port(index, Family::V6, 80).ip();
+        engine.ulvs(&format!("ipvsadm -a -f 3 -6 -r {server} -m"));
+    }
+    let targets = [format!("[{vip}]:80"), format!("[{vip}]:443")];
+    let answers: Vec<_> = (0..4).map(|i| lecture.get(&targets[i % 2])).collect();
+    assert!(answers.windows(2).all(|pair| pair[0] != pair[1]), "{answers:?}");
+    assert_eq!(lecture.refusal(&format!("[{vip}]:81")), ErrorKind::ConnectionRefused);
+    assert_eq!(engine.ulvs("iptables -t mangle -S PREROUTING"), "-P PREROUTING ACCEPT\n");
+    engine.stop();
+}
+
+#[test]
+fn a_symbolic_link_makes_it_iptables() {
+    let lecture = Lecture::new();
+    let engine = lecture.start(&[]);
+    let run = |name: &str, words: &str| {
+        let path = lecture.scene.lab.state_dir().join(name);
+        if !path.exists() {
+            std::os::unix::fs::symlink(crate::support::binary(), &path).unwrap();
+        }
+        let words: Vec<_> = std::iter::once(path.to_str().unwrap()).chain(words.split_whitespace()).collect();
+        lecture.scene.director().exec(&words).unwrap()
+    };
+    run("iptables", "-t mangle -A PREROUTING -d 172.16.0.99 -j MARK --set-mark 3");
+    run("ip6tables", "-t mangle -A PREROUTING -d fd00::99 -j MARK --set-mark 3");
+    let saved = run("iptables-save", "-c");
+    let saved6 = run("ip6tables-save", "");
+    assert!(
+        saved.contains("[0:0] -A PREROUTING -d 172.16.0.99/32 -j MARK --set-xmark 0x3/0xffffffff"),
+        "{saved}"
+    );
+    run("iptables", "-t mangle -F");
+    for (name, text) in [("iptables-restore", &saved), ("ip6tables-restore", &saved6)] {
+        run(name, &lecture.scene.write("saved", text));
+    }
+    let listed = engine.ulvs("mark list");
+    assert_eq!(
+        listed,
+        "IPv4 1    to 172.16.0.99 mark 3 (0 packets, 0 bytes)\nIPv6 1    to fd00::99 mark 3 (0 packets, 0 bytes)\n"
+    );
+    assert_eq!(engine.ulvs("mark list --json").matches("\"dest\"").count(), 2);
+    engine.ulvs("mark del 1");
+    engine.ulvs("mark flush");
+    assert!(engine.ulvs("mark list").starts_with("no rules"));
+    engine.stop();
+}
+
+#[test]
 fn a_file_names_sets_of_ports_and_a_reload_changes_them() {
     let lecture = Lecture::new();
     let text = |ports: &str, scheduler: &str| {

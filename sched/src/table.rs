@@ -1,7 +1,8 @@
 //! The immutable table of services.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,7 +127,7 @@ impl ServiceTable {
 
     /// Whether any service has this address, or a rule that marks packets for a service names it as destination.
     pub fn is_vip(&self, addr: IpAddr) -> bool {
-        self.vips.contains(&addr) || !self.marked.is_empty() && self.is_marked(addr)
+        self.vips.contains(&addr) || !self.marked.is_empty() && self.marked.contains(&Prefix::host(addr))
     }
 
     /// The distinct VIPs, in no order.
@@ -264,10 +265,6 @@ impl ServiceTable {
         service.key.vip().into_iter().for_each(|vip| self.vips.discount(&vip));
         service.reply_sources().for_each(|source| self.servers.discount(&source));
     }
-
-    fn is_marked(&self, addr: IpAddr) -> bool {
-        self.marked.iter().any(|prefix| prefix.single() == Some(addr))
-    }
 }
 
 fn changes<'a>(
@@ -285,15 +282,16 @@ fn marked(services: &Shards<ServiceKey, Arc<Service>>, marks: &Marks) -> BTreeSe
     if marks.is_empty() {
         return BTreeSet::new();
     }
-    let served: Vec<_> = services
+    let served: HashSet<_> = services
         .values()
         .filter_map(|service| match service.key {
             ServiceKey::Mark { mark, family } => Some((mark, family)),
             ServiceKey::Addr { .. } => None,
         })
         .collect();
-    let for_service = |rule: &MarkRule| {
-        served.iter().any(|(mark, family)| *family == rule.family && rule.set.can_make(*mark))
+    let for_service = |rule: &MarkRule| match (rule.set.mask, NonZeroU32::new(rule.set.value)) {
+        (u32::MAX, mark) => mark.is_some_and(|mark| served.contains(&(Mark(mark), rule.family))),
+        _ => served.iter().any(|(mark, family)| *family == rule.family && rule.set.can_make(*mark)),
     };
     marks.rules().filter(|rule| for_service(rule)).filter_map(MarkRule::only_dest).collect()
 }

@@ -135,6 +135,7 @@ async fn a_client_reads_and_changes_the_state() {
     let mut client = Client::connect_to(&name).await.unwrap();
     assert_eq!(client.status().await.unwrap().version, "1.2.3");
     assert_eq!(client.services().await.unwrap().generation, 9);
+    assert_eq!(client.marks().await.unwrap().generation, 9);
     let applied = client.apply(ApplyMode::KeepGoing, vec![del(80), del(1), del(81)]).await.unwrap();
     assert_eq!(applied.failures, [OpFailure { index: 1, error: OpError::NoSuchService }]);
     let refused = client.apply(ApplyMode::Atomic, vec![del(80), del(81), del(1)]).await.unwrap_err();
