@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use control::api::{Blocking, ClientError, DrainOrder, DrainView};
@@ -13,6 +13,8 @@ use super::{fail, say};
 
 /// How often progress is looked at.
 const PACE: Duration = Duration::from_millis(200);
+/// How often a log, which is no terminal, gets a line.
+const LOG_PACE: Duration = Duration::from_secs(5);
 /// The exit code when the deadline came first.
 const RESET: u8 = 3;
 
@@ -50,6 +52,7 @@ Exit codes:
 The drain is the engine's: it goes on, deadline included, when this command is interrupted or its terminal is closed.
 It is over when it is undone, or when somebody removes the server or gives it a weight; the weight that it had is
 remembered until then. Neither the configuration file nor a reload of an unchanged one has a part in it.
+Connections count until the engine forgets them, those in TIME_WAIT for two minutes and UDP flows for five.
 Examples:
   ulvs drain tcp/10.0.0.1:80 192.168.1.1:8080 --deadline 60s
   ulvs drain tcp/10.0.0.1:80 192.168.1.1:8080 --undo
@@ -96,7 +99,7 @@ fn run(args: &DrainArgs) -> Result<ExitCode, String> {
     Ok(if done.reset > 0 { ExitCode::from(RESET) } else { ExitCode::SUCCESS })
 }
 
-/// Waits until it is empty and tells how it goes: on a terminal in one line, else a line for each change.
+/// Waits until it is empty and tells how it goes: on a terminal in one line, else a line now and then.
 fn watch(engine: &mut Blocking, begun: DrainView, args: &DrainArgs) -> Result<DrainView, String> {
     let mut progress = Progress { live: std::io::stderr().is_terminal(), said: None, quiet: args.json };
     let mut view = begun;
@@ -119,20 +122,23 @@ fn watch(engine: &mut Blocking, begun: DrainView, args: &DrainArgs) -> Result<Dr
 /// What a person sees meanwhile, on stderr.
 struct Progress {
     live: bool,
-    said: Option<String>,
+    said: Option<(String, Instant)>,
     quiet: bool,
 }
 
 impl Progress {
     fn tell(&mut self, view: &DrainView) {
         let text = if self.live { line(view) } else { line(&DrainView { seconds_left: None, ..*view }) };
-        if self.quiet || self.said.as_ref() == Some(&text) {
+        let known = self.said.as_ref().is_some_and(|(said, at)| {
+            *said == text || !self.live && !view.is_empty() && at.elapsed() < LOG_PACE
+        });
+        if self.quiet || known {
             return;
         }
         let mut err = std::io::stderr();
         // Nobody to tell if that fails.
         let _ = if self.live { write!(err, "\r\x1b[K{text}") } else { writeln!(err, "{text}") };
-        self.said = Some(text);
+        self.said = Some((text, Instant::now()));
     }
 
     fn end(&self) {

@@ -1,5 +1,7 @@
 //! Keeps the rates of `ipvsadm -L --rate` up. Everything is on the control plane's side: the workers' counters are
-//! read, 16,000 services with a server each in about a millisecond, and nobody waits for that.
+//! read and nothing else, so packets do not wait. 16,000 services with a server each take some 10 ms of a busy machine
+//! every two seconds, in turns of under a millisecond. It goes on while nobody asks, or the first who does would be told
+//! nothing; `run_estimation = 0` is for those who never will.
 
 use std::sync::Arc;
 use std::time::Duration;
