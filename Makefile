@@ -33,9 +33,10 @@ bench: build ## ulvs against nftables and HAProxy, in one topology and the same 
 	@$(ULVS) lab bench
 
 oracle: export ORACLE ?= $(CURDIR)/tests/conformance/machine
-oracle: ## ask a kernel IPVS again (half an hour): ORACLE=command that runs a script on a machine that has it
+oracle: ## ask a kernel IPVS and iptables again (half an hour): ORACLE=command that runs a script on a machine that has it
 	@sched/tests/oracle/record.sh
 	@proxy/src/cli/ipvsadm/tests/record.sh
+	@proxy/src/cli/iptables/tests/record.sh
 	@tests/conformance/record.sh
 
 deny: ## licences, advisories, banned crates (needs cargo-deny)
