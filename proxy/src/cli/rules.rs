@@ -31,7 +31,11 @@ pub(super) fn read(path: &Path, save: bool) -> anyhow::Result<Rules> {
 fn check_place(path: &Path) -> anyhow::Result<()> {
     let dir = path.parent().map_or_else(|| PathBuf::from("/"), Path::to_path_buf);
     if !dir.is_dir() {
-        bail!("cannot save the rules to {} later: {} is not a directory", path.display(), dir.display());
+        bail!(
+            "cannot save the rules to {} later: {} is not a directory; make it or name another file",
+            path.display(),
+            dir.display()
+        );
     }
     Ok(())
 }
