@@ -9,7 +9,8 @@ use wire::frame::Frame;
 use wire::packet::{Fragment, L4, Packet};
 use wire::reply;
 
-use super::{Step, opens};
+use super::Step;
+use super::opening::opens;
 use crate::conn::{Conn, Inserted, Legs, Timed};
 use crate::knobs::Knobs;
 use crate::marks;

@@ -4,10 +4,12 @@ mod begin;
 mod icmp;
 mod limit;
 mod one_packet;
+mod opening;
 mod outbox;
 mod persist;
+mod refuse;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -182,10 +184,8 @@ impl Worker {
     }
 }
 
-/// Chunks of SCTP (RFC 9260, section 3.2).
-const INIT: u8 = 1;
+/// The chunk that ends an association of SCTP (RFC 9260, section 3.2).
 const ABORT: u8 = 6;
-const SHUTDOWN_COMPLETE: u8 = 14;
 
 /// What one frame's decision may use.
 struct Step<'a> {
@@ -257,43 +257,6 @@ impl Step<'_> {
         self.begin(frame, packet, proto, src, dst)
     }
 
-    /// Whether a client's packet ends the connection that it belongs to, to be scheduled like the first of another.
-    fn begins_anew(&self, conn: &Conn, packet: &Packet) -> bool {
-        let (knobs, legs) = (self.knobs, &conn.legs);
-        if !legs.dest.is_available() {
-            let moves = knobs.expire_nodest_conn || (knobs.move_udp && legs.proto == Proto::Udp);
-            if moves || (knobs.reuse_ports && starts(packet)) {
-                return true;
-            }
-        }
-        if !starts(packet) {
-            return false;
-        }
-        if knobs.expire_nodest_conn && self.is_drained(conn, packet) {
-            return true;
-        }
-        // The kernel keeps one that has a template.
-        let reuse_mode = if legs.template.is_some() { 0 } else { knobs.conn_reuse_mode };
-        match conn.state() {
-            State::TimeWait | State::Close | State::Closed => knobs.reuse_ports || reuse_mode != 0,
-            State::FinWait if reuse_mode & 2 != 0 && !legs.method.sees_replies() => true,
-            // A client that has forgotten it; a SYN that came late is none.
-            State::FinWait | State::CloseWait | State::LastAck => {
-                let known = |seq| conn.client.has_begun_with(seq);
-                knobs.reuse_ports && matches!(packet.l4, L4::Tcp { seq, .. } if !known(seq))
-            }
-            _ => false,
-        }
-    }
-
-    /// Whether the connection's server has weight 0 now.
-    fn is_drained(&self, conn: &Conn, packet: &Packet) -> bool {
-        let legs = &conn.legs;
-        let service = self.table.lookup(self.mark_of(packet), legs.proto, legs.vip);
-        let dest = service.and_then(|s| s.dests.iter().find(|d| Arc::ptr_eq(&d.live, &legs.dest)));
-        dest.is_some_and(|dest| dest.weight.0 == 0)
-    }
-
     fn towards_server(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) -> Verdict {
         if !conn.legs.dest.is_available() {
             return Verdict::Drop(DropReason::DestRemoved);
@@ -359,64 +322,6 @@ impl Step<'_> {
         self.wheel.arm(conn, self.now);
     }
 
-    /// A transport that has no ports for us to look at: later fragments, other protocols.
-    fn other(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
-        if !self.is_our_vip(packet.dst) {
-            return self.pass(frame, packet);
-        }
-        Verdict::Drop(if packet.fragment == Fragment::None {
-            DropReason::UnknownProtocol
-        } else {
-            DropReason::Fragment
-        })
-    }
-
-    /// A packet that is no service's: the host's, or refused as a host without a listener would.
-    fn not_ours(&self, frame: &mut Frame, packet: &Packet) -> Verdict {
-        if !self.is_our_vip(packet.dst) {
-            if self.knobs.nat_icmp_send && self.is_reply_to_nothing(packet) {
-                // The client has no such port: its server believes it of nobody else.
-                return self.refuse(|| reply::icmp_unreachable_port(frame, packet, packet.dst));
-            }
-            return self.pass(frame, packet);
-        }
-        match packet.l4 {
-            L4::Tcp { .. } => self.refuse(|| reply::tcp_reset(frame, packet)),
-            // Their senders expect nothing more (RFC 9260, section 8.4).
-            L4::Sctp { chunk: ABORT | SHUTDOWN_COMPLETE, .. } => Verdict::Drop(DropReason::Unanswerable),
-            _ => self.refuse(|| reply::icmp_unreachable_port(frame, packet, packet.dst)),
-        }
-    }
-
-    /// From a server, as one that the engine does not know a connection of, and no reset.
-    fn is_reply_to_nothing(&self, packet: &Packet) -> bool {
-        let proto = match packet.l4 {
-            L4::Tcp { flags, .. } if !flags.rst() => Proto::Tcp,
-            L4::Sctp { chunk, .. } if chunk != ABORT => Proto::Sctp,
-            L4::Udp { .. } => Proto::Udp,
-            _ => return false,
-        };
-        let port = packet.ports().map_or(0, |(port, _)| port);
-        self.table.is_server(proto, SocketAddr::new(packet.src, port))
-    }
-
-    fn pass(&self, frame: &mut Frame, packet: &Packet) -> Verdict {
-        let both_hops = self.both_hops(packet.src, packet.dst);
-        if both_hops && self.host.is_closed(packet.family) && !is_group(packet.dst) {
-            return Verdict::Drop(DropReason::NotForwarded);
-        }
-        self.credit(frame, packet, both_hops);
-        Verdict::Pass
-    }
-
-    /// Sends a refusal, which `answer` makes unless none is due, while there are not too many.
-    fn refuse(&self, answer: impl FnOnce() -> bool) -> Verdict {
-        if !self.limit.allows(self.now) {
-            return Verdict::Drop(DropReason::RefusalsLimited);
-        }
-        if answer() { Verdict::Reply } else { Verdict::Drop(DropReason::Unanswerable) }
-    }
-
     /// A VIP that is nobody's address: what the host cannot answer, we do.
     fn is_our_vip(&self, addr: IpAddr) -> bool {
         self.table.is_vip(addr) && !self.host.is_local(addr)
@@ -439,30 +344,6 @@ impl Step<'_> {
             self.counters.expired();
         }
     }
-}
-
-/// Whether a packet that belongs to nothing may begin a connection: any of UDP; of TCP a SYN, or with `sloppy_tcp`
-/// whatever is no reset; of SCTP an INIT, or with `sloppy_sctp` whatever is no ABORT.
-fn opens(packet: &Packet, knobs: &Knobs) -> bool {
-    match packet.l4 {
-        L4::Tcp { flags, .. } => starts(packet) || (knobs.sloppy_tcp && !flags.rst()),
-        L4::Sctp { chunk, .. } => starts(packet) || (knobs.sloppy_sctp && chunk != ABORT),
-        _ => true,
-    }
-}
-
-/// Whether it says that a connection begins: an INIT; a SYN, not one that answers another, nor one that resets.
-fn starts(packet: &Packet) -> bool {
-    match packet.l4 {
-        L4::Tcp { flags, .. } => flags.syn() && !flags.ack() && !flags.rst(),
-        L4::Sctp { chunk, .. } => chunk == INIT,
-        _ => false,
-    }
-}
-
-/// Broadcast to the link or multicast: not forwarded by anybody, but perhaps for the host.
-fn is_group(addr: IpAddr) -> bool {
-    addr.is_multicast() || addr == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 fn count(frame: &Frame, packet: &Packet, legs: &Legs, direction: Direction) {

@@ -1,0 +1,72 @@
+//! Which packets begin a connection, and which leave the one that they belong to for another.
+
+use std::sync::Arc;
+
+use sched::Proto;
+use wire::packet::{L4, Packet};
+
+use super::{ABORT, Step};
+use crate::conn::Conn;
+use crate::knobs::Knobs;
+use crate::state::State;
+
+/// A chunk of SCTP (RFC 9260, section 3.2).
+const INIT: u8 = 1;
+
+impl Step<'_> {
+    /// Whether a client's packet ends the connection that it belongs to, to be scheduled like the first of another.
+    pub(super) fn begins_anew(&self, conn: &Conn, packet: &Packet) -> bool {
+        let (knobs, legs) = (self.knobs, &conn.legs);
+        if !legs.dest.is_available() {
+            let moves = knobs.expire_nodest_conn || (knobs.move_udp && legs.proto == Proto::Udp);
+            if moves || (knobs.reuse_ports && starts(packet)) {
+                return true;
+            }
+        }
+        if !starts(packet) {
+            return false;
+        }
+        if knobs.expire_nodest_conn && self.is_drained(conn, packet) {
+            return true;
+        }
+        // The kernel keeps one that has a template.
+        let reuse_mode = if legs.template.is_some() { 0 } else { knobs.conn_reuse_mode };
+        match conn.state() {
+            State::TimeWait | State::Close | State::Closed => knobs.reuse_ports || reuse_mode != 0,
+            State::FinWait if reuse_mode & 2 != 0 && !legs.method.sees_replies() => true,
+            // A client that has forgotten it; a SYN that came late is none.
+            State::FinWait | State::CloseWait | State::LastAck => {
+                let known = |seq| conn.client.has_begun_with(seq);
+                knobs.reuse_ports && matches!(packet.l4, L4::Tcp { seq, .. } if !known(seq))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the connection's server has weight 0 now.
+    fn is_drained(&self, conn: &Conn, packet: &Packet) -> bool {
+        let legs = &conn.legs;
+        let service = self.table.lookup(self.mark_of(packet), legs.proto, legs.vip);
+        let dest = service.and_then(|s| s.dests.iter().find(|d| Arc::ptr_eq(&d.live, &legs.dest)));
+        dest.is_some_and(|dest| dest.weight.0 == 0)
+    }
+}
+
+/// Whether a packet that belongs to nothing may begin a connection: any of UDP; of TCP a SYN, or with `sloppy_tcp`
+/// whatever is no reset; of SCTP an INIT, or with `sloppy_sctp` whatever is no ABORT.
+pub(super) fn opens(packet: &Packet, knobs: &Knobs) -> bool {
+    match packet.l4 {
+        L4::Tcp { flags, .. } => starts(packet) || (knobs.sloppy_tcp && !flags.rst()),
+        L4::Sctp { chunk, .. } => starts(packet) || (knobs.sloppy_sctp && chunk != ABORT),
+        _ => true,
+    }
+}
+
+/// Whether it says that a connection begins: an INIT; a SYN, not one that answers another, nor one that resets.
+fn starts(packet: &Packet) -> bool {
+    match packet.l4 {
+        L4::Tcp { flags, .. } => flags.syn() && !flags.ack() && !flags.rst(),
+        L4::Sctp { chunk, .. } => chunk == INIT,
+        _ => false,
+    }
+}
