@@ -4,7 +4,7 @@
 #   record.sh [--stale] [NAME...]      all, or these; --stale: only those whose script has changed since
 #
 # ORACLE=command that gets a bash script and a limit in seconds, and runs the script as root on a machine with IPVS with
-# the files of $FILES around it; without it that is ./machine. Takes about twenty minutes for all.
+# the files of $FILES around it; without it that is ./machine. All take about ten minutes.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ./recordings.sh
@@ -22,7 +22,7 @@ mkdir -p "$FILES/bin"
 cp -r side ./*.sh scenarios fixtures "$FILES/"
 cargo build --quiet --workspace --bin peer
 cp "$(target_dir)/debug/peer" "$FILES/bin/"
-kernel=
+failed=0
 
 # A boot for so many scenarios: a failure costs only these.
 batch=12
@@ -44,10 +44,11 @@ S
   kernel=$(sed -n 's/^===== kernel //p' "$work/out")
   for name in "${names[@]}"; do
     sed -n "/^===== $name\$/,/^=====/{/^=====/d;p}" "$work/out" > "$work/answer"
-    if [ ! -s "$work/answer" ] || grep -n '^scenario: \|^peer: \|: command not found' "$work/answer" >&2; then
-      echo "$name: not recorded, it failed" >&2; cp "$work/answer" "/tmp/conformance-$name.failed"; continue
+    if [ ! -s "$work/answer" ] || grep -q '^scenario: \|^peer: \|: command not found' "$work/answer"; then
+      { echo "$name: not recorded, it failed:"; sed 's/^/     /' "$work/answer"; } >&2; failed=1; continue
     fi
     { echo "# kernel $kernel, script $(cd "$FILES" && fingerprint "$name")"; cat "$work/answer"; } > "recorded/$name.txt"
     echo "$name: recorded"
   done
 done
+exit $failed

@@ -4,7 +4,9 @@
 //! line and datagram it gets. It prints `ready` when it listens.
 //!
 //! `peer talk PROBE` reads commands, one a line, and answers each with one line. An address without a port leaves the
-//! port to the system. Names are `-` where nobody was there (refused, unreachable) and `?` where nobody answered.
+//! port to this program, which counts up from 20001. Names are `-` where nobody was there (refused, unreachable) and `?` where nobody answered.
+//!
+//! ```text
 //!   hit N SRC DST          N connections, each closed by both ends before the next: who answered
 //!   hold N SRC DST         N connections that stay open: who answered
 //!   release NAME N         closes the N oldest held connections of a server
@@ -15,6 +17,8 @@
 //!   tcp SRC DST FLAGS [TEXT]   one raw segment; flags are letters of SAFR, the addresses may be anybody's
 //!   datagram SRC DST [TEXT]    one raw datagram
 //!   sctp SRC DST CHUNK     one raw packet with one chunk of this type (a number)
+//! ```
+//!
 //! After a raw packet a ping to PROBE makes sure that it has arrived there: packets do not overtake each other.
 
 mod raw;
