@@ -376,7 +376,7 @@ impl Director {
         for service in before.changes(&table).filter_map(|(_, new)| new) {
             self.tell_mtus(service);
         }
-        if rules_changed || of_mark {
+        if rules_changed || of_mark || changed().any(|service| methods::unsent(service).is_some()) {
             self.tell_notices();
         }
         steered

@@ -1,22 +1,24 @@
 //! What there is to say about the forwarding methods of the servers.
 
-use sched::{ServiceKey, ServiceTable};
+use sched::{Dest, Service, ServiceKey, ServiceTable};
 
 /// One line if some server's method is one that cannot be sent by yet: its flows are scheduled and then go nowhere.
 pub(super) fn notices(table: &ServiceTable) -> Vec<String> {
-    let unsent = |service: &sched::Service| {
-        service.dests.iter().find(|dest| !dest.method.sees_replies()).map(|dest| (service.key, dest.spec()))
-    };
-    let first: Option<(ServiceKey, _)> = table.services().find_map(|service| unsent(service));
-    first.into_iter().map(|(key, dest)| {
+    let mut unsent = table.services().filter_map(|service| Some((service.key, unsent(service)?)));
+    let line = |(key, dest): (ServiceKey, &Dest)| {
         format!(
             "server {} of {key} is to be reached by {}, which this version cannot send by: what is scheduled to such \
              servers is dropped as method-unavailable; make it NAT (ipvsadm -e … -m)",
-            dest.addr,
+            dest.live.key,
             dest.method.name(),
         )
-    })
-    .collect()
+    };
+    unsent.next().map(line).into_iter().collect()
+}
+
+/// A server that cannot be sent to.
+pub(super) fn unsent(service: &Service) -> Option<&Dest> {
+    service.dests.iter().find(|dest| !dest.method.sees_replies())
 }
 
 #[cfg(test)]
