@@ -28,9 +28,10 @@ lint: ## formatting, clippy with warnings as errors, documentation links
 	@cargo clippy --workspace --all-targets --quiet -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 
-bench: build ## ulvs against nftables and HAProxy, in one topology and the same minutes
+bench: build ## ulvs against nftables and HAProxy in the same minutes, then commands with 16,000 services
 	@tests/setup.sh bench
 	@$(ULVS) lab bench
+	@tests/services.sh $(ULVS)
 
 oracle: export ORACLE ?= $(CURDIR)/tests/conformance/machine
 oracle: ## ask a kernel IPVS and iptables again (half an hour): ORACLE=command that runs a script on a machine that has it

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use sched::{
-    Counts, DestSpec, Op, OpError, Persistence, PersistenceEngine, Proto, Rates, SchedFlags, ServiceKey,
-    ServiceSpec,
+    Counts, DestKey, DestSpec, ForwardMethod, Op, OpError, Persistence, PersistenceEngine, Proto, Rates,
+    SchedFlags, ServiceKey, ServiceSpec, Weight,
 };
 use serde::{Deserialize, Serialize};
 
@@ -64,7 +64,8 @@ pub struct ServiceList {
     pub services: Vec<ServiceView>,
 }
 
-/// A service with its counters.
+/// A service with its counters. What is at its default, counters at zero among it, does not travel: a list of sixteen
+/// thousand services is read in a fraction of the time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceView {
     /// What it matches.
@@ -72,21 +73,22 @@ pub struct ServiceView {
     /// Name of the scheduler.
     pub scheduler: String,
     /// The scheduler's switches.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub flags: SchedFlags,
     /// Every packet of a UDP flow is scheduled by itself.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub one_packet: bool,
     /// Clients come back to the server they had.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub persistence: Option<Persistence>,
     /// What identifies a client besides its address.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub pe: Option<PersistenceEngine>,
     /// Traffic since the last zeroing.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub counts: Counts,
     /// Traffic per second, lately.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub rates: Rates,
     /// The real servers, by address and port.
     pub dests: Vec<DestView>,
@@ -109,6 +111,7 @@ impl ServiceView {
 
 /// A real server with its counters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "DestWire")]
 pub struct DestView {
     /// Its settings.
     #[serde(flatten)]
@@ -118,13 +121,56 @@ pub struct DestView {
     /// Connections in any other state.
     pub inactive: u64,
     /// Clients who come back to it.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     pub persistent: u64,
     /// Traffic since the last zeroing.
+    #[serde(skip_serializing_if = "is_default")]
     pub counts: Counts,
     /// Traffic per second, lately.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "is_default")]
     pub rates: Rates,
+}
+
+/// How a [`DestView`] is read: field by field, which is several times as fast as by `flatten`.
+#[derive(Deserialize)]
+struct DestWire {
+    addr: DestKey,
+    #[serde(default)]
+    method: ForwardMethod,
+    #[serde(default)]
+    weight: Weight,
+    #[serde(default)]
+    upper: u32,
+    #[serde(default)]
+    lower: u32,
+    #[serde(default)]
+    slow_start: u32,
+    active: u64,
+    inactive: u64,
+    #[serde(default)]
+    persistent: u64,
+    #[serde(default)]
+    counts: Counts,
+    #[serde(default)]
+    rates: Rates,
+}
+
+impl From<DestWire> for DestView {
+    fn from(wire: DestWire) -> Self {
+        let DestWire { addr, method, weight, upper, lower, slow_start, .. } = wire;
+        Self {
+            spec: DestSpec { addr, method, weight, upper, lower, slow_start },
+            active: wire.active,
+            inactive: wire.inactive,
+            persistent: wire.persistent,
+            counts: wire.counts,
+            rates: wire.rates,
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// One connection, or the template of one.
