@@ -4,7 +4,8 @@
 //! line and datagram it gets. It prints `ready` when it listens.
 //!
 //! `peer talk PROBE` reads commands, one a line, and answers each with one line. An address without a port leaves the
-//! port to this program, which counts up from 20001. Names are `-` where nobody was there (refused, unreachable) and `?` where nobody answered.
+//! port to this program, which counts up from 20001. Names are `-` where nobody was there (refused, unreachable) and `?`
+//! where nobody answered.
 //!
 //! ```text
 //!   hit N SRC DST          N connections, each closed by both ends before the next: who answered
