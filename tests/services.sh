@@ -22,17 +22,17 @@ least() { # NAME COMMAND...: the command runs five times, with N counting on
   done
   printf '%9d us  %s\n' "$best" "$1"
 }
-adds() { "$ulvs" ipvsadm -A $(service $((++n))) -s rr; }
-addd() { "$ulvs" ipvsadm -a $(service $n) $(server $((++m))); }
+add_service() { n=$((n + 1)); "$ulvs" ipvsadm -A $(service $n) -s rr; }
+add_server() { m=$((m + 1)); "$ulvs" ipvsadm -a $(service $n) $(server $m); }
 n=0 m=0
-least 'add a service to none' adds
-least 'add a server to none' addd
+least 'add a service to none' add_service
+least 'add a server to none' add_server
 for i in $(seq 6 "$count"); do echo "-A $(service "$i") -s rr"; echo "-a $(service "$i") $(server "$i")"; done > "$work/rules"
 begun=$(date +%s%N); "$ulvs" ipvsadm -R < "$work/rules"; took=$((($(date +%s%N) - begun) / 1000))
 printf '%9d us  %s\n' "$took" "restore $count services and servers"
 n=$count m=$count
-least "add a service to $count" adds
-least "add a server to $count" addd
+least "add a service to $count" add_service
+least "add a server to $count" add_server
 least 'ipvsadm -Sn' "$ulvs" ipvsadm -Sn
 least 'ipvsadm -Ln' "$ulvs" ipvsadm -Ln
 least 'ipvsadm -v' "$ulvs" ipvsadm -v
