@@ -319,6 +319,8 @@ impl Steering {
     /// changed, and reports it.
     fn reconcile(&mut self) -> Result<(), SteerError> {
         self.next_refresh = Instant::now() + REFRESH;
+        // What was not looked at yet is looked at now.
+        self.dirty = Event::Nothing;
         self.complete = false;
         self.host = Host::read(&mut self.netlink, &self.families)
             .map_err(SteerError::netlink("read links and addresses"))?;
