@@ -9,7 +9,7 @@ use sched::{Family, Mark, Proto, ServiceKey};
 /// A service and one of its servers, in either style.
 #[derive(Clone, Debug, Args)]
 pub(super) struct Which {
-    /// The service (tcp/10.0.0.1:80, udp/[fd00::1]:53, sctp/..., fwm/3, fwm6/3) and the server (192.168.1.1:8080, or
+    /// The service (tcp/10.0.0.1:80, `udp/[fd00::1]:53`, sctp/..., fwm/3, fwm6/3) and the server (192.168.1.1:8080, or
     /// 192.168.1.1 for the service's port)
     #[arg(value_name = "SERVICE SERVER", num_args = 0..=2)]
     words: Vec<String>,

@@ -11,7 +11,7 @@ use control::settings::{SettingError, Sysctl};
 use super::{fail, say};
 
 /// Reads and sets the engine's numbers, in the manner of sysctl(8). What is set takes effect with the next packet and
-/// lasts until the engine ends: to keep it, write it into the configuration file, section [sysctl] or [ulvs]. If one
+/// lasts until the engine ends: to keep it, write it into the configuration file, section `[sysctl]` or `[ulvs]`. If one
 /// of several cannot be set, none is.
 #[derive(Debug, Args)]
 #[command(after_help = list())]
