@@ -141,7 +141,7 @@ impl Marks {
     }
 }
 
-/// Edits of a copy. [`Marks::settle`] has to follow the last one.
+/// Edits of a copy. `Marks::settle` has to follow the last one.
 impl Marks {
     pub(crate) fn add(
         &mut self,
