@@ -256,7 +256,8 @@ fn a_server_that_answers_from_any_port_comes_back_whole() {
         steering.set_targets(&before).unwrap();
         engine.seen();
         assert!(world.on_client(|| tcp(SERVER, 22)), "another port of {SERVER}");
-        assert_eq!(engine.seen(), [], "and no longer");
+        // The last connection over IPv6 may still be ending.
+        assert!(engine.seen().iter().all(|seen| seen.1 != ip(SERVER)), "and no longer");
     });
 }
 
