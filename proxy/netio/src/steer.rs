@@ -188,7 +188,8 @@ impl Steering {
             mtus: BTreeMap::new(),
             sources: BTreeMap::new(),
             notices: BTreeSet::new(),
-            change: HostChange::default(),
+            // Nobody has been told anything yet.
+            change: HostChange { view: true, mtu: true, notices: true },
             dirty: Event::Nothing,
             next_refresh: Instant::now() + REFRESH,
             complete: false,

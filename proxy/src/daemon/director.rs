@@ -137,8 +137,6 @@ impl Director {
         let table = self.engine.services().apply(&mut self.trash, &ops);
         let table = table.map_err(|(i, error)| anyhow::anyhow!("cannot {}: {error}", ops[i]))?;
         self.put_in_force(table).map_err(anyhow::Error::msg)?;
-        // Later it is told what changes; this is what it begins with.
-        self.tell_engine();
         self.file = file;
         self.rules = rules;
         Ok(())

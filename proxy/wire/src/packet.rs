@@ -6,6 +6,7 @@ use std::ops::BitOr;
 
 use crate::frame::{Checksum, Offload};
 
+pub mod chunk;
 pub(crate) mod parse;
 
 /// Address family of a packet.

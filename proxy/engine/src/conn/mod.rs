@@ -10,6 +10,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
+use std::time::Duration;
+
 use sched::{DestLive, Direction, ForwardMethod, Proto, SvcLive};
 
 pub(crate) use key::FlowKey;
@@ -151,17 +153,19 @@ impl Conn {
         self.timer.set(now + state.timeout(self.legs.proto, knobs).as_millis() as Millis);
     }
 
-    /// Tells the server's average how long it takes from a client's SYN to the answer. `micros` may wrap.
-    pub(crate) fn time_handshake(&self, direction: Direction, event: tcp::Event, micros: u32) {
+    /// Tells the server's average how long it takes from a client's SYN to the answer. `elapsed` is the time since the
+    /// engine was made.
+    pub(crate) fn time_handshake(&self, direction: Direction, event: tcp::Event, elapsed: Duration) {
+        // Wrapping, and never 0.
+        let micros = || elapsed.as_micros() as u32 | 1;
         match (direction, event) {
             // A SYN that is sent again does not start the clock again.
             (Direction::In, tcp::Event::Syn) => {
-                let _ = self.asked.compare_exchange(0, micros | 1, Relaxed, Relaxed);
+                let _ = self.asked.compare_exchange(0, micros(), Relaxed, Relaxed);
             }
             (Direction::Out, tcp::Event::Syn | tcp::Event::Rst) => {
                 let asked = self.asked.swap(0, Relaxed);
-                let took =
-                    if event == tcp::Event::Rst { REFUSED_US } else { (micros | 1).wrapping_sub(asked) };
+                let took = if event == tcp::Event::Rst { REFUSED_US } else { micros().wrapping_sub(asked) };
                 if asked != 0 {
                     self.legs.dest.count_handshake(took);
                 }

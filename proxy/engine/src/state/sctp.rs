@@ -4,6 +4,8 @@
 //! or again, and who waits for whose cookie. The cells are a kernel's answers, recorded by sending it every chunk in
 //! every state that packets lead to.
 
+use wire::packet::chunk;
+
 use super::{Leg, State};
 
 /// What a packet does, by the chunk that counts.
@@ -33,17 +35,17 @@ pub(crate) enum Event {
 
 impl Event {
     /// By the chunk's type (RFC 9260, section 3.2).
-    pub(crate) const fn of(chunk: u8) -> Self {
-        match chunk {
-            1 => Self::Init,
-            2 => Self::InitAck,
-            6 => Self::Abort,
-            7 => Self::Shutdown,
-            8 => Self::ShutdownAck,
-            9 => Self::Error,
-            10 => Self::CookieEcho,
-            11 => Self::CookieAck,
-            14 => Self::ShutdownComplete,
+    pub(crate) const fn of(kind: u8) -> Self {
+        match kind {
+            chunk::INIT => Self::Init,
+            chunk::INIT_ACK => Self::InitAck,
+            chunk::ABORT => Self::Abort,
+            chunk::SHUTDOWN => Self::Shutdown,
+            chunk::SHUTDOWN_ACK => Self::ShutdownAck,
+            chunk::ERROR => Self::Error,
+            chunk::COOKIE_ECHO => Self::CookieEcho,
+            chunk::COOKIE_ACK => Self::CookieAck,
+            chunk::SHUTDOWN_COMPLETE => Self::ShutdownComplete,
             _ => Self::Data,
         }
     }

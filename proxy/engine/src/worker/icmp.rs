@@ -46,7 +46,7 @@ impl Step<'_> {
             return Verdict::Drop(DropReason::Fragment);
         }
         // It counts as traffic, but keeps no connection alive.
-        count(frame, packet, &conn.legs, direction);
+        count(frame, packet, &conn.legs.service, &conn.legs.dest, direction);
         let legs = &conn.legs;
         let (server, vip) = (legs.server, legs.vip);
         match direction {

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Cache};
-use sched::{Direction, Proto, ServiceTable};
+use sched::{DestLive, Direction, Proto, ServiceTable, SvcLive};
 use wire::edit;
 use wire::frame::{Frame, GsoKind};
 use wire::packet::{Fragment, L4, Packet};
@@ -83,9 +83,11 @@ impl Worker {
     /// Decides about `frame` and edits it accordingly.
     pub fn process(&mut self, frame: &mut Frame, now: Instant) -> Verdict {
         let super_packet = frame.offload.gso != GsoKind::None;
+        let elapsed = now.saturating_duration_since(self.born);
+        let now = elapsed.as_millis() as Millis;
         let knobs = self.knobs.load();
         if knobs.drop_entry != Defence::Off {
-            self.sampler.wake(millis_since(self.born, now));
+            self.sampler.wake(now);
         }
         let mut step = Step {
             table: self.table.load(),
@@ -101,8 +103,8 @@ impl Worker {
             wheel: &mut self.wheel,
             templates_wheel: &mut self.templates_wheel,
             outbox: &mut self.outbox,
-            now: millis_since(self.born, now),
-            micros: now.saturating_duration_since(self.born).as_micros() as u32,
+            now,
+            elapsed,
         };
         let verdict = step.decide(frame);
         self.counters.count(super_packet, verdict);
@@ -184,9 +186,6 @@ impl Worker {
     }
 }
 
-/// The chunk that ends an association of SCTP (RFC 9260, section 3.2).
-const ABORT: u8 = 6;
-
 /// What one frame's decision may use.
 struct Step<'a> {
     table: &'a ServiceTable,
@@ -203,8 +202,8 @@ struct Step<'a> {
     templates_wheel: &'a mut Wheel<Template>,
     outbox: &'a mut Outbox,
     now: Millis,
-    /// The same time in microseconds, wrapping.
-    micros: u32,
+    /// The same time, exactly.
+    elapsed: Duration,
 }
 
 impl Step<'_> {
@@ -298,7 +297,7 @@ impl Step<'_> {
     }
 
     fn seen(&mut self, frame: &Frame, packet: &Packet, conn: &Arc<Conn>, direction: Direction) {
-        count(frame, packet, &conn.legs, direction);
+        count(frame, packet, &conn.legs.service, &conn.legs.dest, direction);
         let guarded = defence::is_on(self.knobs.secure_tcp, self.knobs, self.room);
         let event = match packet.l4 {
             L4::Tcp { flags, seq, ack, .. } => {
@@ -311,7 +310,7 @@ impl Step<'_> {
         };
         conn.seen(direction, event, self.now, self.knobs, guarded);
         if let Some(Event::Tcp(event)) = event {
-            conn.time_handshake(direction, event, self.micros);
+            conn.time_handshake(direction, event, self.elapsed);
         }
         if let Some(template) = &conn.legs.template {
             let answered = conn.legs.proto == Proto::Udp && direction == Direction::Out;
@@ -346,8 +345,8 @@ impl Step<'_> {
     }
 }
 
-fn count(frame: &Frame, packet: &Packet, legs: &Legs, direction: Direction) {
+fn count(frame: &Frame, packet: &Packet, service: &SvcLive, dest: &DestLive, direction: Direction) {
     let (packets, bytes) = (u64::from(gso::segments(frame, packet)), gso::wire_bytes(frame, packet));
-    legs.service.stats.count(direction, packets, bytes);
-    legs.dest.stats.count(direction, packets, bytes);
+    service.stats.count(direction, packets, bytes);
+    dest.stats.count(direction, packets, bytes);
 }

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use sched::{Direction, Proto};
+use wire::edit;
 use wire::frame::Frame;
 use wire::packet::{Fragment, Packet};
-use wire::{edit, gso};
 
 use super::begin::{Choice, Request};
 use super::{Step, count};
@@ -32,7 +32,7 @@ impl Step<'_> {
         }
         legs.service.stats.count_conn();
         legs.dest.stats.count_conn();
-        count(frame, packet, &legs, Direction::In);
+        count(frame, packet, &legs.service, &legs.dest, Direction::In);
         self.request(frame, packet, &legs)
     }
 
@@ -52,9 +52,7 @@ impl Step<'_> {
         if packet.fragment != Fragment::None {
             return Some(Verdict::Drop(DropReason::Fragment));
         }
-        let (packets, bytes) = (u64::from(gso::segments(frame, packet)), gso::wire_bytes(frame, packet));
-        service.live.stats.count(Direction::Out, packets, bytes);
-        dest.live.stats.count(Direction::Out, packets, bytes);
+        count(frame, packet, &service.live, &dest.live, Direction::Out);
         edit::set_source(frame, packet, vip.ip(), vip.port());
         self.credit(frame, packet, self.both_hops(packet.src, packet.dst));
         Some(Verdict::Transmit)

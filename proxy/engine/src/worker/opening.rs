@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use sched::Proto;
+use wire::packet::chunk::{ABORT, INIT};
 use wire::packet::{L4, Packet};
 
-use super::{ABORT, Step};
+use super::Step;
 use crate::conn::Conn;
 use crate::knobs::Knobs;
 use crate::state::State;
-
-/// A chunk of SCTP (RFC 9260, section 3.2).
-const INIT: u8 = 1;
 
 impl Step<'_> {
     /// Whether a client's packet ends the connection that it belongs to, to be scheduled like the first of another.

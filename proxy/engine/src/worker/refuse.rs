@@ -4,14 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use sched::Proto;
 use wire::frame::Frame;
+use wire::packet::chunk::{ABORT, SHUTDOWN_COMPLETE};
 use wire::packet::{Fragment, L4, Packet};
 use wire::reply;
 
-use super::{ABORT, Step};
+use super::Step;
 use crate::verdict::{DropReason, Verdict};
-
-/// A chunk of SCTP (RFC 9260, section 3.2).
-const SHUTDOWN_COMPLETE: u8 = 14;
 
 impl Step<'_> {
     /// A transport that has no ports for us to look at: later fragments, other protocols.

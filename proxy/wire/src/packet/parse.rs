@@ -8,6 +8,7 @@ use etherparse::{
 
 use crate::bytes::{get16, get32};
 
+use super::chunk::{ABORT, COOKIE_ACK, COOKIE_ECHO};
 use super::{Family, Fragment, L4, Packet, ParseError, TcpFlags};
 
 /// Length of an IPv6 header without extensions.
@@ -173,9 +174,6 @@ fn claimed(claim: usize, present: usize, length: Length) -> Result<usize, ParseE
 fn sctp(bytes: &[u8]) -> Result<L4, ParseError> {
     const HEADER: usize = 12;
     const CHUNK_HEADER: usize = 4;
-    const ABORT: u8 = 6;
-    const COOKIE_ECHO: u8 = 10;
-    const COOKIE_ACK: u8 = 11;
     if bytes.len() < HEADER + CHUNK_HEADER {
         return Err(ParseError::Truncated);
     }
