@@ -210,7 +210,6 @@ impl Steering {
             }
         }
         steering.reconcile()?;
-        steering.change = HostChange::default();
         Ok(steering)
     }
 
