@@ -1,8 +1,11 @@
 //! A real server: its settings in one snapshot, and the live part that all snapshots and connections share.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+
+use arc_swap::ArcSwapOption;
 
 use crate::model::{DestKey, DestSpec, ForwardMethod, Weight};
 use crate::ramp::Ramp;
@@ -95,6 +98,17 @@ impl Dest {
     }
 }
 
+/// The way to a server, as the host's routing has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// Index of the device that leads there.
+    pub device: u32,
+    /// The neighbour on that link who takes its packets: a router, or the server itself.
+    pub next_hop: IpAddr,
+    /// The host's address that it would use itself to speak to the server.
+    pub source: Option<IpAddr>,
+}
+
 /// The live part of a server: one per (service, address, port) for as long as it or a connection to it exists.
 #[derive(Debug)]
 pub struct DestLive {
@@ -110,6 +124,7 @@ pub struct DestLive {
     pub persistent: AtomicU32,
     /// Path MTU towards the server in bytes, 0 while unknown.
     pub mtu: AtomicU32,
+    path: ArcSwapOption<Path>,
     available: AtomicBool,
     overloaded: AtomicBool,
     draining: AtomicBool,
@@ -128,6 +143,7 @@ impl DestLive {
             inactive: AtomicU32::new(0),
             persistent: AtomicU32::new(0),
             mtu: AtomicU32::new(0),
+            path: ArcSwapOption::empty(),
             available: AtomicBool::new(true),
             overloaded: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -142,6 +158,18 @@ impl DestLive {
     pub fn load(&self) -> u64 {
         let [active, inactive] = [&self.active, &self.inactive].map(|count| u64::from(count.load(Relaxed)));
         (active << 8) + active + inactive
+    }
+
+    /// The way to it; `None` while there is none, or none is known.
+    pub fn path(&self) -> Option<Path> {
+        self.path.load().as_deref().copied()
+    }
+
+    /// Tells what the way to it is.
+    pub fn set_path(&self, path: Option<Path>) {
+        if self.path() != path {
+            self.path.store(path.map(Arc::new));
+        }
     }
 
     /// False once it has been removed from its service: its connections get no more packets.

@@ -22,7 +22,7 @@ mod table;
 mod trash;
 
 pub use algo::{Algorithm, Change, Flow, Knobs, Scheduler};
-pub use dest::{Dest, DestLive};
+pub use dest::{Dest, DestLive, Path};
 pub use marks::{MarkRule, Marks, PacketFacts};
 pub use model::{
     DestKey, DestSpec, Family, ForwardMethod, Mark, Netmask, Persistence, PersistenceEngine, Proto,

@@ -59,7 +59,7 @@ impl WorkerCounters {
             bump(&self.super_packets);
         }
         bump(match verdict {
-            Verdict::Transmit => &self.transmitted,
+            Verdict::Transmit(_) => &self.transmitted,
             Verdict::Reply => &self.replied,
             Verdict::Pass => &self.passed,
             Verdict::Drop(reason) => &self.dropped[reason as usize],

@@ -50,7 +50,7 @@ pub use host::HostView;
 pub use knobs::{Defence, Knobs};
 pub use listing::{Connection, Part};
 pub use state::State;
-pub use verdict::{DropReason, Verdict};
+pub use verdict::{DropReason, Egress, Verdict};
 pub use worker::Worker;
 
 /// Bounds of an engine.

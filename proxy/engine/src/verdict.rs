@@ -1,17 +1,33 @@
 //! What the engine decides about a frame.
 
+use std::net::IpAddr;
+
 /// What to do with the frame that was given to [`crate::Worker::process`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Verdict {
-    /// Send the frame, which now carries the addresses of its next leg.
-    Transmit,
+    /// Send the frame, which now carries the addresses of its next leg, this way.
+    Transmit(Egress),
     /// Send the frame, which now holds an answer of our own (RST, ICMP error, echo reply).
     Reply,
     /// Give the frame back to the host's stack: it is not ours.
     Pass,
     /// Forget the frame.
     Drop(DropReason),
+}
+
+/// Which way a frame leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Egress {
+    /// By the host's routing, to the destination address of the packet.
+    Route,
+    /// To a neighbour's link address, whatever the addresses of the packet: DR.
+    Neighbour {
+        /// Index of the device.
+        device: u32,
+        /// The neighbour's address on that link.
+        next_hop: IpAddr,
+    },
 }
 
 macro_rules! drop_reasons {

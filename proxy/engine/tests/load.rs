@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::{Engine, Limits, Verdict, Worker};
+use engine::{Egress, Engine, Limits, Verdict, Worker};
 use sched::{DestLive, DestSpec, Op, Proto, ServiceKey, ServiceSpec, Trash};
 use wire::build::tcp;
 use wire::packet::Packet;
@@ -83,7 +83,7 @@ impl Director {
     /// Which server a client's SYN goes to.
     fn syn(&mut self, n: u16) -> u8 {
         let mut frame = tcp(client(n), vip()).syn().frame();
-        assert_eq!(self.worker.process(&mut frame, self.now), Verdict::Transmit);
+        assert_eq!(self.worker.process(&mut frame, self.now), Verdict::Transmit(Egress::Route));
         match Packet::parse(frame.packet()).expect("a packet").dst {
             IpAddr::V4(addr) => addr.octets()[3],
             IpAddr::V6(_) => unreachable!("see server()"),
@@ -92,7 +92,7 @@ impl Director {
 
     fn server_says(&mut self, n: usize, reply: wire::build::Build) {
         let before = self.servers[n - 1].stats.read().out_packets;
-        assert_eq!(self.worker.process(&mut reply.frame(), self.now), Verdict::Transmit);
+        assert_eq!(self.worker.process(&mut reply.frame(), self.now), Verdict::Transmit(Egress::Route));
         assert_eq!(self.servers[n - 1].stats.read().out_packets, before + 1);
     }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use engine::{Engine, HostView, Limits, Verdict, Worker};
+use engine::{Egress, Engine, HostView, Limits, Verdict, Worker};
 use sched::marks::{MarkCounts, Match, PortMatch, Prefix, SetMark};
 use sched::{DestSpec, Family, Mark, MarkRule, Op, ServiceKey, ServiceSpec, Trash};
 use wire::build::{ping, tcp};
@@ -77,7 +77,7 @@ fn rule(dest: &str, ports: &[&str]) -> MarkRule {
 #[test]
 fn a_marked_address_is_a_vip_and_a_prefix_is_not() {
     let mut director = Director::new(vec![rule(VIP, &["80", "443"]), rule("172.17.0.0/24", &["80"])]);
-    let go = |server: &str| (Verdict::Transmit, at(server));
+    let go = |server: &str| (Verdict::Transmit(Egress::Route), at(server));
     assert_eq!(director.syn(1, "172.16.0.99:80"), go("10.0.0.2:80"));
     assert_eq!(director.syn(2, "172.16.0.99:443"), go("10.0.0.1:443"), "one service: the next server");
     assert_eq!(director.syn(3, "172.17.0.5:80"), go("10.0.0.2:80"));
@@ -91,12 +91,12 @@ fn a_marked_address_is_a_vip_and_a_prefix_is_not() {
 fn every_packet_that_matches_is_counted_on_new_flows_and_old() {
     let mut director =
         Director::new(vec![rule(VIP, &["80"]), MarkRule::new(Family::Ipv4, SetMark { value: 0, mask: 0 })]);
-    assert_eq!(director.syn(1, "172.16.0.99:80").0, Verdict::Transmit);
+    assert_eq!(director.syn(1, "172.16.0.99:80").0, Verdict::Transmit(Egress::Route));
     let ack = tcp(client(1), at("172.16.0.99:80")).ack(1);
-    assert_eq!(director.worker.process(&mut ack.frame(), director.now), Verdict::Transmit);
+    assert_eq!(director.worker.process(&mut ack.frame(), director.now), Verdict::Transmit(Egress::Route));
     assert_eq!(director.ping(VIP), Verdict::Reply);
     let reply = tcp(at("10.0.0.2:80"), client(1)).syn().ack(1);
-    assert_eq!(director.worker.process(&mut reply.frame(), director.now), Verdict::Transmit);
+    assert_eq!(director.worker.process(&mut reply.frame(), director.now), Verdict::Transmit(Egress::Route));
     assert_eq!(director.counted(), [2, 4, 4]);
 }
 
@@ -109,7 +109,7 @@ fn the_input_device_is_known_by_the_way_back_and_not_for_this_hosts_own() {
         director.engine.set_host(view);
         director.syn(port, "172.16.0.99:80").0
     };
-    assert_eq!(verdict(view(), 1), Verdict::Transmit);
+    assert_eq!(verdict(view(), 1), Verdict::Transmit(Egress::Route));
     assert_eq!(verdict(HostView::new([]), 2), Verdict::Reply, "nobody knows: no rule with -i matches");
     let own = HostView::new([client(0).ip()])
         .with_ways([("192.0.2.0/24".parse().expect("a prefix"), "wan".into())]);

@@ -179,7 +179,7 @@ fn two_workers_at_once_agree_where_a_client_goes() {
                     for round in 0..ROUNDS {
                         let client = at(1, host, 1000 + 2 * round + mine);
                         let verdict = worker.process(&mut tcp(client, vip(0)).syn().frame(), born);
-                        assert_eq!(verdict, engine::Verdict::Transmit);
+                        assert_eq!(verdict, engine::Verdict::Transmit(engine::Egress::Route));
                     }
                 }
             });

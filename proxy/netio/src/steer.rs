@@ -107,13 +107,27 @@ pub struct HostView {
     pub ways: Vec<((IpAddr, u8), String)>,
 }
 
+/// How packets get to a server, as the kernel's routing has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// Index of the device that leads there.
+    pub device: u32,
+    /// The neighbour on that link who takes them: a router, or the server itself.
+    pub next_hop: IpAddr,
+    /// The host's address that it would use itself.
+    pub source: Option<IpAddr>,
+    /// The largest packet in bytes that gets there: the path MTU where the kernel knows one, else the MTU of the
+    /// device.
+    pub mtu: u32,
+}
+
 /// What is different since the last time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HostChange {
     /// [`Steering::host_view`] is another.
     pub view: bool,
-    /// Some [`Steering::path_mtu`] is another.
-    pub mtu: bool,
+    /// Some [`Steering::path`] is another.
+    pub paths: bool,
     /// [`Steering::notices`] are others.
     pub notices: bool,
 }
@@ -121,7 +135,7 @@ pub struct HostChange {
 impl HostChange {
     /// Whether anything is.
     pub const fn any(self) -> bool {
-        self.view || self.mtu || self.notices
+        self.view || self.paths || self.notices
     }
 }
 
@@ -142,7 +156,7 @@ pub struct Steering {
     targets: Targets,
     host: Host,
     view: HostView,
-    mtus: BTreeMap<IpAddr, u32>,
+    paths: BTreeMap<IpAddr, Path>,
     /// The source that the VIPs' routes have, for each family that has VIPs.
     sources: BTreeMap<Family, Option<IpAddr>>,
     notices: BTreeSet<Notice>,
@@ -185,11 +199,11 @@ impl Steering {
             proxies: Proxies::default(),
             targets: Targets::default(),
             view: HostView::default(),
-            mtus: BTreeMap::new(),
+            paths: BTreeMap::new(),
             sources: BTreeMap::new(),
             notices: BTreeSet::new(),
             // Nobody has been told anything yet.
-            change: HostChange { view: true, mtu: true, notices: true },
+            change: HostChange { view: true, paths: true, notices: true },
             dirty: Event::Nothing,
             next_refresh: Instant::now() + REFRESH,
             complete: false,
@@ -249,7 +263,7 @@ impl Steering {
             match std::mem::replace(&mut self.dirty, Event::Nothing) {
                 Event::Nothing => {}
                 Event::Route => {
-                    self.refresh_mtus();
+                    self.refresh_paths();
                     if self.targets.ways {
                         self.refresh_view();
                     }
@@ -269,10 +283,9 @@ impl Steering {
         &self.view
     }
 
-    /// The largest packet in bytes that gets to a server: the path MTU where the kernel knows one, else the MTU of
-    /// the device that leads there. None where there is no way.
-    pub fn path_mtu(&self, server: IpAddr) -> Option<u32> {
-        self.mtus.get(&server).copied()
+    /// How packets get to a server. None where there is no way.
+    pub fn path(&self, server: IpAddr) -> Option<Path> {
+        self.paths.get(&server).copied()
     }
 
     /// What works less well here than it could.
@@ -336,7 +349,7 @@ impl Steering {
         self.apply_rules(notices.contains(&Notice::EarlyDemux))?;
         self.apply_proxies(&proxies, &mut notices)?;
         self.refresh_view();
-        self.refresh_mtus();
+        self.refresh_paths();
         for notice in notices.difference(&self.notices) {
             warn!("{notice}");
         }

@@ -31,6 +31,9 @@ pub enum ForwardMethod {
     #[default]
     #[serde(alias = "nat")]
     Masq,
+    /// FullNAT: both addresses are rewritten, the client's into one of the director's, so that the server's answers
+    /// come back to it wherever it is.
+    FullNat,
     /// DR: the packet goes to the server's link address as it is.
     #[serde(alias = "dr")]
     Route,
@@ -43,6 +46,7 @@ impl ForwardMethod {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Masq => "Masq",
+            Self::FullNat => "FullNat",
             Self::Route => "Route",
             Self::Tunnel(_) => "Tunnel",
         }
@@ -52,6 +56,7 @@ impl ForwardMethod {
     pub const fn flag(self) -> &'static str {
         match self {
             Self::Masq => "-m",
+            Self::FullNat => "--fullnat",
             Self::Route => "-g",
             Self::Tunnel(_) => "-i",
         }
@@ -59,7 +64,7 @@ impl ForwardMethod {
 
     /// Whether the servers' replies come back through us. Where they do not, only half of a connection is seen.
     pub const fn sees_replies(self) -> bool {
-        matches!(self, Self::Masq)
+        matches!(self, Self::Masq | Self::FullNat)
     }
 }
 

@@ -36,12 +36,21 @@ pub(crate) struct Legs {
     pub(crate) dest: Arc<DestLive>,
     /// Where its packets go: the server's address, on its own port or on the one that the client asked for.
     pub(crate) server: SocketAddr,
+    /// Who the server believes to speak with, where that is not the client: an address and port of ours (FullNAT).
+    pub(crate) local: Option<SocketAddr>,
     pub(crate) service: Arc<SvcLive>,
     pub(crate) method: ForwardMethod,
     /// The kernel takes one hop on each side of us; give one back, so that a director counts as one.
     pub(crate) hop_credit: bool,
     /// What it is a member of, and leaves when it ends.
     pub(crate) template: Option<Arc<Template>>,
+}
+
+impl Legs {
+    /// Who the server speaks with.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.local.unwrap_or(self.client)
+    }
 }
 
 /// A flow: its legs, and what its packets change.
@@ -97,7 +106,7 @@ impl Conn {
 
     /// Key of the packets from the server.
     pub(crate) fn out_key(&self) -> FlowKey {
-        FlowKey::new(self.legs.proto, self.legs.server, self.legs.client)
+        FlowKey::new(self.legs.proto, self.legs.server, self.legs.peer())
     }
 
     pub(crate) fn state(&self) -> State {
@@ -234,6 +243,7 @@ fn test_legs(n: u16) -> Legs {
         vip: addr(1, 80),
         dest: Arc::new(DestLive::new(addr(2, 8000 + n))),
         server: addr(2, 8000 + n),
+        local: None,
         service: Arc::new(SvcLive::new(&sched::algo::ALL[0], sched::SchedFlags::default())),
         method: ForwardMethod::Masq,
         hop_credit: false,

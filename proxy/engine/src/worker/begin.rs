@@ -9,8 +9,8 @@ use wire::frame::Frame;
 use wire::packet::{Fragment, L4, Packet};
 use wire::reply;
 
-use super::Step;
 use super::opening::opens;
+use super::step::Step;
 use crate::conn::{Conn, Inserted, Legs, Timed};
 use crate::knobs::Knobs;
 use crate::marks;
@@ -173,6 +173,7 @@ impl Step<'_> {
             client,
             vip,
             server: SocketAddr::new(dest.key.ip(), port),
+            local: None,
             hop_credit: self.both_hops(client.ip(), dest.key.ip()),
             service: Arc::clone(&service.live),
             dest,

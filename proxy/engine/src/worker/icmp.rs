@@ -10,9 +10,10 @@ use wire::packet::{Fragment, Packet};
 use wire::{icmp, reply};
 
 use super::begin::Request;
-use super::{Step, count};
+use super::step::Step;
+use super::traffic::count;
 use crate::conn::{Conn, FlowKey};
-use crate::verdict::{DropReason, Verdict};
+use crate::verdict::{DropReason, Egress, Verdict};
 
 impl Step<'_> {
     pub(super) fn icmp(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
@@ -64,7 +65,7 @@ impl Step<'_> {
         let credit =
             self.both_hops(packet.src, if direction == Direction::In { server.ip() } else { packet.dst });
         self.credit(frame, packet, credit);
-        Verdict::Transmit
+        Verdict::Transmit(Egress::Route)
     }
 
     /// With `schedule_icmp`, an error about a packet of a service that no connection is known of begins one: its server

@@ -8,8 +8,9 @@ use wire::frame::Frame;
 use wire::packet::{Fragment, Packet};
 
 use super::begin::{Choice, Request};
-use super::{Step, count};
-use crate::verdict::{DropReason, Verdict};
+use super::step::Step;
+use super::traffic::count;
+use crate::verdict::{DropReason, Egress, Verdict};
 
 impl Step<'_> {
     /// Sends a datagram to the server that was chosen for it alone.
@@ -55,6 +56,6 @@ impl Step<'_> {
         count(frame, packet, &service.live, &dest.live, Direction::Out);
         edit::set_source(frame, packet, vip.ip(), vip.port());
         self.credit(frame, packet, self.both_hops(packet.src, packet.dst));
-        Some(Verdict::Transmit)
+        Some(Verdict::Transmit(Egress::Route))
     }
 }

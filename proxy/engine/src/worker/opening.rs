@@ -6,7 +6,7 @@ use sched::Proto;
 use wire::packet::chunk::{ABORT, INIT};
 use wire::packet::{L4, Packet};
 
-use super::Step;
+use super::step::Step;
 use crate::conn::Conn;
 use crate::knobs::Knobs;
 use crate::state::State;

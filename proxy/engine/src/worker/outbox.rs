@@ -1,15 +1,16 @@
-//! Frames of our own that no frame has asked for: the resets at the end of a connection.
+//! Frames of our own that no frame has asked for: the resets at the end of a connection, and whole packets.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use sched::Proto;
-use wire::frame::Frame;
+use wire::frame::{Frame, Offload};
 use wire::reply;
 
 use crate::conn::Conn;
+use crate::verdict::Egress;
 
-/// Resets held, beyond which a worker ends no more connections until some have been sent.
+/// Frames held, beyond which a worker ends no more connections until some have been sent.
 const ENOUGH: usize = 256;
 
 /// A reset between two ends.
@@ -21,8 +22,17 @@ struct Reset {
     ack: u32,
 }
 
+/// A frame that waits to be sent.
+#[derive(Debug)]
+enum Own {
+    /// Made when its turn comes.
+    Reset(Reset),
+    /// As it is.
+    Packet { bytes: Vec<u8>, offload: Offload, egress: Egress },
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Outbox(VecDeque<Reset>);
+pub(super) struct Outbox(VecDeque<Own>);
 
 impl Outbox {
     /// No room for those of another connection: a packet's are taken all the same, they are few.
@@ -54,16 +64,31 @@ impl Outbox {
         resets: Option<([Option<u32>; 2], u32)>,
     ) {
         let Some((seqs, ack)) = resets.filter(|_| conn.legs.proto == Proto::Tcp) else { return };
-        self.0.extend(seqs.into_iter().flatten().map(|seq| Reset { from, to, seq, ack }));
+        self.0.extend(seqs.into_iter().flatten().map(|seq| Own::Reset(Reset { from, to, seq, ack })));
+    }
+
+    /// Keeps a copy of a frame, to be sent before the one that is being processed.
+    #[expect(dead_code, reason = "comes with the first method that holds packets")]
+    pub(super) fn push_frame(&mut self, frame: &Frame, egress: Egress) {
+        self.0.push_back(Own::Packet { bytes: frame.packet().to_vec(), offload: frame.offload, egress });
     }
 
     /// Makes `frame` the next one.
-    pub(super) fn pop(&mut self, frame: &mut Frame) -> bool {
-        while let Some(Reset { from, to, seq, ack }) = self.0.pop_front() {
-            if reply::tcp_reset_of_own(frame, from, to, seq, ack) {
-                return true;
+    pub(super) fn pop(&mut self, frame: &mut Frame) -> Option<Egress> {
+        while let Some(own) = self.0.pop_front() {
+            match own {
+                Own::Reset(Reset { from, to, seq, ack }) => {
+                    if reply::tcp_reset_of_own(frame, from, to, seq, ack) {
+                        return Some(Egress::Route);
+                    }
+                }
+                Own::Packet { bytes, offload, egress } => {
+                    frame.set_packet(&bytes);
+                    frame.offload = offload;
+                    return Some(egress);
+                }
             }
         }
-        false
+        None
     }
 }

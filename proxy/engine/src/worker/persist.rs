@@ -7,8 +7,8 @@ use sched::{Persistence, PersistenceEngine, Proto};
 use wire::frame::Frame;
 use wire::packet::Packet;
 
-use super::Step;
 use super::begin::{Choice, Refusal, Request};
+use super::step::Step;
 use crate::conn::Millis;
 use crate::persist::{Client, Inserted, Template, TemplateKey, sip};
 

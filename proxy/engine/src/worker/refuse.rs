@@ -8,7 +8,7 @@ use wire::packet::chunk::{ABORT, SHUTDOWN_COMPLETE};
 use wire::packet::{Fragment, L4, Packet};
 use wire::reply;
 
-use super::Step;
+use super::step::Step;
 use crate::verdict::{DropReason, Verdict};
 
 impl Step<'_> {

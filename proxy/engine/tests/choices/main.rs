@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::{Engine, Knobs, Limits, Verdict, Worker};
+use engine::{Egress, Engine, Knobs, Limits, Verdict, Worker};
 use replay::Director;
 use sched::marks::SetMark;
 use sched::{DestKey, Flow, MarkRule, Op, ServiceKey, Trash};
@@ -149,7 +149,7 @@ impl Frames {
         let mut frame = tcp(client, vip).syn().frame();
         match self.worker.process(&mut frame, self.clock()) {
             Verdict::Reply => None,
-            Verdict::Transmit => {
+            Verdict::Transmit(_) => {
                 let packet = Packet::parse(frame.packet()).unwrap();
                 let L4::Tcp { dst_port, .. } = packet.l4 else { panic!("{packet}") };
                 Some(SocketAddr::new(packet.dst, dst_port))
@@ -169,6 +169,6 @@ impl Frames {
     /// A packet of a connection that is there.
     fn send(&mut self, packet: &Build) {
         let verdict = self.worker.process(&mut packet.frame(), self.clock());
-        assert_eq!(verdict, Verdict::Transmit);
+        assert_eq!(verdict, Verdict::Transmit(Egress::Route));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use engine::{DropReason, State, Verdict};
+use engine::{DropReason, Egress, State, Verdict};
 use sched::{Direction, Proto};
 use wire::checksum;
 use wire::frame::Frame;
@@ -70,7 +70,7 @@ pub(crate) fn segment(model: &mut Model, segment: &Segment, done: &Done<'_>) {
         model.seen(key, Direction::Out, segment);
         // What the client sees maps back to what the server said, exactly.
         let reply = segment.between(key.2, dst).with_ttl(credited(segment.ttl, flow.hop_credit));
-        return done.is(Verdict::Transmit, &reply.frame());
+        return done.is(Verdict::Transmit(Egress::Route), &reply.frame());
     }
     begin(model, segment, done);
 }
@@ -167,7 +167,7 @@ pub(crate) fn towards_server(model: &mut Model, segment: &Segment, done: &Done<'
     }
     model.seen(key, Direction::In, segment);
     let request = segment.between(key.1, flow.server).with_ttl(credited(segment.ttl, flow.hop_credit));
-    done.is(Verdict::Transmit, &request.frame());
+    done.is(Verdict::Transmit(Egress::Route), &request.frame());
 }
 
 pub(crate) fn not_ours(model: &mut Model, segment: &Segment, done: &Done<'_>) {
@@ -250,7 +250,10 @@ pub(crate) fn icmp_error(model: &mut Model, error: &IcmpError<'_>, done: &Done<'
         model.happened("error about a request");
         model.count(key, Direction::Out, (1, bytes));
         let ttl = model.ttl(64, from, to);
-        return done.is(Verdict::Transmit, &build(key.2.ip(), to, &quoted.between(key.1, key.2), ttl));
+        return done.is(
+            Verdict::Transmit(Egress::Route),
+            &build(key.2.ip(), to, &quoted.between(key.1, key.2), ttl),
+        );
     }
     // About a reply that we sent: from the client's side.
     let key = (quoted.proto, quoted.dst, quoted.src);
@@ -259,7 +262,7 @@ pub(crate) fn icmp_error(model: &mut Model, error: &IcmpError<'_>, done: &Done<'
         model.count(key, Direction::In, (1, bytes));
         let ttl = model.ttl(64, from, flow.server.ip());
         let quoted = quoted.between(flow.server, key.1);
-        return done.is(Verdict::Transmit, &build(from, flow.server.ip(), &quoted, ttl));
+        return done.is(Verdict::Transmit(Egress::Route), &build(from, flow.server.ip(), &quoted, ttl));
     }
     if model.is_our_vip(to) {
         return done.dropped(DropReason::IcmpUnrelated);

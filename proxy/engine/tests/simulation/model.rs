@@ -190,7 +190,7 @@ impl Model {
     pub(crate) fn verdict(&mut self, verdict: Verdict) {
         self.counters.received += 1;
         match verdict {
-            Verdict::Transmit => self.counters.transmitted += 1,
+            Verdict::Transmit(_) => self.counters.transmitted += 1,
             Verdict::Reply => self.counters.replied += 1,
             Verdict::Pass => self.counters.passed += 1,
             Verdict::Drop(reason) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use engine::{Connection, DropReason, Verdict};
+use engine::{Connection, DropReason, Egress, Verdict};
 use sched::{Direction, Family, Persistence, Proto, ServiceKey};
 use wire::packet::Packet;
 
@@ -229,7 +229,7 @@ pub(crate) fn one_packet(
     let ttl = model.ttl(segment.ttl, segment.src.ip(), server(chosen).ip());
     model.happened("one packet");
     model.count_once(chosen, Direction::In, segment.on_wire());
-    done.is(Verdict::Transmit, &request.with_ttl(ttl).frame());
+    done.is(Verdict::Transmit(Egress::Route), &request.with_ttl(ttl).frame());
 }
 
 /// What comes from a server without a flow: the answer to a single packet, or nothing of ours.
@@ -255,7 +255,7 @@ pub(crate) fn stray(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     model.happened("answer to one packet");
     model.count_once(dest, Direction::Out, segment.on_wire());
     let ttl = model.ttl(segment.ttl, segment.src.ip(), segment.dst.ip());
-    done.is(Verdict::Transmit, &segment.between(vip, segment.dst).with_ttl(ttl).frame());
+    done.is(Verdict::Transmit(Egress::Route), &segment.between(vip, segment.dst).with_ttl(ttl).frame());
 }
 
 /// What the engine lists after time has gone on is what there should be; what it has let go it was right to let go.

@@ -121,7 +121,7 @@ impl World {
     /// Takes the frames that a worker has for nobody's frame.
     fn collect(&mut self, index: usize) {
         let mut frame = Frame::new();
-        while self.workers[index].next_own(&mut frame) {
+        while self.workers[index].next_own(&mut frame).is_some() {
             self.digest(Verdict::Reply, &frame);
             check::checksums(Verdict::Reply, &frame);
             self.left.push(check::as_reset(&frame));

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use engine::{DropReason, Knobs, State, Verdict};
+use engine::{DropReason, Egress, Knobs, State, Verdict};
 use sched::{Family, Op, Proto};
 use wire::build::Build;
 use wire::checksum::Delta;
@@ -132,7 +132,7 @@ pub(crate) fn bytes(packet: &[u8]) -> Arrival {
 impl Arrival {
     /// It is forwarded, and looks like this then.
     pub(crate) fn leaves_as(self, output: Build, moves: &[Move]) -> Step {
-        self.becomes(Verdict::Transmit, Some(output.frame()), moves)
+        self.becomes(Verdict::Transmit(Egress::Route), Some(output.frame()), moves)
     }
 
     /// It is answered with this.

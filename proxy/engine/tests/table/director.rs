@@ -135,7 +135,7 @@ impl Director {
 
     fn drain(&mut self) {
         let mut own = Frame::new();
-        while self.worker.next_own(&mut own) {
+        while self.worker.next_own(&mut own).is_some() {
             self.own.push(own.clone());
         }
     }

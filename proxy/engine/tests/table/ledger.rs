@@ -96,7 +96,7 @@ impl Ledger {
     pub(crate) fn verdict(&mut self, verdict: Verdict) {
         self.add("received", 1);
         match verdict {
-            Verdict::Transmit => self.add("transmitted", 1),
+            Verdict::Transmit(_) => self.add("transmitted", 1),
             Verdict::Reply => self.add("replied", 1),
             Verdict::Pass => self.add("passed", 1),
             Verdict::Drop(reason) => self.add(&format!("dropped {}", reason.name()), 1),

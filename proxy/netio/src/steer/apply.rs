@@ -11,7 +11,7 @@ use super::marks::{Marks, Sets};
 use super::proxies::Proxy;
 use super::routes::{self, Routes, Way};
 use super::rules::{Found, Plan};
-use super::{HostView, Notice, SteerError, Steering};
+use super::{HostView, Notice, Path, SteerError, Steering};
 use crate::sysctl::{Group, Knob};
 
 /// "IPv4 dummy address" (RFC 7600 section 4.8): means nothing to anybody else.
@@ -277,24 +277,30 @@ impl Steering {
         ways
     }
 
-    pub(super) fn refresh_mtus(&mut self) {
+    pub(super) fn refresh_paths(&mut self) {
         let servers = self.targets.servers.iter().map(|(_, server)| server.ip()).collect();
-        let mtus = self.path_mtus(servers);
-        self.change.mtu |= mtus != self.mtus;
-        self.mtus = mtus;
+        let paths = self.paths_to(servers);
+        self.change.paths |= paths != self.paths;
+        self.paths = paths;
     }
 
-    /// The path MTUs to these servers, as far as there is a way.
-    pub(super) fn path_mtus(&mut self, servers: BTreeSet<IpAddr>) -> BTreeMap<IpAddr, u32> {
+    /// The paths to these servers, as far as there is a way.
+    pub(super) fn paths_to(&mut self, servers: BTreeSet<IpAddr>) -> BTreeMap<IpAddr, Path> {
         let mut of_devices = BTreeMap::new();
-        let mtu = |ip| {
+        let path = |ip| {
             let answer = routes::ask(&mut self.netlink, ip).ok()?;
             let (index, family) = (answer.device?, Family::of(ip));
             let device = self.host.links.get(&index)?;
             let widest = *of_devices.entry((index, family)).or_insert_with(|| device.mtu_of(family));
-            Some((ip, answer.mtu.unwrap_or(device.mtu).min(widest)))
+            let path = Path {
+                device: index,
+                next_hop: answer.gateway.unwrap_or(ip),
+                source: answer.source,
+                mtu: answer.mtu.unwrap_or(device.mtu).min(widest),
+            };
+            Some((ip, path))
         };
-        servers.into_iter().filter_map(mtu).collect()
+        servers.into_iter().filter_map(path).collect()
     }
 
     pub(super) fn in_use(&self, family: Family) -> bool {

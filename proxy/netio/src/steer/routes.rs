@@ -29,9 +29,11 @@ pub(super) const LOCAL: u32 = 255;
 
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
 const RTA_PREFSRC: u16 = 7;
 const RTA_METRICS: u16 = 8;
 const RTA_TABLE: u16 = 15;
+const RTA_VIA: u16 = 18;
 const RTAX_MTU: u16 = 2;
 
 const RTN_UNICAST: u8 = 1;
@@ -73,6 +75,8 @@ impl Way {
 pub(super) struct Answer {
     pub(super) device: Option<u32>,
     pub(super) source: Option<IpAddr>,
+    /// The router, where there is one in between.
+    pub(super) gateway: Option<IpAddr>,
     /// The route's MTU, where it has one (a path MTU exception among others).
     pub(super) mtu: Option<u32>,
 }
@@ -98,16 +102,24 @@ pub(super) fn main(netlink: &mut NetlinkSocket, family: Family) -> io::Result<Ve
 pub(super) fn ask(netlink: &mut NetlinkSocket, to: IpAddr) -> io::Result<Answer> {
     let family = Family::of(to);
     let query = Message::new(RTM_GETROUTE, 0, &header(family, family.bits(), 0, 0, 0)).address(RTA_DST, to);
-    let mut answer = Answer { device: None, source: None, mtu: None };
+    let mut answer = Answer { device: None, source: None, gateway: None, mtu: None };
     netlink.query(query, |_, payload| {
         let attributes = Attributes::after(payload, 12);
         answer = Answer {
             device: attributes.u32(RTA_OIF),
             source: attributes.address(RTA_PREFSRC),
+            gateway: attributes.address(RTA_GATEWAY).or_else(|| via(attributes.get(RTA_VIA)?)),
             mtu: attributes.nested(RTA_METRICS).u32(RTAX_MTU),
         };
     })?;
     Ok(answer)
+}
+
+/// A router of the other family (`struct rtvia`: the family, then its address).
+fn via(value: &[u8]) -> Option<IpAddr> {
+    let address = value.get(2..)?;
+    let v4 = || Some(IpAddr::from(<[u8; 4]>::try_from(address).ok()?));
+    v4().or_else(|| Some(IpAddr::from(<[u8; 16]>::try_from(address).ok()?)))
 }
 
 /// Makes a table of ours hold exactly these routes, adding first. Returns the number of changes.

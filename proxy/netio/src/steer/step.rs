@@ -131,12 +131,12 @@ impl Steering {
             }
         }
         let servers = come.servers.iter().map(|(_, server)| server.ip()).collect();
-        let mtus = self.path_mtus(servers);
-        self.mtus.extend(mtus);
+        let paths = self.paths_to(servers);
+        self.paths.extend(paths);
         let left: BTreeSet<_> = self.others_at(&gone.servers).iter().map(|(_, addr)| addr.ip()).collect();
         for (_, server) in &gone.servers {
             if !left.contains(&server.ip()) {
-                self.mtus.remove(&server.ip());
+                self.paths.remove(&server.ip());
             }
         }
         Ok(true)

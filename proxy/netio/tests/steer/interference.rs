@@ -98,13 +98,13 @@ fn tells_what_the_engine_should_know() {
 
             let mut steering = Steering::start(config(&tun, state.path())).unwrap();
             steering.set_targets(&targets(&[VIP])).unwrap();
-            while !steering.next_change().await.unwrap().mtu {}
+            while !steering.next_change().await.unwrap().paths {}
             sh("ip addr add 10.99.0.0/16 dev lo");
             assert!(steering.next_change().await.unwrap().view);
             assert!(steering.host_view().local.contains(&ip(VIP)));
             sh("ip link set s0 mtu 1400");
-            assert!(steering.next_change().await.unwrap().mtu);
-            assert_eq!(steering.path_mtu(ip(SERVER)), Some(1400));
+            assert!(steering.next_change().await.unwrap().paths);
+            assert_eq!(steering.path(ip(SERVER)).map(|path| path.mtu), Some(1400));
             sh("ip link del ulvs0");
             assert!(matches!(steering.next_change().await, Err(SteerError::DeviceGone { .. })));
             steering.stop().unwrap();

@@ -220,14 +220,37 @@ fn one_link_for_all_and_no_redirects() {
 }
 
 #[test]
+fn tells_the_way_to_servers() {
+    let world = World::routed();
+    steered(&world, &[VIP], "", async |_, steering| {
+        let way = |steering: &Steering| {
+            let path = steering.path(ip(SERVER)).unwrap();
+            (path.next_hop, path.source)
+        };
+        assert_eq!(way(steering), (ip(SERVER), Some(ip("10.1.0.1"))), "it is on the link");
+        let device = steering.path(ip(SERVER)).unwrap().device;
+        assert_eq!(steering.path(ip(SERVER6)).unwrap().device, device);
+        sh(&format!(
+            "ip addr add 10.9.0.1/32 dev lo; ip route add {SERVER} via 10.1.0.77 dev s0 src 10.9.0.1"
+        ));
+        settle(steering).await;
+        assert_eq!(way(steering), (ip("10.1.0.77"), Some(ip("10.9.0.1"))));
+        sh(&format!("ip route del {SERVER}; ip route add {SERVER} via inet6 fd00:b::77 dev s0"));
+        settle(steering).await;
+        assert_eq!(way(steering).0, ip("fd00:b::77"));
+        sh(&format!("ip route del {SERVER}; ip addr del 10.9.0.1/32 dev lo"));
+    });
+}
+
+#[test]
 fn tells_the_path_mtu_of_servers() {
     let world = World::routed();
     steered(&world, &[VIP], "", async |_, steering| {
-        assert_eq!(steering.path_mtu(ip(SERVER)), Some(1500));
+        assert_eq!(steering.path(ip(SERVER)).map(|path| path.mtu), Some(1500));
         sh(&format!("ip link set s0 mtu 1400; ip route add {SERVER} dev s0 mtu 1350"));
         settle(steering).await;
-        assert_eq!(steering.path_mtu(ip(SERVER)), Some(1350));
-        assert_eq!(steering.path_mtu(ip(SERVER6)), Some(1400));
+        assert_eq!(steering.path(ip(SERVER)).map(|path| path.mtu), Some(1350));
+        assert_eq!(steering.path(ip(SERVER6)).map(|path| path.mtu), Some(1400));
         sh(&format!("ip route del {SERVER}; ip link set s0 mtu 1500"));
     });
 }

@@ -190,7 +190,7 @@ impl From<&DestView> for Server {
                 ForwardMethod::Tunnel(Tunnel { kind, port, checksum }) => {
                     Some(TunnelInfo { kind, port, checksum })
                 }
-                ForwardMethod::Masq | ForwardMethod::Route => None,
+                ForwardMethod::Masq | ForwardMethod::FullNat | ForwardMethod::Route => None,
             },
             weight: spec.weight.0,
             upper_threshold: spec.upper,

@@ -160,6 +160,7 @@ fn checked(tunnel: Tunnel, place: Range<usize>, problems: &mut Problems) -> Opti
 const fn name(method: ForwardMethod) -> &'static str {
     match method {
         ForwardMethod::Masq => "nat",
+        ForwardMethod::FullNat => "fullnat",
         ForwardMethod::Route => "dr",
         ForwardMethod::Tunnel(_) => "tunnel",
     }

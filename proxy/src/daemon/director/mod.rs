@@ -1,11 +1,11 @@
 //! The one task that changes things: the table of services, where traffic is steered, what the engine knows of the
 //! host. Orders come one at a time, so an edit sees the table that the one before it left.
 
-use std::net::SocketAddr;
+mod steer;
+
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -16,22 +16,17 @@ use control::api::{
 use control::config::Config;
 use control::settings::{Settings, SettingsChange, Timeouts};
 use control::state;
-use engine::{Engine, HostView};
+use engine::Engine;
 use netio::poll::Waker;
-use netio::steer::{SteerError, Steering, Targets, TargetsChange};
-use sched::marks::Prefix;
-use sched::{
-    Dest, DestSpec, Op, OpError, Proto, ReplySource, Service, ServiceKey, ServiceTable, Trash, Weight,
-};
+use netio::steer::Steering;
+use sched::{Dest, DestSpec, Op, OpError, ReplySource, ServiceKey, ServiceTable, Trash, Weight};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
-use wire::packet::Family;
 
 use super::drains::Drains;
 use super::knobs::knobs;
 use super::rules::{self, Rules};
-use super::{marks, methods};
 
 /// How often removed servers are looked through; one that is idle twice in a row is forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -345,95 +340,6 @@ impl Director {
         }
         self.unsteered = self.steer(&before).err().map(|error| error.to_string());
     }
-
-    /// Brings steering in line with the table, and tells the engine about the host. Costs what is different from the
-    /// table before.
-    fn steer(&mut self, before: &ServiceTable) -> Result<(), SteerError> {
-        let table = self.engine.services();
-        let rules_changed = !Arc::ptr_eq(before.marks(), table.marks());
-        let changed = || before.changes(&table).flat_map(|(old, new)| old.into_iter().chain(new));
-        let of_mark = changed().any(|service| service.key.vip().is_none());
-        let steered = if rules_changed || of_mark && !table.marks().is_empty() {
-            self.steer_all(&table)
-        } else {
-            let mut change = TargetsChange::default();
-            for vip in changed().filter_map(|service| service.key.vip()) {
-                let part = if table.is_vip(vip) { &mut change.come } else { &mut change.gone };
-                part.vips.insert(vip);
-            }
-            let forgotten = std::mem::take(&mut self.forgotten);
-            for source in changed().flat_map(|service| service.reply_sources()).chain(forgotten) {
-                // Connections of removed servers go on in the other direction until they end.
-                let wanted = table.has_server(&source) || self.trash.has_server(&source);
-                let part = if wanted { &mut change.come } else { &mut change.gone };
-                part.servers.insert(target(source));
-            }
-            self.steering.change_targets(change)
-        };
-        if self.steering.changed().any() {
-            self.tell_engine();
-        }
-        for service in before.changes(&table).filter_map(|(_, new)| new) {
-            self.tell_mtus(service);
-        }
-        if rules_changed || of_mark || changed().any(|service| methods::unsent(service).is_some()) {
-            self.tell_notices();
-        }
-        steered
-    }
-
-    fn steer_all(&mut self, table: &ServiceTable) -> Result<(), SteerError> {
-        self.forgotten.clear();
-        let targets = Targets {
-            vips: table.vips().collect(),
-            prefixes: table.marked_prefixes().map(|prefix| (prefix.addr(), prefix.len())).collect(),
-            ways: table.marks().ask_for_input(),
-            servers: table.servers().chain(self.trash.servers()).map(target).collect(),
-        };
-        self.steering.set_targets(&targets)
-    }
-
-    /// Gives the engine what steering knows of the host.
-    fn tell_engine(&self) {
-        self.tell_notices();
-        self.tell_host();
-        self.engine.services().services().for_each(|service| self.tell_mtus(service));
-    }
-
-    fn tell_notices(&self) {
-        let table = self.engine.services();
-        let mut notices: Vec<_> = self.steering.notices().iter().map(ToString::to_string).collect();
-        notices.extend(marks::notices(&table));
-        notices.extend(methods::notices(&table));
-        self.notices.store(Arc::new(notices));
-    }
-
-    fn tell_host(&self) {
-        let host = self.steering.host_view();
-        let mut view = HostView::new(host.local.iter().copied());
-        for (closed, family) in [(host.closed4, Family::V4), (host.closed6, Family::V6)] {
-            if closed {
-                view = view.closed(family);
-            }
-        }
-        let ways = host
-            .ways
-            .iter()
-            .filter_map(|((ip, len), device)| Some((Prefix::new(*ip, *len)?, device.as_str())));
-        self.engine.set_host(view.with_ways(ways.map(|(prefix, device)| (prefix, device.into()))));
-    }
-
-    fn tell_mtus(&self, service: &Service) {
-        for dest in service.dests.iter() {
-            let mtu = self.steering.path_mtu(dest.live.key.ip());
-            dest.live.mtu.store(mtu.unwrap_or(0), Relaxed);
-        }
-    }
-}
-
-/// As steering has it.
-fn target((proto, addr): ReplySource) -> (u8, SocketAddr) {
-    (proto.map_or(0, Proto::number), addr)
 }
 
 /// Waits until then, or for ever.

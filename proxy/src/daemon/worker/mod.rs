@@ -1,4 +1,6 @@
-//! A worker thread: read a frame, decide, write it back; spin a little, then sleep.
+//! A worker thread: read a frame, decide, send it on; spin a little, then sleep.
+
+mod send;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -6,11 +8,13 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use anyhow::Context;
-use engine::Verdict;
+use engine::{Egress, Verdict};
 use netio::poll::{self, Waker};
 use netio::tun::{Queue, Received};
 use tokio::sync::Notify;
 use wire::frame::Frame;
+
+use self::send::Sender;
 
 /// Frames per reading of the clock: bounds how late timers can be under load.
 const BATCH: usize = 64;
@@ -59,6 +63,7 @@ impl Workers {
         for (i, (queue, engine)) in queues.into_iter().zip(workers).enumerate() {
             let waker = Waker::new().context("cannot make a worker's eventfd")?;
             let worker = Worker {
+                sender: Sender { errors: Arc::clone(&all.errors) },
                 queue,
                 engine,
                 waker: waker.clone(),
@@ -101,6 +106,7 @@ impl Drop for Workers {
 
 struct Worker {
     queue: Queue,
+    sender: Sender,
     engine: engine::Worker,
     waker: Waker,
     stop: Arc<AtomicBool>,
@@ -150,7 +156,9 @@ impl Worker {
             // What ends an old connection must not come after what begins a new one.
             self.send_own(own);
             match verdict {
-                Verdict::Transmit | Verdict::Reply | Verdict::Pass => self.send(frame),
+                Verdict::Transmit(egress) => self.sender.send(&self.queue, frame, egress),
+                // Both find their way by the host's routing.
+                Verdict::Reply | Verdict::Pass => self.sender.send(&self.queue, frame, Egress::Route),
                 Verdict::Drop(_) => {}
             }
         }
@@ -159,14 +167,8 @@ impl Worker {
 
     /// Sends what the engine has to say of its own accord.
     fn send_own(&mut self, own: &mut Frame) {
-        while self.engine.next_own(own) {
-            self.send(own);
-        }
-    }
-
-    fn send(&mut self, frame: &mut Frame) {
-        if self.queue.send(frame).is_err() {
-            self.errors.unsent.fetch_add(1, Relaxed);
+        while let Some(egress) = self.engine.next_own(own) {
+            self.sender.send(&self.queue, own, egress);
         }
     }
 }

@@ -1,0 +1,116 @@
+//! The decision about one frame: whose it is.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sched::{Direction, Proto, ServiceTable};
+use wire::edit;
+use wire::frame::Frame;
+use wire::packet::{Fragment, L4, Packet};
+
+use super::limit::Limit;
+use super::outbox::Outbox;
+use crate::conn::{Conn, ConnTable, FlowKey, Millis, Room, Wheel};
+use crate::counters::WorkerCounters;
+use crate::defence::Turnstile;
+use crate::host::HostView;
+use crate::knobs::Knobs;
+use crate::marks;
+use crate::persist::{Template, Templates};
+use crate::random::Random;
+use crate::verdict::{DropReason, Verdict};
+
+/// What one frame's decision may use.
+pub(super) struct Step<'a> {
+    pub(super) table: &'a ServiceTable,
+    pub(super) host: &'a HostView,
+    pub(super) knobs: &'a Knobs,
+    pub(super) room: &'a Room,
+    pub(super) turnstile: &'a Turnstile,
+    pub(super) limit: &'a Limit,
+    pub(super) random: &'a mut Random,
+    pub(super) conns: &'a ConnTable,
+    pub(super) templates: &'a Templates,
+    pub(super) counters: &'a WorkerCounters,
+    pub(super) wheel: &'a mut Wheel<Conn>,
+    pub(super) templates_wheel: &'a mut Wheel<Template>,
+    pub(super) outbox: &'a mut Outbox,
+    pub(super) now: Millis,
+    /// The same time, exactly.
+    pub(super) elapsed: Duration,
+}
+
+impl Step<'_> {
+    pub(super) fn decide(&mut self, frame: &mut Frame) -> Verdict {
+        let Ok(packet) = Packet::parse(frame.packet()) else {
+            return Verdict::Drop(DropReason::Malformed);
+        };
+        marks::count(self.table.marks(), self.host, frame, &packet);
+        match packet.l4 {
+            L4::Tcp { src_port, dst_port, .. } => {
+                self.transport(frame, &packet, Proto::Tcp, src_port, dst_port)
+            }
+            L4::Udp { src_port, dst_port, .. } => {
+                self.transport(frame, &packet, Proto::Udp, src_port, dst_port)
+            }
+            L4::Sctp { src_port, dst_port, .. } => {
+                self.transport(frame, &packet, Proto::Sctp, src_port, dst_port)
+            }
+            L4::Icmp { .. } | L4::Icmp6 { .. } => self.icmp(frame, &packet),
+            L4::Other => self.other(frame, &packet),
+        }
+    }
+
+    fn transport(
+        &mut self,
+        frame: &mut Frame,
+        packet: &Packet,
+        proto: Proto,
+        src_port: u16,
+        dst_port: u16,
+    ) -> Verdict {
+        let src = SocketAddr::new(packet.src, src_port);
+        let dst = SocketAddr::new(packet.dst, dst_port);
+        if let Some((conn, direction)) = self.conns.find(&FlowKey::new(proto, src, dst)) {
+            if packet.fragment != Fragment::None {
+                return Verdict::Drop(DropReason::Fragment);
+            }
+            return match direction {
+                Direction::Out => self.towards_client(frame, packet, &conn),
+                Direction::In if self.begins_anew(&conn, packet) => {
+                    self.end(&conn);
+                    if self.knobs.reset_on_end && conn.state().is_open() {
+                        self.outbox.reset_server(&conn);
+                    }
+                    self.begin(frame, packet, proto, src, dst)
+                }
+                Direction::In => self.towards_server(frame, packet, &conn),
+            };
+        }
+        self.begin(frame, packet, proto, src, dst)
+    }
+
+    /// A VIP that is nobody's address: what the host cannot answer, we do.
+    pub(super) fn is_our_vip(&self, addr: IpAddr) -> bool {
+        self.table.is_vip(addr) && !self.host.is_local(addr)
+    }
+
+    /// The host's kernel forwards a packet to us and forwards it again from us: one hop too many, unless one end of
+    /// the way is the host itself.
+    pub(super) fn both_hops(&self, src: IpAddr, dst: IpAddr) -> bool {
+        !self.host.is_local(src) && !self.host.is_local(dst)
+    }
+
+    pub(super) fn credit(&self, frame: &mut Frame, packet: &Packet, credit: bool) {
+        if credit && packet.ttl < u8::MAX {
+            edit::set_ttl(frame, packet, packet.ttl + 1);
+        }
+    }
+
+    pub(super) fn end(&self, conn: &Arc<Conn>) {
+        if self.conns.remove(conn) {
+            self.counters.expired();
+        }
+    }
+}

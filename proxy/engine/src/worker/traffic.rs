@@ -1,0 +1,96 @@
+//! The packets of connections, on their way to the server and back.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use sched::{DestLive, Direction, Proto, SvcLive};
+use wire::frame::Frame;
+use wire::packet::{L4, Packet};
+use wire::{gso, reply};
+
+use super::step::Step;
+use crate::conn::{Conn, Legs};
+use crate::defence;
+use crate::forward;
+use crate::state::{Event, State, sctp, tcp};
+use crate::verdict::{DropReason, Egress, Verdict};
+
+impl Step<'_> {
+    pub(super) fn towards_server(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) -> Verdict {
+        if !conn.legs.dest.is_available() {
+            return Verdict::Drop(DropReason::DestRemoved);
+        }
+        if let Some(refused) = self.too_big(frame, packet, &conn.legs) {
+            return refused;
+        }
+        self.seen(frame, packet, conn, Direction::In);
+        self.request(frame, packet, &conn.legs)
+    }
+
+    /// The answer to a packet that does not fit the path to its server.
+    pub(super) fn too_big(&self, frame: &mut Frame, packet: &Packet, legs: &Legs) -> Option<Verdict> {
+        // The kernel would refuse it on its second pass and quote the server, which the client has never heard of.
+        let mtu = legs.dest.mtu.load(Relaxed);
+        let too_big = self.knobs.pmtu_disc
+            && mtu != 0
+            && packet.dont_fragment
+            && gso::largest(frame, packet) > mtu as usize;
+        too_big.then(|| self.refuse(|| reply::icmp_too_big(frame, packet, legs.vip.ip(), mtu)))
+    }
+
+    /// Sends a packet on to its server.
+    pub(super) fn request(&self, frame: &mut Frame, packet: &Packet, legs: &Legs) -> Verdict {
+        match forward::request(legs.method, frame, packet, legs) {
+            Ok(egress) => {
+                self.credit(frame, packet, legs.hop_credit);
+                Verdict::Transmit(egress)
+            }
+            Err(reason) => Verdict::Drop(reason),
+        }
+    }
+
+    pub(super) fn towards_client(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) -> Verdict {
+        let legs = &conn.legs;
+        self.seen(frame, packet, conn, Direction::Out);
+        forward::reply(legs.method, frame, packet, legs);
+        self.credit(frame, packet, legs.hop_credit);
+        Verdict::Transmit(Egress::Route)
+    }
+
+    fn seen(&mut self, frame: &Frame, packet: &Packet, conn: &Arc<Conn>, direction: Direction) {
+        count(frame, packet, &conn.legs.service, &conn.legs.dest, direction);
+        let guarded = defence::is_on(self.knobs.secure_tcp, self.knobs, self.room);
+        let event = match packet.l4 {
+            L4::Tcp { flags, seq, ack, .. } => {
+                let end = if direction == Direction::In { &conn.client } else { &conn.server };
+                end.says(flags, seq, ack, packet.payload_len());
+                tcp::Event::of(flags.syn(), flags.fin(), flags.ack(), flags.rst()).map(Event::Tcp)
+            }
+            L4::Sctp { chunk, .. } => Some(Event::Sctp(sctp::Event::of(chunk))),
+            _ => None,
+        };
+        conn.seen(direction, event, self.now, self.knobs, guarded);
+        if let Some(Event::Tcp(event)) = event {
+            conn.time_handshake(direction, event, self.elapsed);
+        }
+        if let Some(template) = &conn.legs.template {
+            let answered = conn.legs.proto == Proto::Udp && direction == Direction::Out;
+            if answered || conn.state() == State::Established {
+                template.assure();
+            }
+        }
+        self.wheel.arm(conn, self.now);
+    }
+}
+
+pub(super) fn count(
+    frame: &Frame,
+    packet: &Packet,
+    service: &SvcLive,
+    dest: &DestLive,
+    direction: Direction,
+) {
+    let (packets, bytes) = (u64::from(gso::segments(frame, packet)), gso::wire_bytes(frame, packet));
+    service.stats.count(direction, packets, bytes);
+    dest.stats.count(direction, packets, bytes);
+}

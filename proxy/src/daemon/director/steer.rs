@@ -1,0 +1,110 @@
+//! Where traffic is steered, and what the engine knows of the host.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use engine::HostView;
+use netio::steer::{SteerError, Targets, TargetsChange};
+use sched::marks::Prefix;
+use sched::{Path, Proto, ReplySource, Service, ServiceTable};
+use wire::packet::Family;
+
+use super::Director;
+use crate::daemon::{marks, methods};
+
+impl Director {
+    /// Brings steering in line with the table, and tells the engine about the host. Costs what is different from the
+    /// table before.
+    pub(super) fn steer(&mut self, before: &ServiceTable) -> Result<(), SteerError> {
+        let table = self.engine.services();
+        let rules_changed = !Arc::ptr_eq(before.marks(), table.marks());
+        let changed = || before.changes(&table).flat_map(|(old, new)| old.into_iter().chain(new));
+        let of_mark = changed().any(|service| service.key.vip().is_none());
+        let steered = if rules_changed || of_mark && !table.marks().is_empty() {
+            self.steer_all(&table)
+        } else {
+            let mut change = TargetsChange::default();
+            for vip in changed().filter_map(|service| service.key.vip()) {
+                let part = if table.is_vip(vip) { &mut change.come } else { &mut change.gone };
+                part.vips.insert(vip);
+            }
+            let forgotten = std::mem::take(&mut self.forgotten);
+            for source in changed().flat_map(|service| service.reply_sources()).chain(forgotten) {
+                // Connections of removed servers go on in the other direction until they end.
+                let wanted = table.has_server(&source) || self.trash.has_server(&source);
+                let part = if wanted { &mut change.come } else { &mut change.gone };
+                part.servers.insert(target(source));
+            }
+            self.steering.change_targets(change)
+        };
+        if self.steering.changed().any() {
+            self.tell_engine();
+        }
+        for service in before.changes(&table).filter_map(|(_, new)| new) {
+            self.tell_paths(service);
+        }
+        if rules_changed || of_mark || changed().any(|service| methods::unsent(service).is_some()) {
+            self.tell_notices();
+        }
+        steered
+    }
+
+    fn steer_all(&mut self, table: &ServiceTable) -> Result<(), SteerError> {
+        self.forgotten.clear();
+        let targets = Targets {
+            vips: table.vips().collect(),
+            prefixes: table.marked_prefixes().map(|prefix| (prefix.addr(), prefix.len())).collect(),
+            ways: table.marks().ask_for_input(),
+            servers: table.servers().chain(self.trash.servers()).map(target).collect(),
+        };
+        self.steering.set_targets(&targets)
+    }
+
+    /// Gives the engine what steering knows of the host.
+    pub(super) fn tell_engine(&self) {
+        self.tell_notices();
+        self.tell_host();
+        self.engine.services().services().for_each(|service| self.tell_paths(service));
+    }
+
+    fn tell_notices(&self) {
+        let table = self.engine.services();
+        let mut notices: Vec<_> = self.steering.notices().iter().map(ToString::to_string).collect();
+        notices.extend(marks::notices(&table));
+        notices.extend(methods::notices(&table));
+        self.notices.store(Arc::new(notices));
+    }
+
+    fn tell_host(&self) {
+        let host = self.steering.host_view();
+        let mut view = HostView::new(host.local.iter().copied());
+        for (closed, family) in [(host.closed4, Family::V4), (host.closed6, Family::V6)] {
+            if closed {
+                view = view.closed(family);
+            }
+        }
+        let ways = host
+            .ways
+            .iter()
+            .filter_map(|((ip, len), device)| Some((Prefix::new(*ip, *len)?, device.as_str())));
+        self.engine.set_host(view.with_ways(ways.map(|(prefix, device)| (prefix, device.into()))));
+    }
+
+    fn tell_paths(&self, service: &Service) {
+        for dest in service.dests.iter() {
+            let path = self.steering.path(dest.live.key.ip());
+            dest.live.mtu.store(path.map_or(0, |path| path.mtu), Relaxed);
+            dest.live.set_path(path.map(|p| Path {
+                device: p.device,
+                next_hop: p.next_hop,
+                source: p.source,
+            }));
+        }
+    }
+}
+
+/// As steering has it.
+fn target((proto, addr): ReplySource) -> (u8, SocketAddr) {
+    (proto.map_or(0, Proto::number), addr)
+}
