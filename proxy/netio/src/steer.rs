@@ -181,7 +181,7 @@ impl Steering {
         let mut netlink = NetlinkSocket::open(netlink_sys::protocols::NETLINK_ROUTE)
             .map_err(SteerError::netlink("open a netlink socket"))?;
         let mut journal = Journal::open(&config.state_dir)?;
-        let left = undo::undo(&mut netlink, &mut journal)?;
+        let left = undo::undo(&mut netlink, &mut journal, Marks::open(0).ok())?;
         if left.any() {
             info!("undid what an earlier run had left behind: {left}");
         }
@@ -304,9 +304,10 @@ impl Steering {
     fn put_back(&mut self) -> Result<Report, SteerError> {
         self.stopped = true;
         // What hangs on open sockets.
-        self.marks = Err("stopped".to_owned());
         self.proxies = Proxies::default();
-        let report = undo::undo(&mut self.netlink, &mut self.journal);
+        let marks = std::mem::replace(&mut self.marks, Err("stopped".to_owned()));
+        let marks = marks.or_else(|_| Marks::open(0)).ok();
+        let report = undo::undo(&mut self.netlink, &mut self.journal, marks);
         // It may be gone already, and the address was seldom needed.
         let _ = host::set_host_address(&mut self.netlink, self.config.tun_index, apply::DUMMY, false);
         let _ = self.device_before.apply(&mut self.netlink, self.config.tun_index);

@@ -57,12 +57,17 @@ impl fmt::Display for Report {
 pub fn clean(state_dir: &Path) -> Result<Report, SteerError> {
     let mut netlink = NetlinkSocket::open(netlink_sys::protocols::NETLINK_ROUTE)
         .map_err(SteerError::netlink("open a netlink socket"))?;
-    undo(&mut netlink, &mut Journal::open(state_dir)?)
+    undo(&mut netlink, &mut Journal::open(state_dir)?, Marks::open(0).ok())
 }
 
 /// Puts back what the journal says, removes what is ours. Everything is tried; the journal stays when something
-/// failed.
-pub(super) fn undo(netlink: &mut NetlinkSocket, journal: &mut Journal) -> Result<Report, SteerError> {
+/// failed. `marks` is the table's owner if it is alive: while its socket is open somewhere (in a child between fork and
+/// exec too), nobody else may remove the table.
+pub(super) fn undo(
+    netlink: &mut NetlinkSocket,
+    journal: &mut Journal,
+    marks: Option<Marks>,
+) -> Result<Report, SteerError> {
     let mut report = Report::default();
     let mut result = Ok(());
     let mut attempt = |step: Result<(), SteerError>| {
@@ -78,7 +83,7 @@ pub(super) fn undo(netlink: &mut NetlinkSocket, journal: &mut Journal) -> Result
         Err(e) => attempt(Err(SteerError::netlink("read the links")(e))),
     }
     // Last, because it keeps devices whose forwarding was on from forwarding. No nf_tables, no table.
-    report.nftables = Marks::open(0).and_then(|mut marks| marks.remove()).unwrap_or(false);
+    report.nftables = marks.is_some_and(|mut marks| marks.remove().unwrap_or(false));
     result.and_then(|()| journal.remove())?;
     Ok(report)
 }
