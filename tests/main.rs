@@ -8,6 +8,7 @@
 
 mod bulk;
 mod conformance;
+mod container;
 mod control;
 mod ends;
 mod forwarding;

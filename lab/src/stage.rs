@@ -3,14 +3,15 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::node::Node;
+use crate::node::{Child, Node};
+use crate::wait::wait_for;
 
 /// Tells and checks.
 pub(crate) struct Stage {
@@ -75,6 +76,38 @@ impl Stage {
         }
         ensure!(output.status.success(), "`ulvs {arguments}` failed with {}", output.status);
         Ok(printed)
+    }
+
+    /// The program under test.
+    pub(crate) fn program(&self) -> &Path {
+        &self.ulvs
+    }
+
+    /// Starts `ulvs ...` as a process that stays in the foreground, and waits until it answers. `command` is all of
+    /// it but the arguments.
+    ///
+    /// # Errors
+    /// When it cannot be run, or ends before it is ready.
+    pub(crate) fn serve(
+        &mut self,
+        node: &Node,
+        mut command: Command,
+        arguments: &str,
+    ) -> anyhow::Result<Child> {
+        self.say(&format!("  {node}# ulvs {arguments}"))?;
+        command.args(arguments.split(' ')).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = node.spawn(&mut command)?;
+        let name = format!("`ulvs {arguments}`");
+        let ready = wait_for(&name, Duration::from_secs(10), || {
+            if let Ok(Some(status)) = child.try_wait() {
+                return Some(Err(anyhow::anyhow!("{name} ended with {status}")));
+            }
+            let mut ask = node.command(&self.ulvs);
+            let answer = ask.arg("status").stdin(Stdio::null()).output();
+            answer.is_ok_and(|answer| answer.status.success()).then_some(Ok(()))
+        });
+        ready??;
+        Ok(child)
     }
 
     /// Notes whether something was as it had to be, and says it.

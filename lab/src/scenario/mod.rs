@@ -1,5 +1,6 @@
 //! The scenarios of `ulvs lab run`. A new one is a file here and a line in [`ALL`].
 
+mod container;
 mod nat;
 
 use crate::stage::Stage;
@@ -15,4 +16,4 @@ pub(crate) struct Scenario {
 }
 
 /// Every scenario.
-pub(crate) const ALL: &[Scenario] = &[nat::SCENARIO];
+pub(crate) const ALL: &[Scenario] = &[nat::SCENARIO, container::SCENARIO];

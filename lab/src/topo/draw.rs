@@ -52,7 +52,7 @@ impl fmt::Display for Drawing {
 }
 
 /// The node's name before its first interface; the others are aligned beneath.
-fn node(f: &mut fmt::Formatter<'_>, indent: &str, nics: &[Nic]) -> fmt::Result {
+pub(super) fn node(f: &mut fmt::Formatter<'_>, indent: &str, nics: &[Nic]) -> fmt::Result {
     for (row, nic) in nics.iter().enumerate() {
         let label = if row == 0 { format!("{indent}[{}]", nic.node) } else { "     |".to_owned() };
         let (v4, v6) = (nic.v4.to_string(), nic.v6.to_string());

@@ -3,7 +3,9 @@
 //! Addresses are from the blocks for documentation (RFC 5737, RFC 3849) and from 10.0.0.0/8; they are the same in
 //! every lab, which is harmless: two labs share nothing.
 
+mod container;
 mod draw;
 mod nat;
 
+pub use self::container::{Confinement, ContainerLab};
 pub use self::nat::{NatLab, NatOptions, ServerSide, VipPlace};

@@ -303,14 +303,14 @@ fn vip(place: VipPlace) -> anyhow::Result<Pair> {
 }
 
 /// Gives the interface both addresses (IPv6 networks are always /64) and returns it for the drawing.
-fn address(node: &Node, name: &str, addr: Pair, v4_prefix: u8, mtu: u32) -> anyhow::Result<Nic> {
+pub(super) fn address(node: &Node, name: &str, addr: Pair, v4_prefix: u8, mtu: u32) -> anyhow::Result<Nic> {
     let (v4, v6) = (Cidr { addr: addr.v4, prefix: v4_prefix }, Cidr { addr: addr.v6, prefix: 64 });
     node.addr_add(name, v4)?;
     node.addr_add(name, v6)?;
     Ok(Nic { node: node.name().to_owned(), name: name.to_owned(), v4, v6, mtu })
 }
 
-fn default_route(node: &Node, gateway: Pair) -> anyhow::Result<()> {
+pub(super) fn default_route(node: &Node, gateway: Pair) -> anyhow::Result<()> {
     let default = |any: IpAddr| Cidr { addr: any, prefix: 0 };
     node.route_add(default("0.0.0.0".parse()?), gateway.v4)?;
     node.route_add(default("::".parse()?), gateway.v6)
