@@ -27,6 +27,7 @@ mod knobs;
 mod listing;
 mod marks;
 mod persist;
+mod ports;
 mod random;
 mod state;
 mod verdict;
@@ -43,12 +44,14 @@ use conn::{Conn, ConnTable, Millis, Room};
 use counters::WorkerCounters;
 use defence::Turnstile;
 use persist::Templates;
+use ports::Ports;
 use random::Random;
 
 pub use counters::Counters;
 pub use host::HostView;
 pub use knobs::{Defence, Knobs};
 pub use listing::{Connection, Part};
+pub use ports::PortsInUse;
 pub use state::State;
 pub use verdict::{DropReason, Egress, Verdict};
 pub use worker::Worker;
@@ -77,6 +80,7 @@ pub struct Engine {
     condemned: Arc<Condemned>,
     templates: Arc<Templates>,
     room: Arc<Room>,
+    ports: Arc<Ports>,
     turnstile: Arc<Turnstile>,
     counters: Vec<Arc<WorkerCounters>>,
     born: Instant,
@@ -95,6 +99,7 @@ impl Engine {
             conns: Arc::new(ConnTable::new(seed, Arc::clone(&room))),
             templates: Arc::new(Templates::new(seed, Arc::clone(&room))),
             room,
+            ports: Arc::new(Ports::new(seed)),
             turnstile: Arc::default(),
             counters: (0..workers).map(|_| Arc::default()).collect(),
             born: now,
@@ -128,6 +133,19 @@ impl Engine {
     /// Puts other settings in force, for every packet from now on.
     pub fn set_knobs(&self, knobs: Knobs) {
         self.knobs.store(Arc::new(knobs));
+    }
+
+    /// The ports of local addresses (FullNAT) that may be taken, for connections to come. Without being told, all from
+    /// 1024 on.
+    pub fn set_local_ports(&self, ports: impl Into<Box<[u16]>>) {
+        self.ports.set_usable(ports.into());
+    }
+
+    /// Shows how many ports of local addresses are taken towards each server that has connections by FullNAT, and
+    /// forgets servers that have none any more. For listings and alarms.
+    pub fn local_ports_in_use(&self, visit: impl FnMut(PortsInUse)) {
+        self.ports.sweep();
+        self.ports.in_use(visit);
     }
 
     /// Connections and persistence templates held.

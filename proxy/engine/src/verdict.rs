@@ -76,6 +76,10 @@ drop_reasons! {
     DestRemoved = "dest-removed",
     /// The server's forwarding method is one that this port cannot send by.
     MethodUnavailable = "method-unavailable",
+    /// All ports of the local addresses are taken towards this server (FullNAT).
+    PortsExhausted = "ports-exhausted",
+    /// The host has no address of the server's family that it could be spoken to from (FullNAT).
+    NoLocalAddress = "no-local-address",
     /// For a service whose clients are told apart by their calls (SIP), but it has no Call-ID.
     NoCallId = "no-call-id",
     /// It was to be refused with a reset or an ICMP error, of which too many have been sent lately.

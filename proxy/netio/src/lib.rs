@@ -6,6 +6,7 @@ pub mod netns;
 mod nft;
 pub mod place;
 pub mod poll;
+pub mod ports;
 pub mod process;
 pub mod steer;
 mod sys;

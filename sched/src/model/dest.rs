@@ -62,6 +62,11 @@ impl ForwardMethod {
         }
     }
 
+    /// Whether the server may have another port than the service.
+    pub const fn changes_port(self) -> bool {
+        matches!(self, Self::Masq | Self::FullNat)
+    }
+
     /// Whether the servers' replies come back through us. Where they do not, only half of a connection is seen.
     pub const fn sees_replies(self) -> bool {
         matches!(self, Self::Masq | Self::FullNat)

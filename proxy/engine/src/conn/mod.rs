@@ -22,13 +22,14 @@ pub(crate) use wheel::{Timed, Timer, Wheel};
 
 use crate::knobs::Knobs;
 use crate::persist::Template;
+use crate::ports::Lease;
 use crate::state::{self, Event, Leg, State, tcp};
 
 /// Milliseconds since the engine was made.
 pub(crate) type Millis = u64;
 
 /// What a connection is between: set once, at birth.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Legs {
     pub(crate) proto: Proto,
     pub(crate) client: SocketAddr,
@@ -37,7 +38,7 @@ pub(crate) struct Legs {
     /// Where its packets go: the server's address, on its own port or on the one that the client asked for.
     pub(crate) server: SocketAddr,
     /// Who the server believes to speak with, where that is not the client: an address and port of ours (FullNAT).
-    pub(crate) local: Option<SocketAddr>,
+    pub(crate) local: Option<Lease>,
     pub(crate) service: Arc<SvcLive>,
     pub(crate) method: ForwardMethod,
     /// The kernel takes one hop on each side of us; give one back, so that a director counts as one.
@@ -49,7 +50,7 @@ pub(crate) struct Legs {
 impl Legs {
     /// Who the server speaks with.
     pub(crate) fn peer(&self) -> SocketAddr {
-        self.local.unwrap_or(self.client)
+        self.local.as_ref().map_or(self.client, Lease::addr)
     }
 }
 
@@ -106,7 +107,10 @@ impl Conn {
 
     /// Key of the packets from the server.
     pub(crate) fn out_key(&self) -> FlowKey {
-        FlowKey::new(self.legs.proto, self.legs.server, self.legs.peer())
+        let legs = &self.legs;
+        // What does not come by us would look like this if it did.
+        let server = if legs.method.sees_replies() { legs.server } else { legs.vip };
+        FlowKey::new(legs.proto, server, legs.peer())
     }
 
     pub(crate) fn state(&self) -> State {
@@ -211,6 +215,9 @@ impl Conn {
         dest.update_overload();
         if let Some(template) = &self.legs.template {
             template.leave();
+        }
+        if let Some(local) = &self.legs.local {
+            local.give_back();
         }
         true
     }

@@ -1,5 +1,6 @@
 //! The forwarding methods. To add one: a file here, a variant of [`ForwardMethod`]; the matches point at the rest.
 
+mod fullnat;
 mod nat;
 
 use sched::ForwardMethod;
@@ -18,7 +19,8 @@ pub(crate) fn request(
 ) -> Result<Egress, DropReason> {
     match method {
         ForwardMethod::Masq => nat::request(frame, packet, legs),
-        ForwardMethod::FullNat | ForwardMethod::Route | ForwardMethod::Tunnel(_) => {
+        ForwardMethod::FullNat => fullnat::request(frame, packet, legs),
+        ForwardMethod::Route | ForwardMethod::Tunnel(_) => {
             return Err(DropReason::MethodUnavailable);
         }
     }
@@ -29,6 +31,7 @@ pub(crate) fn request(
 pub(crate) fn reply(method: ForwardMethod, frame: &mut Frame, packet: &Packet, legs: &Legs) {
     match method {
         ForwardMethod::Masq => nat::reply(frame, packet, legs),
-        ForwardMethod::FullNat | ForwardMethod::Route | ForwardMethod::Tunnel(_) => {}
+        ForwardMethod::FullNat => fullnat::reply(frame, packet, legs),
+        ForwardMethod::Route | ForwardMethod::Tunnel(_) => {}
     }
 }

@@ -15,6 +15,7 @@ use crate::conn::{Conn, Inserted, Legs, Timed};
 use crate::knobs::Knobs;
 use crate::marks;
 use crate::persist::Template;
+use crate::ports::Lease;
 use crate::verdict::{DropReason, Verdict};
 
 /// A flow that may begin.
@@ -36,10 +37,9 @@ pub(super) struct Choice {
 
 /// Why a flow got no server.
 pub(super) enum Refusal {
+    /// Nobody is available.
     Nobody,
-    Full,
-    ReplyTaken,
-    NoCallId,
+    Dropped(DropReason),
 }
 
 impl Step<'_> {
@@ -70,7 +70,10 @@ impl Step<'_> {
         let request = Request { service, proto, client: src, vip: dst };
         let choice = self.choose(frame, packet, &request);
         let result = match choice {
-            Ok(choice) if service.one_packet && proto == Proto::Udp => {
+            // By FullNAT an answer could not be told whom it is for: there, each flow is one connection.
+            Ok(choice)
+                if service.one_packet && proto == Proto::Udp && choice.method != ForwardMethod::FullNat =>
+            {
                 return self.one_packet(frame, packet, &request, choice);
             }
             Ok(choice) => self.connect(&request, choice),
@@ -83,9 +86,7 @@ impl Step<'_> {
                 self.not_ours(frame, packet)
             }
             Err(Refusal::Nobody) => self.refuse(|| reply::icmp_unreachable_port(frame, packet, dst.ip())),
-            Err(Refusal::Full) => Verdict::Drop(DropReason::TableFull),
-            Err(Refusal::ReplyTaken) => Verdict::Drop(DropReason::ReplyTupleTaken),
-            Err(Refusal::NoCallId) => Verdict::Drop(DropReason::NoCallId),
+            Err(Refusal::Dropped(reason)) => Verdict::Drop(reason),
         }
     }
 
@@ -125,16 +126,25 @@ impl Step<'_> {
         request.service.pick(&flow).ok_or(Refusal::Nobody)
     }
 
-    /// Makes the connection. The choice stands, unless another connection of this client has its reply tuple: then,
-    /// where no template binds the client, the next server of the list that could be chosen and is free.
+    /// Makes the connection. The choice stands, unless another connection of this client has its reply tuple, or no
+    /// local port is left towards it: then, where no template binds the client, the next server of the list that could
+    /// be chosen and is free.
     pub(super) fn connect(&mut self, request: &Request<'_>, choice: Choice) -> Result<Arc<Conn>, Refusal> {
         let first = Arc::clone(&choice.dest);
         let bound = choice.template.is_some();
         let others =
             request.service.dests.iter().filter(|d| !bound && d.eligible() && !Arc::ptr_eq(&d.live, &first));
         let others = others.map(|d| Choice { dest: Arc::clone(&d.live), method: d.method, template: None });
+        let mut refusal = Refusal::Dropped(DropReason::ReplyTupleTaken);
         for choice in std::iter::once(choice).chain(others) {
-            let conn = Arc::new(Conn::new(self.legs(request, choice), self.now));
+            let legs = match self.legs(request, choice) {
+                Ok(legs) => legs,
+                Err(reason) => {
+                    refusal = Refusal::Dropped(reason);
+                    continue;
+                }
+            };
+            let conn = Arc::new(Conn::new(legs, self.now));
             let mut inserted = self.conns.insert(&conn);
             if let Inserted::ReplyTaken(other) = &inserted
                 && other.state().is_over()
@@ -153,7 +163,7 @@ impl Step<'_> {
                 refused => {
                     conn.retire();
                     match refused {
-                        Inserted::Full => return Err(Refusal::Full),
+                        Inserted::Full => return Err(Refusal::Dropped(DropReason::TableFull)),
                         // A flow from an address and port to the same is in its own way.
                         Inserted::Raced(other) if !other.is_gone() => return Ok(other),
                         Inserted::Raced(_) | Inserted::ReplyTaken(_) | Inserted::Yes => {}
@@ -161,25 +171,43 @@ impl Step<'_> {
                 }
             }
         }
-        Err(Refusal::ReplyTaken)
+        Err(refusal)
     }
 
-    pub(super) fn legs(&self, request: &Request<'_>, choice: Choice) -> Legs {
+    /// What a connection to the chosen server is between. A choice that comes to nothing leaves its template.
+    pub(super) fn legs(&mut self, request: &Request<'_>, choice: Choice) -> Result<Legs, DropReason> {
         let Request { service, proto, client, vip } = *request;
         let Choice { dest, method, template } = choice;
-        let port = server_port(service, &dest, vip.port());
-        Legs {
+        let server = SocketAddr::new(dest.key.ip(), server_port(service, &dest, vip.port()));
+        let local = match method {
+            ForwardMethod::FullNat => match self.lease(&dest, proto, server) {
+                Ok(lease) => Some(lease),
+                Err(reason) => {
+                    template.inspect(|template| template.leave());
+                    return Err(reason);
+                }
+            },
+            _ => None,
+        };
+        Ok(Legs {
             proto,
             client,
             vip,
-            server: SocketAddr::new(dest.key.ip(), port),
-            local: None,
+            server,
+            local,
             hop_credit: self.both_hops(client.ip(), dest.key.ip()),
             service: Arc::clone(&service.live),
             dest,
             method,
             template,
-        }
+        })
+    }
+
+    /// A port of the address that the host itself would use towards that server.
+    fn lease(&mut self, dest: &DestLive, proto: Proto, server: SocketAddr) -> Result<Lease, DropReason> {
+        let lip = dest.path().and_then(|path| path.source).filter(|lip| lip.is_ipv4() == server.is_ipv4());
+        let lip = lip.ok_or(DropReason::NoLocalAddress)?;
+        self.ports.take(proto, lip, server, self.random.next()).ok_or(DropReason::PortsExhausted)
     }
 }
 

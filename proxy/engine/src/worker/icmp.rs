@@ -49,21 +49,29 @@ impl Step<'_> {
         // It counts as traffic, but keeps no connection alive.
         count(frame, packet, &conn.legs.service, &conn.legs.dest, direction);
         let legs = &conn.legs;
-        let (server, vip) = (legs.server, legs.vip);
+        let (server, vip, client, peer) = (legs.server, legs.vip, legs.client, legs.peer());
         match direction {
             // From the client's side, about a reply: it goes on to the server that sent it.
             Direction::In => {
                 icmp::rewrite_quoted(frame, packet, quoted, Side::Source, server.ip(), server.port());
                 edit::set_destination(frame, packet, server.ip(), 0);
+                if legs.local.is_some() {
+                    icmp::rewrite_quoted(frame, packet, quoted, Side::Destination, peer.ip(), peer.port());
+                    edit::set_source(frame, packet, peer.ip(), 0);
+                }
             }
             // From the server's side, about a request: the client knows only the VIP.
             Direction::Out => {
                 icmp::rewrite_quoted(frame, packet, quoted, Side::Destination, vip.ip(), vip.port());
                 edit::set_source(frame, packet, vip.ip(), 0);
+                if legs.local.is_some() {
+                    icmp::rewrite_quoted(frame, packet, quoted, Side::Source, client.ip(), client.port());
+                    edit::set_destination(frame, packet, client.ip(), 0);
+                }
             }
         }
         let credit =
-            self.both_hops(packet.src, if direction == Direction::In { server.ip() } else { packet.dst });
+            self.both_hops(packet.src, if direction == Direction::In { server.ip() } else { client.ip() });
         self.credit(frame, packet, credit);
         Verdict::Transmit(Egress::Route)
     }

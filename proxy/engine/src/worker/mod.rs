@@ -29,6 +29,7 @@ use crate::defence::{self, Sampler, Turnstile};
 use crate::host::HostView;
 use crate::knobs::{Defence, Knobs};
 use crate::persist::{Template, Templates};
+use crate::ports::Ports;
 use crate::random::Random;
 use crate::verdict::{Egress, Verdict};
 use crate::{Engine, millis_since};
@@ -48,6 +49,7 @@ pub struct Worker {
     templates_wheel: Wheel<Template>,
     outbox: Outbox,
     room: Arc<Room>,
+    ports: Arc<Ports>,
     turnstile: Arc<Turnstile>,
     sampler: Sampler,
     limit: Limit,
@@ -69,6 +71,7 @@ impl Worker {
             templates_wheel: Wheel::new(),
             outbox: Outbox::default(),
             room: Arc::clone(&engine.room),
+            ports: Arc::clone(&engine.ports),
             turnstile: Arc::clone(&engine.turnstile),
             sampler: Sampler::default(),
             limit: Limit::default(),
@@ -90,6 +93,7 @@ impl Worker {
             host: self.host.load(),
             knobs,
             room: &self.room,
+            ports: &self.ports,
             turnstile: &self.turnstile,
             limit: &self.limit,
             random: &mut self.random,

@@ -21,7 +21,10 @@ impl Step<'_> {
         request: &Request<'_>,
         choice: Choice,
     ) -> Verdict {
-        let legs = self.legs(request, choice);
+        let legs = match self.legs(request, choice) {
+            Ok(legs) => legs,
+            Err(reason) => return Verdict::Drop(reason),
+        };
         if let Some(template) = &legs.template {
             template.leave();
         }

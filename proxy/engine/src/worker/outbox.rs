@@ -52,7 +52,7 @@ impl Outbox {
         let legs = &conn.legs;
         // What reaches a server past its own stack's eyes (DR, tunnels) is for the method to send.
         if legs.method.sees_replies() {
-            self.push(conn, legs.client, legs.server, conn.server.resets(&conn.client));
+            self.push(conn, legs.peer(), legs.server, conn.server.resets(&conn.client));
         }
     }
 

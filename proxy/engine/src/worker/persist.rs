@@ -11,6 +11,7 @@ use super::begin::{Choice, Refusal, Request};
 use super::step::Step;
 use crate::conn::Millis;
 use crate::persist::{Client, Inserted, Template, TemplateKey, sip};
+use crate::verdict::DropReason;
 
 impl Step<'_> {
     /// The server of the client's template, whatever its weight and thresholds; where there is none that is valid, the
@@ -25,10 +26,10 @@ impl Step<'_> {
         let Request { service, proto, client, vip } = *request;
         let call_id = match service.pe {
             None => None,
-            Some(PersistenceEngine::Sip) if proto == Proto::Udp => {
-                Some(sip::call_id(packet.payload(frame.packet())).ok_or(Refusal::NoCallId)?)
-            }
-            Some(PersistenceEngine::Sip) => return Err(Refusal::NoCallId),
+            Some(PersistenceEngine::Sip) if proto == Proto::Udp => Some(
+                sip::call_id(packet.payload(frame.packet())).ok_or(Refusal::Dropped(DropReason::NoCallId))?,
+            ),
+            Some(PersistenceEngine::Sip) => return Err(Refusal::Dropped(DropReason::NoCallId)),
         };
         let client = Client::of(service, persistence, proto, client.ip(), vip);
         loop {
@@ -82,7 +83,7 @@ impl Step<'_> {
                 Ok(template)
             }
             Inserted::Raced(other) => Ok(other),
-            Inserted::Full => Err(Refusal::Full),
+            Inserted::Full => Err(Refusal::Dropped(DropReason::TableFull)),
         }
     }
 

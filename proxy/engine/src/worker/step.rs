@@ -18,6 +18,7 @@ use crate::host::HostView;
 use crate::knobs::Knobs;
 use crate::marks;
 use crate::persist::{Template, Templates};
+use crate::ports::Ports;
 use crate::random::Random;
 use crate::verdict::{DropReason, Verdict};
 
@@ -27,6 +28,7 @@ pub(super) struct Step<'a> {
     pub(super) host: &'a HostView,
     pub(super) knobs: &'a Knobs,
     pub(super) room: &'a Room,
+    pub(super) ports: &'a Ports,
     pub(super) turnstile: &'a Turnstile,
     pub(super) limit: &'a Limit,
     pub(super) random: &'a mut Random,

@@ -92,7 +92,7 @@ fn addr(request: &Request) -> Result<SocketAddr, Failure> {
     let port = match key(request)? {
         ServiceKey::Mark { .. } => server.port.unwrap_or(0),
         ServiceKey::Addr { l4_port, .. } => {
-            let kept = request.command != Command::DeleteServer && request.method != Method::Masquerading;
+            let kept = request.command != Command::DeleteServer && !request.method.changes_port();
             server.port.filter(|_| !kept).unwrap_or(l4_port)
         }
     };
@@ -110,6 +110,7 @@ fn dest(request: &Request) -> Result<DestSpec, Failure> {
     let method = match request.method {
         Method::Gatewaying => ForwardMethod::Route,
         Method::Masquerading => ForwardMethod::Masq,
+        Method::FullNat => ForwardMethod::FullNat,
         Method::Tunnel => {
             ForwardMethod::Tunnel(Tunnel { kind: request.tunnel, port: request.tunnel_port, checksum })
         }

@@ -47,13 +47,21 @@ pub(super) struct Server {
     pub(super) port: Option<u16>,
 }
 
-/// `-g`, `-i`, `-m`.
+/// `-g`, `-i`, `-m`, `--fullnat`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Method {
     #[default]
     Gatewaying,
     Tunnel,
     Masquerading,
+    FullNat,
+}
+
+impl Method {
+    /// Whether the server may have another port than the service.
+    pub(super) const fn changes_port(self) -> bool {
+        matches!(self, Self::Masquerading | Self::FullNat)
+    }
 }
 
 impl Request {

@@ -113,6 +113,11 @@ pub(super) fn masquerading(request: &mut Request, _: Option<&str>, _: &dyn Resol
     Ok(())
 }
 
+pub(super) fn fullnat(request: &mut Request, _: Option<&str>, _: &dyn Resolve) -> Done {
+    request.method = Method::FullNat;
+    Ok(())
+}
+
 pub(super) fn tun_type(request: &mut Request, value: Option<&str>, _: &dyn Resolve) -> Done {
     request.tunnel = match value {
         Some("ipip") => TunnelKind::Ipip,

@@ -64,6 +64,7 @@ impl Director {
     /// Gives the engine what steering knows of the host.
     pub(super) fn tell_engine(&self) {
         self.tell_notices();
+        self.tell_ports();
         self.tell_host();
         self.engine.services().services().for_each(|service| self.tell_paths(service));
     }
@@ -74,6 +75,14 @@ impl Director {
         notices.extend(marks::notices(&table));
         notices.extend(methods::notices(&table));
         self.notices.store(Arc::new(notices));
+    }
+
+    /// Settings change without an event; this is asked for now and then.
+    fn tell_ports(&self) {
+        match netio::ports::unused() {
+            Ok(ports) => self.engine.set_local_ports(ports),
+            Err(error) => tracing::warn!("cannot tell which ports the host uses itself: {error}"),
+        }
     }
 
     fn tell_host(&self) {

@@ -60,9 +60,9 @@ fn server(
     }
     // A service without a usable port has been complained about already.
     let service_port = identity.l4_port?;
-    let rewrites = method == ForwardMethod::Masq || matches!(identity.key, Some(ServiceKey::Mark { .. }));
+    let rewrites = method.changes_port() || matches!(identity.key, Some(ServiceKey::Mark { .. }));
     if let Some(port) = port.filter(|port| *port != service_port && !rewrites) {
-        let help = format!("nat can change the port; else leave it out: address = \"{ip}\"");
+        let help = format!("nat and fullnat can change the port; else leave it out: address = \"{ip}\"");
         let message = format!("port {port} cannot be reached: {} leaves packets as they are", name(method));
         problems.note(text.span, message, help);
         return None;
@@ -77,10 +77,11 @@ fn method(section: &Section<'_>, problems: &mut Problems) -> Option<ForwardMetho
     let name = text.as_ref().map_or("nat", |text| text.value);
     let method = match name {
         "nat" => ForwardMethod::Masq,
+        "fullnat" => ForwardMethod::FullNat,
         "dr" => ForwardMethod::Route,
         "tunnel" => return tunnel(section, problems).map(ForwardMethod::Tunnel),
         other => {
-            let help = "there are \"nat\", \"dr\" and \"tunnel\"";
+            let help = "there are \"nat\", \"fullnat\", \"dr\" and \"tunnel\"";
             problems.note(text?.span, format!("there is no forwarding method `{other}`"), help);
             return None;
         }

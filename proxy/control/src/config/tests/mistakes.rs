@@ -66,7 +66,7 @@ fn every_mistake_is_shown_at_its_place_with_a_way_out() {
             "server = [{ address = \"10.1.0.1\", method = \"direct\" }]",
             "\"direct\"",
             "no forwarding method `direct`",
-            "\"nat\", \"dr\" and \"tunnel\"",
+            "\"nat\", \"fullnat\", \"dr\" and \"tunnel\"",
         ),
         (
             "server = [{ address = \"10.1.0.1\" }, { address = \"10.1.0.1:80\" }]",
