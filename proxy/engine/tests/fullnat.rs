@@ -1,0 +1,195 @@
+//! FullNAT byte by byte: both addresses are rewritten on either leg, errors with what they quote, and ports of the
+//! local address are taken, given back, and run out.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use engine::{DropReason, Egress, Engine, Limits, Verdict, Worker};
+use sched::{DestSpec, ForwardMethod, Op, Path, Proto, ServiceKey, ServiceSpec, Trash};
+use wire::build::{Build, tcp, time_exceeded, udp, unreachable_port};
+use wire::checksum;
+use wire::frame::Frame;
+use wire::packet::Packet;
+
+const SENT: Verdict = Verdict::Transmit(Egress::Route);
+
+/// Who takes part, in one family.
+#[derive(Clone, Copy)]
+struct Net {
+    client: SocketAddr,
+    vip: SocketAddr,
+    server: SocketAddr,
+    lip: IpAddr,
+    router: IpAddr,
+}
+
+fn nets() -> [Net; 2] {
+    let net = |[client, vip, server]: [&str; 3], [lip, router]: [&str; 2]| Net {
+        client: client.parse().expect("an address and a port"),
+        vip: vip.parse().expect("an address and a port"),
+        server: server.parse().expect("an address and a port"),
+        lip: lip.parse().expect("an address"),
+        router: router.parse().expect("an address"),
+    };
+    [
+        net(["198.51.100.10:4000", "203.0.113.1:80", "10.0.0.11:8080"], ["10.0.0.1", "192.0.2.9"]),
+        net(
+            ["[2001:db8:1::10]:4000", "[2001:db8:ff::1]:80", "[2001:db8:2::11]:8080"],
+            ["2001:db8:2::1", "2001:db8:9::9"],
+        ),
+    ]
+}
+
+struct Director {
+    net: Net,
+    engine: Engine,
+    worker: Worker,
+    now: Instant,
+}
+
+impl Director {
+    fn new(net: Net, proto: Proto, ports: &[u16]) -> Self {
+        let now = Instant::now();
+        let (engine, mut workers) = Engine::new(5, Limits::default(), 1, now);
+        engine.set_local_ports(ports);
+        let dest = DestSpec { method: ForwardMethod::FullNat, ..DestSpec::new(net.server) };
+        let service =
+            ServiceSpec { dests: vec![dest], ..ServiceSpec::new(ServiceKey::addr(proto, net.vip), "rr") };
+        let table = engine.services().apply(&mut Trash::default(), &[Op::AddService { service }]);
+        let table = table.expect("a legal edit");
+        for service in table.services() {
+            let path = Path { device: 1, next_hop: net.server.ip(), source: Some(net.lip) };
+            service.dests[0].live.set_path(Some(path));
+        }
+        engine.set_services(Arc::new(table));
+        Self { net, engine, worker: workers.remove(0), now }
+    }
+
+    /// What becomes of a frame, whose checksums have to be right afterwards.
+    fn process(&mut self, build: &Build) -> (Verdict, Frame) {
+        let mut frame = build.frame();
+        let verdict = self.worker.process(&mut frame, self.now);
+        if !matches!(verdict, Verdict::Drop(_)) {
+            assert_eq!(checksum::verify_frame(&frame), Ok(()), "{verdict:?}");
+        }
+        (verdict, frame)
+    }
+
+    fn gives(&mut self, input: &Build, output: &Build) {
+        let (verdict, frame) = self.process(input);
+        assert_eq!(verdict, SENT);
+        assert_eq!(frame.packet(), output.frame().packet());
+    }
+
+    /// The local port that a client's SYN leaves from.
+    fn syn(&mut self, port: u16) -> Result<u16, DropReason> {
+        let client = SocketAddr::new(self.net.client.ip(), port);
+        let (verdict, frame) = self.process(&tcp(client, self.net.vip).syn());
+        match verdict {
+            Verdict::Drop(reason) => Err(reason),
+            _ => Ok(Packet::parse(frame.packet()).expect("a packet").ports().expect("ports").0),
+        }
+    }
+
+    fn taken(&self) -> Vec<(usize, usize)> {
+        let mut pools = Vec::new();
+        self.engine.local_ports_in_use(|pool| pools.push((pool.taken, pool.all)));
+        pools
+    }
+}
+
+#[test]
+fn both_addresses_are_rewritten_on_both_legs() {
+    for net in nets() {
+        let Net { client, vip, server, lip, .. } = net;
+        let local = SocketAddr::new(lip, 7000);
+        let mut director = Director::new(net, Proto::Tcp, &[7000]);
+        director.gives(&tcp(client, vip).syn(), &tcp(local, server).syn().ttl(65));
+        director.gives(&tcp(server, local).syn().ack(1), &tcp(vip, client).syn().ack(1).ttl(65));
+        for gso in [0, 1400] {
+            let data = |from, to| tcp(from, to).ack(9).payload_len(3000).gso(gso);
+            director.gives(&data(client, vip), &data(local, server).ttl(65));
+            director.gives(&data(server, local), &data(vip, client).ttl(65));
+            let partial = |from, to| tcp(from, to).ack(9).payload_len(900).partial();
+            director.gives(&partial(client, vip), &partial(local, server).ttl(65));
+        }
+        let mut director = Director::new(net, Proto::Udp, &[7000]);
+        director.gives(&udp(client, vip).payload(b"ask"), &udp(local, server).payload(b"ask").ttl(65));
+        director.gives(&udp(server, local).payload(b"say"), &udp(vip, client).payload(b"say").ttl(65));
+    }
+}
+
+#[test]
+fn errors_are_translated_with_what_they_quote() {
+    for net in nets() {
+        let Net { client, vip, server, lip, router } = net;
+        let local = SocketAddr::new(lip, 7000);
+        let mut director = Director::new(net, Proto::Udp, &[7000]);
+        director.gives(&udp(client, vip).payload(b"ask"), &udp(local, server).payload(b"ask").ttl(65));
+        let (sent, known) =
+            (udp(local, server).payload(b"ask").bytes(), udp(client, vip).payload(b"ask").bytes());
+        for from in [server.ip(), router] {
+            director.gives(
+                &time_exceeded(from, lip, &sent),
+                &time_exceeded(vip.ip(), client.ip(), &known).ttl(65),
+            );
+        }
+        // About a reply: the server knows only the local address.
+        let (sent, known) =
+            (udp(vip, client).payload(b"say").bytes(), udp(server, local).payload(b"say").bytes());
+        director.gives(
+            &unreachable_port(router, vip.ip(), &sent),
+            &unreachable_port(lip, server.ip(), &known).ttl(65),
+        );
+    }
+}
+
+#[test]
+fn ports_run_out_by_name_and_come_back_with_the_end_of_a_connection() {
+    for net in nets() {
+        let mut director = Director::new(net, Proto::Tcp, &[7000, 7001]);
+        let mut ports = [director.syn(1).expect("a port"), director.syn(2).expect("a port")];
+        ports.sort_unstable();
+        assert_eq!((ports, director.taken()), ([7000, 7001], vec![(2, 2)]));
+        assert_eq!(director.syn(3), Err(DropReason::PortsExhausted));
+        assert_eq!(director.syn(1), Ok(director.syn(1).expect("the same")), "a known flow keeps its port");
+        director.now += Duration::from_secs(3600);
+        while let Some(due) = director.worker.poll_timeout().filter(|due| *due <= director.now) {
+            director.worker.handle_timeout(due.max(director.now));
+        }
+        assert_eq!(director.taken(), []);
+        assert!(director.syn(3).is_ok());
+    }
+}
+
+#[test]
+fn the_server_is_reset_from_the_address_that_it_knows() {
+    for net in nets() {
+        let local = SocketAddr::new(net.lip, 7000);
+        let mut director = Director::new(net, Proto::Tcp, &[7000]);
+        assert_eq!(director.process(&tcp(net.client, net.vip).seq(100).syn()).0, SENT);
+        assert_eq!(director.process(&tcp(net.server, local).seq(900).syn().ack(101)).0, SENT);
+        assert_eq!(director.process(&tcp(net.client, net.vip).seq(101).ack(901)).0, SENT);
+        let service = director.engine.services().services().next().map(Arc::clone).expect("a service");
+        assert_eq!(director.engine.reset_connections_of(&service.dests[0].live, 10), 1);
+        director.worker.handle_timeout(director.now);
+        let mut resets = Vec::new();
+        let mut frame = Frame::new();
+        while director.worker.next_own(&mut frame).is_some() {
+            let packet = Packet::parse(frame.packet()).expect("a packet");
+            let (from, to) = packet.ports().expect("ports");
+            resets.push((SocketAddr::new(packet.src, from), SocketAddr::new(packet.dst, to)));
+        }
+        resets.dedup();
+        assert_eq!(resets, [(net.vip, net.client), (local, net.server)]);
+    }
+}
+
+#[test]
+fn without_an_address_of_the_family_nothing_is_sent() {
+    let [v4, v6] = nets();
+    let mut director = Director::new(Net { lip: v6.lip, ..v4 }, Proto::Tcp, &[7000]);
+    assert_eq!(director.syn(1), Err(DropReason::NoLocalAddress));
+    assert_eq!(director.engine.connections_held(), 0);
+}
