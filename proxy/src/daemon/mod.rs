@@ -4,6 +4,7 @@ mod backend;
 mod director;
 mod drains;
 mod knobs;
+mod local_ports;
 mod log;
 mod marks;
 mod methods;
@@ -129,6 +130,7 @@ async fn serve(
     director.load(options.file.clone(), options.rules.clone())?;
 
     tokio::spawn(rates::keep_up(Arc::clone(&engine), director.settings()));
+    tokio::spawn(local_ports::watch(Arc::clone(&engine)));
     let device = tun.name.clone();
     let (orders, mut inbox) = mpsc::channel(64);
     let facts = Facts {
