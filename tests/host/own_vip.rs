@@ -1,5 +1,8 @@
 //! The VIP is an address of the host, on `lo` or on an interface, put there before or after the service.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
 use lab::addr::Cidr;
 use lab::client::Connection;
 use lab::serve::{Http, UdpEcho};
@@ -130,4 +133,28 @@ fn connections_to_the_hosts_own_server_outlive_a_service_on_its_port() {
     still_carry(&mut new);
     engine.stop();
     still_carry(&mut old);
+}
+
+/// Not a single packet of theirs is refused while the engine learns whose the VIP is.
+#[test]
+fn busy_connections_to_the_hosts_own_server_do_not_notice_the_start() {
+    let scene = scene(VipPlace::Loopback);
+    let _web = Http::start(scene.director(), 80).unwrap();
+    for _ in 0..5 {
+        let stop = AtomicBool::new(false);
+        let mut busy = open(&scene.lab.client, |family| scene.lab.vip.port(family, 80));
+        std::thread::scope(|scope| {
+            for connection in &mut busy {
+                scope.spawn(|| {
+                    while !stop.load(Relaxed) {
+                        assert_eq!(connection.get("/").unwrap().body, "director\n");
+                    }
+                });
+            }
+            let engine = Engine::start(&scene.lab, &["--config", &scene.config()]);
+            std::thread::sleep(Duration::from_millis(50));
+            engine.stop();
+            stop.store(true, Relaxed);
+        });
+    }
 }

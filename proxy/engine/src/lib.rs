@@ -120,6 +120,11 @@ impl Engine {
         self.table.store(table);
     }
 
+    /// The view of the host in force.
+    pub fn host(&self) -> Arc<HostView> {
+        self.host.load_full()
+    }
+
     /// Puts another view of the host in force.
     pub fn set_host(&self, host: HostView) {
         self.host.store(Arc::new(host));

@@ -283,6 +283,11 @@ impl Steering {
         &self.view
     }
 
+    /// Whether the host takes packets to this address for its own: it has the address, or a prefix around it is local.
+    pub fn is_local(&self, ip: IpAddr) -> bool {
+        self.host.is_local(ip)
+    }
+
     /// How packets get to a server. None where there is no way.
     pub fn path(&self, server: IpAddr) -> Option<Path> {
         self.paths.get(&server).copied()

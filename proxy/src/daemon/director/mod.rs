@@ -335,6 +335,7 @@ impl Director {
         let before = self.engine.services();
         // The engine first: what is steered to it must not find it ignorant.
         self.engine.set_services(Arc::new(table));
+        self.prepare(&before);
         if !self.trash.is_empty() {
             self.orphans.get_or_insert_with(|| Instant::now() + GRACE);
         }

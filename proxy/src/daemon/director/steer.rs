@@ -14,6 +14,18 @@ use super::Director;
 use crate::daemon::{marks, methods};
 
 impl Director {
+    /// Tells the engine what it does not know of the host yet: packets of the host's own connections to a VIP that is
+    /// its address would be refused.
+    pub(super) fn prepare(&mut self, before: &ServiceTable) {
+        let table = self.engine.services();
+        let host = self.engine.host();
+        let mut vips = before.changes(&table).filter_map(|(_, new)| new?.key.vip());
+        let unknown = vips.any(|vip| self.steering.is_local(vip) && !host.is_local(vip));
+        if self.steering.changed().any() || unknown {
+            self.tell_engine();
+        }
+    }
+
     /// Brings steering in line with the table, and tells the engine about the host. Costs what is different from the
     /// table before.
     pub(super) fn steer(&mut self, before: &ServiceTable) -> Result<(), SteerError> {
@@ -87,7 +99,10 @@ impl Director {
 
     fn tell_host(&self) {
         let host = self.steering.host_view();
-        let mut view = HostView::new(host.local.iter().copied());
+        let table = self.engine.services();
+        // Those that are delivered to it for another reason than being its address.
+        let vips = table.vips().filter(|vip| self.steering.is_local(*vip));
+        let mut view = HostView::new(host.local.iter().copied().chain(vips));
         for (closed, family) in [(host.closed4, Family::V4), (host.closed6, Family::V6)] {
             if closed {
                 view = view.closed(family);
