@@ -29,6 +29,8 @@ pub struct Dest {
     pub lower: u32,
     /// Seconds that a new server takes to reach its weight.
     pub slow_start: u32,
+    /// Its replies come back through us, or did under a method that it had before: connections keep theirs.
+    pub replies: bool,
     /// What outlives the snapshot.
     pub live: Arc<DestLive>,
     pub(crate) ramp: Ramp,
@@ -38,12 +40,15 @@ impl Dest {
     /// `effective` is final only after [`crate::ramp::weigh`].
     pub(crate) fn new(spec: &DestSpec, live: Arc<DestLive>, ramp: Ramp) -> Self {
         let &DestSpec { addr: _, method, weight, upper, lower, slow_start } = spec;
-        Self { method, weight, effective: weight, last_weight: weight, upper, lower, slow_start, live, ramp }
+        let replies = method.sees_replies();
+        let (effective, last_weight) = (weight, weight);
+        Self { method, weight, effective, last_weight, upper, lower, slow_start, replies, live, ramp }
     }
 
     /// The same server with other settings. `effective` is final only after [`crate::ramp::weigh`].
     pub(crate) fn edited(&self, spec: &DestSpec) -> Self {
         let mut dest = Self::new(spec, Arc::clone(&self.live), self.ramp.edited(self, spec));
+        dest.replies |= self.replies;
         if dest.weight.0 == 0 {
             dest.last_weight = self.last_weight;
         }

@@ -14,7 +14,7 @@ use crate::op::{Op, OpError};
 use crate::ramp::{Ramp, weigh};
 use crate::service::{Service, SvcLive};
 use crate::shards::Shards;
-use crate::trash::Trash;
+use crate::trash::{Returned, Trash};
 
 type Services = Shards<ServiceKey, Arc<Service>>;
 
@@ -241,17 +241,18 @@ impl Draft {
 
     /// Puts a server at the head of the list: a new one, or one that was removed from here before.
     fn put_dest(&mut self, service: &mut Service, spec: &DestSpec, ramp: Ramp) {
-        let live = match self.trash.take(service.key, &service.live, spec.addr) {
-            Some((live, foreign)) => {
+        let (live, replies) = match self.trash.take(service.key, &service.live, spec.addr) {
+            Some(Returned { live, replies, foreign }) => {
                 if foreign {
                     self.effects.push(Effect::ZeroDest(Arc::clone(&live)));
                 }
                 self.effects.push(Effect::Available(Arc::clone(&live), true));
-                live
+                (live, replies)
             }
-            None => Arc::new(DestLive::new(spec.addr)),
+            None => (Arc::new(DestLive::new(spec.addr)), false),
         };
         let mut dests = vec![Dest::new(spec, live, ramp)];
+        dests[0].replies |= replies;
         self.effects.push(thresholds(&dests[0]));
         dests.extend_from_slice(&service.dests);
         self.ramping |= !ramp.is_done();
@@ -260,7 +261,7 @@ impl Draft {
 
     fn retire(&mut self, service: &Service, dest: &Dest) {
         self.effects.push(Effect::Available(Arc::clone(&dest.live), false));
-        self.trash.put(service.key, &service.live, Arc::clone(&dest.live));
+        self.trash.put(service.key, &service.live, dest);
     }
 }
 

@@ -1,5 +1,6 @@
 //! A service as one snapshot has it, and the live part that all snapshots share.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -83,9 +84,14 @@ impl Service {
         (!same).then(|| Self { dests, ..self.clone() })
     }
 
-    /// What its servers answer from, once for each.
+    /// What its servers answer from, once for each whose replies come back through us.
     pub fn reply_sources(&self) -> impl Iterator<Item = ReplySource> {
-        self.dests.iter().map(|dest| reply_source(&self.key, dest.live.key))
+        self.dests.iter().filter(|dest| dest.replies).map(|dest| reply_source(&self.key, dest.live.key))
+    }
+
+    /// The addresses of its servers that answer clients past us, once for each.
+    pub fn one_way_servers(&self) -> impl Iterator<Item = IpAddr> {
+        self.dests.iter().filter(|dest| !dest.replies).map(|dest| dest.live.key.ip())
     }
 
     pub(crate) fn position(&self, addr: &DestKey) -> Option<usize> {

@@ -27,6 +27,8 @@ pub struct ServiceTable {
     vips: Shards<IpAddr, u32>,
     /// How many servers answer from there.
     servers: Shards<ReplySource, u32>,
+    /// How many servers that answer clients past us have an address.
+    one_way: Shards<IpAddr, u32>,
     marks: Arc<Marks>,
     /// The destinations of the rules that mark packets for services.
     marked: Arc<BTreeSet<Prefix>>,
@@ -174,6 +176,16 @@ impl ServiceTable {
         self.servers.iter().map(|(source, _)| *source)
     }
 
+    /// The distinct addresses of servers that answer clients past us (DR, tunnels).
+    pub fn one_way_servers(&self) -> impl Iterator<Item = IpAddr> {
+        self.one_way.iter().map(|(addr, _)| *addr)
+    }
+
+    /// Whether it is one of [`Self::one_way_servers`].
+    pub fn has_one_way_server(&self, addr: IpAddr) -> bool {
+        self.one_way.contains(&addr)
+    }
+
     /// Whether it is one of [`Self::servers`].
     pub fn has_server(&self, source: &ReplySource) -> bool {
         self.servers.contains(source)
@@ -258,12 +270,14 @@ impl ServiceTable {
         self.kinds.add(Kinds::of(&service.key));
         service.key.vip().into_iter().for_each(|vip| self.vips.count(vip));
         service.reply_sources().for_each(|source| self.servers.count(source));
+        service.one_way_servers().for_each(|addr| self.one_way.count(addr));
     }
 
     fn forget(&mut self, service: &Service) {
         self.kinds.subtract(Kinds::of(&service.key));
         service.key.vip().into_iter().for_each(|vip| self.vips.discount(&vip));
         service.reply_sources().for_each(|source| self.servers.discount(&source));
+        service.one_way_servers().for_each(|addr| self.one_way.discount(&addr));
     }
 }
 

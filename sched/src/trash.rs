@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use crate::dest::DestLive;
+use crate::dest::{Dest, DestLive};
 use crate::model::{DestKey, ServiceKey};
 use crate::service::SvcLive;
 use crate::shards::Shards;
@@ -22,8 +22,19 @@ struct Entry {
     live: Arc<DestLive>,
     /// The service it was removed from; only its identity counts.
     service: Weak<SvcLive>,
+    /// Its connections' replies come back through us.
+    replies: bool,
     /// Nobody held it at the last sweep.
     idle: bool,
+}
+
+/// A server that comes back.
+pub(crate) struct Returned {
+    pub(crate) live: Arc<DestLive>,
+    /// Connections that it may still have answer through us.
+    pub(crate) replies: bool,
+    /// It was removed from another service.
+    pub(crate) foreign: bool,
 }
 
 impl Trash {
@@ -36,7 +47,7 @@ impl Trash {
         self.entries.retain(|(key, addr), entry| {
             let idle = Arc::strong_count(&entry.live) == 1;
             let stays = !(idle && std::mem::replace(&mut entry.idle, idle));
-            if !stays {
+            if !stays && entry.replies {
                 freed.push(reply_source(key, *addr));
             }
             stays
@@ -65,24 +76,27 @@ impl Trash {
         self.sources.contains(source)
     }
 
-    pub(crate) fn put(&mut self, key: ServiceKey, service: &Arc<SvcLive>, live: Arc<DestLive>) {
-        let entry = Entry { service: Arc::downgrade(service), idle: false, live };
-        let addr = entry.live.key;
-        if self.entries.insert((key, addr), entry).is_none() {
+    pub(crate) fn put(&mut self, key: ServiceKey, service: &Arc<SvcLive>, dest: &Dest) {
+        let (live, replies, service) = (Arc::clone(&dest.live), dest.replies, Arc::downgrade(service));
+        let addr = live.key;
+        // There is none under this address: it was taken out when the server was added.
+        self.entries.insert((key, addr), Entry { live, service, replies, idle: false });
+        if replies {
             self.sources.count(reply_source(&key, addr));
         }
     }
 
-    /// The server that was removed under this address, and whether it was removed from another service.
+    /// The server that was removed under this address.
     pub(crate) fn take(
         &mut self,
         key: ServiceKey,
         service: &Arc<SvcLive>,
         addr: DestKey,
-    ) -> Option<(Arc<DestLive>, bool)> {
-        let entry = self.entries.remove(&(key, addr))?;
-        self.sources.discount(&reply_source(&key, addr));
-        let foreign = !std::ptr::eq(entry.service.as_ptr(), Arc::as_ptr(service));
-        Some((entry.live, foreign))
+    ) -> Option<Returned> {
+        let Entry { live, service: from, replies, .. } = self.entries.remove(&(key, addr))?;
+        if replies {
+            self.sources.discount(&reply_source(&key, addr));
+        }
+        Some(Returned { live, replies, foreign: !std::ptr::eq(from.as_ptr(), Arc::as_ptr(service)) })
     }
 }

@@ -72,6 +72,12 @@ drop_reasons! {
     ReplyTupleTaken = "reply-tuple-taken",
     /// The packet could have begun a connection, and the defence against floods (drop_packet) let it not.
     Defence = "defence",
+    /// The host has no way to the server (DR, tunnels).
+    NoRoute = "no-route",
+    /// The server is this host itself, and the VIP is no address of it (DR, tunnels).
+    VipNotLocal = "vip-not-local",
+    /// The server is a loopback address of this host, which no packet can be rewritten to (NAT, FullNAT).
+    LoopbackServer = "loopback-server",
     /// The connection's server was removed from its service.
     DestRemoved = "dest-removed",
     /// The server's forwarding method is one that this port cannot send by.

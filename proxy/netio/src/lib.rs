@@ -2,6 +2,7 @@
 //! out what it is told and decides no policy.
 
 mod netlink;
+pub mod link;
 pub mod netns;
 mod nft;
 pub mod place;

@@ -92,6 +92,16 @@ pub struct Targets {
     /// All NAT servers, by IP protocol number and address: their replies are steered as well. Protocol 0 is every
     /// transport that a service can have, port 0 every port.
     pub servers: BTreeSet<(u8, SocketAddr)>,
+    /// Servers that answer clients past us (DR, tunnels): there is a path to them, and what the network says about
+    /// packets to them is steered.
+    pub one_way: BTreeSet<IpAddr>,
+}
+
+impl Targets {
+    /// The addresses of all servers.
+    fn server_ips(&self) -> BTreeSet<IpAddr> {
+        self.servers.iter().map(|(_, server)| server.ip()).chain(self.one_way.iter().copied()).collect()
+    }
 }
 
 /// What the engine has to know of the host.

@@ -200,6 +200,7 @@ fn named(counters: &Counters, port: &PortErrors) -> BTreeMap<String, u64> {
         ("resets-sent", counters.resets),
         ("unreadable", port.unreadable.load(Relaxed)),
         ("unsent", port.unsent.load(Relaxed)),
+        ("unresolved", port.unresolved.load(Relaxed)),
     ]
     .map(|(name, n)| (name.to_owned(), n))
     .into()

@@ -22,6 +22,7 @@ use anyhow::{Context, bail};
 use control::api::{BindError, ControlSocket};
 use control::config::{Config, EngineConfig, Offload, Workers as WorkerCount};
 use engine::{Engine, Limits};
+use netio::link::Keeper;
 use netio::process::Readiness;
 use netio::steer::{self, SteerConfig, Steering};
 use netio::tun::{Tun, TunConfig};
@@ -119,11 +120,13 @@ async fn serve(
         nftables: true,
     };
     let steering = Steering::start(config)?;
-    let workers = Workers::start(tun.queues, workers)?;
+    let neighbours = Keeper::open().context("cannot listen for neighbours")?;
+    let workers = Workers::start(tun.queues, workers, &neighbours.shared())?;
     let mut director = Director::new(
         Arc::clone(&engine),
         steering,
-        workers.wakers(),
+        neighbours,
+        &workers,
         options.config.clone(),
         options.compat,
     );

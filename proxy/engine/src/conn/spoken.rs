@@ -73,6 +73,12 @@ impl Spoken {
         let said = other.next.get().filter(|said| *said != heard);
         Some(([Some(heard), said], self.next.get()?))
     }
+
+    /// Sequence number of a reset in the name of this end, and what it acknowledges, where nobody has heard what the
+    /// other end acknowledges: right unless something is on its way.
+    pub(crate) fn last_words(&self) -> Option<(u32, u32)> {
+        Some((self.next.get()?, self.heard.get()?))
+    }
 }
 
 #[cfg(test)]

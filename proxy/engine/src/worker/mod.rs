@@ -178,7 +178,7 @@ impl Worker {
     /// none, and the frame is as it was. Ask until then after [`Worker::handle_timeout`] and [`Worker::process`], in the
     /// latter case before the processed frame is sent.
     pub fn next_own(&mut self, frame: &mut Frame) -> Option<Egress> {
-        let egress = self.outbox.pop(frame)?;
+        let egress = self.outbox.pop(frame, self.host.load())?;
         self.counters.reset();
         Some(egress)
     }

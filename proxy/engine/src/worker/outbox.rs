@@ -2,12 +2,16 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use sched::Proto;
 use wire::frame::{Frame, Offload};
+use wire::packet::Packet;
 use wire::reply;
 
 use crate::conn::Conn;
+use crate::forward;
+use crate::host::HostView;
 use crate::verdict::Egress;
 
 /// Frames held, beyond which a worker ends no more connections until some have been sent.
@@ -22,11 +26,19 @@ struct Reset {
     ack: u32,
 }
 
+impl Reset {
+    fn write(self, frame: &mut Frame) -> bool {
+        reply::tcp_reset_of_own(frame, self.from, self.to, self.seq, self.ack)
+    }
+}
+
 /// A frame that waits to be sent.
 #[derive(Debug)]
 enum Own {
     /// Made when its turn comes.
     Reset(Reset),
+    /// The same in the client's name, to go to the server as its packets do.
+    ByMethod(Reset, Arc<Conn>),
     /// As it is.
     Packet { bytes: Vec<u8>, offload: Offload, egress: Egress },
 }
@@ -41,18 +53,22 @@ impl Outbox {
     }
 
     /// Tells both ends of a connection, which is no longer in the table, that it is over.
-    pub(super) fn reset(&mut self, conn: &Conn) {
+    pub(super) fn reset(&mut self, conn: &Arc<Conn>) {
         let legs = &conn.legs;
         self.push(conn, legs.vip, legs.client, conn.client.resets(&conn.server));
         self.reset_server(conn);
     }
 
     /// Tells the server alone, for a client that has begun another one.
-    pub(super) fn reset_server(&mut self, conn: &Conn) {
+    pub(super) fn reset_server(&mut self, conn: &Arc<Conn>) {
         let legs = &conn.legs;
-        // What reaches a server past its own stack's eyes (DR, tunnels) is for the method to send.
         if legs.method.sees_replies() {
             self.push(conn, legs.peer(), legs.server, conn.server.resets(&conn.client));
+        } else if legs.proto == Proto::Tcp
+            && let Some((seq, ack)) = conn.client.last_words()
+        {
+            let reset = Reset { from: legs.client, to: legs.vip, seq, ack };
+            self.0.push_back(Own::ByMethod(reset, Arc::clone(conn)));
         }
     }
 
@@ -74,12 +90,20 @@ impl Outbox {
     }
 
     /// Makes `frame` the next one.
-    pub(super) fn pop(&mut self, frame: &mut Frame) -> Option<Egress> {
+    pub(super) fn pop(&mut self, frame: &mut Frame, host: &HostView) -> Option<Egress> {
         while let Some(own) = self.0.pop_front() {
             match own {
-                Own::Reset(Reset { from, to, seq, ack }) => {
-                    if reply::tcp_reset_of_own(frame, from, to, seq, ack) {
+                Own::Reset(reset) => {
+                    if reset.write(frame) {
                         return Some(Egress::Route);
+                    }
+                }
+                Own::ByMethod(reset, conn) => {
+                    if reset.write(frame)
+                        && let Ok(packet) = Packet::parse(frame.packet())
+                        && let Ok(egress) = forward::request(frame, &packet, &conn.legs, host)
+                    {
+                        return Some(egress);
                     }
                 }
                 Own::Packet { bytes, offload, egress } => {

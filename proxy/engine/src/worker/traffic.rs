@@ -40,9 +40,10 @@ impl Step<'_> {
 
     /// Sends a packet on to its server.
     pub(super) fn request(&self, frame: &mut Frame, packet: &Packet, legs: &Legs) -> Verdict {
-        match forward::request(legs.method, frame, packet, legs) {
+        match forward::request(frame, packet, legs, self.host) {
             Ok(egress) => {
-                self.credit(frame, packet, legs.hop_credit);
+                // To a neighbour the packet does not pass the host's stack a second time.
+                self.credit(frame, packet, legs.hop_credit && egress == Egress::Route);
                 Verdict::Transmit(egress)
             }
             Err(reason) => Verdict::Drop(reason),

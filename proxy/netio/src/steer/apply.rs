@@ -142,7 +142,7 @@ impl Steering {
             v4.into_iter().chain(v6)
         });
         let guarded = guarded.filter(|(_, device)| *device != self.config.tun_index).collect();
-        let sets = Sets::new(&self.targets.servers, &self.targets.vips, &guarded);
+        let sets = Sets::new(&self.targets.servers, &self.targets.one_way, &self.targets.vips, &guarded);
         if let Ok(marks) = &mut self.marks {
             marks.tell_sockets_apart(early_demux);
             match marks.become_(sets) {
@@ -175,7 +175,7 @@ impl Steering {
             let source = if vips.is_empty() && prefixes.is_empty() {
                 None
             } else {
-                let servers = self.targets.servers.iter().map(|(_, server)| server.ip());
+                let servers = self.targets.server_ips();
                 let server = servers.into_iter().find(|ip| Family::of(*ip) == family);
                 let vips = &self.targets.vips;
                 let source = routes::source(&mut self.netlink, &self.host, family, tun, vips, server);
@@ -278,8 +278,7 @@ impl Steering {
     }
 
     pub(super) fn refresh_paths(&mut self) {
-        let servers = self.targets.servers.iter().map(|(_, server)| server.ip()).collect();
-        let paths = self.paths_to(servers);
+        let paths = self.paths_to(self.targets.server_ips());
         self.change.paths |= paths != self.paths;
         self.paths = paths;
     }
@@ -308,6 +307,7 @@ impl Steering {
         self.targets.vips.iter().any(|vip| of_family(*vip))
             || self.targets.prefixes.iter().any(|(ip, _)| of_family(*ip))
             || self.targets.servers.iter().any(|(_, server)| of_family(server.ip()))
+            || self.targets.one_way.iter().any(|server| of_family(*server))
     }
 
     /// Whether we have turned this on for every other device.

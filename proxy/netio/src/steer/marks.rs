@@ -51,6 +51,7 @@ impl Sets {
     /// `guarded`: devices whose forwarding we turned on, by family.
     pub(super) fn new(
         servers: &BTreeSet<(u8, SocketAddr)>,
+        one_way: &BTreeSet<IpAddr>,
         vips: &BTreeSet<IpAddr>,
         guarded: &BTreeSet<(Family, u32)>,
     ) -> Self {
@@ -69,6 +70,12 @@ impl Sets {
                 flows.insert([&ip[..], &[protocol, 0, 0, 0, high, low, 0, 0]].concat());
             }
             servers.insert(ip);
+        }
+        for server in one_way {
+            match server {
+                IpAddr::V4(ip) => servers4.insert(ip.octets().to_vec()),
+                IpAddr::V6(ip) => servers6.insert(ip.octets().to_vec()),
+            };
         }
         vips6.extend(vips.iter().filter_map(|vip| match vip {
             IpAddr::V4(_) => None,

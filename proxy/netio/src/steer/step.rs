@@ -16,6 +16,18 @@ pub struct Part {
     pub vips: BTreeSet<IpAddr>,
     /// NAT servers, as [`super::Targets::servers`] has them.
     pub servers: BTreeSet<(u8, SocketAddr)>,
+    /// Servers that answer past us, as [`super::Targets::one_way`] has them.
+    pub one_way: BTreeSet<IpAddr>,
+}
+
+impl Part {
+    fn len(&self) -> usize {
+        self.vips.len() + self.servers.len() + self.one_way.len()
+    }
+
+    fn server_ips(&self) -> impl Iterator<Item = IpAddr> {
+        self.servers.iter().map(|(_, server)| server.ip()).chain(self.one_way.iter().copied())
+    }
 }
 
 /// What is different in the targets.
@@ -50,21 +62,21 @@ impl Steering {
         change.gone.vips.retain(|vip| self.targets.vips.remove(vip));
         change.come.servers.retain(|server| self.targets.servers.insert(*server));
         change.gone.servers.retain(|server| self.targets.servers.remove(server));
+        change.come.one_way.retain(|server| self.targets.one_way.insert(*server));
+        change.gone.one_way.retain(|server| self.targets.one_way.remove(server));
         change
     }
 
     /// Whether nothing but what [`Self::step`] does is needed.
     fn is_small(&self, change: &TargetsChange) -> bool {
         let TargetsChange { come, gone } = change;
-        let size = come.vips.len() + come.servers.len() + gone.vips.len() + gone.servers.len();
         let families = |part: &Part| {
-            let servers = part.servers.iter().map(|(_, server)| server.ip());
-            part.vips.iter().copied().chain(servers).map(Family::of).collect::<BTreeSet<_>>()
+            part.vips.iter().copied().chain(part.server_ips()).map(Family::of).collect::<BTreeSet<_>>()
         };
         self.complete
             && self.dirty == Event::Nothing
             && self.marks.is_ok()
-            && size <= MOST
+            && come.len() + gone.len() <= MOST
             // The first of a family and the last need settings.
             && families(come).iter().all(|family| self.sources.contains_key(family))
             && families(gone).iter().all(|family| self.in_use(*family))
@@ -98,9 +110,12 @@ impl Steering {
     fn step(&mut self, change: &TargetsChange) -> Result<bool, SteerError> {
         let TargetsChange { come, gone } = change;
         let none = BTreeSet::new();
-        let left = Sets::new(&self.others_at(&gone.servers), &BTreeSet::new(), &none);
-        let add = Sets::new(&come.servers, &come.vips, &none);
-        let remove = Sets::new(&gone.servers, &gone.vips, &none).without(&left);
+        let others = self.others_at(gone.server_ips());
+        let one_way = &self.targets.one_way;
+        let one_way_left = gone.server_ips().filter(|ip| one_way.contains(ip)).collect();
+        let left = Sets::new(&others, &one_way_left, &BTreeSet::new(), &none);
+        let add = Sets::new(&come.servers, &come.one_way, &come.vips, &none);
+        let remove = Sets::new(&gone.servers, &gone.one_way, &gone.vips, &none).without(&left);
         let marked = self.marks.as_mut().is_ok_and(|marks| marks.step(add, remove).unwrap_or(false));
         if !marked {
             return Ok(false);
@@ -130,15 +145,12 @@ impl Steering {
                 self.proxies.take((device, vip), &mut self.netlink)?;
             }
         }
-        let servers = come.servers.iter().map(|(_, server)| server.ip()).collect();
-        let paths = self.paths_to(servers);
+        let paths = self.paths_to(come.server_ips().collect());
         self.paths.extend(paths);
-        let left: BTreeSet<_> = self.others_at(&gone.servers).iter().map(|(_, addr)| addr.ip()).collect();
-        for (_, server) in &gone.servers {
-            if !left.contains(&server.ip()) {
-                self.paths.remove(&server.ip());
-            }
-        }
+        let left: BTreeSet<_> = others.iter().map(|(_, addr)| addr.ip()).chain(one_way_left).collect();
+        gone.server_ips().filter(|ip| !left.contains(ip)).for_each(|ip| {
+            self.paths.remove(&ip);
+        });
         Ok(true)
     }
 
@@ -146,8 +158,8 @@ impl Steering {
         Way::through(self.config.tun_index, self.sources.get(&family).copied().flatten())
     }
 
-    /// All servers that are steered and have an address of one of these.
-    fn others_at(&self, servers: &BTreeSet<(u8, SocketAddr)>) -> BTreeSet<(u8, SocketAddr)> {
+    /// All servers whose replies are steered and that have one of these addresses.
+    fn others_at(&self, ips: impl Iterator<Item = IpAddr>) -> BTreeSet<(u8, SocketAddr)> {
         const PROTOCOLS: [u8; 4] =
             [0, libc::IPPROTO_TCP as u8, libc::IPPROTO_UDP as u8, libc::IPPROTO_SCTP as u8];
         let at = |ip: IpAddr| {
@@ -156,6 +168,6 @@ impl Steering {
                 self.targets.servers.range(first..=last).copied()
             })
         };
-        servers.iter().flat_map(|(_, server)| at(server.ip())).collect()
+        ips.flat_map(at).collect()
     }
 }

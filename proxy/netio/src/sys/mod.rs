@@ -4,5 +4,6 @@
 
 pub(crate) mod anycast;
 pub(crate) mod netns;
+pub(crate) mod packet;
 pub(crate) mod process;
 pub(crate) mod tun;

@@ -17,6 +17,7 @@ use control::config::Config;
 use control::settings::{Settings, SettingsChange, Timeouts};
 use control::state;
 use engine::Engine;
+use netio::link::Keeper;
 use netio::poll::Waker;
 use netio::steer::Steering;
 use sched::{Dest, DestSpec, Op, OpError, ReplySource, ServiceKey, ServiceTable, Trash, Weight};
@@ -27,6 +28,7 @@ use tracing::{error, info};
 use super::drains::Drains;
 use super::knobs::knobs;
 use super::rules::{self, Rules};
+use super::worker::Workers;
 
 /// How often removed servers are looked through; one that is idle twice in a row is forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -62,6 +64,9 @@ pub(super) struct Director {
     settings: Arc<InForce>,
     engine: Arc<Engine>,
     steering: Steering,
+    neighbours: Keeper,
+    /// Why DR cannot be sent by.
+    no_link: Option<String>,
     trash: Trash,
     drains: Drains,
     /// Where the configuration file is, and what was in it when it was last read.
@@ -86,7 +91,8 @@ impl Director {
     pub(super) fn new(
         engine: Arc<Engine>,
         steering: Steering,
-        wakers: Vec<Waker>,
+        neighbours: Keeper,
+        workers: &Workers,
         config: Option<PathBuf>,
         compat: bool,
     ) -> Self {
@@ -95,6 +101,8 @@ impl Director {
             settings: Arc::default(),
             engine,
             steering,
+            neighbours,
+            no_link: workers.no_link.clone(),
             trash: Trash::default(),
             drains: Drains::default(),
             config,
@@ -107,7 +115,7 @@ impl Director {
             born: Instant::now(),
             next_ramp: Instant::now(),
             orphans: None,
-            wakers,
+            wakers: workers.wakers(),
         }
     }
 
@@ -182,6 +190,7 @@ impl Director {
                 change?;
                 self.tell_engine();
             }
+            () = self.neighbours.next_change() => self.wakers.iter().for_each(Waker::wake),
             () = sleep_until(self.next_sweep) => {
                 self.next_sweep = Instant::now() + SWEEP;
                 self.forgotten.extend(self.trash.sweep());

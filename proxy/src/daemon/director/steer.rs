@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use engine::HostView;
+use netio::link::NextHop;
 use netio::steer::{SteerError, Targets, TargetsChange};
 use sched::marks::Prefix;
-use sched::{Path, Proto, ReplySource, Service, ServiceTable};
+use sched::{ForwardMethod, Path, Proto, ReplySource, Service, ServiceTable};
 use wire::packet::Family;
 
 use super::Director;
@@ -48,6 +49,10 @@ impl Director {
                 let part = if wanted { &mut change.come } else { &mut change.gone };
                 part.servers.insert(target(source));
             }
+            for server in changed().flat_map(|service| service.one_way_servers()) {
+                let part = if table.has_one_way_server(server) { &mut change.come } else { &mut change.gone };
+                part.one_way.insert(server);
+            }
             self.steering.change_targets(change)
         };
         if self.steering.changed().any() {
@@ -55,8 +60,9 @@ impl Director {
         }
         for service in before.changes(&table).filter_map(|(_, new)| new) {
             self.tell_paths(service);
+            self.neighbours.add(next_hops(service));
         }
-        if rules_changed || of_mark || changed().any(|service| methods::unsent(service).is_some()) {
+        if rules_changed || of_mark || changed().any(|service| methods::concerns(service)) {
             self.tell_notices();
         }
         steered
@@ -69,23 +75,26 @@ impl Director {
             prefixes: table.marked_prefixes().map(|prefix| (prefix.addr(), prefix.len())).collect(),
             ways: table.marks().ask_for_input(),
             servers: table.servers().chain(self.trash.servers()).map(target).collect(),
+            one_way: table.one_way_servers().collect(),
         };
         self.steering.set_targets(&targets)
     }
 
     /// Gives the engine what steering knows of the host.
-    pub(super) fn tell_engine(&self) {
+    pub(super) fn tell_engine(&mut self) {
         self.tell_notices();
         self.tell_ports();
         self.tell_host();
-        self.engine.services().services().for_each(|service| self.tell_paths(service));
+        let table = self.engine.services();
+        table.services().for_each(|service| self.tell_paths(service));
+        self.neighbours.keep(table.services().flat_map(|service| next_hops(service)).collect());
     }
 
     fn tell_notices(&self) {
         let table = self.engine.services();
         let mut notices: Vec<_> = self.steering.notices().iter().map(ToString::to_string).collect();
         notices.extend(marks::notices(&table));
-        notices.extend(methods::notices(&table));
+        notices.extend(methods::notices(&table, self.no_link.as_deref()));
         self.notices.store(Arc::new(notices));
     }
 
@@ -126,6 +135,12 @@ impl Director {
             }));
         }
     }
+}
+
+/// Whom packets are sent to by link address.
+fn next_hops(service: &Service) -> impl Iterator<Item = NextHop> {
+    let by_link = service.dests.iter().filter(|dest| dest.method == ForwardMethod::Route);
+    by_link.filter_map(|dest| dest.live.path()).map(|path| (path.device, path.next_hop))
 }
 
 /// As steering has it.

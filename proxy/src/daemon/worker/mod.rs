@@ -1,5 +1,6 @@
 //! A worker thread: read a frame, decide, send it on; spin a little, then sleep.
 
+mod held;
 mod send;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use engine::{Egress, Verdict};
+use netio::link::{LinkSocket, Neighbours};
 use netio::poll::{self, Waker};
 use netio::tun::{Queue, Received};
 use tokio::sync::Notify;
@@ -28,6 +30,8 @@ pub(super) struct PortErrors {
     pub(super) unreadable: AtomicU64,
     /// Frames that the kernel would not take.
     pub(super) unsent: AtomicU64,
+    /// Frames whose next hop did not answer when it was asked for its link address.
+    pub(super) unresolved: AtomicU64,
 }
 
 /// The running workers; they stop when this is dropped.
@@ -38,6 +42,8 @@ pub(super) struct Workers {
     pub(super) errors: Arc<PortErrors>,
     /// Told when a worker has panicked: its queue is served no more.
     pub(super) panicked: Arc<Notify>,
+    /// Why nothing can be sent to a neighbour (DR).
+    pub(super) no_link: Option<String>,
 }
 
 /// Raises the alarm when the thread that holds it panics.
@@ -53,17 +59,23 @@ impl Drop for Alarm {
 
 impl Workers {
     /// Starts one thread per queue.
-    pub(super) fn start(queues: Vec<Queue>, workers: Vec<engine::Worker>) -> anyhow::Result<Self> {
+    pub(super) fn start(
+        queues: Vec<Queue>,
+        workers: Vec<engine::Worker>,
+        neighbours: &Arc<Neighbours>,
+    ) -> anyhow::Result<Self> {
         let mut all = Self {
             threads: Vec::new(),
             stop: Arc::default(),
             errors: Arc::default(),
             panicked: Arc::default(),
+            no_link: None,
         };
         for (i, (queue, engine)) in queues.into_iter().zip(workers).enumerate() {
             let waker = Waker::new().context("cannot make a worker's eventfd")?;
+            let link = LinkSocket::open().map_err(|e| all.no_link = Some(e.to_string())).ok();
             let worker = Worker {
-                sender: Sender { errors: Arc::clone(&all.errors) },
+                sender: Sender::new(Arc::clone(&all.errors), link, Arc::clone(neighbours)),
                 queue,
                 engine,
                 waker: waker.clone(),
@@ -127,7 +139,9 @@ impl Worker {
                     return;
                 }
             }
-            let timeout = self.engine.poll_timeout().map(|at| at.saturating_duration_since(now));
+            self.sender.release(&mut own, now);
+            let due = self.engine.poll_timeout().into_iter().chain(self.sender.next_due()).min();
+            let timeout = due.map(|at| at.saturating_duration_since(now));
             if timeout.is_some_and(|t| t.is_zero()) {
                 self.engine.handle_timeout(now);
                 self.send_own(&mut own);

@@ -2,27 +2,84 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
+use arc_swap::{ArcSwap, Cache};
 use engine::Egress;
+use netio::link::{LinkSocket, Neighbours, NextHop, Table};
 use netio::tun::Queue;
 use wire::frame::Frame;
+use wire::packet::Family;
 
 use super::PortErrors;
+use super::held::Held;
 
 /// Sends a worker's frames, each the way that the engine has said.
 pub(super) struct Sender {
-    pub(super) errors: Arc<PortErrors>,
+    errors: Arc<PortErrors>,
+    /// Not everybody may have one.
+    link: Option<LinkSocket>,
+    neighbours: Arc<Neighbours>,
+    table: Cache<Arc<ArcSwap<Table>>, Arc<Table>>,
+    held: Held,
 }
 
 impl Sender {
-    pub(super) fn send(&self, queue: &Queue, frame: &mut Frame, egress: Egress) {
+    pub(super) fn new(
+        errors: Arc<PortErrors>,
+        link: Option<LinkSocket>,
+        neighbours: Arc<Neighbours>,
+    ) -> Self {
+        let table = Cache::new(Arc::clone(&neighbours.table));
+        Self { errors, link, neighbours, table, held: Held::default() }
+    }
+
+    pub(super) fn send(&mut self, queue: &Queue, frame: &mut Frame, egress: Egress) {
         let sent = match egress {
             Egress::Route => queue.send(frame).is_ok(),
-            // No method goes this way yet.
-            Egress::Neighbour { .. } => false,
+            Egress::Neighbour { device, next_hop } => self.to_neighbour(frame, (device, next_hop)),
         };
         if !sent {
             self.errors.unsent.fetch_add(1, Relaxed);
         }
+    }
+
+    /// Whether it was sent, or waits to be.
+    fn to_neighbour(&mut self, frame: &mut Frame, hop: NextHop) -> bool {
+        let Some(link) = &self.link else { return false };
+        let Some(family) = family(frame) else { return false };
+        match self.table.load().get(&hop) {
+            Some(header) => link.send(frame, family, hop.0, header).is_ok(),
+            None => {
+                self.neighbours.hurry();
+                self.held.hold(hop, family, frame, Instant::now())
+            }
+        }
+    }
+
+    /// When to call [`Self::release`] though nobody has called.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.held.next_due()
+    }
+
+    /// Sends what has waited for its neighbour. `frame` is one to make others in.
+    pub(super) fn release(&mut self, frame: &mut Frame, now: Instant) {
+        let Some(link) = self.link.as_ref().filter(|_| !self.held.is_empty()) else { return };
+        let (table, errors) = (self.table.load(), &self.errors);
+        let way = |hop: NextHop| table.get(&hop).copied();
+        self.held.release(frame, way, |frame, family, device, header| {
+            if link.send(frame, family, device, &header).is_err() {
+                errors.unsent.fetch_add(1, Relaxed);
+            }
+        });
+        errors.unresolved.fetch_add(self.held.expire(now) as u64, Relaxed);
+    }
+}
+
+fn family(frame: &Frame) -> Option<Family> {
+    match frame.packet().first()? >> 4 {
+        4 => Some(Family::V4),
+        6 => Some(Family::V6),
+        _ => None,
     }
 }

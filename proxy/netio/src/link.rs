@@ -1,0 +1,76 @@
+//! Sending to a neighbour by its link address, past the host's routing: what DR needs.
+
+mod neighbours;
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use wire::frame::{Checksum, Frame, Offload};
+use wire::packet::Family;
+use wire::vnet;
+
+use crate::sys;
+
+pub use neighbours::{Keeper, NextHop, Neighbours, Table};
+
+/// Bytes of an Ethernet header.
+const ETHERNET: usize = 14;
+
+/// What goes before a packet to a neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkHeader {
+    /// Ethernet: destination, source.
+    Ethernet([u8; 12]),
+    /// Nothing: a link with one neighbour at most.
+    None,
+}
+
+/// A socket of one worker. Needs `CAP_NET_RAW`.
+#[derive(Debug)]
+pub struct LinkSocket {
+    socket: OwnedFd,
+}
+
+impl LinkSocket {
+    /// A socket in the network namespace of the calling thread; any thread may use it.
+    ///
+    /// # Errors
+    /// `EPERM` without `CAP_NET_RAW`; `EAFNOSUPPORT` in a kernel without packet sockets.
+    pub fn open() -> io::Result<Self> {
+        sys::packet::open().map(|socket| Self { socket })
+    }
+
+    /// Sends the packet out of the device; a super-packet goes whole, and is cut where the device cannot. The frame's
+    /// packet and metadata stay as they are.
+    ///
+    /// # Errors
+    /// `EMSGSIZE` for a packet over the device's MTU, `ENETDOWN` and `ENXIO` for a device that is down or gone,
+    /// `ENOBUFS` for a full queue.
+    pub fn send(&self, frame: &mut Frame, family: Family, device: u32, header: &LinkHeader) -> io::Result<()> {
+        let ethertype = match family {
+            Family::V4 => libc::ETH_P_IP,
+            Family::V6 => libc::ETH_P_IPV6,
+        } as u16;
+        let mut prefix = [0; vnet::LEN + ETHERNET];
+        let len = match header {
+            LinkHeader::Ethernet(addresses) => {
+                prefix[vnet::LEN..][..12].copy_from_slice(addresses);
+                prefix[vnet::LEN + 12..].copy_from_slice(&ethertype.to_be_bytes());
+                ETHERNET
+            }
+            LinkHeader::None => 0,
+        };
+        prefix[..vnet::LEN].copy_from_slice(&vnet::emit(&behind(&frame.offload, len as u16)));
+        sys::packet::send(&self.socket, frame.with_prefix(&prefix[..vnet::LEN + len]), device, ethertype)
+    }
+}
+
+/// The same metadata for a packet with `len` bytes before it.
+fn behind(offload: &Offload, len: u16) -> Offload {
+    let checksum = match offload.checksum {
+        Checksum::Complete => Checksum::Complete,
+        Checksum::Partial { start, offset } => Checksum::Partial { start: start + len, offset },
+    };
+    let hdr_len = if offload.hdr_len == 0 { 0 } else { offload.hdr_len + len };
+    Offload { checksum, hdr_len, ..*offload }
+}
