@@ -1,8 +1,8 @@
 //! How bytes move: TUN queues, netlink, namespaces and the process itself. The one crate with `unsafe`; it carries
 //! out what it is told and decides no policy.
 
-mod netlink;
 pub mod link;
+mod netlink;
 pub mod netns;
 mod nft;
 pub mod place;

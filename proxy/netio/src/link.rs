@@ -11,7 +11,7 @@ use wire::vnet;
 
 use crate::sys;
 
-pub use neighbours::{Keeper, NextHop, Neighbours, Table};
+pub use neighbours::{Keeper, Neighbours, NextHop, Table};
 
 /// Bytes of an Ethernet header.
 const ETHERNET: usize = 14;
@@ -46,7 +46,13 @@ impl LinkSocket {
     /// # Errors
     /// `EMSGSIZE` for a packet over the device's MTU, `ENETDOWN` and `ENXIO` for a device that is down or gone,
     /// `ENOBUFS` for a full queue.
-    pub fn send(&self, frame: &mut Frame, family: Family, device: u32, header: &LinkHeader) -> io::Result<()> {
+    pub fn send(
+        &self,
+        frame: &mut Frame,
+        family: Family,
+        device: u32,
+        header: &LinkHeader,
+    ) -> io::Result<()> {
         let ethertype = match family {
             Family::V4 => libc::ETH_P_IP,
             Family::V6 => libc::ETH_P_IPV6,

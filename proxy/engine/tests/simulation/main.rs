@@ -100,8 +100,16 @@ fn covers(seen: &BTreeMap<&str, u64>) {
     // A director under NAT never gets into these.
     let states = states.filter(|name| !["NONE", "LAST_ACK", "LISTEN"].contains(name));
     let reasons = engine::DropReason::ALL.iter().map(|reason| reason.name());
-    // The simulated servers are all behind NAT, and nobody floods; local addresses are the business of `fullnat.rs`.
-    let elsewhere = ["method-unavailable", "refusals-limited", "ports-exhausted", "no-local-address"];
+    // The simulated servers are all behind NAT, and nobody floods; the others are the business of `fullnat.rs` and `dr.rs`.
+    let elsewhere = [
+        "method-unavailable",
+        "refusals-limited",
+        "ports-exhausted",
+        "no-local-address",
+        "no-route",
+        "vip-not-local",
+        "loopback-server",
+    ];
     let reasons = reasons.filter(|name| !elsewhere.contains(name));
     let others = [
         "took the reply tuple of one that was over",

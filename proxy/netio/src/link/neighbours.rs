@@ -219,9 +219,12 @@ impl Keeper {
     fn read(&mut self) -> bool {
         let before = self.known.clone();
         let request = Message::new(RTM_GETLINK, 0, &[0; 16]);
-        let links = self.netlink.dump(&request, |kind, payload| {
-            if kind == RTM_NEWLINK { link(payload) } else { None }
-        });
+        let links = self.netlink.dump(
+            &request,
+            |kind, payload| {
+                if kind == RTM_NEWLINK { link(payload) } else { None }
+            },
+        );
         self.links = links.unwrap_or_default().into_iter().collect();
         self.known.clear();
         let request = Message::new(RTM_GETNEIGH, 0, &[0; 12]);

@@ -37,7 +37,7 @@ impl Sender {
     pub(super) fn send(&mut self, queue: &Queue, frame: &mut Frame, egress: Egress) {
         let sent = match egress {
             Egress::Route => queue.send(frame).is_ok(),
-            Egress::Neighbour { device, next_hop } => self.to_neighbour(frame, (device, next_hop)),
+            Egress::Neighbour { device, next_hop } => self.by_link(frame, (device, next_hop)),
         };
         if !sent {
             self.errors.unsent.fetch_add(1, Relaxed);
@@ -45,7 +45,7 @@ impl Sender {
     }
 
     /// Whether it was sent, or waits to be.
-    fn to_neighbour(&mut self, frame: &mut Frame, hop: NextHop) -> bool {
+    fn by_link(&mut self, frame: &mut Frame, hop: NextHop) -> bool {
         let Some(link) = &self.link else { return false };
         let Some(family) = family(frame) else { return false };
         match self.table.load().get(&hop) {
