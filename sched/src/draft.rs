@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::algo::{self, Algorithm, Change};
 use crate::dest::{Dest, DestLive};
+use crate::lips::{self, Lips};
 use crate::marks::{MarkCounts, MarkLive, Marks};
 use crate::model::{
     DestKey, DestSpec, Family, ForwardMethod, Persistence, SchedFlags, ServiceKey, ServiceSpec, Weight,
@@ -22,6 +23,7 @@ pub(crate) struct Draft {
     services: Services,
     marks: Arc<Marks>,
     marks_changed: bool,
+    lips: Lips,
     trash: Trash,
     /// Somebody begins a slow start, or was in one when it was edited.
     ramping: bool,
@@ -39,11 +41,12 @@ enum Effect {
 }
 
 impl Draft {
-    pub(crate) fn new(services: &Services, marks: &Arc<Marks>, trash: &Trash) -> Self {
+    pub(crate) fn new(services: &Services, marks: &Arc<Marks>, lips: &Lips, trash: &Trash) -> Self {
         Self {
             services: services.clone(),
             marks: Arc::clone(marks),
             marks_changed: false,
+            lips: lips.clone(),
             trash: trash.clone(),
             ramping: false,
             effects: Vec::new(),
@@ -59,6 +62,8 @@ impl Draft {
             Op::AddDest { key, dest } => self.add_dest(key, dest),
             Op::EditDest { key, dest } => self.edit_dest(key, dest),
             Op::DelDest { key, addr } => self.del_dest(key, addr),
+            Op::AddLip { key, lip } => self.add_lip(key.as_ref(), *lip),
+            Op::DelLip { key, lip } => self.del_lip(key.as_ref(), *lip),
             Op::Flush => self.flush(),
             Op::Zero { key } => self.zero(key.as_ref()),
             Op::AddMark { rule, at, counts } => self.marks().add(rule, *at, *counts),
@@ -77,8 +82,8 @@ impl Draft {
         self.ramping
     }
 
-    /// Lets the effects happen and hands the new services and rules over.
-    pub(crate) fn commit(mut self, trash: &mut Trash) -> (Services, Arc<Marks>) {
+    /// Lets the effects happen and hands the new services, rules and local addresses over.
+    pub(crate) fn commit(mut self, trash: &mut Trash) -> (Services, Arc<Marks>, Lips) {
         if self.marks_changed {
             self.marks().settle();
         }
@@ -96,7 +101,7 @@ impl Draft {
             }
         }
         *trash = self.trash;
-        (self.services, self.marks)
+        (self.services, self.marks, self.lips)
     }
 
     /// The rules, to be changed.
@@ -132,6 +137,11 @@ impl Draft {
                 return Err(OpError::DestExists);
             }
         }
+        let mut lips = Arc::default();
+        for lip in &spec.lips {
+            check_lip(Some(&spec.key), *lip)?;
+            lips::add(&mut lips, *lip)?;
+        }
         let mut service = Service {
             key: spec.key,
             algorithm,
@@ -139,6 +149,7 @@ impl Draft {
             one_packet: spec.one_packet,
             persistence: spec.persistence,
             pe: spec.pe,
+            lips,
             dests: Arc::new([]),
             live: Arc::new(SvcLive::new(algorithm, spec.flags)),
         };
@@ -218,7 +229,35 @@ impl Draft {
         Ok(())
     }
 
+    fn add_lip(&mut self, key: Option<&ServiceKey>, lip: IpAddr) -> Result<(), OpError> {
+        check_lip(key, lip)?;
+        match key {
+            None => self.lips.add(lip),
+            Some(key) => self.change_lips(key, |lips| lips::add(lips, lip)),
+        }
+    }
+
+    fn del_lip(&mut self, key: Option<&ServiceKey>, lip: IpAddr) -> Result<(), OpError> {
+        match key {
+            None => self.lips.remove(lip),
+            Some(key) => self.change_lips(key, |lips| lips::remove(lips, lip)),
+        }
+    }
+
+    fn change_lips(
+        &mut self,
+        key: &ServiceKey,
+        change: impl FnOnce(&mut Arc<[IpAddr]>) -> Result<(), OpError>,
+    ) -> Result<(), OpError> {
+        let service = self.services.get_mut(key).ok_or(OpError::ServiceNotDefined)?;
+        let mut lips = Arc::clone(&service.lips);
+        change(&mut lips)?;
+        Arc::make_mut(service).lips = lips;
+        Ok(())
+    }
+
     fn flush(&mut self) -> Result<(), OpError> {
+        self.lips = Lips::default();
         for service in std::mem::take(&mut self.services).values() {
             for dest in service.dests.iter() {
                 self.retire(service, dest);
@@ -318,6 +357,18 @@ fn check_settings(key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
         return Err(OpError::Invalid);
     }
     Ok(())
+}
+
+fn check_lip(key: Option<&ServiceKey>, lip: IpAddr) -> Result<(), OpError> {
+    // Nobody else could answer to these.
+    let unreachable = lip.is_loopback() || matches!(lip, IpAddr::V6(lip) if lip.is_unicast_link_local());
+    if !is_host(lip) || unreachable {
+        return Err(OpError::Invalid);
+    }
+    match key {
+        Some(key) if key.family() != lip.into() => Err(OpError::LipFamilyMismatch),
+        _ => Ok(()),
+    }
 }
 
 /// Whether one host can have this address.

@@ -11,6 +11,7 @@
 pub mod algo;
 mod dest;
 mod draft;
+mod lips;
 pub mod marks;
 mod model;
 mod op;

@@ -1,6 +1,7 @@
 //! The edits of a [`ServiceTable`](crate::ServiceTable), and why they are refused.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +17,7 @@ pub enum Op {
         /// The new service.
         service: ServiceSpec,
     },
-    /// `ipvsadm -E`: everything but the servers; `dests` of the spec is ignored.
+    /// `ipvsadm -E`: everything but the servers and the local addresses; `dests` and `lips` of the spec are ignored.
     EditService {
         /// The new settings, under the same key.
         service: ServiceSpec,
@@ -47,7 +48,21 @@ pub enum Op {
         /// Which server.
         addr: DestKey,
     },
-    /// `ipvsadm -C`.
+    /// `ipvsadm -P` (DPVS): a local address for FullNAT.
+    AddLip {
+        /// For which service, or for all that have none of their own.
+        key: Option<ServiceKey>,
+        /// The address.
+        lip: IpAddr,
+    },
+    /// `ipvsadm -Q` (DPVS).
+    DelLip {
+        /// From which service, or from those that are everybody's.
+        key: Option<ServiceKey>,
+        /// The address.
+        lip: IpAddr,
+    },
+    /// `ipvsadm -C`: the services, and the local addresses.
     Flush,
     /// `ipvsadm -Z`: one service, or all.
     Zero {
@@ -108,6 +123,10 @@ impl fmt::Display for Op {
                 write!(f, "edit server {} of {key}: weight {}", dest.addr, dest.weight.0)
             }
             Self::DelDest { key, addr } => write!(f, "delete server {addr} from {key}"),
+            Self::AddLip { key: Some(key), lip } => write!(f, "add local address {lip} to {key}"),
+            Self::AddLip { key: None, lip } => write!(f, "add local address {lip}"),
+            Self::DelLip { key: Some(key), lip } => write!(f, "delete local address {lip} from {key}"),
+            Self::DelLip { key: None, lip } => write!(f, "delete local address {lip}"),
             Self::Flush => f.write_str("delete everything"),
             Self::Zero { key: Some(key) } => write!(f, "zero the counters of {key}"),
             Self::Zero { key: None } => f.write_str("zero all counters"),
@@ -140,6 +159,15 @@ pub enum OpError {
     /// `-e`, `-d` of a server that is not (ENOENT).
     #[error("No such destination")]
     NoSuchDest,
+    /// `-P` of a local address that is there.
+    #[error("Local address already exists")]
+    LipExists,
+    /// `-Q` of a local address that is not.
+    #[error("No such local address")]
+    NoSuchLip,
+    /// A local address of another family than the service.
+    #[error("Local address and service are of different address families")]
+    LipFamilyMismatch,
     /// An unknown scheduler (ENOENT).
     #[error("Scheduler or persistence engine not found")]
     NoSuchScheduler,

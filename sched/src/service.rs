@@ -26,6 +26,8 @@ pub struct Service {
     pub persistence: Option<Persistence>,
     /// What identifies a client besides its address.
     pub pe: Option<PersistenceEngine>,
+    /// Local addresses of its own, in the order in which they were added.
+    pub lips: Arc<[IpAddr]>,
     /// Its servers, **newest first**: the order of the kernel's list, which decides every tie.
     pub dests: Arc<[Dest]>,
     /// What outlives the snapshot.
@@ -48,6 +50,7 @@ impl Service {
             one_packet: self.one_packet,
             persistence: self.persistence,
             pe: self.pe,
+            lips: self.lips.to_vec(),
             dests: self.dests.iter().rev().map(Dest::spec).collect(),
         }
     }

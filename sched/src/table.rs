@@ -10,6 +10,7 @@ use foldhash::fast::FixedState;
 
 use crate::dest::Dest;
 use crate::draft::Draft;
+use crate::lips::Lips;
 use crate::marks::{MarkRule, Marks, PacketFacts, Prefix};
 use crate::model::{DestKey, Mark, Proto, ServiceKey};
 use crate::op::{Op, OpError};
@@ -32,6 +33,9 @@ pub struct ServiceTable {
     marks: Arc<Marks>,
     /// The destinations of the rules that mark packets for services.
     marked: Arc<BTreeSet<Prefix>>,
+    /// The local addresses that are everybody's, and how often each address is in any pool.
+    lips: Lips,
+    pooled: Shards<IpAddr, u32>,
     kinds: Kinds,
     one_packet: Arc<OnePacket>,
     ramping: bool,
@@ -139,6 +143,27 @@ impl ServiceTable {
         self.vips.iter().map(|(addr, _)| *addr).chain(named)
     }
 
+    /// The local addresses for connections of a service by FullNAT: its own, or else those that are everybody's. None
+    /// where there are none of its family.
+    pub fn lips_of<'a>(&'a self, service: &'a Service) -> &'a [IpAddr] {
+        if service.lips.is_empty() { self.lips.of(service.key.family()) } else { &service.lips }
+    }
+
+    /// The local addresses that are everybody's: IPv4 first, each family in the order in which they were added.
+    pub fn shared_lips(&self) -> impl Iterator<Item = IpAddr> {
+        self.lips.iter()
+    }
+
+    /// All local addresses of any pool, once each, in no order.
+    pub fn lips(&self) -> impl Iterator<Item = IpAddr> {
+        self.pooled.iter().map(|(lip, _)| *lip)
+    }
+
+    /// Whether it is one of [`Self::lips`].
+    pub fn is_lip(&self, addr: IpAddr) -> bool {
+        self.pooled.len() > 0 && self.pooled.contains(&addr)
+    }
+
     /// The destinations that rules name which mark packets for services, where they are more than single addresses
     /// (those are [`Self::vips`]).
     pub fn marked_prefixes(&self) -> impl Iterator<Item = Prefix> {
@@ -202,7 +227,7 @@ impl ServiceTable {
     /// # Errors
     /// The first op that was refused and why. Then nothing has changed, neither `trash` nor any scheduler's state.
     pub fn apply(&self, trash: &mut Trash, ops: &[Op]) -> Result<Self, (usize, OpError)> {
-        let mut draft = Draft::new(&self.services, &self.marks, trash);
+        let mut draft = Draft::new(&self.services, &self.marks, &self.lips, trash);
         for (i, op) in ops.iter().enumerate() {
             draft.apply(op).map_err(|error| (i, error))?;
         }
@@ -211,7 +236,7 @@ impl ServiceTable {
 
     /// Applies those `ops` that can be applied, as a restore does, and reports the others with their index.
     pub fn apply_each(&self, trash: &mut Trash, ops: &[Op]) -> (Self, Vec<(usize, OpError)>) {
-        let mut draft = Draft::new(&self.services, &self.marks, trash);
+        let mut draft = Draft::new(&self.services, &self.marks, &self.lips, trash);
         let refuse = |(i, op)| draft.apply(op).err().map(|error| (i, error));
         let refused = ops.iter().enumerate().filter_map(refuse).collect();
         (self.next(draft, trash), refused)
@@ -243,7 +268,7 @@ impl ServiceTable {
 
     fn next(&self, draft: Draft, trash: &mut Trash) -> Self {
         let ramping = self.ramping || draft.is_ramping();
-        let (services, marks) = draft.commit(trash);
+        let (services, marks, lips) = draft.commit(trash);
         let mut next = Self { generation: self.generation + 1, ramping, ..self.clone() };
         let mut marks_changed = !Arc::ptr_eq(&self.marks, &marks);
         let mut one_packet_changed = false;
@@ -263,12 +288,17 @@ impl ServiceTable {
         if marks_changed {
             next.marked = Arc::new(marked(&services, &marks));
         }
-        Self { services, marks, ..next }
+        if !lips.is_same_as(&self.lips) {
+            self.lips.iter().for_each(|lip| next.pooled.discount(&lip));
+            lips.iter().for_each(|lip| next.pooled.count(lip));
+        }
+        Self { services, marks, lips, ..next }
     }
 
     fn note(&mut self, service: &Service) {
         self.kinds.add(Kinds::of(&service.key));
         service.key.vip().into_iter().for_each(|vip| self.vips.count(vip));
+        service.lips.iter().for_each(|lip| self.pooled.count(*lip));
         service.reply_sources().for_each(|source| self.servers.count(source));
         service.one_way_servers().for_each(|addr| self.one_way.count(addr));
     }
@@ -276,6 +306,7 @@ impl ServiceTable {
     fn forget(&mut self, service: &Service) {
         self.kinds.subtract(Kinds::of(&service.key));
         service.key.vip().into_iter().for_each(|vip| self.vips.discount(&vip));
+        service.lips.iter().for_each(|lip| self.pooled.discount(lip));
         service.reply_sources().for_each(|source| self.servers.discount(&source));
         service.one_way_servers().for_each(|addr| self.one_way.discount(&addr));
     }

@@ -455,3 +455,63 @@ fn edit_thresholds(server: &str, upper: u32, lower: u32) -> Op {
 fn del_dest(vip: &str, server: &str) -> Op {
     Op::DelDest { key: key(vip), addr: addr(server) }
 }
+
+#[test]
+fn local_addresses_are_a_services_own_or_everybodys() {
+    let add = |key, lip: &str| Op::AddLip { key, lip: lip.parse().unwrap() };
+    let del = |key, lip: &str| Op::DelLip { key, lip: lip.parse().unwrap() };
+    let mut world = World::with(&[
+        add_service(VIP, "rr", &[(A, 1)]),
+        add_service(V6, "rr", &[]),
+        add(None, "10.1.0.1"),
+        add(None, "2001:db8::1"),
+        add(None, "10.1.0.2"),
+    ]);
+    let of = |world: &World, service: &str| {
+        let table = &world.table;
+        table.lips_of(table.get(&key(service)).unwrap()).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&world, VIP), ["10.1.0.1", "10.1.0.2"]);
+    assert_eq!(of(&world, V6), ["2001:db8::1"]);
+    world.apply(&[add(Some(key(VIP)), "10.1.0.3"), add(Some(key(VIP)), "10.1.0.1")]);
+    assert_eq!(of(&world, VIP), ["10.1.0.3", "10.1.0.1"]);
+    // Neither an edit of the service nor one of its servers touches them.
+    let service = ServiceSpec::new(key(VIP), "wrr");
+    world.apply(&[Op::EditService { service }, Op::AddDest { key: key(VIP), dest: dest(B, 1) }]);
+    assert_eq!(of(&world, VIP), ["10.1.0.3", "10.1.0.1"]);
+    let spec = world.table.get(&key(VIP)).unwrap().spec();
+    assert_eq!(spec.lips.len(), 2);
+
+    for (op, error) in [
+        (add(None, "10.1.0.2"), OpError::LipExists),
+        (add(Some(key(VIP)), "10.1.0.3"), OpError::LipExists),
+        (del(None, "10.1.0.9"), OpError::NoSuchLip),
+        (del(Some(key(VIP)), "10.1.0.2"), OpError::NoSuchLip),
+        (add(Some(key("10.0.0.9:80")), "10.1.0.2"), OpError::ServiceNotDefined),
+        (add(Some(key(VIP)), "2001:db8::2"), OpError::LipFamilyMismatch),
+        (add(None, "0.0.0.0"), OpError::Invalid),
+        (add(None, "127.0.0.1"), OpError::Invalid),
+        (add(None, "fe80::1"), OpError::Invalid),
+    ] {
+        assert_eq!(
+            world.table.apply(&mut world.trash, std::slice::from_ref(&op)).unwrap_err(),
+            (0, error),
+            "{op}"
+        );
+    }
+    world.apply(&[del(None, "10.1.0.2"), del(Some(key(VIP)), "10.1.0.3")]);
+    let known = |world: &World| {
+        let mut lips: Vec<_> = world.table.lips().map(|lip| lip.to_string()).collect();
+        lips.sort();
+        lips
+    };
+    assert_eq!(known(&world), ["10.1.0.1", "2001:db8::1"], "one of them twice");
+    assert!(world.table.is_lip(addr("10.1.0.1:0").ip()) && !world.table.is_lip(addr("10.1.0.3:0").ip()));
+    world.apply(&[del(Some(key(VIP)), "10.1.0.1")]);
+    assert_eq!(of(&world, VIP), ["10.1.0.1"], "it has none of its own any more");
+    world.apply(&[Op::Flush, Op::AddService { service: spec }]);
+    assert_eq!(of(&world, VIP), ["10.1.0.3", "10.1.0.1"], "they come with the service");
+    assert_eq!(world.table.shared_lips().count(), 0);
+    world.apply(&[Op::DelService { key: key(VIP) }]);
+    assert_eq!(known(&world), [""; 0]);
+}

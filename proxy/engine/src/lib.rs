@@ -140,10 +140,10 @@ impl Engine {
         self.knobs.store(Arc::new(knobs));
     }
 
-    /// The ports of local addresses (FullNAT) that may be taken, for connections to come. Without being told, all from
-    /// 1024 on.
-    pub fn set_local_ports(&self, ports: impl Into<Box<[u16]>>) {
-        self.ports.set_usable(ports.into());
+    /// The ports of local addresses (FullNAT) that may be taken, for connections to come: `ours` of addresses that are
+    /// nobody's, `hosts` of the host's own. Without being told, all from 1024 on.
+    pub fn set_local_ports(&self, ours: &[u16], hosts: &[u16]) {
+        self.ports.set_usable(ours, hosts);
     }
 
     /// Shows how many ports of local addresses are taken towards each server that has connections by FullNAT, and

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -16,12 +16,23 @@ use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 use sched::Proto;
 
-/// What a pool is for: its ports are those of one LIP towards one server.
+/// What a pool is for: its ports are those of one LIP towards one server. An address that becomes the host's own, or
+/// ceases to be, has another one from then on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct PoolKey {
     proto: Proto,
     lip: IpAddr,
+    whose: Whose,
     server: SocketAddr,
+}
+
+/// Who else speaks from a LIP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Whose {
+    /// Nobody.
+    Ours,
+    /// The host: it is an address of its own.
+    Hosts,
 }
 
 /// How much of a LIP's ports towards a server is taken.
@@ -37,13 +48,16 @@ pub struct PortsInUse {
     pub taken: usize,
     /// Ports there are.
     pub all: usize,
+    /// How often all were taken when another one was needed.
+    pub refused: u64,
 }
 
 /// All pools of an engine, made as they are needed.
 #[derive(Debug)]
 pub(crate) struct Ports {
     pools: DashMap<PoolKey, Arc<Pool>, SeedableRandomState>,
-    usable: ArcSwap<Box<[u16]>>,
+    /// Of LIPs that are ours alone, and of those that the host speaks from as well.
+    usable: ArcSwap<[Arc<[u16]>; 2]>,
 }
 
 /// Ports that are not for anybody special: RFC 6335 section 6.
@@ -51,13 +65,14 @@ const FIRST_USER_PORT: u16 = 1024;
 
 impl Ports {
     pub(crate) fn new(seed: u64) -> Self {
-        let usable = (FIRST_USER_PORT..=u16::MAX).collect::<Box<[u16]>>();
+        let all = (FIRST_USER_PORT..=u16::MAX).collect::<Arc<[u16]>>();
         let hasher = SeedableRandomState::with_seed(seed, SharedSeed::global_fixed());
-        Self { pools: DashMap::with_hasher(hasher), usable: ArcSwap::from_pointee(usable) }
+        Self { pools: DashMap::with_hasher(hasher), usable: ArcSwap::from_pointee([Arc::clone(&all), all]) }
     }
 
     /// From now on these are handed out. What is taken stays taken.
-    pub(crate) fn set_usable(&self, usable: Box<[u16]>) {
+    pub(crate) fn set_usable(&self, ours: &[u16], hosts: &[u16]) {
+        let usable = [ours.into(), hosts.into()];
         if **self.usable.load() != usable {
             self.usable.store(Arc::new(usable));
             // Pools that are still in use live on in their leases; the table of connections keeps their ports apart.
@@ -67,22 +82,33 @@ impl Ports {
 
     /// Takes a port of `lip` towards `server`; `None` when all are taken. `start` says, for the first of a pool, where
     /// in the range it begins: unpredictable, so that others cannot guess it.
-    pub(crate) fn take(&self, proto: Proto, lip: IpAddr, server: SocketAddr, start: u64) -> Option<Lease> {
-        let key = PoolKey { proto, lip, server };
+    pub(crate) fn take(
+        &self,
+        proto: Proto,
+        lip: (IpAddr, Whose),
+        server: SocketAddr,
+        start: u64,
+    ) -> Option<Lease> {
+        let (lip, whose) = lip;
+        let key = PoolKey { proto, lip, whose, server };
         let found = self.pools.get(&key).map(|pool| Arc::clone(&pool));
         let pool = found.unwrap_or_else(|| {
-            let new = || Arc::new(Pool::new(self.usable.load_full(), start));
+            let new = || Arc::new(Pool::new(Arc::clone(&self.usable.load()[whose as usize]), start));
             Arc::clone(&self.pools.entry(key).or_insert_with(new))
         });
-        let port = pool.state().take(&pool.usable)?;
+        let Some(port) = pool.state().take(&pool.usable) else {
+            pool.refused.fetch_add(1, Relaxed);
+            return None;
+        };
         Some(Lease { addr: SocketAddr::new(lip, port), pool, given_back: AtomicBool::new(false) })
     }
 
     /// What is taken of each pool. For listings and alarms.
     pub(crate) fn in_use(&self, mut visit: impl FnMut(PortsInUse)) {
         for pool in &self.pools {
-            let (PoolKey { proto, lip, server }, all) = (*pool.key(), pool.usable.len());
-            visit(PortsInUse { proto, lip, server, taken: pool.state().taken(), all });
+            let PoolKey { proto, lip, server, .. } = *pool.key();
+            let (taken, all) = (pool.state().taken(), pool.usable.len());
+            visit(PortsInUse { proto, lip, server, taken, all, refused: pool.refused.load(Relaxed) });
         }
     }
 
@@ -121,8 +147,9 @@ impl Drop for Lease {
 
 #[derive(Debug)]
 struct Pool {
-    usable: Arc<Box<[u16]>>,
+    usable: Arc<[u16]>,
     state: Mutex<State>,
+    refused: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -134,9 +161,10 @@ struct State {
 }
 
 impl Pool {
-    fn new(usable: Arc<Box<[u16]>>, start: u64) -> Self {
+    fn new(usable: Arc<[u16]>, start: u64) -> Self {
         let start = start.checked_rem(usable.len() as u64).unwrap_or(0) as usize;
-        Self { usable, state: Mutex::new(State { start, fresh: 0, returned: VecDeque::new() }) }
+        let state = Mutex::new(State { start, fresh: 0, returned: VecDeque::new() });
+        Self { usable, state, refused: AtomicU64::new(0) }
     }
 
     /// No code that holds it can panic half-way.
@@ -164,15 +192,16 @@ impl State {
 mod tests {
     use super::*;
 
-    const LIP: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+    const ADDR: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+    const LIP: (IpAddr, Whose) = (ADDR, Whose::Ours);
 
     fn server(n: u16) -> SocketAddr {
-        SocketAddr::new(LIP, n)
+        SocketAddr::new(ADDR, n)
     }
 
     fn ports(usable: &[u16]) -> Ports {
         let ports = Ports::new(1);
-        ports.set_usable(usable.into());
+        ports.set_usable(usable, &[]);
         ports
     }
 
@@ -211,15 +240,19 @@ mod tests {
         let ports = ports(&[1, 2, 3, 4]);
         let told = || {
             let mut all = Vec::new();
-            ports.in_use(|pool| all.push((pool.taken, pool.all)));
+            ports.in_use(|pool| all.push((pool.taken, pool.all, pool.refused)));
             all
         };
-        let leases = [(); 3].map(|()| ports.take(Proto::Tcp, LIP, server(1), 0).unwrap());
-        assert_eq!(told(), [(3, 4)]);
+        let take = || ports.take(Proto::Tcp, LIP, server(1), 0);
+        let leases = [(); 3].map(|()| take().unwrap());
+        assert_eq!(told(), [(3, 4, 0)]);
         ports.sweep();
-        assert_eq!(told(), [(3, 4)]);
-        drop(leases);
-        assert_eq!(told(), [(0, 4)]);
+        assert_eq!(told(), [(3, 4, 0)]);
+        let last = take();
+        assert!(take().is_none() && take().is_none());
+        assert_eq!(told(), [(4, 4, 2)]);
+        drop((leases, last));
+        assert_eq!(told(), [(0, 4, 2)]);
         ports.sweep();
         assert_eq!(told(), []);
     }
@@ -228,12 +261,24 @@ mod tests {
     fn another_range_is_for_those_who_come_then() {
         let ports = ports(&[1, 2]);
         let old = ports.take(Proto::Tcp, LIP, server(1), 0).unwrap();
-        ports.set_usable([2, 3].into());
+        ports.set_usable(&[2, 3], &[]);
         let taken: Vec<_> =
             std::iter::from_fn(|| ports.take(Proto::Tcp, LIP, server(1), 0)).take(2).collect();
         assert_eq!(taken.iter().map(|lease| lease.addr().port()).collect::<Vec<_>>(), [2, 3]);
-        ports.set_usable(Box::default());
+        ports.set_usable(&[], &[]);
         assert!(ports.take(Proto::Tcp, LIP, server(1), 7).is_none(), "no range at all");
         drop(old);
+    }
+
+    #[test]
+    fn an_address_of_the_host_has_ports_of_its_own() {
+        let ports = Ports::new(1);
+        ports.set_usable(&[1, 2, 3], &[3]);
+        let take = |whose| {
+            let leases = std::iter::from_fn(|| ports.take(Proto::Tcp, (ADDR, whose), server(1), 0));
+            leases.map(|lease| lease.addr().port()).take(9).collect::<std::collections::BTreeSet<_>>()
+        };
+        assert_eq!(take(Whose::Hosts), [3].into());
+        assert_eq!(take(Whose::Ours), [1, 2, 3].into());
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::{DropReason, Egress, Engine, Limits, Verdict, Worker};
+use engine::{DropReason, Egress, Engine, HostView, Limits, Verdict, Worker};
 use sched::{DestSpec, ForwardMethod, Op, Path, Proto, ServiceKey, ServiceSpec, Trash};
 use wire::build::{Build, tcp, time_exceeded, udp, unreachable_port};
 use wire::checksum;
@@ -52,7 +52,7 @@ impl Director {
     fn new(net: Net, proto: Proto, ports: &[u16]) -> Self {
         let now = Instant::now();
         let (engine, mut workers) = Engine::new(5, Limits::default(), 1, now);
-        engine.set_local_ports(ports);
+        engine.set_local_ports(ports, ports);
         let dest = DestSpec { method: ForwardMethod::FullNat, ..DestSpec::new(net.server) };
         let service =
             ServiceSpec { dests: vec![dest], ..ServiceSpec::new(ServiceKey::addr(proto, net.vip), "rr") };
@@ -192,4 +192,67 @@ fn without_an_address_of_the_family_nothing_is_sent() {
     let mut director = Director::new(Net { lip: v6.lip, ..v4 }, Proto::Tcp, &[7000]);
     assert_eq!(director.syn(1), Err(DropReason::NoLocalAddress));
     assert_eq!(director.engine.connections_held(), 0);
+}
+
+#[test]
+fn a_pool_is_used_evenly_and_to_its_last_port() {
+    for net in nets() {
+        let mut director = Director::new(net, Proto::Tcp, &[7000, 7001, 7002, 7003]);
+        let lips: [IpAddr; 3] = match net.lip {
+            IpAddr::V4(_) => ["10.0.0.5", "10.0.0.6", "10.0.0.7"],
+            IpAddr::V6(_) => ["2001:db8:2::5", "2001:db8:2::6", "2001:db8:2::7"],
+        }
+        .map(|lip| lip.parse().expect("an address"));
+        let key = Some(ServiceKey::addr(Proto::Tcp, net.vip));
+        let ops = lips.map(|lip| Op::AddLip { key, lip });
+        let table = director.engine.services().apply(&mut Trash::default(), &ops).expect("legal edits");
+        director.engine.set_services(Arc::new(table));
+        let mut used = Vec::new();
+        for port in 1..=12 {
+            let client = SocketAddr::new(net.client.ip(), port);
+            let (verdict, frame) = director.process(&tcp(client, net.vip).syn());
+            assert_eq!(verdict, SENT, "{port}");
+            let packet = Packet::parse(frame.packet()).expect("a packet");
+            used.push((packet.src, packet.ports().expect("ports").0));
+            if port == 6 {
+                let of = |lip: &IpAddr| used.iter().filter(|(used, _)| used == lip).count();
+                assert!(
+                    lips.iter().filter(|lip| of(lip) > 0).count() > 1,
+                    "more than one takes part: {used:?}"
+                );
+            }
+        }
+        used.sort_unstable();
+        let all = lips.iter().flat_map(|lip| (7000..=7003).map(|port| (*lip, port)));
+        assert_eq!(used, all.collect::<Vec<_>>());
+        assert_eq!(director.syn(13), Err(DropReason::PortsExhausted));
+        let mut refused = Vec::new();
+        director.engine.local_ports_in_use(|pool| refused.push((pool.taken, pool.refused > 0)));
+        assert_eq!(refused, [(4, true); 3]);
+    }
+}
+
+#[test]
+fn a_local_address_of_nobody_is_answered_for_as_a_vip_is() {
+    for net in nets() {
+        let mut director = Director::new(net, Proto::Tcp, &[7000]);
+        let stray = tcp(net.server, SocketAddr::new(net.router, 7)).ack(1);
+        assert_eq!(director.process(&stray).0, Verdict::Pass);
+        let ops = [Op::AddLip { key: None, lip: net.router }];
+        let table = director.engine.services().apply(&mut Trash::default(), &ops).expect("a legal edit");
+        director.engine.set_services(Arc::new(table));
+        assert_eq!(director.process(&stray).0, Verdict::Reply, "a reset");
+        director.engine.set_host(HostView::new([net.router]));
+        assert_eq!(director.process(&stray).0, Verdict::Pass, "the host's own business");
+    }
+}
+
+#[test]
+fn a_port_that_is_in_use_from_before_is_passed_over() {
+    let [net, _] = nets();
+    let mut director = Director::new(net, Proto::Tcp, &[7000, 7001]);
+    let before = director.syn(1).expect("a port");
+    director.engine.set_local_ports(&[before, 7002], &[]);
+    assert_eq!(director.syn(2), Ok(7002));
+    assert_eq!(director.syn(3), Err(DropReason::PortsExhausted));
 }

@@ -1,5 +1,6 @@
 //! A service as configured.
 
+use std::net::IpAddr;
 use std::ops::BitOr;
 
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,9 @@ pub struct ServiceSpec {
     /// `--pe`.
     #[serde(default)]
     pub pe: Option<PersistenceEngine>,
+    /// Local addresses of its own for FullNAT. Without any it uses those that are everybody's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lips: Vec<IpAddr>,
     /// Its real servers.
     #[serde(default)]
     pub dests: Vec<DestSpec>,
@@ -75,13 +79,14 @@ impl ServiceSpec {
             one_packet: false,
             persistence: None,
             pe: None,
+            lips: Vec::new(),
             dests: Vec::new(),
         }
     }
 
-    /// Whether the settings are the same, whatever the servers.
+    /// Whether the settings are the same, whatever the servers and local addresses.
     pub fn same_settings(&self, other: &Self) -> bool {
-        let settings = |s: &Self| Self { dests: Vec::new(), ..s.clone() };
+        let settings = |s: &Self| Self { dests: Vec::new(), lips: Vec::new(), ..s.clone() };
         settings(self) == settings(other)
     }
 }

@@ -15,7 +15,6 @@ use crate::conn::{Conn, Inserted, Legs, Timed};
 use crate::knobs::Knobs;
 use crate::marks;
 use crate::persist::Template;
-use crate::ports::Lease;
 use crate::verdict::{DropReason, Verdict};
 
 /// A flow that may begin.
@@ -180,7 +179,7 @@ impl Step<'_> {
         let Choice { dest, method, template } = choice;
         let server = SocketAddr::new(dest.key.ip(), server_port(service, &dest, vip.port()));
         let local = match method {
-            ForwardMethod::FullNat => match self.lease(&dest, proto, server) {
+            ForwardMethod::FullNat => match self.lease(service, &dest, proto, server) {
                 Ok(lease) => Some(lease),
                 Err(reason) => {
                     template.inspect(|template| template.leave());
@@ -201,13 +200,6 @@ impl Step<'_> {
             method,
             template,
         })
-    }
-
-    /// A port of the address that the host itself would use towards that server.
-    fn lease(&mut self, dest: &DestLive, proto: Proto, server: SocketAddr) -> Result<Lease, DropReason> {
-        let lip = dest.path().and_then(|path| path.source).filter(|lip| lip.is_ipv4() == server.is_ipv4());
-        let lip = lip.ok_or(DropReason::NoLocalAddress)?;
-        self.ports.take(proto, lip, server, self.random.next()).ok_or(DropReason::PortsExhausted)
     }
 }
 

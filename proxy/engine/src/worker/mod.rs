@@ -2,6 +2,7 @@
 
 mod begin;
 mod icmp;
+mod lease;
 mod limit;
 mod one_packet;
 mod opening;

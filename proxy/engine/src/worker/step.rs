@@ -93,9 +93,9 @@ impl Step<'_> {
         self.begin(frame, packet, proto, src, dst)
     }
 
-    /// A VIP that is nobody's address: what the host cannot answer, we do.
+    /// A VIP or a local address that is nobody else's: what the host cannot answer, we do.
     pub(super) fn is_our_vip(&self, addr: IpAddr) -> bool {
-        self.table.is_vip(addr) && !self.host.is_local(addr)
+        (self.table.is_vip(addr) || self.table.is_lip(addr)) && !self.host.is_local(addr)
     }
 
     /// The host's kernel forwards a packet to us and forwards it again from us: one hop too many, unless one end of

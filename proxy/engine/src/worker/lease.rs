@@ -1,0 +1,45 @@
+//! Which local address and port the server of a connection by FullNAT speaks with.
+
+use std::net::{IpAddr, SocketAddr};
+
+use sched::{DestLive, Proto, Service};
+
+use super::step::Step;
+use crate::conn::FlowKey;
+use crate::ports::{Lease, Whose};
+use crate::verdict::DropReason;
+
+/// Ports of a local address that are looked at for one connection.
+const TRIES: usize = 8;
+
+impl Step<'_> {
+    /// A port of one of the service's local addresses, each of them as likely as the others as long as it has any left;
+    /// where the service has none, of the address that the host itself would use towards that server.
+    pub(super) fn lease(
+        &mut self,
+        service: &Service,
+        dest: &DestLive,
+        proto: Proto,
+        server: SocketAddr,
+    ) -> Result<Lease, DropReason> {
+        let (first, start) = (self.random.next() as usize, self.random.next());
+        let pool = self.table.lips_of(service);
+        if pool.is_empty() {
+            let own =
+                dest.path().and_then(|path| path.source).filter(|lip| lip.is_ipv4() == server.is_ipv4());
+            let own = own.ok_or(DropReason::NoLocalAddress)?;
+            return self.free_port(own, proto, server, start).ok_or(DropReason::PortsExhausted);
+        }
+        let (before, after) = pool.split_at(first % pool.len());
+        let lease = after.iter().chain(before).find_map(|lip| self.free_port(*lip, proto, server, start));
+        lease.ok_or(DropReason::PortsExhausted)
+    }
+
+    /// A port from which nothing speaks with that server.
+    fn free_port(&self, lip: IpAddr, proto: Proto, server: SocketAddr, start: u64) -> Option<Lease> {
+        let whose = if self.host.is_local(lip) { Whose::Hosts } else { Whose::Ours };
+        // It may still be somebody's who took it before the range was another.
+        let mut leases = (0..TRIES).map_while(|_| self.ports.take(proto, (lip, whose), server, start));
+        leases.find(|lease| self.conns.find(&FlowKey::new(proto, server, lease.addr())).is_none())
+    }
+}
