@@ -40,10 +40,11 @@ pub fn write_stock(out: &mut impl fmt::Write, services: &[ServiceSpec], names: &
 
 /// Writes everything: as [`write_stock`], and what that loses where there is any. Thresholds, switches without a name
 /// and `timeouts` that are not the default are in words that stock ipvsadm restores (`-x`, `-y`, `-b flag-3`, `--set`);
-/// for what it does not have there are comments at the end ([`OURS`]).
+/// for what it does not have there are comments at the end ([`OURS`]). `lips` are the local addresses that are everybody's.
 pub fn write(
     out: &mut impl fmt::Write,
     services: &[ServiceSpec],
+    lips: &[IpAddr],
     timeouts: Timeouts,
     names: &dyn Names,
 ) -> fmt::Result {
@@ -54,12 +55,18 @@ pub fn write(
     }
     for service in services {
         let (option, proto) = option(&service.key, names);
+        for lip in &service.lips {
+            writeln!(out, "{OURS}-P {option} -z {lip}")?;
+        }
         for dest in service.dests.iter().filter(|d| d.slow_start > 0) {
             write!(out, "{OURS}-e {option} ")?;
             server(out, proto, dest, names)?;
             thresholds(out, dest)?;
             writeln!(out, " --slow-start {}", dest.slow_start)?;
         }
+    }
+    for lip in lips {
+        writeln!(out, "{OURS}-P -z {lip}")?;
     }
     Ok(())
 }
@@ -199,7 +206,7 @@ mod tests {
             service(ServiceKey::Mark { mark: Mark(5.try_into().unwrap()), family: Family::Ipv6 }, Vec::new()),
         ];
         let mut text = String::new();
-        write(&mut text, &services, Timeouts::default(), &Numeric).unwrap();
+        write(&mut text, &services, &[], Timeouts::default(), &Numeric).unwrap();
         let expected = "-A -t 10.0.0.1:80 -s wrr\n\
                         -a -t 10.0.0.1:80 -r 192.168.1.1:8080 -m -w 0\n\
                         -a -t 10.0.0.1:80 -r 192.168.1.2:8080 -m -w 3\n\
@@ -222,7 +229,9 @@ mod tests {
                 ..DestSpec::new("10.1.0.2:80".parse().unwrap())
             },
         ];
+        service.lips = vec!["10.1.0.9".parse().unwrap()];
         let services = [service];
+        let lips = ["10.1.0.8", "fd00::8"].map(|lip| lip.parse().unwrap());
         let (mut stock, mut all) = (String::new(), String::new());
         write_stock(&mut stock, &services, &Numeric).unwrap();
         assert_eq!(
@@ -231,14 +240,17 @@ mod tests {
              -a -t 10.0.0.1:80 -r 10.1.0.1:80 -m -w 1\n\
              -a -t 10.0.0.1:80 -r 10.1.0.2:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum\n"
         );
-        write(&mut all, &services, Timeouts { tcp: 901, ..Timeouts::default() }, &Numeric).unwrap();
+        write(&mut all, &services, &lips, Timeouts { tcp: 901, ..Timeouts::default() }, &Numeric).unwrap();
         assert_eq!(
             all,
             "-A -t 10.0.0.1:80 -s rr\n\
              -a -t 10.0.0.1:80 -r 10.1.0.1:80 -m -w 1 -x 9 -y 4\n\
              -a -t 10.0.0.1:80 -r 10.1.0.2:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum\n\
              --set 901 120 300\n\
-             #ulvs -e -t 10.0.0.1:80 -r 10.1.0.2:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum --slow-start 30\n"
+             #ulvs -P -t 10.0.0.1:80 -z 10.1.0.9\n\
+             #ulvs -e -t 10.0.0.1:80 -r 10.1.0.2:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum --slow-start 30\n\
+             #ulvs -P -z 10.1.0.8\n\
+             #ulvs -P -z fd00::8\n"
         );
     }
 }

@@ -3,12 +3,14 @@
 //! States are compared as sets: the order of services and servers in a file means nothing by itself, and servers are
 //! added in the order in which the new state has them.
 
+mod lips;
 mod marks;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use sched::{DestKey, DestSpec, Op, ServiceKey, ServiceSpec};
 
+pub use lips::{diff_lips, reconcile_lips};
 pub use marks::{diff_marks, reconcile_marks};
 
 /// The edits that turn `old` into `new`: first what goes, then what changes, then what comes.
@@ -29,8 +31,10 @@ pub fn diff(old: &[ServiceSpec], new: &[ServiceSpec]) -> Vec<Op> {
         };
         let key = service.key;
         if !before.same_settings(service) {
-            changed.push(Op::EditService { service: ServiceSpec { dests: Vec::new(), ..service.clone() } });
+            let service = ServiceSpec { dests: Vec::new(), lips: Vec::new(), ..service.clone() };
+            changed.push(Op::EditService { service });
         }
+        changed.extend(diff_lips(Some(key), &before.lips, &service.lips));
         let (was, is) = (by_addr(before), by_addr(service));
         let left = before.dests.iter().filter(|d| !is.contains_key(&d.addr));
         gone.extend(left.map(|d| Op::DelDest { key, addr: d.addr }));
@@ -73,9 +77,10 @@ fn merge(running: &[ServiceSpec], old_file: &[ServiceSpec], new_file: &[ServiceS
 
 fn merge_service(service: &mut ServiceSpec, old: Option<&ServiceSpec>, new: &ServiceSpec) {
     if old.is_none_or(|old| !old.same_settings(new)) {
-        let dests = std::mem::take(&mut service.dests);
-        *service = ServiceSpec { dests, ..new.clone() };
+        let (dests, lips) = (std::mem::take(&mut service.dests), std::mem::take(&mut service.lips));
+        *service = ServiceSpec { dests, lips, ..new.clone() };
     }
+    lips::merge(&mut service.lips, old.map_or(&[], |old| &old.lips), &new.lips);
     let (olds, news) = (old.map(by_addr).unwrap_or_default(), by_addr(new));
     service.dests.retain(|d| !olds.contains_key(&d.addr) || news.contains_key(&d.addr));
     for dest in &new.dests {
@@ -90,7 +95,8 @@ fn merge_service(service: &mut ServiceSpec, old: Option<&ServiceSpec>, new: &Ser
 }
 
 fn same(a: &ServiceSpec, b: &ServiceSpec) -> bool {
-    a.same_settings(b) && by_addr(a) == by_addr(b)
+    let lips = |s: &ServiceSpec| s.lips.iter().copied().collect::<BTreeSet<_>>();
+    a.same_settings(b) && by_addr(a) == by_addr(b) && lips(a) == lips(b)
 }
 
 fn by_key(services: &[ServiceSpec]) -> HashMap<ServiceKey, &ServiceSpec> {

@@ -85,6 +85,9 @@ pub struct SteerConfig {
 pub struct Targets {
     /// All addresses of services.
     pub vips: BTreeSet<IpAddr>,
+    /// Addresses that servers believe to speak with (FullNAT). Those that are nobody's are treated as VIPs; to those of the
+    /// host only the replies of servers come.
+    pub lips: BTreeSet<IpAddr>,
     /// Prefixes, address and length, whose packets come as well. They belong to others: nobody is answered for them.
     pub prefixes: BTreeSet<(IpAddr, u8)>,
     /// Whether [`HostView::ways`] is asked for.

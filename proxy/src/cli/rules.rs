@@ -22,9 +22,9 @@ pub(super) fn read(path: &Path, save: bool) -> anyhow::Result<Rules> {
             path.display()
         ),
     };
-    let (services, timeouts) =
-        ipvsadm::saved(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
-    Ok(Rules { path, services, timeouts, save })
+    let saved = ipvsadm::saved(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    let ipvsadm::Saved { services, lips, timeouts } = saved;
+    Ok(Rules { path, services, lips, timeouts, save })
 }
 
 /// What would only fail at the end, when it is too late.

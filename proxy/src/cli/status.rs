@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use control::api::{Blocking, Status};
+use control::api::{Blocking, LocalPortsView, Status};
 
 use super::{fail, say};
 
@@ -46,12 +46,27 @@ fn render(status: &Status) -> String {
             map.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
         if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
     };
+    if let Some(ports) = local_ports(&status.local_ports) {
+        line("local ports", ports);
+    }
     line("frames", pairs(&status.counters));
     line("dropped", pairs(&status.drops));
     for notice in &status.notices {
         line("notice", notice.clone());
     }
     out
+}
+
+/// How many are taken in all, and where there are fewest left.
+fn local_ports(all: &[LocalPortsView]) -> Option<String> {
+    let taken: u64 = all.iter().map(|ports| ports.taken).sum();
+    // The shares of two are compared without dividing.
+    let fuller = |a: &&LocalPortsView, b: &&LocalPortsView| {
+        (u128::from(a.taken) * u128::from(b.all)).cmp(&(u128::from(b.taken) * u128::from(a.all)))
+    };
+    let LocalPortsView { proto, lip, server, taken: most, all: of, .. } = all.iter().max_by(fuller)?;
+    let proto = proto.name();
+    Some(format!("{taken} taken; most from {lip} towards {server}: {most} of {of} ({proto})"))
 }
 
 fn duration(seconds: u64) -> String {
@@ -67,6 +82,22 @@ fn duration(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_fullest_pool_of_local_ports_is_named() {
+        let ports = |server: &str, taken, all| LocalPortsView {
+            proto: sched::Proto::Tcp,
+            lip: "10.0.0.5".parse().unwrap(),
+            server: server.parse().unwrap(),
+            taken,
+            all,
+            refused: 0,
+        };
+        let local_ports = vec![ports("10.0.0.6:80", 90, 1000), ports("10.0.0.7:80", 10, 100)];
+        let text = render(&Status { local_ports, ..Status::default() });
+        let expected = "local ports  100 taken; most from 10.0.0.5 towards 10.0.0.7:80: 10 of 100 (TCP)\n";
+        assert!(text.contains(expected), "{text}");
+    }
 
     #[test]
     fn counters_that_are_zero_are_not_shown() {

@@ -9,9 +9,10 @@ use std::time::Instant;
 
 use control::api::{
     Applied, Apply, ApplyError, Backend, ConnPage, ConnQuery, ConnView, DestView, DrainList, DrainOrder,
-    DrainView, MarkList, Reloaded, ServiceList, ServiceView, SetError, Settings, SettingsChange, Status,
+    DrainView, LocalPortsView, MarkList, Reloaded, ServiceList, ServiceView, SetError, Settings,
+    SettingsChange, Status,
 };
-use engine::{Connection, Counters, DropReason, Engine, Part};
+use engine::{Connection, Counters, DropReason, Engine, Part, PortsInUse};
 use sched::Service;
 use tokio::sync::{mpsc, oneshot};
 
@@ -85,13 +86,18 @@ impl Backend for Handle {
             compat: settings.compat,
             timeouts: settings.timeouts,
             counters: named(&counters, &self.port),
+            local_ports: local_ports(&self.engine),
             drops: DropReason::ALL.iter().map(|r| (r.name().to_owned(), counters.dropped(*r))).collect(),
         }
     }
 
     fn services(&self) -> ServiceList {
         let table = self.engine.services();
-        ServiceList { generation: table.generation(), services: table.services().map(|s| view(s)).collect() }
+        ServiceList {
+            generation: table.generation(),
+            services: table.services().map(|s| view(s)).collect(),
+            lips: table.shared_lips().collect(),
+        }
     }
 
     fn marks(&self) -> MarkList {
@@ -153,6 +159,18 @@ impl Backend for Handle {
     }
 }
 
+/// Those most in use first.
+fn local_ports(engine: &Engine) -> Vec<LocalPortsView> {
+    let mut all = Vec::new();
+    engine.local_ports_in_use(|ports| {
+        let PortsInUse { proto, lip, server, .. } = ports;
+        let (taken, of) = (ports.taken as u64, ports.all as u64);
+        all.push(LocalPortsView { proto, lip, server, taken, all: of, refused: ports.refused });
+    });
+    all.sort_by_key(|ports| (std::cmp::Reverse(ports.taken), ports.proto, ports.lip, ports.server));
+    all
+}
+
 fn view(service: &Service) -> ServiceView {
     let dests = service.listed().into_iter().map(|dest| DestView {
         spec: dest.spec(),
@@ -169,6 +187,7 @@ fn view(service: &Service) -> ServiceView {
         one_packet: service.one_packet,
         persistence: service.persistence,
         pe: service.pe,
+        lips: service.lips.to_vec(),
         rates: service.live.stats.rates(),
         counts: service.live.stats.read(),
         dests: dests.collect(),

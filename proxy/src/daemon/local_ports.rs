@@ -32,11 +32,11 @@ pub(super) async fn watch(engine: Arc<Engine>) {
 }
 
 fn describe(pool: &PortsInUse) -> String {
-    let PortsInUse { proto, lip, server, taken, all } = pool;
+    let PortsInUse { proto, lip, server, taken, all, refused: _ } = pool;
     let name = proto.name();
     format!(
         "{taken} of the {all} {name} ports of {lip} towards {server} are taken; with all of them new connections to it \
-         are dropped as ports-exhausted: add servers, or narrow net.ipv4.ip_local_port_range"
+         are dropped as ports-exhausted, unless there are other local addresses: add some (`ipvsadm -P`), or servers"
     )
 }
 
@@ -70,6 +70,7 @@ mod tests {
                 server,
                 taken,
                 all: 1000,
+                refused: 0,
             })
         };
         assert_eq!(hears(899, 80), None);

@@ -33,8 +33,8 @@ pub use marks::{MarkChain, MarkList, MarkView};
 pub use server::{Backend, serve};
 pub use socket::{BindError, ControlSocket, SOCKET_NAME};
 pub use view::{
-    Applied, Apply, ApplyMode, ConnPage, ConnQuery, ConnView, DestView, OpFailure, Reloaded, ServiceList,
-    ServiceView, Status,
+    Applied, Apply, ApplyMode, ConnPage, ConnQuery, ConnView, DestView, LocalPortsView, OpFailure, Reloaded,
+    ServiceList, ServiceView, Status,
 };
 
 pub use crate::settings::{Settings, SettingsChange, Timeouts};

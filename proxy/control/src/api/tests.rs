@@ -21,7 +21,7 @@ impl Backend for Fake {
     }
 
     fn services(&self) -> ServiceList {
-        ServiceList { generation: 9, services: Vec::new() }
+        ServiceList { generation: 9, ..ServiceList::default() }
     }
 
     fn marks(&self) -> MarkList {

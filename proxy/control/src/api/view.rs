@@ -53,6 +53,26 @@ pub struct Status {
     pub counters: BTreeMap<String, u64>,
     /// Packets dropped, by reason.
     pub drops: BTreeMap<String, u64>,
+    /// Ports of local addresses (FullNAT), those most in use first.
+    #[serde(default)]
+    pub local_ports: Vec<LocalPortsView>,
+}
+
+/// The ports of one local address towards one server, which are as many connections by FullNAT as there can be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalPortsView {
+    /// Transport protocol.
+    pub proto: Proto,
+    /// The local address.
+    pub lip: IpAddr,
+    /// The server.
+    pub server: SocketAddr,
+    /// Ports taken.
+    pub taken: u64,
+    /// Ports that there are.
+    pub all: u64,
+    /// How often there was none left, since this server was first spoken to from here.
+    pub refused: u64,
 }
 
 /// The table of services, in the order of `ipvsadm -L`.
@@ -62,6 +82,9 @@ pub struct ServiceList {
     pub generation: u64,
     /// The services.
     pub services: Vec<ServiceView>,
+    /// The local addresses of FullNAT that are everybody's.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lips: Vec<IpAddr>,
 }
 
 /// A service with its counters. What is at its default, counters at zero among it, does not travel: a list of sixteen
@@ -84,6 +107,9 @@ pub struct ServiceView {
     /// What identifies a client besides its address.
     #[serde(default, skip_serializing_if = "is_default")]
     pub pe: Option<PersistenceEngine>,
+    /// Local addresses of its own for FullNAT.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lips: Vec<IpAddr>,
     /// Traffic since the last zeroing.
     #[serde(default, skip_serializing_if = "is_default")]
     pub counts: Counts,
@@ -104,6 +130,7 @@ impl ServiceView {
             one_packet: self.one_packet,
             persistence: self.persistence,
             pe: self.pe,
+            lips: self.lips.clone(),
             dests: self.dests.iter().map(|d| d.spec.clone()).collect(),
         }
     }

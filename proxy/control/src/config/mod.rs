@@ -20,6 +20,9 @@
 //! [ulvs]                          # what the kernel has not: ulvs.* of `ulvs sysctl`
 //! reset_on_end = true
 //!
+//! [[lip]]                         # what servers behind FullNAT see as the client; several share the connections
+//! address = "192.168.1.250"       # an address of the host's, or one that is nobody's; default: the host's own
+//!
 //! [[service]]
 //! vip = "10.0.0.1"
 //! ports = ["tcp/80"]              # tcp/0 is all of them: needs persistence
@@ -28,11 +31,12 @@
 //! persistence = 360               # seconds or "6m"; { timeout = 360, mask = "255.255.255.0" } joins clients
 //! pe = "sip"                      # UDP: a client is a Call-ID
 //! one_packet = false              # UDP: every packet is scheduled
+//! lips = ["192.168.1.251"]        # for its servers behind FullNAT in place of those above
 //!
 //! [[service.server]]
 //! address = "192.168.1.1:8080"    # the service's port if it has none
 //! weight = 3                      # default: 1
-//! method = "nat"                  # the default; "dr" and "tunnel" leave the port alone
+//! method = "nat"                  # the default; "fullnat" needs no route back; "dr" and "tunnel" leave the port alone
 //! tunnel = { kind = "gue", port = 5555, checksum = "full" }   # or "ipip", the default, or "gre"
 //! upper = 1000                    # with so many connections it gets no new ones ...
 //! lower = 750                     # ... until it has fewer than these; default: three quarters
@@ -65,6 +69,7 @@ mod reader;
 mod schema;
 
 use std::io::Read;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
@@ -83,6 +88,7 @@ pub struct Config {
     /// The engine's settings: they need a restart to change.
     pub engine: EngineConfig,
     settings: Chosen,
+    lips: Vec<IpAddr>,
     services: Vec<ServiceSpec>,
     marks: Vec<MarkRule>,
 }
@@ -172,6 +178,11 @@ impl Config {
     /// The mark rules: those of `[[mark]]` in the file's order, then those that services with several ports are made of.
     pub fn marks(&self) -> &[MarkRule] {
         &self.marks
+    }
+
+    /// The local addresses that are everybody's, in the file's order.
+    pub fn lips(&self) -> &[IpAddr] {
+        &self.lips
     }
 
     /// The services, in the file's order.

@@ -28,6 +28,8 @@ pub enum Sysctl {
     SecureTcp,
     SloppySctp,
     SloppyTcp,
+    LipPortFirst,
+    LipPortLast,
     MoveUdp,
     OpsReplies,
     ResetOnEnd,
@@ -59,6 +61,7 @@ const OURS: &str = Sysctl::OUR_PREFIX;
 const SWITCH: RangeInclusive<i32> = i32::MIN..=i32::MAX;
 const COUNT: RangeInclusive<i32> = i32::MIN..=i32::MAX;
 const DEFENCE: RangeInclusive<i32> = 0..=3;
+const L4_PORT: RangeInclusive<i32> = 1..=u16::MAX as i32;
 /// In the kernel they have to fit into its clock, which ticks 250 times a second.
 const SECONDS: RangeInclusive<i32> = -(i32::MAX / 250)..=i32::MAX / 250;
 
@@ -69,7 +72,7 @@ impl Sysctl {
     pub const OUR_PREFIX: &str = "ulvs.";
 
     /// All of them: the kernel's by name, then ours by name.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::AmDroprate,
         Self::Amemthresh,
         Self::CacheBypass,
@@ -87,6 +90,8 @@ impl Sysctl {
         Self::SecureTcp,
         Self::SloppySctp,
         Self::SloppyTcp,
+        Self::LipPortFirst,
+        Self::LipPortLast,
         Self::MoveUdp,
         Self::OpsReplies,
         Self::ResetOnEnd,
@@ -166,6 +171,19 @@ impl Sysctl {
             ),
             Self::SloppySctp => kernel("sloppy_sctp", SWITCH, 0, "any SCTP packet begins an association"),
             Self::SloppyTcp => kernel("sloppy_tcp", SWITCH, 0, "any TCP packet begins a connection"),
+            Self::LipPortFirst => About {
+                range: L4_PORT,
+                ..ours("lip_port_first", 1024, 1024, "first port of local addresses that FullNAT takes")
+            },
+            Self::LipPortLast => About {
+                range: L4_PORT,
+                ..ours(
+                    "lip_port_last",
+                    65_535,
+                    65_535,
+                    "last port of local addresses that FullNAT takes; never those that the host uses itself",
+                )
+            },
             Self::MoveUdp => ours("move_udp", 1, 0, "UDP flows leave a removed server at once"),
             Self::ResetOnEnd => ours(
                 "reset_on_end",

@@ -10,16 +10,18 @@ fn specs() -> impl Strategy<Value = Vec<ServiceSpec>> {
         any::<bool>(),
         prop::sample::select(vec!["rr", "wrr", "wlc"]),
         prop::collection::vec(dest, 0..5),
+        prop::collection::btree_set(0u8..4, 0..4),
     );
     prop::collection::vec(service, 0..6).prop_map(|services| {
         let mut specs: Vec<ServiceSpec> = Vec::new();
-        for (n, udp, scheduler, dests) in services {
+        for (n, udp, scheduler, dests, lips) in services {
             let vip = format!("10.0.0.{}:80", n + 1).parse().unwrap();
             let key = ServiceKey::addr(if udp { Proto::Udp } else { Proto::Tcp }, vip);
             if specs.iter().any(|s| s.key == key) {
                 continue;
             }
             let mut spec = ServiceSpec::new(key, scheduler);
+            spec.lips = lips.iter().map(|n| [10, 1, 0, n + 1].into()).collect();
             for (n, weight) in dests {
                 let addr = format!("192.168.1.{}:8080", n + 1).parse().unwrap();
                 if spec.dests.iter().all(|d| d.addr != addr) {
@@ -37,6 +39,7 @@ fn sorted(mut specs: Vec<ServiceSpec>) -> Vec<ServiceSpec> {
     specs.sort_by_key(|s| s.key);
     for spec in &mut specs {
         spec.dests.sort_by_key(|d| d.addr);
+        spec.lips.sort();
     }
     specs
 }
@@ -179,4 +182,32 @@ fn edits_by_hand_survive_unless_the_file_changed_the_same_thing() {
         let after = apply(&table(&running), &reconcile(&running, &old, &new));
         assert_eq!(read(&after), sorted(expected), "{what}");
     }
+}
+
+#[test]
+fn a_reload_keeps_local_addresses_that_were_added_by_hand() {
+    let lips = |hosts: &[u8]| hosts.iter().map(|n| [10, 1, 0, *n].into()).collect::<Vec<std::net::IpAddr>>();
+    let after = |running: &[u8], old: &[u8], new: &[u8]| {
+        let lips = [running, old, new].map(lips);
+        let ops = reconcile_lips(&lips[0], &lips[1], &lips[2]);
+        let before = apply(&ServiceTable::default(), &diff_lips(None, &[], &lips[0]));
+        let after: Vec<_> = apply(&before, &ops).shared_lips().collect();
+
+        // The same where they are a service's own.
+        let key = ServiceKey::addr(Proto::Tcp, "10.0.0.1:80".parse().unwrap());
+        let [running, old, new] = lips.map(|lips| vec![ServiceSpec { lips, ..ServiceSpec::new(key, "rr") }]);
+        let own = read(&apply(&table(&running), &reconcile(&running, &old, &new)));
+        assert_eq!(own[0].lips.iter().collect::<BTreeSet<_>>(), after.iter().collect());
+        let mut after = after;
+        after.sort();
+        after
+            .iter()
+            .map(|lip| lip.to_string().rsplit('.').next().unwrap().parse().unwrap())
+            .collect::<Vec<u8>>()
+    };
+    assert_eq!(after(&[1, 2, 9], &[1, 2], &[1, 2]), [1, 2, 9], "by hand");
+    assert_eq!(after(&[1, 2, 9], &[1, 2], &[1, 3]), [1, 3, 9], "edited in the file");
+    assert_eq!(after(&[2, 9], &[1, 2], &[1, 2]), [2, 9], "deleted by hand");
+    assert_eq!(after(&[1, 9], &[1], &[1, 9]), [1, 9], "added by hand and then in the file");
+    assert_eq!(after(&[9], &[1], &[]), [9], "gone in both");
 }

@@ -413,7 +413,9 @@ impl Model {
             | Op::DelMark { .. }
             | Op::DelMarkAt { .. }
             | Op::FlushMarks { .. }
-            | Op::ZeroMarks { .. } => unreachable!("the rules stay as they are"),
+            | Op::ZeroMarks { .. }
+            | Op::AddLip { .. }
+            | Op::DelLip { .. } => unreachable!("the rules and local addresses stay as they are"),
         }
     }
 

@@ -24,11 +24,17 @@ const LEAST_MTU: u32 = 1500;
 const MOST_MTU: u32 = 65_535;
 
 impl Steering {
+    /// Addresses that packets are for: VIPs, and local addresses that are nobody else's.
+    pub(super) fn destinations(&self) -> BTreeSet<IpAddr> {
+        let lips = self.targets.lips.iter().filter(|lip| !self.host.is_local(**lip));
+        self.targets.vips.iter().chain(lips).copied().collect()
+    }
+
     /// Where neighbours have to be answered.
     pub(super) fn wanted_proxies(&self) -> BTreeSet<Proxy> {
-        let nobodys = self.targets.vips.iter().filter(|vip| !self.host.is_local(**vip));
+        let nobodys = self.destinations().into_iter().filter(|vip| !self.host.is_local(*vip));
         nobodys
-            .flat_map(|&vip| {
+            .flat_map(|vip| {
                 self.host
                     .neighbourhood(vip, self.config.tun_index)
                     .into_iter()
@@ -142,7 +148,8 @@ impl Steering {
             v4.into_iter().chain(v6)
         });
         let guarded = guarded.filter(|(_, device)| *device != self.config.tun_index).collect();
-        let sets = Sets::new(&self.targets.servers, &self.targets.one_way, &self.targets.vips, &guarded);
+        let sets =
+            Sets::new(&self.targets.servers, &self.targets.one_way, &self.destinations(), &guarded);
         if let Ok(marks) = &mut self.marks {
             marks.tell_sockets_apart(early_demux);
             match marks.become_(sets) {
@@ -167,9 +174,10 @@ impl Steering {
     pub(super) fn apply_routes(&mut self) -> Result<(), SteerError> {
         let tun = self.config.tun_index;
         self.sources.clear();
+        let destinations = self.destinations();
         for &family in &self.families {
             let vips: Vec<_> =
-                self.targets.vips.iter().copied().filter(|vip| Family::of(*vip) == family).collect();
+                destinations.iter().copied().filter(|vip| Family::of(*vip) == family).collect();
             let prefixes: Vec<_> =
                 self.targets.prefixes.iter().copied().filter(|(ip, _)| Family::of(*ip) == family).collect();
             let source = if vips.is_empty() && prefixes.is_empty() {
@@ -203,7 +211,7 @@ impl Steering {
             }
             if changes > 0 {
                 let count = vips.len() + prefixes.len();
-                info!("{family:?}: routes for {count} VIPs to {}", self.config.tun_name);
+                info!("{family:?}: routes for {count} addresses to {}", self.config.tun_name);
             }
         }
         Ok(())
@@ -255,7 +263,8 @@ impl Steering {
     pub(super) fn refresh_view(&mut self) {
         let mut local = self.host.own();
         local.remove(&DUMMY);
-        local.extend(self.targets.vips.iter().filter(|vip| self.host.is_local(**vip)));
+        let known = self.targets.vips.iter().chain(&self.targets.lips);
+        local.extend(known.filter(|ip| self.host.is_local(**ip)));
         let view = HostView {
             local,
             closed4: self.is_closed(Group::Ipv4Conf, "forwarding"),
@@ -304,7 +313,7 @@ impl Steering {
 
     pub(super) fn in_use(&self, family: Family) -> bool {
         let of_family = |ip: IpAddr| Family::of(ip) == family;
-        self.targets.vips.iter().any(|vip| of_family(*vip))
+        self.targets.vips.iter().chain(&self.targets.lips).any(|ip| of_family(*ip))
             || self.targets.prefixes.iter().any(|(ip, _)| of_family(*ip))
             || self.targets.servers.iter().any(|(_, server)| of_family(server.ip()))
             || self.targets.one_way.iter().any(|server| of_family(*server))

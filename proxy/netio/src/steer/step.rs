@@ -80,7 +80,7 @@ impl Steering {
             // The first of a family and the last need settings.
             && families(come).iter().all(|family| self.sources.contains_key(family))
             && families(gone).iter().all(|family| self.in_use(*family))
-            && gone.vips.iter().all(|vip| self.has_other_vips(*vip))
+            && gone.vips.iter().all(|vip| self.has_other_vips(*vip) && !self.targets.lips.contains(vip))
             && come.vips.iter().all(|vip| self.sources.values().all(|source| *source != Some(*vip)))
             // What the engine knows of the host stays as it is.
             && come.vips.iter().chain(&gone.vips).all(|vip| !self.host.is_local(*vip) || self.is_own(*vip))

@@ -1,6 +1,6 @@
 //! The commands that change something.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use control::api::Timeouts;
 use sched::{
@@ -30,6 +30,8 @@ pub(super) fn change(request: &Request) -> Result<Change, Failure> {
         Command::AddServer => Op::AddDest { key: key(request)?, dest: dest(request)? },
         Command::EditServer => Op::EditDest { key: key(request)?, dest: dest(request)? },
         Command::DeleteServer => Op::DelDest { key: key(request)?, addr: addr(request)? },
+        Command::AddLip => Op::AddLip { key: request.service, lip: lip(request)? },
+        Command::DelLip => Op::DelLip { key: request.service, lip: lip(request)? },
         Command::Flush => Op::Flush,
         Command::Zero => Op::Zero { key: request.service },
         Command::StartDaemon | Command::StopDaemon => {
@@ -37,7 +39,12 @@ pub(super) fn change(request: &Request) -> Result<Change, Failure> {
                 "ulvs cannot synchronise connections with another director yet: there is no sync daemon to start or stop",
             ));
         }
-        Command::List | Command::Save | Command::Restore | Command::Help | Command::Version => {
+        Command::List
+        | Command::ListLips
+        | Command::Save
+        | Command::Restore
+        | Command::Help
+        | Command::Version => {
             let name = request.command.name();
             return Err(Failure::options(format!("the '{name}' command changes nothing")));
         }
@@ -62,6 +69,10 @@ pub(super) fn doubt(request: &Request) -> Option<Failure> {
 
 fn key(request: &Request) -> Result<ServiceKey, Failure> {
     request.service.ok_or_else(|| Failure::options("no service-address option specified"))
+}
+
+fn lip(request: &Request) -> Result<IpAddr, Failure> {
+    request.lip.ok_or_else(|| Failure::options("no local-address option specified"))
 }
 
 fn service(request: &Request) -> Result<ServiceSpec, Failure> {

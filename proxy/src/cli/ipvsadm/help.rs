@@ -17,6 +17,8 @@ Usage:
   ipvsadm -a|e virtual-service -r host[:port] [options]
   ipvsadm -d virtual-service -r host[:port]
   ipvsadm -L|l [virtual-service] [options]
+  ipvsadm -P|Q [virtual-service] -z address
+  ipvsadm -G [virtual-service]
   ipvsadm -Z [virtual-service]
   ipvsadm --set tcp tcpfin udp
   ipvsadm --start-daemon {master|backup} [daemon-options]

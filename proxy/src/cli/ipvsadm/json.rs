@@ -6,6 +6,7 @@
 //! | its `servers` | list of `address`, `port`, `forward`, `tunnel` (`type`, `port`, `checksum`) or null, `weight`, `upper_threshold`, `lower_threshold`, `slow_start`, `active`, `inactive`, `persistent`, `stats`, `rate` |
 //! | `-L -c` | `connections`: list of `protocol` (null for a mark's template), `template`, `expires`, `state`, `client`, `virtual`, `server` (each `address`, `port`), `engine`, `engine_data` |
 //! | `-L --timeout` | `timeouts`: `tcp`, `tcp_fin`, `udp` |
+//! | `-G` | `local_addresses`: list of `service` (`protocol`, `address`, `port` or `mark`, `family`) or null for all without their own, `address`, `connections`, `refused` |
 //! | `-L --daemon` | `daemons`: a list, empty as yet |
 //!
 //! Times are in seconds, counts are numbers, addresses are never names.
@@ -21,11 +22,32 @@ use sched::{
 use serde::Serialize;
 
 use super::Failure;
+use super::lips::Pool;
 
 pub(super) fn services(services: &[ServiceView]) -> Result<String, Failure> {
     let (mut rows, mut out) = (Rows::of("services"), String::new());
     for service in services {
         rows.add(&mut out, &Service::from(service))?;
+    }
+    rows.end(&mut out);
+    Ok(out)
+}
+
+pub(super) fn lips(pools: &[Pool]) -> Result<String, Failure> {
+    #[derive(Serialize)]
+    struct Row {
+        service: Option<Key>,
+        address: IpAddr,
+        connections: u64,
+        refused: u64,
+    }
+    let (mut rows, mut out) = (Rows::of("local_addresses"), String::new());
+    for pool in pools {
+        for lip in &pool.lips {
+            let (address, connections, refused) = (lip.addr, lip.connections, lip.refused);
+            let service = pool.key.as_ref().map(Key::from);
+            rows.add(&mut out, &Row { service, address, connections, refused })?;
+        }
     }
     rows.end(&mut out);
     Ok(out)
@@ -155,15 +177,21 @@ struct End {
     port: u16,
 }
 
+impl From<&ServiceKey> for Key {
+    fn from(key: &ServiceKey) -> Self {
+        match *key {
+            ServiceKey::Addr { proto, vip, l4_port } => {
+                Self::Addr { protocol: proto.name(), address: vip, port: l4_port }
+            }
+            ServiceKey::Mark { mark, family } => Self::Mark { mark: mark.0.get(), family },
+        }
+    }
+}
+
 impl<'a> From<&'a ServiceView> for Service<'a> {
     fn from(service: &'a ServiceView) -> Self {
         Self {
-            key: match service.key {
-                ServiceKey::Addr { proto, vip, l4_port } => {
-                    Key::Addr { protocol: proto.name(), address: vip, port: l4_port }
-                }
-                ServiceKey::Mark { mark, family } => Key::Mark { mark: mark.0.get(), family },
-            },
+            key: Key::from(&service.key),
             scheduler: &service.scheduler,
             flags: save::all_flag_names(&service.scheduler, service.flags),
             one_packet: service.one_packet,

@@ -96,13 +96,14 @@ fn connections(world: &mut World<'_>, request: &Request, engine: &mut dyn Engine
 /// `-S`. Under `compat = "ipvs"` it loses what stock ipvsadm loses.
 pub(super) fn save(world: &mut World<'_>, numeric: bool) -> Result<(), Failure> {
     let mut engine = (world.connect)()?;
-    let specs: Vec<_> = engine.services()?.services.iter().map(ServiceView::spec).collect();
+    let all = engine.services()?;
+    let specs: Vec<_> = all.services.iter().map(ServiceView::spec).collect();
     let status = engine.status()?;
     let names = names(numeric, world.names);
     let mut text = String::new();
     infallible(match status.compat {
         true => save::write_stock(&mut text, &specs, names.as_ref()),
-        false => save::write(&mut text, &specs, status.timeouts, names.as_ref()),
+        false => save::write(&mut text, &specs, &all.lips, status.timeouts, names.as_ref()),
     });
     Ok(world.out.write_all(text.as_bytes())?)
 }

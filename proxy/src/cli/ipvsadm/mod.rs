@@ -13,7 +13,7 @@
 //! - `-M 24` for an IPv4 service is refused with the mask that is meant (the original takes it as 0.0.0.24);
 //! - services and servers are sorted by address as a number (the original's comparison overflows), marks are never
 //!   negative;
-//! - `--json`.
+//! - `--json`, and `-P`, `-Q`, `-G` with `-z` as DPVS has them for the local addresses of FullNAT.
 //!
 //! Under `compat = "ipvs"`, `-R` goes line by line and `-M 24` is taken, as the original does.
 
@@ -22,6 +22,7 @@ mod edit;
 mod format;
 mod help;
 mod json;
+mod lips;
 mod list;
 mod opts;
 mod parse;
@@ -34,6 +35,7 @@ mod set;
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::process::ExitCode;
 
 use control::api::{
@@ -63,8 +65,18 @@ pub(super) fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     start(Program::Ipvsadm, args)
 }
 
-/// What a saved file makes of an empty table, and the timeouts that it sets (0 for the others). The error names the line.
-pub(super) fn saved(text: &str) -> Result<(Vec<ServiceSpec>, Timeouts), String> {
+/// What a saved file makes of an empty table.
+#[derive(Debug)]
+pub(super) struct Saved {
+    pub(super) services: Vec<ServiceSpec>,
+    /// The local addresses that are everybody's.
+    pub(super) lips: Vec<IpAddr>,
+    /// Those that it does not set are 0.
+    pub(super) timeouts: Timeouts,
+}
+
+/// Understands a saved file. The error names the line.
+pub(super) fn saved(text: &str) -> Result<Saved, String> {
     restore::table(text, &resolve::System::default()).map_err(|failure| failure.message)
 }
 
@@ -211,6 +223,7 @@ fn run_request(world: &mut World<'_>, request: &Request) -> Result<(), Failure> 
         Command::Help => Ok(world.out.write_all(help::text().as_bytes())?),
         Command::Version => Ok(writeln!(world.out, "{}", help::VERSION)?),
         Command::List => list::list(world, request),
+        Command::ListLips => lips::list(world, request),
         Command::Save => list::save(world, request.numeric()),
         Command::Restore => restore::restore(world, false),
         _ => {

@@ -1,4 +1,4 @@
-//! Every command and every option: those of ipvsadm 1.31, and two of our own. One entry each; what an option does to
+//! Every command and every option: those of ipvsadm 1.31, and a few of our own. One entry each; what an option does to
 //! the request is in [`set`].
 
 use super::Failure;
@@ -66,6 +66,9 @@ pub(super) const ENTRIES: &[Entry] = &[
     command(Some('a'), "add-server", Command::AddServer, "add a real server to a service"),
     command(Some('e'), "edit-server", Command::EditServer, "replace all settings of a real server"),
     command(Some('d'), "delete-server", Command::DeleteServer, "remove a real server"),
+    ours(Some('P'), "add-laddr", Command::AddLip, "add a local address (LIP), for a service or for all"),
+    ours(Some('Q'), "del-laddr", Command::DelLip, "remove one"),
+    ours(Some('G'), "get-laddr", Command::ListLips, "print them"),
     command(Some('L'), "list", Command::List, "print the table, or one service"),
     Entry { section: S::Nowhere, ..command(Some('l'), "list", Command::List, "") },
     command(Some('Z'), "zero", Command::Zero, "set counters to zero, of all services or of one"),
@@ -195,7 +198,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     daemon("mcast-group", "address", K::McastGroup, set::mcast_group, "to whom"),
     daemon("mcast-port", "port", K::McastPort, set::mcast_port, "UDP port"),
     daemon("mcast-ttl", "hops", K::McastTtl, set::mcast_ttl, "how far, 1 to 255"),
-    entry(S::Ours, None, "json", Flag, K::Json, set::said, "with -L, in all its forms: for programs"),
+    entry(S::Ours, None, "json", Flag, K::Json, set::said, "with -L, in all its forms, and -G: for programs"),
     entry(
         S::Ours,
         None,
@@ -205,10 +208,32 @@ pub(super) const ENTRIES: &[Entry] = &[
         set::slow_start,
         "with -a and -e: how long it takes to reach its weight",
     ),
+    entry(
+        S::Ours,
+        Some('z'),
+        "local-address",
+        Needs("address"),
+        K::LocalAddress,
+        set::local_address,
+        "with -P and -Q: what servers behind --fullnat see",
+    ),
+    entry(
+        S::Ours,
+        Some('F'),
+        "ifname",
+        Needs("device"),
+        K::Ifname,
+        set::said,
+        "with -P and -Q, as DPVS wants it: routing tells it here",
+    ),
 ];
 
 const fn command(short: Option<char>, long: &'static str, command: Command, help: &'static str) -> Entry {
     Entry { short, long, value: Flag, meaning: Meaning::Command(command), section: S::Commands, help }
+}
+
+const fn ours(short: Option<char>, long: &'static str, which: Command, help: &'static str) -> Entry {
+    Entry { section: Section::Ours, ..command(short, long, which, help) }
 }
 
 const fn daemon_command(long: &'static str, which: Command, help: &'static str) -> Entry {

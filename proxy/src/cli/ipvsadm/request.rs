@@ -35,6 +35,8 @@ pub(super) struct Request {
     pub(super) lower: u32,
     /// Seconds.
     pub(super) slow_start: u32,
+    /// `-z`.
+    pub(super) lip: Option<IpAddr>,
     /// Those that are 0 stay.
     pub(super) timeouts: Timeouts,
 }
@@ -84,6 +86,7 @@ impl Request {
             upper: 0,
             lower: 0,
             slow_start: 0,
+            lip: None,
             timeouts: Timeouts { tcp: 0, tcp_fin: 0, udp: 0 },
         }
     }

@@ -6,11 +6,11 @@
 mod by_line;
 
 use control::api::{ApplyMode, ClientError, Timeouts};
-use sched::{Op, OpError, ServiceSpec, ServiceTable, Trash};
+use sched::{Op, OpError, ServiceTable, Trash};
 
 use super::edit::{self, Change};
 use super::resolve::Resolve;
-use super::{Engine, Failure, World, parse};
+use super::{Engine, Failure, Saved, World, parse};
 
 /// Restores all of stdin, after removing everything if `clear`.
 pub(super) fn restore(world: &mut World<'_>, clear: bool) -> Result<(), Failure> {
@@ -27,13 +27,16 @@ pub(super) fn restore(world: &mut World<'_>, clear: bool) -> Result<(), Failure>
     transaction(engine.as_mut(), &text, clear, world.names)
 }
 
-/// What the lines of a saved file make of an empty table, and the timeouts that they set (0 for the others). Needs no
-/// engine.
-pub(super) fn table(text: &str, names: &dyn Resolve) -> Result<(Vec<ServiceSpec>, Timeouts), Failure> {
+/// What the lines of a saved file make of an empty table. Needs no engine.
+pub(super) fn table(text: &str, names: &dyn Resolve) -> Result<Saved, Failure> {
     let rules = read(text, names)?;
     let table = ServiceTable::default().apply(&mut Trash::default(), &rules.ops);
     let table = table.map_err(|(index, error)| rules.refused(index, error))?;
-    Ok((table.services().map(|service| service.spec()).collect(), rules.timeouts))
+    Ok(Saved {
+        services: table.services().map(|service| service.spec()).collect(),
+        lips: table.shared_lips().collect(),
+        timeouts: rules.timeouts,
+    })
 }
 
 fn transaction(engine: &mut dyn Engine, text: &str, clear: bool, names: &dyn Resolve) -> Result<(), Failure> {

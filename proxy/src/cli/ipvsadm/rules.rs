@@ -9,6 +9,9 @@ pub(super) enum Command {
     AddServer,
     EditServer,
     DeleteServer,
+    AddLip,
+    DelLip,
+    ListLips,
     Flush,
     List,
     Zero,
@@ -31,6 +34,9 @@ impl Command {
             Self::AddServer => "add-server",
             Self::EditServer => "edit-server",
             Self::DeleteServer => "delete-server",
+            Self::AddLip => "add-laddr",
+            Self::DelLip => "del-laddr",
+            Self::ListLips => "get-laddr",
             Self::Flush => "flush",
             Self::List => "list",
             Self::Zero => "zero",
@@ -85,6 +91,8 @@ pub(super) enum Kind {
     TunCsum,
     TunRemcsum,
     SlowStart,
+    LocalAddress,
+    Ifname,
     Json,
 }
 
@@ -116,15 +124,18 @@ const OF_SERVICE: &[Command] = &[
     Command::EditServer,
     Command::DeleteServer,
 ];
+const MAY_BE_OF_SERVICE: &[Command] =
+    &[Command::List, Command::Zero, Command::AddLip, Command::DelLip, Command::ListLips];
+const LIP: &[Command] = &[Command::AddLip, Command::DelLip];
 const LIST: &[Command] = &[Command::List];
 const START: &[Command] = &[Command::StartDaemon];
 const NONE: &[Command] = &[];
 
 /// Which command takes what, in the order of [`Kind`].
 pub(super) const RULES: &[Rule] = &[
-    rule(Kind::Numeric, "numeric", NONE, &[Command::List, Command::Save]),
+    rule(Kind::Numeric, "numeric", NONE, &[Command::List, Command::ListLips, Command::Save]),
     rule(Kind::Connection, "connection", NONE, LIST),
-    rule(Kind::ServiceAddress, "service-address", OF_SERVICE, &[Command::List, Command::Zero]),
+    rule(Kind::ServiceAddress, "service-address", OF_SERVICE, MAY_BE_OF_SERVICE),
     rule(Kind::Scheduler, "scheduler", NONE, SERVICE),
     rule(Kind::Persistent, "persistent", NONE, SERVICE),
     rule(Kind::Netmask, "netmask", NONE, SERVICE),
@@ -157,7 +168,9 @@ pub(super) const RULES: &[Rule] = &[
     rule(Kind::TunCsum, "tun-csum", NONE, SERVER),
     rule(Kind::TunRemcsum, "tun-remcsum", NONE, SERVER),
     rule(Kind::SlowStart, "slow-start", NONE, SERVER),
-    rule(Kind::Json, "json", NONE, LIST),
+    rule(Kind::LocalAddress, "local-address", LIP, NONE),
+    rule(Kind::Ifname, "ifname", NONE, LIP),
+    rule(Kind::Json, "json", NONE, &[Command::List, Command::ListLips]),
 ];
 
 const fn rule(

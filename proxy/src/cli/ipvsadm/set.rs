@@ -154,6 +154,13 @@ pub(super) fn slow_start(request: &mut Request, value: Option<&str>, _: &dyn Res
     Ok(())
 }
 
+pub(super) fn local_address(request: &mut Request, value: Option<&str>, names: &dyn Resolve) -> Done {
+    let parsed = address::parse(value.unwrap_or_default(), Proto::Tcp, names);
+    let lip = parsed.filter(|(_, port)| port.is_none()).map(|(ip, _)| ip);
+    request.lip = Some(lip.ok_or_else(|| Failure::options("illegal local address specified"))?);
+    Ok(())
+}
+
 // What follows is about the sync daemon, which does not exist yet: values are looked at, and that is all.
 
 pub(super) fn syncid(_: &mut Request, value: Option<&str>, _: &dyn Resolve) -> Done {

@@ -3,6 +3,8 @@
 
 mod steer;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -75,6 +77,8 @@ pub(super) struct Director {
     rules: Option<Rules>,
     /// Whether the command line asked for the kernel's behaviour.
     compat: bool,
+    /// Local addresses that are in no pool any more, while connections have them.
+    leaving: BTreeSet<IpAddr>,
     /// What removed servers answered from that were forgotten lately: perhaps nobody does now.
     forgotten: Vec<ReplySource>,
     /// Why not all traffic is steered as it should be.
@@ -109,6 +113,7 @@ impl Director {
             file: Config::default(),
             rules: None,
             compat,
+            leaving: BTreeSet::new(),
             forgotten: Vec::new(),
             unsteered: None,
             next_sweep: Instant::now() + SWEEP,
@@ -137,6 +142,8 @@ impl Director {
         let services = rules.as_ref().map_or_else(|| file.services(), |rules| &rules.services);
         let mut ops: Vec<_> = services.iter().map(|s| Op::AddService { service: s.clone() }).collect();
         ops.extend(state::diff_marks(&[], file.marks()));
+        let lips = rules.as_ref().map_or_else(|| file.lips(), |rules| &rules.lips);
+        ops.extend(state::diff_lips(None, &[], lips));
         let table = self.engine.services().apply(&mut self.trash, &ops);
         let table = table.map_err(|(i, error)| anyhow::anyhow!("cannot {}: {error}", ops[i]))?;
         self.put_in_force(table).map_err(anyhow::Error::msg)?;
@@ -150,10 +157,11 @@ impl Director {
         let Some(Rules { path, save: true, .. }) = &self.rules else { return Ok(()) };
         let table = self.engine.services();
         let services: Vec<_> = table.services().map(|s| s.spec()).collect();
+        let lips: Vec<_> = table.shared_lips().collect();
         let timeouts = self.settings.load().timeouts;
         let configured = self.file.settings(self.compat).timeouts;
         let timeouts = if timeouts == configured { Timeouts::default() } else { timeouts };
-        rules::write(path, &services, timeouts)
+        rules::write(path, &services, &lips, timeouts)
             .with_context(|| format!("the services were not saved: cannot write {}", path.display()))?;
         info!(path = %path.display(), services = services.len(), "rules saved");
         Ok(())
@@ -194,6 +202,7 @@ impl Director {
             () = sleep_until(self.next_sweep) => {
                 self.next_sweep = Instant::now() + SWEEP;
                 self.forgotten.extend(self.trash.sweep());
+                self.let_lips_go();
             }
             () = sleep_until(self.next_ramp), if self.engine.services().is_ramping() => {
                 self.next_ramp = Instant::now() + RAMP;
@@ -210,6 +219,15 @@ impl Director {
             }
         }
         Ok(())
+    }
+
+    fn let_lips_go(&mut self) {
+        if self.retain_leaving() {
+            let table = self.engine.services();
+            if let Err(error) = self.steer_all(&table) {
+                tracing::warn!("a local address that is no longer used is still answered for: {error}");
+            }
+        }
     }
 
     /// Gives servers in their slow start more of their weight. Where traffic goes stays the same.
@@ -286,6 +304,7 @@ impl Director {
     fn put_settings(&self, settings: Settings) {
         self.engine.set_knobs(knobs(&settings));
         self.settings.store(Arc::new(settings));
+        self.tell_ports();
     }
 
     fn reload(&mut self) -> Result<Reloaded, String> {
@@ -299,6 +318,8 @@ impl Director {
         let running = self.engine.services();
         let specs: Vec<_> = running.services().map(|s| s.spec()).collect();
         let mut ops = state::reconcile(&specs, self.file.services(), config.services());
+        let lips: Vec<_> = running.shared_lips().collect();
+        ops.extend(state::reconcile_lips(&lips, self.file.lips(), config.lips()));
         let rules: Vec<_> = running.marks().rules().cloned().collect();
         ops.extend(state::reconcile_marks(&rules, self.file.marks(), config.marks()));
         let mut changes: Vec<_> = ops.iter().map(ToString::to_string).collect();
@@ -332,6 +353,8 @@ impl Director {
         let rules = |table: &ServiceTable| table.marks().rules().cloned().collect::<Vec<_>>();
         let mut undo = state::diff(&specs(&failed), &specs(&before));
         undo.extend(state::diff_marks(&rules(&failed), &rules(&before)));
+        let lips = |table: &ServiceTable| table.shared_lips().collect::<Vec<_>>();
+        undo.extend(state::diff_lips(None, &lips(&failed), &lips(&before)));
         match failed.apply(&mut self.trash, &undo) {
             Ok(table) => self.swap(table),
             Err((_, error)) => error!("services that cannot be served stay in the table: {error}"),

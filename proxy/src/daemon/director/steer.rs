@@ -1,9 +1,11 @@
 //! Where traffic is steered, and what the engine knows of the host.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use control::settings::Sysctl;
 use engine::HostView;
 use netio::link::NextHop;
 use netio::steer::{SteerError, Targets, TargetsChange};
@@ -34,7 +36,8 @@ impl Director {
         let rules_changed = !Arc::ptr_eq(before.marks(), table.marks());
         let changed = || before.changes(&table).flat_map(|(old, new)| old.into_iter().chain(new));
         let of_mark = changed().any(|service| service.key.vip().is_none());
-        let steered = if rules_changed || of_mark && !table.marks().is_empty() {
+        let lips_changed = self.heed_lips(before, &table);
+        let steered = if rules_changed || lips_changed || of_mark && !table.marks().is_empty() {
             self.steer_all(&table)
         } else {
             let mut change = TargetsChange::default();
@@ -68,12 +71,40 @@ impl Director {
         steered
     }
 
-    fn steer_all(&mut self, table: &ServiceTable) -> Result<(), SteerError> {
+    /// Whether local addresses have come or gone. From those that have gone servers are heard as long as they have
+    /// connections.
+    fn heed_lips(&mut self, before: &ServiceTable, table: &ServiceTable) -> bool {
+        let gone: Vec<_> = before.lips().filter(|lip| !table.is_lip(*lip)).collect();
+        let come = table.lips().any(|lip| !before.is_lip(lip));
+        if come || !gone.is_empty() {
+            self.leaving.extend(gone);
+            self.retain_leaving();
+            return true;
+        }
+        false
+    }
+
+    /// Lets those local addresses go that no connection has any more. Whether there was one.
+    pub(super) fn retain_leaving(&mut self) -> bool {
+        if self.leaving.is_empty() {
+            return false;
+        }
+        let (before, mut busy) = (self.leaving.len(), BTreeSet::new());
+        self.engine.local_ports_in_use(|ports| {
+            busy.insert(ports.lip);
+        });
+        let table = self.engine.services();
+        self.leaving.retain(|lip| busy.contains(lip) && !table.is_lip(*lip));
+        self.leaving.len() < before
+    }
+
+    pub(super) fn steer_all(&mut self, table: &ServiceTable) -> Result<(), SteerError> {
         self.forgotten.clear();
         let targets = Targets {
             vips: table.vips().collect(),
             prefixes: table.marked_prefixes().map(|prefix| (prefix.addr(), prefix.len())).collect(),
             ways: table.marks().ask_for_input(),
+            lips: table.lips().chain(self.leaving.iter().copied()).collect(),
             servers: table.servers().chain(self.trash.servers()).map(target).collect(),
             one_way: table.one_way_servers().collect(),
         };
@@ -98,10 +129,17 @@ impl Director {
         self.notices.store(Arc::new(notices));
     }
 
-    /// Settings change without an event; this is asked for now and then.
-    fn tell_ports(&self) {
+    /// The host's settings change without an event; this is asked for now and then.
+    pub(super) fn tell_ports(&self) {
+        let settings = self.settings.load();
+        let end = |sysctl| u16::try_from(settings.get(sysctl)).unwrap_or(u16::MAX);
+        let (one, other) = (end(Sysctl::LipPortFirst), end(Sysctl::LipPortLast));
+        let range = one.min(other)..=one.max(other);
         match netio::ports::unused() {
-            Ok(ports) => self.engine.set_local_ports(ports),
+            Ok(unused) => {
+                let hosts: Vec<_> = unused.into_iter().filter(|port| range.contains(port)).collect();
+                self.engine.set_local_ports(&range.collect::<Vec<_>>(), &hosts);
+            }
             Err(error) => tracing::warn!("cannot tell which ports the host uses itself: {error}"),
         }
     }

@@ -2,6 +2,7 @@
 
 mod address;
 mod engine;
+mod lip;
 mod mark;
 mod ports;
 mod server;
@@ -24,15 +25,16 @@ pub(super) fn parse(text: &str) -> Result<Config, Vec<Problem>> {
     if !problems.is_empty() {
         return Err(problems.into_vec());
     }
-    let known = ["compat", "engine", "timeouts", "sysctl", "ulvs", "service", "mark"];
+    let known = ["compat", "engine", "timeouts", "sysctl", "ulvs", "lip", "service", "mark"];
     let root = Section::new(root.get_ref(), 0..0, "the file", &known, &mut problems);
     let engine = engine::engine(&root, &mut problems);
     let settings = settings::settings(&root, &mut problems);
+    let lips = lip::shared(&root, &mut problems);
     let mut marks = mark::rules(&root, &mut problems);
     let (services, of_sets) = service::services(&root, &mut problems);
     marks.extend(of_sets);
     if problems.is_empty() {
-        Ok(Config { engine, settings, services, marks })
+        Ok(Config { engine, settings, lips, services, marks })
     } else {
         Err(problems.into_vec())
     }

@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::super::reader::{At, Problems, Section, integer};
 use super::address::address;
+use super::lip;
 use super::ports::{self, Taken};
 use super::server::servers;
 use crate::nearest::nearest;
@@ -26,6 +27,7 @@ const KNOWN: &[&str] = &[
     "one_packet",
     "persistence",
     "pe",
+    "lips",
     "server",
 ];
 
@@ -81,7 +83,8 @@ fn service(
         problems.note(place, "a service of all ports has to be persistent", help);
     }
     let dests = servers(&section, &identity, problems);
-    let spec = ServiceSpec { key: identity.key?, scheduler, flags, one_packet, persistence, pe, dests };
+    let lips = lip::of_service(&section, &identity, &dests, problems);
+    let spec = ServiceSpec { key: identity.key?, scheduler, flags, one_packet, persistence, pe, lips, dests };
     Some((spec, identity.place?, identity.rules))
 }
 

@@ -261,3 +261,30 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn local_addresses_are_everybodys_or_a_services() {
+    let text = r#"
+        [[lip]]
+        address = "10.1.0.9"
+        [[lip]]
+        address = "fd00::9"
+        [[service]]
+        vip = "10.0.0.1"
+        ports = ["tcp/80"]
+        lips = ["10.1.0.9", "10.1.0.8"]
+        server = [{ address = "10.1.0.1", method = "fullnat" }, { address = "10.1.0.2" }]
+    "#;
+    let config = Config::parse("x", text).unwrap_or_else(|error| panic!("{error}"));
+    let ips = |lips: &[&str]| lips.iter().map(|lip| lip.parse().unwrap()).collect::<Vec<IpAddr>>();
+    assert_eq!(config.lips(), ips(&["10.1.0.9", "fd00::9"]));
+    assert_eq!(config.services()[0].lips, ips(&["10.1.0.9", "10.1.0.8"]));
+    for (text, expected) in [
+        ("[[lip]]", "this local address has no `address`"),
+        ("[[lip]]\naddress = \"10.1.0.9\"\n[[lip]]\naddress = \"10.1.0.9\"", "is there already"),
+        (&text.replace("fullnat", "nat"), "no server of this service sees its `lips`"),
+    ] {
+        let error = Config::parse("x", text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}

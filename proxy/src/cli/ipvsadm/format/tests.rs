@@ -24,6 +24,7 @@ fn view() -> ServiceView {
         one_packet: false,
         persistence: None,
         pe: None,
+        lips: Vec::new(),
         rates: Rates::default(),
         counts: counts([123, 4567, 99_999_999, 123_456_789, 123_456_789_000]),
         dests: vec![

@@ -33,6 +33,7 @@ impl Engine for Rc<RefCell<Fake>> {
         Ok(ServiceList {
             generation: this.table.generation(),
             services: this.table.services().map(|s| view(s)).collect(),
+            lips: this.table.shared_lips().collect(),
         })
     }
 
@@ -109,6 +110,7 @@ fn view(service: &Service) -> ServiceView {
         one_packet: service.one_packet,
         persistence: service.persistence,
         pe: service.pe,
+        lips: service.lips.to_vec(),
         rates: Rates::default(),
         counts: Counts::default(),
         dests: dests

@@ -166,7 +166,7 @@ fn compare(expected: &str, said: &str) {
 
 proptest! {
     #[test]
-    fn no_words_whatever_panic(words in prop::collection::vec("(-{0,2}[ALEDadeCSRZtusrmwncXp6]{0,3}(=[a-z0-9.:]{0,4})?|[0-9.:\\[\\]]{0,9}|.{0,3})", 0..6), input in "(-[Aa] [ -~]{0,9}\n|.{0,4}\n){0,3}") {
+    fn no_words_whatever_panic(words in prop::collection::vec("(-{0,2}[ALEDadeCSRZPQGtusrmwncXpzF6]{0,3}(=[a-z0-9.:]{0,4})?|[0-9.:\\[\\]]{0,9}|.{0,3})", 0..6), input in "(-[Aa] [ -~]{0,9}\n|.{0,4}\n){0,3}") {
         let engine = Rc::new(RefCell::new(Fake::default()));
         let answer = run(&words, &input, &Files::default(), &engine);
         prop_assert!(["= 0\n", "= 1\n", "= 2\n", "= 255\n"].iter().any(|code| answer.ends_with(code)), "{}", answer);
@@ -177,6 +177,7 @@ proptest! {
     fn save_and_restore_are_inverse(
         services in prop::collection::vec((0..SERVICES.len(), 0..SETTINGS.len()), 1..6),
         servers in prop::collection::vec((0..SERVICES.len(), 0..SERVERS.len(), 1u8..5, 0u32..9), 0..12),
+        lips in prop::collection::vec((0..=SERVICES.len(), 1u8..4), 0..5),
         timeouts in (0u32..5, 0u32..5, 0u32..5),
     ) {
         let engine = Rc::new(RefCell::new(Fake::default()));
@@ -189,14 +190,19 @@ proptest! {
             run(&format!("-a {service} -r 10.1.0.{server} -w {weight} {settings}"), "");
             run(&format!("-a {service} -r fd01::{server} -w {weight} {settings}"), "");
         }
+        for (service, lip) in lips {
+            let service = SERVICES.get(service).copied().unwrap_or_default();
+            run(&format!("-P {service} -z 10.2.0.{lip}"), "");
+            run(&format!("-P {service} -z fd02::{lip}"), "");
+        }
         run(&format!("--set {} {} {}", timeouts.0, timeouts.1, timeouts.2), "");
-        let everything = (run("-Ln --json", ""), run("-L --timeout", ""));
+        let everything = (run("-Ln --json", ""), run("-L --timeout", ""), run("-G", ""));
         let saved = run("-Sn", "");
         let text: String = saved.lines().filter_map(|l| l.strip_prefix("> ")).map(|l| l.to_owned() + "\n").collect();
         run("-C", "");
         run("--set 900 120 300", "");
         prop_assert_eq!(run("ipvsadm-restore", &text), "= 0\n");
-        prop_assert_eq!((run("-Ln --json", ""), run("-L --timeout", "")), everything);
+        prop_assert_eq!((run("-Ln --json", ""), run("-L --timeout", ""), run("-G", "")), everything);
         prop_assert_eq!(run("ipvsadm-save -n", ""), saved);
     }
 }
