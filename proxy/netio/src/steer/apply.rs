@@ -148,8 +148,7 @@ impl Steering {
             v4.into_iter().chain(v6)
         });
         let guarded = guarded.filter(|(_, device)| *device != self.config.tun_index).collect();
-        let sets =
-            Sets::new(&self.targets.servers, &self.targets.one_way, &self.destinations(), &guarded);
+        let sets = Sets::new(&self.targets.servers, &self.targets.one_way, &self.destinations(), &guarded);
         if let Ok(marks) = &mut self.marks {
             marks.tell_sockets_apart(early_demux);
             match marks.become_(sets) {
