@@ -120,6 +120,13 @@ impl Frame {
         &mut self.buf[HEADROOM..HEADROOM + len]
     }
 
+    /// Makes the packet `len` bytes long, cut off or continued with bytes of unspecified content. The metadata stays.
+    /// Panics when `len` is over [`MAX_PACKET`].
+    pub fn resize(&mut self, len: usize) {
+        assert!(len <= MAX_PACKET, "a packet has at most {MAX_PACKET} bytes");
+        self.end = self.start + len;
+    }
+
     /// For a port that reads: the area from `prefix` bytes before the packet's place to the end of the buffer.
     /// Follow it with [`Frame::filled`]. Panics when `prefix` is over [`HEADROOM`].
     pub fn receive_area(&mut self, prefix: usize) -> &mut [u8] {
