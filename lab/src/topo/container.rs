@@ -6,11 +6,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Context as _;
 use tempfile::TempDir;
 
 use super::draw::{self, Nic};
-use super::nat::{address, default_route};
+use super::nat::{self, address, default_route};
 use crate::addr::{Family, Pair};
 use crate::link::{self, End};
 use crate::node::Node;
@@ -62,11 +61,7 @@ impl ContainerLab {
     /// # Errors
     /// Without the privilege to make namespaces, or where the kernel has no veth or bridge.
     pub fn new(state_root: Option<&Path>) -> anyhow::Result<Self> {
-        let state_dir = match state_root {
-            Some(root) => TempDir::with_prefix_in("ulvs-lab-", root),
-            None => TempDir::with_prefix("ulvs-lab-"),
-        };
-        let state_dir = state_dir.context("cannot make a state directory for the container")?;
+        let state_dir = nat::state_dir(state_root, "container")?;
         let mut container = Node::new("container")?;
         container.set_env("ULVS_STATE_DIR", state_dir.path());
         let (client, router, switch) = (Node::new("client")?, Node::new("router")?, Node::new("switch")?);

@@ -4,8 +4,10 @@
 //! every lab, which is harmless: two labs share nothing.
 
 mod container;
+mod direct;
 mod draw;
 mod nat;
 
 pub use self::container::{Confinement, ContainerLab};
+pub use self::direct::{DirectLab, DirectOptions};
 pub use self::nat::{NatLab, NatOptions, ServerSide, VipPlace};

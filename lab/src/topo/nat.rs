@@ -114,11 +114,7 @@ impl NatLab {
     /// Without the privilege to make namespaces, or where the kernel has no veth or bridge.
     pub fn new(options: &NatOptions) -> anyhow::Result<Self> {
         ensure!((1..=200).contains(&options.servers), "a lab has 1 to 200 servers, not {}", options.servers);
-        let state_dir = match &options.state_root {
-            Some(root) => TempDir::with_prefix_in("ulvs-lab-", root),
-            None => TempDir::with_prefix("ulvs-lab-"),
-        }
-        .context("cannot make a state directory for the director")?;
+        let state_dir = state_dir(options.state_root.as_deref(), "director")?;
         let mut director = Node::new("director")?;
         director.set_env("ULVS_STATE_DIR", state_dir.path());
         let mut lab = Self {
@@ -291,7 +287,16 @@ impl std::fmt::Display for NatLab {
     }
 }
 
-fn nodes(role: &str, count: usize) -> anyhow::Result<Vec<Node>> {
+/// A directory for the state of the node's engine.
+pub(super) fn state_dir(root: Option<&Path>, node: &str) -> anyhow::Result<TempDir> {
+    match root {
+        Some(root) => TempDir::with_prefix_in("ulvs-lab-", root),
+        None => TempDir::with_prefix("ulvs-lab-"),
+    }
+    .with_context(|| format!("cannot make a state directory for the {node}"))
+}
+
+pub(super) fn nodes(role: &str, count: usize) -> anyhow::Result<Vec<Node>> {
     (1..=count).map(|number| Node::new(format!("{role}{number}"))).collect()
 }
 
