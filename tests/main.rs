@@ -12,6 +12,7 @@ mod container;
 mod control;
 mod ends;
 mod forwarding;
+mod fullnat;
 mod host;
 mod ldirectord;
 mod lifecycle;
