@@ -244,6 +244,12 @@ impl Build {
         self
     }
 
+    /// TCP: window, not scaled.
+    pub fn window(mut self, window: u16) -> Self {
+        put16(self.tcp_header(), 14, window);
+        self
+    }
+
     /// TCP: options, padded to four bytes.
     pub fn tcp_options(mut self, options: &[u8]) -> Self {
         assert!(options.len() <= 40, "at most 40 bytes of TCP options");

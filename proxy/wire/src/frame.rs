@@ -1,7 +1,12 @@
 //! A packet on its way through the engine: bytes with headroom, and the offload metadata beside them.
 
+use std::ops::Range;
+
 /// Room kept before a packet for headers that a forwarding method or a port may push.
 pub const HEADROOM: usize = 128;
+
+/// How much of it an edit of the packet may take.
+const MAX_SPLICE: usize = 32;
 
 /// The largest packet: an IPv4 total length.
 pub const MAX_PACKET: usize = 65_535;
@@ -127,6 +132,28 @@ impl Frame {
         self.end = self.start + len;
     }
 
+    /// Puts `with` in the place of the bytes in `range`, and drops what is behind the first `len` bytes. What stands
+    /// before the range moves where that is less than what stands behind it, if enough of the headroom remains.
+    /// Panics when the packet gets longer than [`MAX_PACKET`].
+    pub(crate) fn splice(&mut self, len: usize, range: Range<usize>, with: &[u8]) {
+        let (start, end) = (self.start, self.start + len);
+        let to = (start + range.len()).checked_sub(with.len());
+        let to = to.filter(|to| (HEADROOM - MAX_SPLICE..=HEADROOM).contains(to));
+        match to.filter(|_| range.start < len - range.end) {
+            Some(to) => {
+                self.buf.copy_within(start..start + range.start, to);
+                (self.start, self.end) = (to, end);
+            }
+            None => {
+                let behind = start + range.start + with.len();
+                self.buf.copy_within(start + range.end..end, behind);
+                self.end = behind + len - range.end;
+            }
+        }
+        let at = self.start + range.start;
+        self.buf[at..at + with.len()].copy_from_slice(with);
+    }
+
     /// For a port that reads: the area from `prefix` bytes before the packet's place to the end of the buffer.
     /// Follow it with [`Frame::filled`]. Panics when `prefix` is over [`HEADROOM`].
     pub fn receive_area(&mut self, prefix: usize) -> &mut [u8] {
@@ -166,6 +193,28 @@ mod tests {
         assert_eq!(frame.packet(), b"abc");
         frame.set_packet(b"other");
         assert_eq!((frame.packet(), frame.offload), (&b"other"[..], Offload::default()));
+    }
+
+    #[test]
+    fn bytes_are_replaced_from_either_end() {
+        let mut frame = Frame::from_packet(b"head and a long tail, padding");
+        frame.splice(20, 4..8, b"+");
+        assert_eq!(frame.packet(), b"head+ a long tail".as_slice());
+        frame.splice(17, 0..1, b"forehe");
+        assert_eq!(frame.packet(), b"foreheead+ a long tail".as_slice());
+        frame.splice(22, 18..22, b"story");
+        assert_eq!(frame.packet(), b"foreheead+ a long story".as_slice());
+        frame.splice(23, 1..1, &[b'-'; 2 * MAX_SPLICE]);
+        assert_eq!(frame.len(), 23 + 2 * MAX_SPLICE);
+        assert!(frame.packet().ends_with(b"-oreheead+ a long story") && frame.packet().starts_with(b"f--"));
+        let mut frame = Frame::from_packet(&[1; 1000]);
+        frame.splice(1000, 0..100, &[2; 200]);
+        assert_eq!((frame.len(), &frame.packet()[198..202]), (1100, &[2, 2, 1, 1][..]));
+        let mut longest = Frame::from_packet(&[7; MAX_PACKET]);
+        longest.splice(MAX_PACKET, 0..20, &[1; 20]);
+        longest.splice(MAX_PACKET, 60_000..60_002, &[2; 2]);
+        assert_eq!((longest.packet()[19], longest.packet()[20], longest.packet()[60_001]), (1, 7, 2));
+        assert_eq!(longest.len(), MAX_PACKET);
     }
 
     #[test]

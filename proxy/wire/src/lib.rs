@@ -18,6 +18,7 @@ pub mod icmp;
 pub mod packet;
 pub mod reply;
 mod sctp;
+pub mod tcp;
 pub mod vnet;
 
 mod bytes;
