@@ -2,6 +2,8 @@
 
 mod key;
 mod room;
+#[allow(dead_code, reason = "its users come next: PROXY protocol and FTP")]
+mod shift;
 mod spoken;
 mod table;
 mod wheel;
@@ -16,6 +18,7 @@ use sched::{DestLive, Direction, ForwardMethod, Proto, SvcLive};
 
 pub(crate) use key::FlowKey;
 pub(crate) use room::Room;
+pub(crate) use shift::Shifts;
 pub(crate) use spoken::Spoken;
 pub(crate) use table::{ConnTable, Inserted};
 pub(crate) use wheel::{Timed, Timer, Wheel};
@@ -67,6 +70,8 @@ pub(crate) struct Conn {
     pub(crate) server: Spoken,
     /// When the client's SYN came that has not been answered yet: microseconds, wrapping, never 0. 0 when there is none.
     asked: AtomicU32,
+    /// For one whose streams are not received as they were sent.
+    pub(crate) shifts: Option<Box<Shifts>>,
     pub(crate) timer: Timer,
 }
 
@@ -96,7 +101,18 @@ impl Conn {
             client: Spoken::default(),
             server: Spoken::default(),
             asked: AtomicU32::new(0),
+            shifts: None,
             timer: Timer::new(now + NEW_MS),
+        }
+    }
+
+    /// What resets to the one whom packets in `direction` reach, in the other end's name, say: see
+    /// [`Spoken::resets`].
+    pub(crate) fn resets(&self, direction: Direction) -> Option<([Option<u32>; 2], u32)> {
+        let shifted = |said| self.shifts.as_ref().map_or(said, |shifts| shifts.shifted(direction, said));
+        match direction {
+            Direction::In => self.server.resets(&self.client, shifted),
+            Direction::Out => self.client.resets(&self.server, shifted),
         }
     }
 

@@ -67,10 +67,15 @@ impl Spoken {
     }
 
     /// The sequence numbers of resets to this end in the name of `other`, the likelier one first, and what they
-    /// acknowledge. Nothing for an end that has acknowledged nothing: it may not even exist.
-    pub(crate) fn resets(&self, other: &Self) -> Option<([Option<u32>; 2], u32)> {
+    /// acknowledge. Nothing for an end that has acknowledged nothing: it may not even exist. `shifted` makes of a number
+    /// of the other's what this end knows it by.
+    pub(super) fn resets(
+        &self,
+        other: &Self,
+        shifted: impl Fn(u32) -> u32,
+    ) -> Option<([Option<u32>; 2], u32)> {
         let heard = self.heard.get()?;
-        let said = other.next.get().filter(|said| *said != heard);
+        let said = other.next.get().map(shifted).filter(|said| *said != heard);
         Some(([Some(heard), said], self.next.get()?))
     }
 
@@ -100,25 +105,32 @@ mod tests {
     fn who_has_acknowledged_nothing_is_not_reset() {
         let ends = [Spoken::default(), Spoken::default()];
         ends[0].says(SYN, 7, 0, 0);
-        assert_eq!(ends[0].resets(&ends[1]), None);
-        assert_eq!(ends[1].resets(&ends[0]), None);
+        assert_eq!(ends[0].resets(&ends[1], |said| said), None);
+        assert_eq!(ends[1].resets(&ends[0], |said| said), None);
     }
 
     #[test]
     fn when_all_is_acknowledged_there_is_one_number() {
         let [client, server] = handshake();
-        assert_eq!(client.resets(&server), Some(([Some(501), None], 0)));
-        assert_eq!(server.resets(&client), Some(([Some(0), None], 501)));
+        assert_eq!(client.resets(&server, |said| said), Some(([Some(501), None], 0)));
+        assert_eq!(server.resets(&client, |said| said), Some(([Some(0), None], 501)));
     }
 
     #[test]
     fn with_data_on_the_way_there_are_two() {
         let [client, server] = handshake();
         client.says(ACK, 0, 501, 100);
-        assert_eq!(server.resets(&client), Some(([Some(0), Some(100)], 501)));
+        assert_eq!(server.resets(&client, |said| said), Some(([Some(0), Some(100)], 501)));
         server.says(ACK | TcpFlags::FIN, 501, 100, 0);
-        assert_eq!(server.resets(&client), Some(([Some(100), None], 502)));
-        assert_eq!(client.resets(&server), Some(([Some(501), Some(502)], 100)));
+        assert_eq!(server.resets(&client, |said| said), Some(([Some(100), None], 502)));
+        assert_eq!(client.resets(&server, |said| said), Some(([Some(501), Some(502)], 100)));
+    }
+
+    #[test]
+    fn what_has_been_said_is_known_by_the_number_of_who_hears_it() {
+        let [client, server] = handshake();
+        client.says(ACK, 0, 501, 100);
+        assert_eq!(server.resets(&client, |said| said + 50), Some(([Some(0), Some(150)], 501)));
     }
 
     #[test]
@@ -127,7 +139,7 @@ mod tests {
         client.says(ACK, 0, 501, 100);
         client.says(ACK, u32::MAX - 5, 400, 3);
         client.says(TcpFlags::RST | ACK, 5000, 9000, 0);
-        assert_eq!(client.resets(&server), Some(([Some(501), None], 100)));
+        assert_eq!(client.resets(&server, |said| said), Some(([Some(501), None], 100)));
         assert!(client.has_begun_with(u32::MAX) && !client.has_begun_with(0));
     }
 
@@ -136,6 +148,6 @@ mod tests {
         let [client, _] = handshake();
         client.says(SYN, 1 << 31, 0, 0);
         assert!(client.has_begun_with(1 << 31));
-        assert_eq!(client.resets(&Spoken::default()), Some(([Some(501), None], (1 << 31) + 1)));
+        assert_eq!(client.resets(&Spoken::default(), |said| said), Some(([Some(501), None], (1 << 31) + 1)));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sched::Proto;
+use sched::{Direction, Proto};
 use wire::frame::{Frame, Offload};
 use wire::packet::Packet;
 use wire::reply;
@@ -55,7 +55,7 @@ impl Outbox {
     /// Tells both ends of a connection, which is no longer in the table, that it is over.
     pub(super) fn reset(&mut self, conn: &Arc<Conn>) {
         let legs = &conn.legs;
-        self.push(conn, legs.vip, legs.client, conn.client.resets(&conn.server));
+        self.push(conn, legs.vip, legs.client, conn.resets(Direction::Out));
         self.reset_server(conn);
     }
 
@@ -63,7 +63,7 @@ impl Outbox {
     pub(super) fn reset_server(&mut self, conn: &Arc<Conn>) {
         let legs = &conn.legs;
         if legs.method.sees_replies() {
-            self.push(conn, legs.peer(), legs.server, conn.server.resets(&conn.client));
+            self.push(conn, legs.peer(), legs.server, conn.resets(Direction::In));
         } else if legs.proto == Proto::Tcp
             && let Some((seq, ack)) = conn.client.last_words()
         {

@@ -24,6 +24,9 @@ impl Step<'_> {
             return refused;
         }
         self.seen(frame, packet, conn, Direction::In);
+        if let Some(shifts) = &conn.shifts {
+            shifts.apply(frame, packet, Direction::In);
+        }
         self.request(frame, packet, &conn.legs)
     }
 
@@ -53,6 +56,9 @@ impl Step<'_> {
     pub(super) fn towards_client(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) -> Verdict {
         let legs = &conn.legs;
         self.seen(frame, packet, conn, Direction::Out);
+        if let Some(shifts) = &conn.shifts {
+            shifts.apply(frame, packet, Direction::Out);
+        }
         forward::reply(legs.method, frame, packet, legs);
         self.credit(frame, packet, legs.hop_credit);
         Verdict::Transmit(Egress::Route)

@@ -17,7 +17,8 @@ fn segment6() -> Build {
 
 /// Runs `edit` on the packet with each form of checksum, and checks that it stays right; a wrong one stays wrong.
 fn for_each_form(build: &Build, edit: impl Fn(&mut Frame, &Packet), check: impl Fn(&Frame, &Packet)) {
-    let forms = [build.clone(), build.clone().partial(), build.clone().gso(100), build.clone().wrong_checksum()];
+    let forms =
+        [build.clone(), build.clone().partial(), build.clone().gso(100), build.clone().wrong_checksum()];
     for (form, build) in forms.into_iter().enumerate() {
         let mut frame = build.frame();
         let packet = Packet::parse(frame.packet()).unwrap();
