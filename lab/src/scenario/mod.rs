@@ -1,6 +1,7 @@
 //! The scenarios of `ulvs lab run`. A new one is a file here and a line in [`ALL`].
 
 mod container;
+mod fullnat;
 mod nat;
 
 use crate::stage::Stage;
@@ -16,4 +17,4 @@ pub(crate) struct Scenario {
 }
 
 /// Every scenario.
-pub(crate) const ALL: &[Scenario] = &[nat::SCENARIO, container::SCENARIO];
+pub(crate) const ALL: &[Scenario] = &[nat::SCENARIO, fullnat::SCENARIO, container::SCENARIO];
