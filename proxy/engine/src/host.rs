@@ -19,12 +19,19 @@ pub struct HostView {
     closed: [bool; 2],
     /// The prefixes of one length and family.
     ways: BTreeMap<(Reverse<u8>, bool), Ways>,
+    /// The subnets of the host's links, by length and family.
+    links: BTreeMap<(u8, bool), HashSet<Prefix, FixedState>>,
 }
 
 impl HostView {
     /// A view with these addresses, of a router.
     pub fn new(local: impl IntoIterator<Item = IpAddr>) -> Self {
-        Self { local: local.into_iter().collect(), closed: [false; 2], ways: BTreeMap::new() }
+        Self {
+            local: local.into_iter().collect(),
+            closed: [false; 2],
+            ways: BTreeMap::new(),
+            links: BTreeMap::new(),
+        }
     }
 
     /// The same of a host that is no router in this family: what is neither for it, nor from it, nor of a connection
@@ -41,6 +48,22 @@ impl HostView {
             alike.entry(prefix).or_insert(device);
         }
         self
+    }
+
+    /// The same with the subnets of the links that the host is on.
+    pub fn with_links(mut self, subnets: impl IntoIterator<Item = Prefix>) -> Self {
+        for subnet in subnets {
+            self.links.entry((subnet.len(), subnet.addr().is_ipv4())).or_default().insert(subnet);
+        }
+        self
+    }
+
+    /// Whether two hosts are on one link of this host's.
+    pub fn on_one_link(&self, one: IpAddr, other: IpAddr) -> bool {
+        self.links.iter().any(|((len, v4), subnets)| {
+            let subnet = |addr: IpAddr| Prefix::new(addr, *len).filter(|_| addr.is_ipv4() == *v4);
+            subnet(one).is_some_and(|link| subnet(other) == Some(link) && subnets.contains(&link))
+        })
     }
 
     /// Name of the device that leads to `addr`.
@@ -64,6 +87,20 @@ impl HostView {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_of_one_subnet_are_on_one_link() {
+        let subnets = ["10.1.0.0/16", "10.2.3.0/24", "10.2.4.0/24", "2001:db8:1::/64"];
+        let view = HostView::default().with_links(subnets.map(|subnet| subnet.parse().unwrap()));
+        let together = |a: &str, b: &str| view.on_one_link(a.parse().unwrap(), b.parse().unwrap());
+        assert!(together("10.1.0.1", "10.1.200.1"));
+        assert!(together("10.2.3.1", "10.2.3.2"));
+        assert!(!together("10.2.3.1", "10.2.4.1"), "two links");
+        assert!(!together("10.9.0.1", "10.9.0.2"), "no link of ours");
+        assert!(together("2001:db8:1::1", "2001:db8:1::2"));
+        assert!(!together("2001:db8:1::1", "2001:db8:2::2"));
+        assert!(!together("10.1.0.1", "2001:db8:1::1"));
+    }
 
     #[test]
     fn the_narrowest_prefix_says_which_device_leads_there() {

@@ -66,6 +66,8 @@ pub struct Knobs {
     pub template_decay: bool,
     /// Answers to packets that were scheduled by themselves come from the VIP.
     pub ops_replies: bool,
+    /// Clients whom a server behind NAT would answer straight, on its own link or itself, are forwarded to it by FullNAT.
+    pub hairpin: bool,
 }
 
 impl Default for Knobs {
@@ -76,6 +78,7 @@ impl Default for Knobs {
             reuse_ports: true,
             template_decay: false,
             ops_replies: true,
+            hairpin: true,
             ..Self::ipvs()
         }
     }
@@ -108,6 +111,7 @@ impl Knobs {
             reuse_ports: false,
             template_decay: true,
             ops_replies: false,
+            hairpin: false,
         }
     }
 }

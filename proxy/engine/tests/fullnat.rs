@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::{DropReason, Egress, Engine, HostView, Limits, Verdict, Worker};
+use engine::{DropReason, Egress, Engine, HostView, Knobs, Limits, Verdict, Worker};
+use sched::marks::Prefix;
 use sched::{DestSpec, ForwardMethod, Op, Path, Proto, ServiceKey, ServiceSpec, Trash};
 use wire::build::{Build, tcp, time_exceeded, udp, unreachable_port};
 use wire::checksum;
@@ -50,10 +51,14 @@ struct Director {
 
 impl Director {
     fn new(net: Net, proto: Proto, ports: &[u16]) -> Self {
+        Self::by(ForwardMethod::FullNat, net, proto, ports)
+    }
+
+    fn by(method: ForwardMethod, net: Net, proto: Proto, ports: &[u16]) -> Self {
         let now = Instant::now();
         let (engine, mut workers) = Engine::new(5, Limits::default(), 1, now);
         engine.set_local_ports(ports, ports);
-        let dest = DestSpec { method: ForwardMethod::FullNat, ..DestSpec::new(net.server) };
+        let dest = DestSpec { method, ..DestSpec::new(net.server) };
         let service =
             ServiceSpec { dests: vec![dest], ..ServiceSpec::new(ServiceKey::addr(proto, net.vip), "rr") };
         let table = engine.services().apply(&mut Trash::default(), &[Op::AddService { service }]);
@@ -255,4 +260,65 @@ fn a_port_that_is_in_use_from_before_is_passed_over() {
     director.engine.set_local_ports(&[before, 7002], &[]);
     assert_eq!(director.syn(2), Ok(7002));
     assert_eq!(director.syn(3), Err(DropReason::PortsExhausted));
+}
+
+#[test]
+fn clients_whom_a_server_would_answer_straight_reach_it_by_fullnat() {
+    for net in nets() {
+        let link = |len| Prefix::new(net.lip, len).expect("a prefix");
+        let beside = |host: u8| match net.server.ip() {
+            IpAddr::V4(ip) => {
+                SocketAddr::new([ip.octets()[0], ip.octets()[1], ip.octets()[2], host].into(), 4000)
+            }
+            IpAddr::V6(ip) => {
+                let mut octets = ip.octets();
+                octets[15] = host;
+                SocketAddr::new(octets.into(), 4000)
+            }
+        };
+        let itself = SocketAddr::new(net.server.ip(), 4000);
+        let own = SocketAddr::new(net.lip, 4000);
+        let len = if net.lip.is_ipv4() { 24 } else { 64 };
+        for proto in [Proto::Tcp, Proto::Udp] {
+            let mut director =
+                Director::by(ForwardMethod::Masq, net, proto, &(7000..7009).collect::<Vec<_>>());
+            director.engine.set_host(HostView::new([net.lip]).with_links([link(len)]));
+            let peer = |director: &mut Director, client: SocketAddr| {
+                let build = match proto {
+                    Proto::Udp => udp(client, net.vip).payload(b"ask"),
+                    _ => tcp(client, net.vip).syn(),
+                };
+                let (verdict, frame) = director.process(&build);
+                assert_eq!(verdict, SENT);
+                let packet = Packet::parse(frame.packet()).expect("a packet");
+                assert_eq!(packet.dst, net.server.ip());
+                packet.src
+            };
+            assert_eq!(peer(&mut director, net.client), net.client.ip(), "from elsewhere");
+            assert_eq!(peer(&mut director, own), net.lip, "the host itself");
+            for client in [itself, beside(99)] {
+                assert_eq!(peer(&mut director, client), net.lip, "{client}");
+            }
+            if proto == Proto::Udp {
+                let mut taken = Vec::new();
+                director.engine.local_ports_in_use(|ports| taken.push(ports.taken));
+                assert_eq!(taken, [2], "neither the host nor the one from elsewhere");
+            }
+            let knobs = Knobs { hairpin: false, ..director.engine.knobs() };
+            director.engine.set_knobs(knobs);
+            for client in [SocketAddr::new(itself.ip(), 4001), beside(98)] {
+                assert_eq!(peer(&mut director, client), client.ip(), "{client}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_answer_to_a_server_that_asked_its_own_vip_comes_from_the_vip() {
+    for net in nets() {
+        let (client, local) = (SocketAddr::new(net.server.ip(), 4000), SocketAddr::new(net.lip, 7000));
+        let mut director = Director::by(ForwardMethod::Masq, net, Proto::Tcp, &[7000]);
+        director.gives(&tcp(client, net.vip).syn(), &tcp(local, net.server).syn().ttl(65));
+        director.gives(&tcp(net.server, local).syn().ack(1), &tcp(net.vip, client).syn().ack(1).ttl(65));
+    }
 }

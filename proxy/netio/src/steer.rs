@@ -116,6 +116,8 @@ pub struct HostView {
     pub closed4: bool,
     /// The same for IPv6.
     pub closed6: bool,
+    /// Subnets of the links that this host is on, each as an address of its own and a length.
+    pub subnets: BTreeSet<(IpAddr, u8)>,
     /// Prefixes of the main routing table with the names of the devices that lead there, if they were asked for.
     pub ways: Vec<((IpAddr, u8), String)>,
 }

@@ -44,6 +44,7 @@ pub(super) fn knobs(settings: &Settings) -> Knobs {
         reuse_ports: on(Sysctl::ReusePorts),
         template_decay: on(Sysctl::TemplateDecay),
         ops_replies: on(Sysctl::OpsReplies),
+        hairpin: on(Sysctl::Hairpin),
     }
 }
 

@@ -28,6 +28,7 @@ pub enum Sysctl {
     SecureTcp,
     SloppySctp,
     SloppyTcp,
+    Hairpin,
     LipPortFirst,
     LipPortLast,
     MoveUdp,
@@ -72,7 +73,7 @@ impl Sysctl {
     pub const OUR_PREFIX: &str = "ulvs.";
 
     /// All of them: the kernel's by name, then ours by name.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::AmDroprate,
         Self::Amemthresh,
         Self::CacheBypass,
@@ -90,6 +91,7 @@ impl Sysctl {
         Self::SecureTcp,
         Self::SloppySctp,
         Self::SloppyTcp,
+        Self::Hairpin,
         Self::LipPortFirst,
         Self::LipPortLast,
         Self::MoveUdp,
@@ -171,6 +173,12 @@ impl Sysctl {
             ),
             Self::SloppySctp => kernel("sloppy_sctp", SWITCH, 0, "any SCTP packet begins an association"),
             Self::SloppyTcp => kernel("sloppy_tcp", SWITCH, 0, "any TCP packet begins a connection"),
+            Self::Hairpin => ours(
+                "hairpin",
+                1,
+                0,
+                "clients on the link of a server behind NAT, itself among them, reach it by FullNAT",
+            ),
             Self::LipPortFirst => About {
                 range: L4_PORT,
                 ..ours("lip_port_first", 1024, 1024, "first port of local addresses that FullNAT takes")

@@ -71,7 +71,9 @@ impl Step<'_> {
         let result = match choice {
             // By FullNAT an answer could not be told whom it is for: there, each flow is one connection.
             Ok(choice)
-                if service.one_packet && proto == Proto::Udp && choice.method != ForwardMethod::FullNat =>
+                if service.one_packet
+                    && proto == Proto::Udp
+                    && self.method_for(&request, &choice) != ForwardMethod::FullNat =>
             {
                 return self.one_packet(frame, packet, &request, choice);
             }
@@ -176,7 +178,8 @@ impl Step<'_> {
     /// What a connection to the chosen server is between. A choice that comes to nothing leaves its template.
     pub(super) fn legs(&mut self, request: &Request<'_>, choice: Choice) -> Result<Legs, DropReason> {
         let Request { service, proto, client, vip } = *request;
-        let Choice { dest, method, template } = choice;
+        let method = self.method_for(request, &choice);
+        let Choice { dest, template, .. } = choice;
         let server = SocketAddr::new(dest.key.ip(), server_port(service, &dest, vip.port()));
         let local = match method {
             ForwardMethod::FullNat => match self.lease(service, &dest, proto, server) {

@@ -1,6 +1,7 @@
 //! One worker's share of the engine: the way of a frame from parse to verdict.
 
 mod begin;
+mod hairpin;
 mod icmp;
 mod lease;
 mod limit;

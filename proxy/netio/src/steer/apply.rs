@@ -268,6 +268,7 @@ impl Steering {
             local,
             closed4: self.is_closed(Group::Ipv4Conf, "forwarding"),
             closed6: self.is_closed(Group::Ipv6Conf, "force_forwarding"),
+            subnets: self.host.subnets(self.config.tun_index),
             ways: if self.targets.ways { self.ways() } else { Vec::new() },
         };
         self.change.view |= view != self.view;

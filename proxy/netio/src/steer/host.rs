@@ -137,6 +137,15 @@ impl Host {
         self.addresses.iter().map(|address| address.ip).collect()
     }
 
+    /// Connected subnets of devices other than `tun`, each as an address of the host's and a length.
+    pub(crate) fn subnets(&self, tun: u32) -> BTreeSet<(IpAddr, u8)> {
+        self.subnets
+            .iter()
+            .filter(|(.., device)| *device != tun)
+            .map(|(ip, prefix, _)| (*ip, *prefix))
+            .collect()
+    }
+
     /// Devices other than `tun` in whose connected subnet the address lies, narrowest subnet only.
     pub(crate) fn neighbourhood(&self, ip: IpAddr, tun: u32) -> BTreeSet<u32> {
         let around =

@@ -159,6 +159,7 @@ impl Director {
             .ways
             .iter()
             .filter_map(|((ip, len), device)| Some((Prefix::new(*ip, *len)?, device.as_str())));
+        view = view.with_links(host.subnets.iter().filter_map(|(ip, len)| Prefix::new(*ip, *len)));
         self.engine.set_host(view.with_ways(ways.map(|(prefix, device)| (prefix, device.into()))));
     }
 
