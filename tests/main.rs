@@ -6,6 +6,7 @@
     reason = "a test crate: a panic is a failure, and nobody uses it"
 )]
 
+mod arms;
 mod bulk;
 mod conformance;
 mod container;
