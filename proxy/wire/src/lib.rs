@@ -19,6 +19,7 @@ pub mod packet;
 pub mod reply;
 mod sctp;
 pub mod tcp;
+pub mod segment;
 pub mod vnet;
 
 mod bytes;
