@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::encap::Encap;
+
 /// Room kept before a packet for headers that a forwarding method or a port may push.
 pub const HEADROOM: usize = 128;
 
@@ -64,6 +66,8 @@ pub struct Frame {
     end: usize,
     /// Metadata of the bytes in [`Frame::packet`].
     pub offload: Offload,
+    /// The packet is to travel inside another one, which whoever sends it makes (see [`crate::encap`]).
+    pub encap: Option<Encap>,
 }
 
 impl Default for Frame {
@@ -80,6 +84,7 @@ impl Frame {
             start: HEADROOM,
             end: HEADROOM,
             offload: Offload::default(),
+            encap: None,
         }
     }
 
@@ -122,6 +127,7 @@ impl Frame {
         self.start = HEADROOM;
         self.end = HEADROOM + len;
         self.offload = Offload::default();
+        self.encap = None;
         &mut self.buf[HEADROOM..HEADROOM + len]
     }
 
@@ -166,6 +172,19 @@ impl Frame {
         self.start = HEADROOM;
         self.end = HEADROOM + len;
         self.offload = offload;
+        self.encap = None;
+    }
+
+    /// Makes the packet longer at its front and lends all of it out; the new bytes have unspecified content. Metadata
+    /// stay as they are. Panics when the headroom that is left is shorter.
+    pub(crate) fn grow_front(&mut self, len: usize) -> &mut [u8] {
+        self.start -= len;
+        self.packet_mut()
+    }
+
+    /// Takes away all behind the first `len` bytes.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.end = self.end.min(self.start + len);
     }
 
     /// For a port that writes: `header` placed directly before the packet, and both as one slice. Panics when the

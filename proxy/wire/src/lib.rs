@@ -12,6 +12,7 @@
 pub mod build;
 pub mod checksum;
 pub mod edit;
+pub mod encap;
 pub mod frame;
 pub mod gso;
 pub mod icmp;
