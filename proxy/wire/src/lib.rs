@@ -19,8 +19,8 @@ pub mod icmp;
 pub mod packet;
 pub mod reply;
 mod sctp;
-pub mod tcp;
 pub mod segment;
+pub mod tcp;
 pub mod vnet;
 
 mod bytes;
