@@ -134,7 +134,8 @@ fn fullnat_with_one_arm_needs_no_route_through_the_director() {
             engine.ulvs(&format!("ipvsadm -P -z {lip}"));
         }
         for (family, index) in [(Family::V4, 0), (Family::V6, 1)] {
-            let lip = lip.map_or(towards_servers(&arm.lab, family), |lip| lip[index].parse().unwrap());
+            let lip =
+                lip.map_or_else(|| towards_servers(&arm.lab, family), |lip| lip[index].parse().unwrap());
             arm.works(family, |_, _| lip);
         }
         engine.stop();
