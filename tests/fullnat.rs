@@ -183,6 +183,53 @@ fn a_local_address_may_become_the_hosts_own_and_somebodys_no_more() {
     engine.stop();
 }
 
+#[test]
+fn pools_come_from_the_configuration_and_change_with_it() {
+    let scene = scene(2);
+    let lab = &scene.lab;
+    let [one, other] = lips();
+    let config = |shared: &[Pair], own: &[Pair]| {
+        let lips = shared.iter().flat_map(|lip| [lip.v4, lip.v6]);
+        let lips: String = lips.map(|lip| format!("[[lip]]\naddress = \"{lip}\"\n")).collect();
+        let service = |family| {
+            let own: Vec<_> = own.iter().map(|lip| format!("\"{}\"", lip.of(family))).collect();
+            let text = scene.service_text(family, 2).replace(":80\"\n", ":80\"\nmethod = \"fullnat\"\n");
+            text.replacen("scheduler", &format!("lips = [{}]\nscheduler", own.join(", ")), 1)
+        };
+        scene.write("ulvs.toml", &(lips + &FAMILIES.map(service).concat()))
+    };
+    let path = config(&[one], &[]);
+    let check = lab.director.command(crate::support::binary()).args(["check", &path]).output().unwrap();
+    let checked = crate::support::printed(&check);
+    assert!(checked.contains("good: 2 services, 4 servers, 2 local addresses"), "{checked}");
+    let engine = Engine::start(lab, &["--config", &path]);
+    let everywhere = |lip: Pair| {
+        for family in FAMILIES {
+            works_from(&lab.client, lab.vip.port(family, 80), lip.of(family));
+        }
+    };
+    everywhere(one);
+    config(&[other], &[]);
+    assert_eq!(
+        engine.ulvs("reload").lines().collect::<Vec<_>>(),
+        [
+            format!("delete local address {}", one.v4),
+            format!("delete local address {}", one.v6),
+            format!("add local address {}", other.v4),
+            format!("add local address {}", other.v6),
+        ]
+    );
+    everywhere(other);
+    config(&[other], &[one]);
+    let changes = engine.ulvs("reload");
+    assert!(changes.contains(&format!("add local address {} to TCP", one.v4)), "{changes}");
+    everywhere(one);
+    config(&[], &[]);
+    engine.ulvs("reload");
+    everywhere(pair("10.0.0.1", "2001:db8:2::1"));
+    engine.stop();
+}
+
 fn works_from(client: &Node, vip: SocketAddr, lip: IpAddr) {
     let works = || {
         let mut connection = Connection::open(client, vip).ok()?;

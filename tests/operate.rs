@@ -110,6 +110,8 @@ fn the_unit_starts_stops_and_restarts_with_the_rules_it_left() {
     unit.engine.ulvs(&format!("ipvsadm -A -t {vip} -s wrr -p 90"));
     unit.engine.ulvs(&format!("ipvsadm -a -t {vip} -r {server} -m -w 5 -x 100 -y 10"));
     unit.engine.ulvs("ipvsadm --set 0 0 33");
+    unit.engine.ulvs(&format!("ipvsadm -P -t {vip} -z 10.0.0.5"));
+    unit.engine.ulvs("ipvsadm -P -z fd00::5");
     scene.works_over(Family::V4);
     let saved = unit.engine.ulvs("ipvsadm -Sn");
     // systemctl stop

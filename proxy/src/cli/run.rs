@@ -94,8 +94,13 @@ pub(super) fn check(file: &Path) -> ExitCode {
             let services = config.services();
             let (services, servers) = (services.len(), services.iter().map(|s| s.dests.len()).sum());
             let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+            let lips = match config.lips().len() {
+                0 => String::new(),
+                1 => ", 1 local address".to_owned(),
+                n => format!(", {n} local addresses"),
+            };
             say(&format!(
-                "{}: good: {}, {}",
+                "{}: good: {}, {}{lips}",
                 file.display(),
                 count(services, "service"),
                 count(servers, "server")
