@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 ULVS := target/release/ulvs
 
-.PHONY: help demo build test conformance lint bench oracle deny docs
+.PHONY: help demo build test conformance lint bench fuzz oracle deny docs
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ bench: build ## ulvs against nftables and HAProxy in the same minutes, then comm
 	@tests/setup.sh bench
 	@$(ULVS) lab bench
 	@tests/services.sh $(ULVS)
+
+fuzz: ## search for bytes that break the packet parser or the engine: SECONDS_EACH=60
+	@tests/setup.sh fuzz
+	@for target in packet engine; do tests/fuzz/run.sh $$target $${SECONDS_EACH:-60} || exit 1; done
 
 oracle: export ORACLE ?= $(CURDIR)/tests/conformance/machine
 oracle: ## ask a kernel IPVS and iptables again (half an hour): ORACLE=command that runs a script on a machine that has it

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Installs what building, testing or measuring needs beyond the Rust toolchain: quietly, and only what is missing.
-#   tests/setup.sh build|test|bench
+#   tests/setup.sh build|test|bench|fuzz
 set -euo pipefail
 
 case ${1:-} in
   build) need=(cc:gcc cc:libc6-dev) ;;
   test) need=(cc:gcc cc:libc6-dev ip:iproute2 nft:nftables curl:curl openssl:openssl ping:iputils-ping
     ldirectord:ldirectord) ;;
+  fuzz) need=(cc:gcc c++:g++ cc:libc6-dev) ;;
   bench) need=(cc:gcc nft:nftables haproxy:haproxy) ;;
-  *) echo "usage: tests/setup.sh build|test|bench" >&2; exit 2 ;;
+  *) echo "usage: tests/setup.sh build|test|bench|fuzz" >&2; exit 2 ;;
 esac
 
 missing=()
