@@ -9,7 +9,7 @@ use crate::dest::{Dest, DestLive};
 use crate::lips::{self, Lips};
 use crate::marks::{MarkCounts, MarkLive, Marks};
 use crate::model::{
-    DestKey, DestSpec, Family, ForwardMethod, Persistence, SchedFlags, ServiceKey, ServiceSpec, Weight,
+    DestKey, DestSpec, Family, ForwardMethod, Mss, Persistence, SchedFlags, ServiceKey, ServiceSpec, Weight,
 };
 use crate::op::{Op, OpError};
 use crate::ramp::{Ramp, weigh};
@@ -149,6 +149,7 @@ impl Draft {
             one_packet: spec.one_packet,
             persistence: spec.persistence,
             pe: spec.pe,
+            tcp: spec.tcp,
             lips,
             dests: Arc::new([]),
             live: Arc::new(SvcLive::new(algorithm, spec.flags)),
@@ -179,6 +180,7 @@ impl Draft {
         service.one_packet = spec.one_packet;
         service.persistence = spec.persistence;
         service.pe = spec.pe;
+        service.tcp = spec.tcp;
         Ok(())
     }
 
@@ -321,6 +323,9 @@ fn check_service(spec: &ServiceSpec) -> Result<(), OpError> {
     // The kernel takes it and serves nobody; only ipvsadm refuses.
     if spec.key.l4_port() == Some(0) && spec.persistence.is_none() {
         return Err(OpError::PortZero);
+    }
+    if matches!(spec.tcp.mss, Some(Mss::Bytes(bytes)) if !(Mss::MIN..=Mss::MAX).contains(&bytes)) {
+        return Err(OpError::Invalid);
     }
     match spec.persistence {
         Some(Persistence { timeout, mask })

@@ -26,8 +26,9 @@ pub use algo::{Algorithm, Change, Flow, Knobs, Scheduler};
 pub use dest::{Dest, DestLive, Path};
 pub use marks::{MarkRule, Marks, PacketFacts};
 pub use model::{
-    DestKey, DestSpec, Family, ForwardMethod, Mark, Netmask, Persistence, PersistenceEngine, Proto,
-    SchedFlags, ServiceKey, ServiceSpec, Tunnel, TunnelChecksum, TunnelKind, Weight,
+    DestKey, DestSpec, Family, ForwardMethod, Mark, Mss, Netmask, NoMss, Persistence, PersistenceEngine,
+    Proto, ProxyProtocol, SchedFlags, ServiceKey, ServiceSpec, TcpOptions, Tunnel, TunnelChecksum,
+    TunnelKind, Weight,
 };
 pub use op::{Op, OpError};
 pub use service::{Service, SvcLive};

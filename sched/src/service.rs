@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::algo::{Algorithm, Change, Flow, Scheduler};
 use crate::dest::Dest;
-use crate::model::{DestKey, Persistence, PersistenceEngine, SchedFlags, ServiceKey, ServiceSpec};
+use crate::model::{
+    DestKey, Persistence, PersistenceEngine, SchedFlags, ServiceKey, ServiceSpec, TcpOptions,
+};
 use crate::ramp::weigh;
 use crate::stats::Stats;
 use crate::table::{ReplySource, reply_source};
@@ -26,6 +28,8 @@ pub struct Service {
     pub persistence: Option<Persistence>,
     /// What identifies a client besides its address.
     pub pe: Option<PersistenceEngine>,
+    /// What is done to its TCP connections, those to come.
+    pub tcp: TcpOptions,
     /// Local addresses of its own, in the order in which they were added.
     pub lips: Arc<[IpAddr]>,
     /// Its servers, **newest first**: the order of the kernel's list, which decides every tie.
@@ -50,6 +54,7 @@ impl Service {
             one_packet: self.one_packet,
             persistence: self.persistence,
             pe: self.pe,
+            tcp: self.tcp,
             lips: self.lips.to_vec(),
             dests: self.dests.iter().rev().map(Dest::spec).collect(),
         }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use sched::{
-    DestSpec, Family, Flow, ForwardMethod, Mark, Netmask, Op, OpError, Persistence, Proto, Service,
-    ServiceKey, ServiceSpec, ServiceTable, Trash, Tunnel, Weight,
+    DestSpec, Family, Flow, ForwardMethod, Mark, Mss, Netmask, Op, OpError, Persistence, Proto, Service,
+    ServiceKey, ServiceSpec, ServiceTable, TcpOptions, Trash, Tunnel, Weight,
 };
 
 const VIP: &str = "10.0.0.1:80";
@@ -514,4 +514,19 @@ fn local_addresses_are_a_services_own_or_everybodys() {
     assert_eq!(world.table.shared_lips().count(), 0);
     world.apply(&[Op::DelService { key: key(VIP) }]);
     assert_eq!(known(&world), [""; 0]);
+}
+
+#[test]
+fn options_for_tcp_read_as_they_are_written() {
+    for (mss, json) in
+        [(Mss::Auto, r#"{"toa":true,"mss":"auto"}"#), (Mss::Bytes(1400), r#"{"toa":true,"mss":1400}"#)]
+    {
+        let options = TcpOptions { toa: true, mss: Some(mss), ..TcpOptions::default() };
+        assert_eq!(serde_json::to_string(&options).unwrap(), json);
+        assert_eq!(serde_json::from_str::<TcpOptions>(json).unwrap(), options);
+    }
+    let bad = TcpOptions { mss: Some(Mss::Bytes(Mss::MIN - 1)), ..TcpOptions::default() };
+    let spec = ServiceSpec { tcp: bad, ..ServiceSpec::new(key(VIP), "rr") };
+    let table = ServiceTable::default().apply(&mut Trash::default(), &[Op::AddService { service: spec }]);
+    assert_eq!(table.unwrap_err(), (0, OpError::Invalid));
 }

@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use sched::{
-    DestSpec, Family, ForwardMethod, Persistence, Proto, SchedFlags, ServiceKey, ServiceSpec, Tunnel,
-    TunnelChecksum, TunnelKind, algo,
+    DestSpec, Family, ForwardMethod, Persistence, Proto, SchedFlags, ServiceKey, ServiceSpec, TcpOptions,
+    Tunnel, TunnelChecksum, TunnelKind, algo,
 };
 
 use crate::settings::Timeouts;
@@ -55,6 +55,12 @@ pub fn write(
     }
     for service in services {
         let (option, proto) = option(&service.key, names);
+        if !service.tcp.is_none() {
+            write!(out, "{OURS}-E {option} ")?;
+            scheduling(out, service, all_flag_names)?;
+            tcp(out, service.tcp)?;
+            writeln!(out)?;
+        }
         for lip in &service.lips {
             writeln!(out, "{OURS}-P {option} -z {lip}")?;
         }
@@ -79,12 +85,8 @@ fn write_services(
 ) -> fmt::Result {
     for service in services {
         let (option, proto) = option(&service.key, names);
-        write!(out, "-A {option} -s {}", service.scheduler)?;
-        settings(out, service)?;
-        if !service.flags.is_empty() {
-            let flags = if everything { all_flag_names } else { flag_names };
-            write!(out, " -b {}", flags(&service.scheduler, service.flags).join(","))?;
-        }
+        write!(out, "-A {option} ")?;
+        scheduling(out, service, if everything { all_flag_names } else { flag_names })?;
         writeln!(out)?;
         for dest in &service.dests {
             write!(out, "-a {option} ")?;
@@ -140,7 +142,12 @@ fn option(key: &ServiceKey, names: &dyn Names) -> (String, Proto) {
     }
 }
 
-fn settings(out: &mut impl fmt::Write, service: &ServiceSpec) -> fmt::Result {
+fn scheduling(
+    out: &mut impl fmt::Write,
+    service: &ServiceSpec,
+    flags: fn(&str, SchedFlags) -> Vec<&'static str>,
+) -> fmt::Result {
+    write!(out, "-s {}", service.scheduler)?;
     if let Some(Persistence { timeout, mask }) = service.persistence {
         write!(out, " -p {timeout}")?;
         if !mask.is_full() {
@@ -152,6 +159,22 @@ fn settings(out: &mut impl fmt::Write, service: &ServiceSpec) -> fmt::Result {
     }
     if service.one_packet {
         write!(out, " -o")?;
+    }
+    if !service.flags.is_empty() {
+        write!(out, " -b {}", flags(&service.scheduler, service.flags).join(","))?;
+    }
+    Ok(())
+}
+
+fn tcp(out: &mut impl fmt::Write, tcp: TcpOptions) -> fmt::Result {
+    if let Some(version) = tcp.proxy_protocol {
+        write!(out, " --proxy-protocol {}", version.name())?;
+    }
+    if tcp.toa {
+        write!(out, " --toa")?;
+    }
+    if let Some(mss) = tcp.mss {
+        write!(out, " --mss {mss}")?;
     }
     Ok(())
 }

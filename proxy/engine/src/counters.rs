@@ -28,6 +28,8 @@ pub struct Counters {
     pub expired: u64,
     /// Frames of our own that no frame has asked for: resets at the end of connections.
     pub resets: u64,
+    /// Headers of the PROXY protocol sent to servers, again or for the first time.
+    pub greetings: u64,
 }
 
 impl Counters {
@@ -50,6 +52,7 @@ pub(crate) struct WorkerCounters {
     created: AtomicU64,
     expired: AtomicU64,
     resets: AtomicU64,
+    greetings: AtomicU64,
 }
 
 impl WorkerCounters {
@@ -78,6 +81,10 @@ impl WorkerCounters {
         bump(&self.resets);
     }
 
+    pub(crate) fn greeted(&self) {
+        bump(&self.greetings);
+    }
+
     pub(crate) fn add_to(&self, sum: &mut Counters) {
         sum.received += self.received.load(Relaxed);
         sum.super_packets += self.super_packets.load(Relaxed);
@@ -87,6 +94,7 @@ impl WorkerCounters {
         sum.created += self.created.load(Relaxed);
         sum.expired += self.expired.load(Relaxed);
         sum.resets += self.resets.load(Relaxed);
+        sum.greetings += self.greetings.load(Relaxed);
         for (sum, one) in sum.dropped.iter_mut().zip(&self.dropped) {
             *sum += one.load(Relaxed);
         }

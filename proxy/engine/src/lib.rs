@@ -28,6 +28,7 @@ mod listing;
 mod marks;
 mod persist;
 mod ports;
+mod proxy_protocol;
 mod random;
 mod state;
 mod verdict;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::bytes::{get16, get32, put16};
+use crate::bytes::{get16, get32, put16, put32};
 use crate::checksum::Delta;
 use crate::edit::{self, Side};
 use crate::frame::Frame;
@@ -82,6 +82,29 @@ pub fn quoted(bytes: &[u8], packet: &Packet) -> Option<Quoted> {
             _ => None,
         },
     })
+}
+
+/// Rewrites the sequence number of a quoted TCP segment, and every checksum that this touches.
+pub fn map_quoted_seq(frame: &mut Frame, packet: &Packet, quoted: &Quoted, map: impl FnOnce(u32) -> u32) {
+    let partial = packet.is_partial(&frame.offload);
+    let bytes = &mut frame.packet_mut()[..packet.total_len];
+    let l4 = &mut bytes[quoted.l4_offset..];
+    if quoted.protocol != TCP || l4.len() < 8 {
+        return;
+    }
+    let old = [4, 6].map(|at| get16(l4, at));
+    let seq = map(get32(l4, 4));
+    put32(l4, 4, seq);
+    let changed = Delta::default().word(old[0], get16(l4, 4)).word(old[1], get16(l4, 6));
+    let mut outer = changed;
+    if l4.len() >= 18 {
+        let field = get16(l4, 16);
+        put16(l4, 16, changed.apply(field));
+        outer = outer.word(field, get16(l4, 16));
+    }
+    if !partial {
+        fix_outer(bytes, packet, outer);
+    }
 }
 
 /// Rewrites one side of the quoted packet, and every checksum that this touches: of the quoted IPv4 header, of the

@@ -13,10 +13,10 @@ use crate::checksum::{self, Delta};
 use crate::edit;
 use crate::frame::{Frame, MAX_PACKET};
 use crate::packet::parse::V6_HEADER;
-use crate::packet::{Family, Fragment, L4, Packet};
+use crate::packet::{Family, Fragment, L4, Packet, TcpFlags};
 
 pub use options::{
-    Options, TcpOption, clamp_mss, edit_options, map_sack, options, remove_options, window_scale,
+    Options, TcpOption, clamp_mss, edit_options, map_sack, mss, options, remove_options, window_scale,
 };
 
 /// Length of a header without options.
@@ -115,6 +115,39 @@ fn resize(
     };
     put16(segment, 16, field);
     Packet::parse(frame.packet()).ok()
+}
+
+/// A packet like the one in the frame, options included, but with other data: it has `payload` at `seq`, the flags ACK
+/// and PSH, and a complete checksum. `None` when the frame has no TCP segment, or the packet would be too long.
+pub fn sibling(frame: &Frame, packet: &Packet, seq: u32, payload: &[u8]) -> Option<Vec<u8>> {
+    let header = header_of(packet)?;
+    let total_len = header.end + payload.len();
+    if total_len > MAX_PACKET {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(total_len);
+    bytes.extend_from_slice(&frame.packet()[..header.end]);
+    bytes.extend_from_slice(payload);
+    match packet.family {
+        Family::V4 => {
+            put16(&mut bytes, 2, total_len as u16);
+            put16(&mut bytes, 10, 0);
+            let sum = checksum::sum(&bytes[..usize::from(bytes[0] & 0xf) * 4]);
+            put16(&mut bytes, 10, !sum);
+        }
+        Family::V6 => put16(&mut bytes, 4, (total_len - V6_HEADER) as u16),
+    }
+    let segment = &mut bytes[header.start..];
+    put32(segment, 4, seq);
+    segment[13] = (TcpFlags::ACK | TcpFlags::PSH).0;
+    put16(segment, 16, 0);
+    // No urgent data.
+    put16(segment, 18, 0);
+    let sibling = Packet::parse(&bytes).ok()?;
+    let segment = &mut bytes[header.start..];
+    let sum = checksum::add(checksum::sum(segment), checksum::pseudo(&sibling));
+    put16(segment, 16, !sum);
+    Some(bytes)
 }
 
 /// Where the TCP header is in the packet, if it has one that may be edited.

@@ -4,8 +4,10 @@ mod dest;
 mod key;
 mod persistence;
 mod service;
+mod tcp;
 
 pub use dest::{DestKey, DestSpec, ForwardMethod, Tunnel, TunnelChecksum, TunnelKind, Weight};
 pub use key::{Family, Mark, Proto, ServiceKey};
 pub use persistence::{Netmask, Persistence, PersistenceEngine};
 pub use service::{SchedFlags, ServiceSpec};
+pub use tcp::{Mss, NoMss, ProxyProtocol, TcpOptions};

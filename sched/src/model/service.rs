@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::dest::DestSpec;
 use super::key::ServiceKey;
 use super::persistence::{Persistence, PersistenceEngine};
+use super::tcp::TcpOptions;
 
 /// `-b`: switches of a scheduler; what they mean is the scheduler's ([`crate::Algorithm::flags`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -61,6 +62,9 @@ pub struct ServiceSpec {
     /// `--pe`.
     #[serde(default)]
     pub pe: Option<PersistenceEngine>,
+    /// What is done to its TCP connections.
+    #[serde(default, skip_serializing_if = "TcpOptions::is_none")]
+    pub tcp: TcpOptions,
     /// Local addresses of its own for FullNAT. Without any it uses those that are everybody's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lips: Vec<IpAddr>,
@@ -79,6 +83,7 @@ impl ServiceSpec {
             one_packet: false,
             persistence: None,
             pe: None,
+            tcp: TcpOptions::default(),
             lips: Vec::new(),
             dests: Vec::new(),
         }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use sched::{
     Counts, DestKey, DestSpec, ForwardMethod, Op, OpError, Persistence, PersistenceEngine, Proto, Rates,
-    SchedFlags, ServiceKey, ServiceSpec, Weight,
+    SchedFlags, ServiceKey, ServiceSpec, TcpOptions, Weight,
 };
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +107,9 @@ pub struct ServiceView {
     /// What identifies a client besides its address.
     #[serde(default, skip_serializing_if = "is_default")]
     pub pe: Option<PersistenceEngine>,
+    /// What is done to its TCP connections.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub tcp: TcpOptions,
     /// Local addresses of its own for FullNAT.
     #[serde(default, skip_serializing_if = "is_default")]
     pub lips: Vec<IpAddr>,
@@ -128,6 +131,7 @@ impl ServiceView {
             scheduler: self.scheduler.clone(),
             flags: self.flags,
             one_packet: self.one_packet,
+            tcp: self.tcp,
             persistence: self.persistence,
             pe: self.pe,
             lips: self.lips.clone(),

@@ -31,6 +31,9 @@
 //! persistence = 360               # seconds or "6m"; { timeout = 360, mask = "255.255.255.0" } joins clients
 //! pe = "sip"                      # UDP: a client is a Call-ID
 //! one_packet = false              # UDP: every packet is scheduled
+//! proxy_protocol = "v2"           # or "v1": tells servers the client's address (TCP; nat, fullnat)
+//! toa = true                      # the same by TCP option 254, where servers have DPVS's module
+//! mss = 1400                      # largest TCP segments, or "auto"
 //! lips = ["192.168.1.251"]        # for its servers behind FullNAT in place of those above
 //!
 //! [[service.server]]

@@ -1,8 +1,8 @@
 //! Connections: one [`Conn`] per flow, found under the key of either direction.
 
+mod greeting;
 mod key;
 mod room;
-#[allow(dead_code, reason = "its users come next: PROXY protocol and FTP")]
 mod shift;
 mod spoken;
 mod table;
@@ -14,8 +14,9 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
 use std::time::Duration;
 
-use sched::{DestLive, Direction, ForwardMethod, Proto, SvcLive};
+use sched::{DestLive, Direction, ForwardMethod, Proto, SvcLive, TcpOptions};
 
+pub(crate) use greeting::{Due, Greeting};
 pub(crate) use key::FlowKey;
 pub(crate) use room::Room;
 pub(crate) use shift::Shifts;
@@ -26,6 +27,7 @@ pub(crate) use wheel::{Timed, Timer, Wheel};
 use crate::knobs::Knobs;
 use crate::persist::Template;
 use crate::ports::Lease;
+use crate::proxy_protocol;
 use crate::state::{self, Event, Leg, State, tcp};
 
 /// Milliseconds since the engine was made.
@@ -44,6 +46,8 @@ pub(crate) struct Legs {
     pub(crate) local: Option<Lease>,
     pub(crate) service: Arc<SvcLive>,
     pub(crate) method: ForwardMethod,
+    /// What is done to its segments, if it is of TCP and comes by us both ways.
+    pub(crate) tcp: TcpOptions,
     /// The kernel takes one hop on each side of us; give one back, so that a director counts as one.
     pub(crate) hop_credit: bool,
     /// What it is a member of, and leaves when it ends.
@@ -54,6 +58,11 @@ impl Legs {
     /// Who the server speaks with.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.local.as_ref().map_or(self.client, Lease::addr)
+    }
+
+    /// What the server is told before the client's first byte.
+    fn greeting(&self) -> Option<Vec<u8>> {
+        self.tcp.proxy_protocol.map(|version| proxy_protocol::header(version, self.client, self.vip))
     }
 }
 
@@ -72,6 +81,8 @@ pub(crate) struct Conn {
     asked: AtomicU32,
     /// For one whose streams are not received as they were sent.
     pub(crate) shifts: Option<Box<Shifts>>,
+    /// For one whose server is told who the client is.
+    pub(crate) greeting: Option<Box<Greeting>>,
     pub(crate) timer: Timer,
 }
 
@@ -93,6 +104,7 @@ impl Conn {
     /// A connection that nobody finds until it is published, and that has the short time of one whose first packet has not been forwarded yet.
     pub(crate) fn new(legs: Legs, now: Millis) -> Self {
         legs.dest.inactive.fetch_add(1, Relaxed);
+        let greeting = legs.greeting().map(|header| Box::new(Greeting::new(header)));
         legs.dest.update_overload();
         Self {
             state: AtomicU8::new(PENDING | begins_as(legs.proto) as u8),
@@ -101,7 +113,8 @@ impl Conn {
             client: Spoken::default(),
             server: Spoken::default(),
             asked: AtomicU32::new(0),
-            shifts: None,
+            shifts: greeting.is_some().then(Box::default),
+            greeting,
             timer: Timer::new(now + NEW_MS),
         }
     }
@@ -127,6 +140,11 @@ impl Conn {
         // What does not come by us would look like this if it did.
         let server = if legs.method.sees_replies() { legs.server } else { legs.vip };
         FlowKey::new(legs.proto, server, legs.peer())
+    }
+
+    /// Its packets are forwarded, and that is all.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.shifts.is_none() && self.legs.tcp.is_none()
     }
 
     pub(crate) fn state(&self) -> State {
@@ -269,6 +287,7 @@ fn test_legs(n: u16) -> Legs {
         local: None,
         service: Arc::new(SvcLive::new(&sched::algo::ALL[0], sched::SchedFlags::default())),
         method: ForwardMethod::Masq,
+        tcp: TcpOptions::default(),
         hop_credit: false,
         template: None,
     }

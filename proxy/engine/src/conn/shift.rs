@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use sched::Direction;
 use wire::frame::Frame;
 use wire::packet::{L4, Packet};
-use wire::tcp::{self, Numbers};
+use wire::tcp::{self, Numbers, TcpOption};
 
 /// Changes of a stream that are known by their place. Of older ones the sum is: what they were about is long past.
 const KEPT: usize = 8;
@@ -128,8 +128,17 @@ impl Shifts {
     /// From now on the `old` bytes at `at` of what `direction` sends, in the sender's numbering, are `new` bytes for the
     /// receiver. For a place that is known nothing changes: the segment came again. Tell it before the first segment
     /// behind that place, and of the same packet, is translated.
+    #[cfg_attr(not(test), expect(dead_code, reason = "comes with FTP"))]
     pub(crate) fn replace(&self, direction: Direction, at: u32, old: u32, new: u32) {
         self.streams()[direction as usize].replace(at, old, new);
+    }
+
+    /// What `direction` sends begins at `at`, in its own numbering, behind `new` bytes of ours. Nothing of it has gone on
+    /// yet but its SYN.
+    pub(crate) fn begin(&self, direction: Direction, at: u32, new: u32) {
+        let stream = &mut self.streams()[direction as usize];
+        stream.splices.clear();
+        stream.replace(at, 0, new);
     }
 
     /// The receiver's number for one that the sender in `direction` has given.
@@ -154,6 +163,7 @@ impl Shifts {
         };
         if flags.syn() {
             own.scale = tcp::window_scale(frame, packet);
+            tcp::remove_options(frame, packet, counts_bytes);
         }
         let mut numbers = Numbers { seq: own.shifted(said.seq), ..said };
         if flags.ack() {
@@ -179,6 +189,16 @@ impl Shifts {
     fn streams(&self) -> MutexGuard<'_, [Stream; 2]> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Multipath TCP (RFC 8684) numbers a stream a second time, and Fast Open (RFC 7413, and its experimental number) sends
+/// data before anybody is known: who speaks to somebody else's bytes does without.
+fn counts_bytes(option: &TcpOption<'_>) -> bool {
+    const MULTIPATH: u8 = 30;
+    const FAST_OPEN: u8 = 34;
+    const EXPERIMENTS: [u8; 2] = [253, 254];
+    matches!(option.kind, MULTIPATH | FAST_OPEN)
+        || EXPERIMENTS.contains(&option.kind) && option.data.starts_with(&[0xf9, 0x89])
 }
 
 /// `a` comes before `b` (RFC 9293 section 3.4).

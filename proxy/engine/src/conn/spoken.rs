@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use wire::packet::TcpFlags;
 
+use super::shift::before;
+
 /// A sequence number, or none yet.
 #[derive(Debug, Default)]
 struct Number(AtomicU64);
@@ -59,6 +61,16 @@ impl Spoken {
         if flags.ack() {
             self.heard.advance(ack);
         }
+    }
+
+    /// The sequence number that it has begun with.
+    pub(crate) fn begun(&self) -> Option<u32> {
+        self.begun.get()
+    }
+
+    /// Whether it has acknowledged all before `number`.
+    pub(super) fn has_heard(&self, number: u32) -> bool {
+        self.heard.get().is_some_and(|heard| !before(heard, number))
     }
 
     /// Whether it has begun with this sequence number.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sched::{Dest, DestLive, FTP, FTP_DATA, Flow, ForwardMethod, Mark, Proto, Service};
+use sched::{Dest, DestLive, FTP, FTP_DATA, Flow, ForwardMethod, Mark, Proto, Service, TcpOptions};
 use wire::frame::Frame;
 use wire::packet::{Fragment, L4, Packet};
 use wire::reply;
@@ -191,6 +191,7 @@ impl Step<'_> {
             },
             _ => None,
         };
+        let both_ways = proto == Proto::Tcp && method.sees_replies();
         Ok(Legs {
             proto,
             client,
@@ -201,6 +202,7 @@ impl Step<'_> {
             service: Arc::clone(&service.live),
             dest,
             method,
+            tcp: if both_ways { service.tcp } else { TcpOptions::default() },
             template,
         })
     }

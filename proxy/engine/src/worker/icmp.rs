@@ -49,6 +49,10 @@ impl Step<'_> {
         // It counts as traffic, but keeps no connection alive.
         count(frame, packet, &conn.legs.service, &conn.legs.dest, direction);
         let legs = &conn.legs;
+        if let Some(shifts) = &conn.shifts {
+            let of = if direction == Direction::In { Direction::Out } else { Direction::In };
+            icmp::map_quoted_seq(frame, packet, quoted, |seq| shifts.original(of, seq));
+        }
         let (server, vip, client, peer) = (legs.server, legs.vip, legs.client, legs.peer());
         match direction {
             // From the client's side, about a reply: it goes on to the server that sent it.

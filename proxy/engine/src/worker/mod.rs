@@ -1,6 +1,7 @@
 //! One worker's share of the engine: the way of a frame from parse to verdict.
 
 mod begin;
+mod greetings;
 mod hairpin;
 mod icmp;
 mod lease;
@@ -11,6 +12,7 @@ mod outbox;
 mod persist;
 mod refuse;
 mod step;
+mod tcp;
 mod traffic;
 
 use std::ops::ControlFlow;
@@ -21,6 +23,7 @@ use arc_swap::{ArcSwap, Cache};
 use sched::ServiceTable;
 use wire::frame::{Frame, GsoKind};
 
+use self::greetings::Greetings;
 use self::limit::Limit;
 use self::outbox::Outbox;
 use self::step::Step;
@@ -50,6 +53,7 @@ pub struct Worker {
     wheel: Wheel<Conn>,
     templates_wheel: Wheel<Template>,
     outbox: Outbox,
+    greetings: Greetings,
     room: Arc<Room>,
     ports: Arc<Ports>,
     turnstile: Arc<Turnstile>,
@@ -72,6 +76,7 @@ impl Worker {
             wheel: Wheel::new(),
             templates_wheel: Wheel::new(),
             outbox: Outbox::default(),
+            greetings: Greetings::default(),
             room: Arc::clone(&engine.room),
             ports: Arc::clone(&engine.ports),
             turnstile: Arc::clone(&engine.turnstile),
@@ -105,6 +110,7 @@ impl Worker {
             wheel: &mut self.wheel,
             templates_wheel: &mut self.templates_wheel,
             outbox: &mut self.outbox,
+            greetings: &mut self.greetings,
             now,
             elapsed,
         };
@@ -119,7 +125,8 @@ impl Worker {
             return Some(self.born);
         }
         let wheels = [self.wheel.next_due(), self.templates_wheel.next_due()];
-        let due = wheels.into_iter().chain([self.sampler.next_due()]).flatten().min();
+        let others = [self.sampler.next_due(), self.greetings.next_due()];
+        let due = wheels.into_iter().chain(others).flatten().min();
         due.map(|at| self.born + Duration::from_millis(at))
     }
 
@@ -153,6 +160,7 @@ impl Worker {
             }
             ControlFlow::Continue(())
         });
+        self.greetings.advance(now, &mut self.outbox, &self.counters);
         self.defend(now, &knobs);
     }
 
@@ -180,8 +188,10 @@ impl Worker {
     /// none, and the frame is as it was. Ask until then after [`Worker::handle_timeout`] and [`Worker::process`], in the
     /// latter case before the processed frame is sent.
     pub fn next_own(&mut self, frame: &mut Frame) -> Option<Egress> {
-        let egress = self.outbox.pop(frame, self.host.load())?;
-        self.counters.reset();
+        let (egress, reset) = self.outbox.pop(frame, self.host.load())?;
+        if reset {
+            self.counters.reset();
+        }
         Some(egress)
     }
 }

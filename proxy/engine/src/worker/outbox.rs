@@ -89,13 +89,18 @@ impl Outbox {
         self.0.push_back(Own::Packet { bytes: frame.packet().to_vec(), offload: frame.offload, egress });
     }
 
-    /// Makes `frame` the next one.
-    pub(super) fn pop(&mut self, frame: &mut Frame, host: &HostView) -> Option<Egress> {
+    /// Has a whole packet sent, before the one that is being processed.
+    pub(super) fn push_packet(&mut self, bytes: Vec<u8>, egress: Egress) {
+        self.0.push_back(Own::Packet { bytes, offload: Offload::default(), egress });
+    }
+
+    /// Makes `frame` the next one. Says which way it goes, and whether it is a reset.
+    pub(super) fn pop(&mut self, frame: &mut Frame, host: &HostView) -> Option<(Egress, bool)> {
         while let Some(own) = self.0.pop_front() {
             match own {
                 Own::Reset(reset) => {
                     if reset.write(frame) {
-                        return Some(Egress::Route);
+                        return Some((Egress::Route, true));
                     }
                 }
                 Own::ByMethod(reset, conn) => {
@@ -103,13 +108,13 @@ impl Outbox {
                         && let Ok(packet) = Packet::parse(frame.packet())
                         && let Ok(egress) = forward::request(frame, &packet, &conn.legs, host)
                     {
-                        return Some(egress);
+                        return Some((egress, true));
                     }
                 }
                 Own::Packet { bytes, offload, egress } => {
                     frame.set_packet(&bytes);
                     frame.offload = offload;
-                    return Some(egress);
+                    return Some((egress, false));
                 }
             }
         }

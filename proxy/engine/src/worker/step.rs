@@ -10,6 +10,7 @@ use wire::frame::Frame;
 use wire::packet::{Fragment, L4, Packet};
 
 use super::limit::Limit;
+use super::greetings::Greetings;
 use super::outbox::Outbox;
 use crate::conn::{Conn, ConnTable, FlowKey, Millis, Room, Wheel};
 use crate::counters::WorkerCounters;
@@ -38,6 +39,7 @@ pub(super) struct Step<'a> {
     pub(super) wheel: &'a mut Wheel<Conn>,
     pub(super) templates_wheel: &'a mut Wheel<Template>,
     pub(super) outbox: &'a mut Outbox,
+    pub(super) greetings: &'a mut Greetings,
     pub(super) now: Millis,
     /// The same time, exactly.
     pub(super) elapsed: Duration,

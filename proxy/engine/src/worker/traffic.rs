@@ -24,10 +24,11 @@ impl Step<'_> {
             return refused;
         }
         self.seen(frame, packet, conn, Direction::In);
-        if let Some(shifts) = &conn.shifts {
-            shifts.apply(frame, packet, Direction::In);
+        if conn.is_plain() {
+            self.request(frame, packet, &conn.legs)
+        } else {
+            self.tcp_request(frame, packet, conn)
         }
-        self.request(frame, packet, &conn.legs)
     }
 
     /// The answer to a packet that does not fit the path to its server.
@@ -56,10 +57,11 @@ impl Step<'_> {
     pub(super) fn towards_client(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) -> Verdict {
         let legs = &conn.legs;
         self.seen(frame, packet, conn, Direction::Out);
-        if let Some(shifts) = &conn.shifts {
-            shifts.apply(frame, packet, Direction::Out);
+        if conn.is_plain() {
+            forward::reply(legs.method, frame, packet, legs);
+        } else {
+            self.tcp_reply(frame, packet, conn);
         }
-        forward::reply(legs.method, frame, packet, legs);
         self.credit(frame, packet, legs.hop_credit);
         Verdict::Transmit(Egress::Route)
     }

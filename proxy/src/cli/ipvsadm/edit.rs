@@ -93,6 +93,7 @@ fn service(request: &Request) -> Result<ServiceSpec, Failure> {
             .has(Kind::Persistent)
             .then_some(Persistence { timeout: request.persistence, mask }),
         pe,
+        tcp: request.tcp,
         ..ServiceSpec::new(key, request.scheduler.as_deref().unwrap_or(algo::DEFAULT))
     })
 }

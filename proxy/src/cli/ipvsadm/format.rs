@@ -108,7 +108,7 @@ pub(super) fn service(
     Ok(())
 }
 
-/// Scheduler with its switches, persistence, one-packet scheduling.
+/// Scheduler with its switches, persistence, one-packet scheduling, and what is ours alone.
 fn settings(out: &mut impl Write, title: &str, service: &ServiceView) -> fmt::Result {
     write!(out, "{title} {}", service.scheduler)?;
     if !service.flags.is_empty() {
@@ -125,6 +125,15 @@ fn settings(out: &mut impl Write, title: &str, service: &ServiceView) -> fmt::Re
     }
     if service.one_packet {
         write!(out, " ops")?;
+    }
+    if let Some(version) = service.tcp.proxy_protocol {
+        write!(out, " proxy-{}", version.name())?;
+    }
+    if service.tcp.toa {
+        write!(out, " toa")?;
+    }
+    if let Some(mss) = service.tcp.mss {
+        write!(out, " mss {mss}")?;
     }
     writeln!(out)
 }

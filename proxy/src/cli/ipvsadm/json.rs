@@ -2,7 +2,7 @@
 //!
 //! | listing | object |
 //! |---|---|
-//! | `-L` | `services`: list of `protocol`, `address`, `port` or `mark`, `family`; `scheduler`, `flags`, `one_packet`, `persistent` (`timeout`, `netmask`, `engine`) or null, `stats`, `rate`, `servers` |
+//! | `-L` | `services`: list of `protocol`, `address`, `port` or `mark`, `family`; `scheduler`, `flags`, `one_packet`, `proxy_protocol` and `mss` or null, `toa`, `persistent` (`timeout`, `netmask`, `engine`) or null, `stats`, `rate`, `servers` |
 //! | its `servers` | list of `address`, `port`, `forward`, `tunnel` (`type`, `port`, `checksum`) or null, `weight`, `upper_threshold`, `lower_threshold`, `slow_start`, `active`, `inactive`, `persistent`, `stats`, `rate` |
 //! | `-L -c` | `connections`: list of `protocol` (null for a mark's template), `template`, `expires`, `state`, `client`, `virtual`, `server` (each `address`, `port`), `engine`, `engine_data` |
 //! | `-L --timeout` | `timeouts`: `tcp`, `tcp_fin`, `udp` |
@@ -16,8 +16,8 @@ use std::net::{IpAddr, SocketAddr};
 use control::api::{ConnView, DestView, ServiceView, Timeouts};
 use control::save;
 use sched::{
-    Counts, Family, ForwardMethod, PersistenceEngine, Proto, Rates, ServiceKey, Tunnel, TunnelChecksum,
-    TunnelKind,
+    Counts, Family, ForwardMethod, Mss, PersistenceEngine, Proto, ProxyProtocol, Rates, ServiceKey, Tunnel,
+    TunnelChecksum, TunnelKind,
 };
 use serde::Serialize;
 
@@ -113,6 +113,9 @@ struct Service<'a> {
     scheduler: &'a str,
     flags: Vec<&'static str>,
     one_packet: bool,
+    proxy_protocol: Option<ProxyProtocol>,
+    toa: bool,
+    mss: Option<Mss>,
     persistent: Option<Persistent>,
     stats: Counts,
     rate: Rates,
@@ -195,6 +198,9 @@ impl<'a> From<&'a ServiceView> for Service<'a> {
             scheduler: &service.scheduler,
             flags: save::all_flag_names(&service.scheduler, service.flags),
             one_packet: service.one_packet,
+            proxy_protocol: service.tcp.proxy_protocol,
+            toa: service.tcp.toa,
+            mss: service.tcp.mss,
             persistent: service.persistence.map(|p| Persistent {
                 timeout: p.timeout,
                 netmask: p.mask.to_string(),

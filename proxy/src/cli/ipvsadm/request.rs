@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use control::api::Timeouts;
-use sched::{SchedFlags, ServiceKey, TunnelKind, Weight};
+use sched::{SchedFlags, ServiceKey, TcpOptions, TunnelKind, Weight};
 
 use super::rules::{Command, Kind};
 
@@ -35,6 +35,8 @@ pub(super) struct Request {
     pub(super) lower: u32,
     /// Seconds.
     pub(super) slow_start: u32,
+    /// `--proxy-protocol`, `--toa`, `--mss`.
+    pub(super) tcp: TcpOptions,
     /// `-z`.
     pub(super) lip: Option<IpAddr>,
     /// Those that are 0 stay.
@@ -86,6 +88,7 @@ impl Request {
             upper: 0,
             lower: 0,
             slow_start: 0,
+            tcp: TcpOptions::default(),
             lip: None,
             timeouts: Timeouts { tcp: 0, tcp_fin: 0, udp: 0 },
         }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
-use sched::{Family, Mark, Persistence, Proto, ServiceKey, TunnelKind, Weight};
+use sched::{Family, Mark, Mss, Persistence, Proto, ProxyProtocol, ServiceKey, TunnelKind, Weight};
 
 use super::Failure;
 use super::address::{self, number};
@@ -151,6 +151,29 @@ pub(super) fn lower(request: &mut Request, value: Option<&str>, _: &dyn Resolve)
 
 pub(super) fn slow_start(request: &mut Request, value: Option<&str>, _: &dyn Resolve) -> Done {
     request.slow_start = legal(value, INT, "slow-start")?;
+    Ok(())
+}
+
+pub(super) fn proxy_protocol(request: &mut Request, value: Option<&str>, _: &dyn Resolve) -> Done {
+    let version = value.unwrap_or_default();
+    request.tcp.proxy_protocol = match ProxyProtocol::ALL.into_iter().find(|v| v.name() == version) {
+        None if version != "disable" => {
+            return Err(Failure::options("illegal proxy-protocol specified: v1, v2 or disable"));
+        }
+        found => found,
+    };
+    Ok(())
+}
+
+pub(super) fn toa(request: &mut Request, _: Option<&str>, _: &dyn Resolve) -> Done {
+    request.tcp.toa = true;
+    Ok(())
+}
+
+pub(super) fn mss(request: &mut Request, value: Option<&str>, _: &dyn Resolve) -> Done {
+    let mss = value.unwrap_or_default().parse();
+    let bad = |_| format!("illegal mss specified: auto, or a number from {} to {}", Mss::MIN, Mss::MAX);
+    request.tcp.mss = Some(mss.map_err(bad).map_err(Failure::options)?);
     Ok(())
 }
 

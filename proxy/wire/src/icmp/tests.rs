@@ -104,3 +104,23 @@ fn nothing_to_quote() {
     none(build::unreachable_port("10.9.9.9", "10.0.0.1", &build::ping("10.0.0.1", "10.0.0.2", 1, 1).bytes()));
     none(tcp);
 }
+
+#[test]
+fn a_quoted_sequence_number_is_rewritten_as_far_as_it_is_quoted() {
+    for inner in samples() {
+        let original = Packet::parse(&inner.bytes()).unwrap();
+        for bytes in original.l4_offset + 4..=original.total_len {
+            let (mut frame, packet, quoted) = error(&inner, bytes);
+            let before = frame.packet().to_vec();
+            let quoted = quoted.unwrap();
+            map_quoted_seq(&mut frame, &packet, &quoted, |seq| seq.wrapping_sub(0x1_0001));
+            assert_eq!(verify(frame.packet()), Ok(()), "{bytes} bytes of {original}");
+            let at = quoted.l4_offset + 4;
+            if quoted.protocol == TCP && bytes >= original.l4_offset + 8 {
+                assert_eq!(get32(frame.packet(), at), 0xfffe_ffff);
+            } else {
+                assert_eq!(frame.packet(), before);
+            }
+        }
+    }
+}

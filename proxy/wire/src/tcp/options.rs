@@ -71,6 +71,12 @@ pub fn window_scale(frame: &Frame, packet: &Packet) -> Option<u8> {
     option.data.first().map(|scale| (*scale).min(MAX_SCALE))
 }
 
+/// The largest segment that the sender of this SYN invites (RFC 9293 section 3.7.1).
+pub fn mss(frame: &Frame, packet: &Packet) -> Option<u16> {
+    let option = options(frame, packet).find(|option| option.kind == MSS && option.data.len() == 2)?;
+    Some(get16(option.data, 0))
+}
+
 /// Lowers the largest segment that the sender of this SYN invites (RFC 9293 section 3.7.1) to `mss` bytes. One that is
 /// lower, or not told, stays.
 pub fn clamp_mss(frame: &mut Frame, packet: &Packet, mss: u16) {

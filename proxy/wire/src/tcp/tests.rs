@@ -86,6 +86,29 @@ fn payload_is_replaced_by_more_and_by_less() {
 }
 
 #[test]
+fn a_sibling_has_the_headers_and_other_data() {
+    for build in [segment().tcp_options(SYN_OPTIONS).ipv4_options(&[1; 4]), segment6().extension(60, &[1, 4, 0])] {
+        for_each_form(
+            &build.fin().payload_len(3000),
+            |frame, packet| {
+                let bytes = sibling(frame, packet, 7, b"hello").unwrap();
+                assert_eq!(checksum::verify(&bytes), Ok(()));
+                let other = Packet::parse(&bytes).unwrap();
+                assert_eq!(other.payload(&bytes), b"hello");
+                let L4::Tcp { seq, ack, flags, .. } = other.l4 else { panic!("{other}") };
+                assert_eq!((seq, ack, flags), (7, 2000, TcpFlags::ACK | TcpFlags::PSH));
+                assert_eq!((other.src, other.ttl, other.header_len()), (packet.src, packet.ttl, packet.header_len()));
+                let original = frame.packet();
+                assert_eq!(bytes[packet.l4_offset + 20..packet.header_len()], original[packet.l4_offset + 20..packet.header_len()]);
+            },
+            |_, _| {},
+        );
+    }
+    let udp = build::udp("10.0.0.1:1", "10.0.0.2:2").frame();
+    assert_eq!(sibling(&udp, &Packet::parse(udp.packet()).unwrap(), 1, b""), None);
+}
+
+#[test]
 fn what_cannot_be_replaced_stays() {
     let mut frame = segment().payload_len(65_495).gso(1000).frame();
     let packet = Packet::parse(frame.packet()).unwrap();
@@ -155,9 +178,6 @@ fn removed_options_leave_nothing() {
 
 #[test]
 fn the_largest_segment_is_lowered_but_never_raised() {
-    let mss = |frame: &Frame, packet: &Packet| {
-        options(frame, packet).find(|o| o.kind == 2).map(|o| u16::from_be_bytes([o.data[0], o.data[1]]))
-    };
     for (limit, expected) in [(1400, 1400), (1460, 1460), (9000, 1460)] {
         for_each_form(
             &segment().flags(TcpFlags::SYN).tcp_options(SYN_OPTIONS),

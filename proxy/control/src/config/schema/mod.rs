@@ -8,6 +8,7 @@ mod ports;
 mod server;
 mod service;
 mod settings;
+mod tcp;
 
 use toml::de::DeTable;
 

@@ -14,6 +14,7 @@ use super::address::address;
 use super::lip;
 use super::ports::{self, Taken};
 use super::server::servers;
+use super::tcp;
 use crate::nearest::nearest;
 
 pub(super) const VIP: &str = "\"10.0.0.1\"";
@@ -27,6 +28,9 @@ const KNOWN: &[&str] = &[
     "one_packet",
     "persistence",
     "pe",
+    "proxy_protocol",
+    "toa",
+    "mss",
     "lips",
     "server",
 ];
@@ -84,7 +88,9 @@ fn service(
     }
     let dests = servers(&section, &identity, problems);
     let lips = lip::of_service(&section, &identity, &dests, problems);
-    let spec = ServiceSpec { key: identity.key?, scheduler, flags, one_packet, persistence, pe, lips, dests };
+    let tcp = tcp::options(&section, &identity, &dests, problems);
+    let key = identity.key?;
+    let spec = ServiceSpec { key, scheduler, flags, one_packet, persistence, pe, tcp, lips, dests };
     Some((spec, identity.place?, identity.rules))
 }
 

@@ -2,8 +2,8 @@ mod marks;
 mod mistakes;
 
 use sched::{
-    DestSpec, Family, ForwardMethod, Mark, Netmask, Persistence, PersistenceEngine, Proto, ServiceKey,
-    Tunnel, TunnelChecksum, TunnelKind, Weight,
+    DestSpec, Family, ForwardMethod, Mark, Mss, Netmask, Persistence, PersistenceEngine, Proto,
+    ProxyProtocol, ServiceKey, TcpOptions, Tunnel, TunnelChecksum, TunnelKind, Weight,
 };
 
 use super::*;
@@ -94,8 +94,12 @@ fn whatever_ipvsadm_can_say_of_a_service_the_file_can_say_too() {
         vip = "fd00::1"
         ports = ["tcp/80"]
         persistence = { mask = 64 }
+        proxy_protocol = "v1"
+        toa = true
+        mss = 1400
         [[service]]
         mark = 9
+        mss = "auto"
         persistence = { mask = 24 }
         server = [{ address = "192.168.1.2", method = "dr" }, { address = "192.168.1.2:81", method = "dr" }]
     "#;
@@ -131,10 +135,16 @@ fn whatever_ipvsadm_can_say_of_a_service_the_file_can_say_too() {
         },
         ServiceSpec {
             persistence: persistence(360, Netmask::V6(64)),
+            tcp: TcpOptions {
+                proxy_protocol: Some(ProxyProtocol::V1),
+                toa: true,
+                mss: Some(Mss::Bytes(1400)),
+            },
             ..ServiceSpec::new(key(Proto::Tcp, "[fd00::1]:80"), "wlc")
         },
         ServiceSpec {
             persistence: persistence(360, v4("255.255.255.0")),
+            tcp: TcpOptions { mss: Some(Mss::Auto), ..TcpOptions::default() },
             dests: vec![
                 dest("192.168.1.2:0", ForwardMethod::Route),
                 dest("192.168.1.2:81", ForwardMethod::Route),

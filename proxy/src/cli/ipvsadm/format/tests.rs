@@ -1,5 +1,5 @@
 use control::save::Numeric;
-use sched::{Netmask, SchedFlags, Weight};
+use sched::{Netmask, SchedFlags, TcpOptions, Weight};
 
 use super::*;
 
@@ -22,6 +22,7 @@ fn view() -> ServiceView {
         scheduler: "wlc".to_owned(),
         flags: SchedFlags::default(),
         one_packet: false,
+        tcp: TcpOptions::default(),
         persistence: None,
         pe: None,
         lips: Vec::new(),

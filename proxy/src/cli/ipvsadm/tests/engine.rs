@@ -108,6 +108,7 @@ fn view(service: &Service) -> ServiceView {
         scheduler: service.algorithm.name.to_owned(),
         flags: service.flags,
         one_packet: service.one_packet,
+        tcp: service.tcp,
         persistence: service.persistence,
         pe: service.pe,
         lips: service.lips.to_vec(),
