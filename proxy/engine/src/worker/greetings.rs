@@ -35,7 +35,9 @@ impl Greetings {
     /// Sends those again whose time has come, until the outbox is full.
     pub(super) fn advance(&mut self, now: Millis, outbox: &mut Outbox, counters: &WorkerCounters) {
         for waits in 0..WAITS {
-            while let Some((_, conn)) = self.0[waits].pop_front_if(|(due, _)| *due <= now && !outbox.is_full()) {
+            while let Some((_, conn)) =
+                self.0[waits].pop_front_if(|(due, _)| *due <= now && !outbox.is_full())
+            {
                 let Some(greeting) = conn.greeting.as_deref() else { continue };
                 if conn.is_gone() {
                     continue;

@@ -9,8 +9,8 @@ use wire::edit;
 use wire::frame::Frame;
 use wire::packet::{Fragment, L4, Packet};
 
-use super::limit::Limit;
 use super::greetings::Greetings;
+use super::limit::Limit;
 use super::outbox::Outbox;
 use crate::conn::{Conn, ConnTable, FlowKey, Millis, Room, Wheel};
 use crate::counters::WorkerCounters;

@@ -46,7 +46,8 @@ impl Step<'_> {
             shifts.apply(frame, &packet, Direction::In);
         }
         let verdict = self.request(frame, &packet, &conn.legs);
-        if let (Verdict::Transmit(egress), Some(greeting), Due::First | Due::Again) = (verdict, greeting, due) {
+        if let (Verdict::Transmit(egress), Some(greeting), Due::First | Due::Again) = (verdict, greeting, due)
+        {
             self.greet(frame, &packet, conn, greeting, due, egress);
         }
         verdict

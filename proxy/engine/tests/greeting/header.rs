@@ -176,7 +176,10 @@ fn a_connection_from_before_we_knew_it_has_none() {
     for build in [director.client(0, 0), director.client(0, 0).payload(b"data")] {
         let (frame, _) = director.one(&build);
         let (at, _, data) = arrived(&frame, CLIENT);
-        assert_eq!((at, data), (0, if at == 0 && build.bytes().len() > 40 { b"data".to_vec() } else { vec![] }));
+        assert_eq!(
+            (at, data),
+            (0, if at == 0 && build.bytes().len() > 40 { b"data".to_vec() } else { vec![] })
+        );
     }
 }
 
@@ -214,7 +217,9 @@ fn resets_of_ours_have_the_numbers_that_the_server_expects() {
     let resets = director.wait(Duration::ZERO);
     let numbers = |to: std::net::IpAddr| {
         let to = resets.iter().filter(|frame| Packet::parse(frame.packet()).unwrap().dst == to);
-        to.map(|frame| (frame.packet().to_vec(), Frame::clone(frame))).map(|(_, frame)| frame).collect::<Vec<_>>()
+        to.map(|frame| (frame.packet().to_vec(), Frame::clone(frame)))
+            .map(|(_, frame)| frame)
+            .collect::<Vec<_>>()
     };
     let to_server = numbers(director.net.server.ip());
     assert_eq!(to_server.iter().map(|f| arrived(f, CLIENT).0).collect::<Vec<_>>(), [LEN, LEN + 7]);

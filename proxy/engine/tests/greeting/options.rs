@@ -12,7 +12,10 @@ use crate::director::{Director, Net, nets};
 const TOA: TcpOptions = TcpOptions { proxy_protocol: None, toa: true, mss: None };
 
 fn option_of(frame: &Frame, packet: &Packet) -> Vec<Vec<u8>> {
-    tcp::options(frame, packet).filter(|option| option.kind == 254).map(|option| option.data.to_vec()).collect()
+    tcp::options(frame, packet)
+        .filter(|option| option.kind == 254)
+        .map(|option| option.data.to_vec())
+        .collect()
 }
 
 /// What the option says.
@@ -107,7 +110,10 @@ fn segments_are_limited_as_it_was_said() {
     assert_eq!(limited(v4, 1500, TOA, 1460, 1460), [1460, 1452]);
     assert_eq!(limited(v6, 1500, TOA, 1440, 1440), [1440, 1420]);
     assert_eq!(limited(v4, 0, TOA, 1460, 1460), [1460, 1452]);
-    assert_eq!(limited(v4, 1500, TcpOptions { mss: Some(Mss::Bytes(1000)), ..TOA }, 1460, 1460), [1000, 1000]);
+    assert_eq!(
+        limited(v4, 1500, TcpOptions { mss: Some(Mss::Bytes(1000)), ..TOA }, 1460, 1460),
+        [1000, 1000]
+    );
 }
 
 #[test]

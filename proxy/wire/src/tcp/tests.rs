@@ -87,7 +87,9 @@ fn payload_is_replaced_by_more_and_by_less() {
 
 #[test]
 fn a_sibling_has_the_headers_and_other_data() {
-    for build in [segment().tcp_options(SYN_OPTIONS).ipv4_options(&[1; 4]), segment6().extension(60, &[1, 4, 0])] {
+    for build in
+        [segment().tcp_options(SYN_OPTIONS).ipv4_options(&[1; 4]), segment6().extension(60, &[1, 4, 0])]
+    {
         for_each_form(
             &build.fin().payload_len(3000),
             |frame, packet| {
@@ -97,9 +99,15 @@ fn a_sibling_has_the_headers_and_other_data() {
                 assert_eq!(other.payload(&bytes), b"hello");
                 let L4::Tcp { seq, ack, flags, .. } = other.l4 else { panic!("{other}") };
                 assert_eq!((seq, ack, flags), (7, 2000, TcpFlags::ACK | TcpFlags::PSH));
-                assert_eq!((other.src, other.ttl, other.header_len()), (packet.src, packet.ttl, packet.header_len()));
+                assert_eq!(
+                    (other.src, other.ttl, other.header_len()),
+                    (packet.src, packet.ttl, packet.header_len())
+                );
                 let original = frame.packet();
-                assert_eq!(bytes[packet.l4_offset + 20..packet.header_len()], original[packet.l4_offset + 20..packet.header_len()]);
+                assert_eq!(
+                    bytes[packet.l4_offset + 20..packet.header_len()],
+                    original[packet.l4_offset + 20..packet.header_len()]
+                );
             },
             |_, _| {},
         );
