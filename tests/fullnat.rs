@@ -2,6 +2,7 @@
 //! that run out.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
 
 use lab::addr::{Family, Pair};
@@ -120,10 +121,45 @@ fn one_port_serves_many_servers_and_the_last_port_is_told() {
         let connections: Vec<_> =
             listing.lines().skip(2).filter_map(|l| l.split_whitespace().nth(2)).collect();
         assert_eq!(connections, ["12", "12"], "{listing}");
+        let told = engine.ulvs("status");
+        assert!(
+            told.lines().any(|line| line.starts_with("local ports") && line.contains("4 of 4")),
+            "{told}"
+        );
+        if family == Family::V4 {
+            engine.wait_for_log("4 of the 4 TCP ports of");
+        }
     }
-    let told = engine.ulvs("status");
-    assert!(told.lines().any(|line| line.starts_with("local ports") && line.contains("4 of 4")), "{told}");
-    engine.wait_for_log("4 of the 4 TCP ports of");
+    engine.stop();
+}
+
+/// Connections that are over are remembered for minutes; a client that makes many has not to wait so long.
+#[test]
+fn short_connections_do_not_use_ports_up() {
+    let scene = scene(1);
+    let lab = &scene.lab;
+    let engine = Engine::start(lab, &[]);
+    serve(&engine, lab, "tcp");
+    engine.ulvs("sysctl ulvs.lip_port_first=20000 ulvs.lip_port_last=20009");
+    for family in FAMILIES {
+        for end in ["keep-alive", "close"] {
+            for _ in 0..50 {
+                let mut stream = client::connect(&lab.client, lab.vip.port(family, 80)).unwrap();
+                write!(stream, "GET / HTTP/1.1\r\nHost: vip\r\nConnection: {end}\r\n\r\n").unwrap();
+                // Where the server closes, it remembers the connection as well, and objects to the next one at first.
+                let answer = if end == "close" {
+                    stream.read_to_end(&mut Vec::new())
+                } else {
+                    stream.read(&mut [0; 99])
+                };
+                assert!(answer.unwrap() > 0);
+            }
+        }
+    }
+    assert_eq!(engine.status().dropped("ports-exhausted"), 0);
+    assert!(!engine.ulvs("status").contains("no port to speak from"));
+    engine.ulvs("sysctl ulvs.lip_port_first=40000 ulvs.lip_port_last=40009");
+    assert!(engine.ulvs("status").contains("no port to speak from"), "they are all the host's");
     engine.stop();
 }
 

@@ -168,6 +168,38 @@ fn ports_run_out_by_name_and_come_back_with_the_end_of_a_connection() {
     }
 }
 
+/// Rather than none at all, a new connection gets the port of one that is over and only remembered.
+#[test]
+fn the_port_of_a_connection_that_is_over_is_there_when_it_is_needed() {
+    for net in nets() {
+        let mut director = Director::new(net, Proto::Tcp, &[7000, 7001]);
+        let client = |port| SocketAddr::new(net.client.ip(), port);
+        let local = |port| SocketAddr::new(net.lip, port);
+        let ports = [1, 2].map(|n| director.syn(n).expect("a port"));
+        let ends = |director: &mut Director, n, port| {
+            for (from, to) in [(client(n), net.vip), (net.server, local(port))] {
+                assert_eq!(director.process(&tcp(from, to).fin().ack(9)).0, SENT);
+            }
+            assert_eq!(director.process(&tcp(client(n), net.vip).ack(10)).0, SENT);
+        };
+        for (n, port) in [(1, ports[0]), (2, ports[1])] {
+            assert_eq!(director.process(&tcp(net.server, local(port)).syn().ack(1)).0, SENT);
+            assert_eq!(director.process(&tcp(client(n), net.vip).ack(1)).0, SENT);
+        }
+        assert_eq!(director.syn(3), Err(DropReason::PortsExhausted), "both are in use");
+        ends(&mut director, 2, ports[1]);
+        ends(&mut director, 1, ports[0]);
+        let mut resting = Vec::new();
+        director.engine.local_ports_in_use(|ports| resting.push((ports.taken, ports.resting)));
+        assert_eq!(resting, [(2, 2)]);
+        // The second has ended first. The first goes on: its client begins anew.
+        assert_eq!(director.syn(3), Ok(ports[1]));
+        assert_eq!(director.syn(1), Ok(ports[0]));
+        assert_eq!(director.syn(4), Err(DropReason::PortsExhausted));
+        assert_eq!(director.engine.connections_held(), 2);
+    }
+}
+
 #[test]
 fn the_server_is_reset_from_the_address_that_it_knows() {
     for net in nets() {

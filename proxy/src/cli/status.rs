@@ -59,14 +59,16 @@ fn render(status: &Status) -> String {
 
 /// How many are taken in all, and where there are fewest left.
 fn local_ports(all: &[LocalPortsView]) -> Option<String> {
-    let taken: u64 = all.iter().map(|ports| ports.taken).sum();
+    let busy = |ports: &LocalPortsView| ports.taken.saturating_sub(ports.resting);
+    let in_use: u64 = all.iter().map(busy).sum();
     // The shares of two are compared without dividing.
     let fuller = |a: &&LocalPortsView, b: &&LocalPortsView| {
-        (u128::from(a.taken) * u128::from(b.all)).cmp(&(u128::from(b.taken) * u128::from(a.all)))
+        (u128::from(busy(a)) * u128::from(b.all)).cmp(&(u128::from(busy(b)) * u128::from(a.all)))
     };
-    let LocalPortsView { proto, lip, server, taken: most, all: of, .. } = all.iter().max_by(fuller)?;
-    let proto = proto.name();
-    Some(format!("{taken} taken; most from {lip} towards {server}: {most} of {of} ({proto})"))
+    let most = all.iter().max_by(fuller)?;
+    let LocalPortsView { proto, lip, server, all: of, .. } = most;
+    let (proto, most) = (proto.name(), busy(most));
+    Some(format!("{in_use} in use; most from {lip} towards {server}: {most} of {of} ({proto})"))
 }
 
 fn duration(seconds: u64) -> String {
@@ -85,17 +87,18 @@ mod tests {
 
     #[test]
     fn the_fullest_pool_of_local_ports_is_named() {
-        let ports = |server: &str, taken, all| LocalPortsView {
+        let ports = |server: &str, taken: u64, all| LocalPortsView {
             proto: sched::Proto::Tcp,
             lip: "10.0.0.5".parse().unwrap(),
             server: server.parse().unwrap(),
-            taken,
+            taken: taken + 7,
+            resting: 7,
             all,
             refused: 0,
         };
         let local_ports = vec![ports("10.0.0.6:80", 90, 1000), ports("10.0.0.7:80", 10, 100)];
         let text = render(&Status { local_ports, ..Status::default() });
-        let expected = "local ports  100 taken; most from 10.0.0.5 towards 10.0.0.7:80: 10 of 100 (TCP)\n";
+        let expected = "local ports  100 in use; most from 10.0.0.5 towards 10.0.0.7:80: 10 of 100 (TCP)\n";
         assert!(text.contains(expected), "{text}");
     }
 

@@ -164,8 +164,15 @@ fn local_ports(engine: &Engine) -> Vec<LocalPortsView> {
     let mut all = Vec::new();
     engine.local_ports_in_use(|ports| {
         let PortsInUse { proto, lip, server, .. } = ports;
-        let (taken, of) = (ports.taken as u64, ports.all as u64);
-        all.push(LocalPortsView { proto, lip, server, taken, all: of, refused: ports.refused });
+        all.push(LocalPortsView {
+            proto,
+            lip,
+            server,
+            taken: ports.taken as u64,
+            resting: ports.resting as u64,
+            all: ports.all as u64,
+            refused: ports.refused,
+        });
     });
     all.sort_by_key(|ports| (std::cmp::Reverse(ports.taken), ports.proto, ports.lip, ports.server));
     all

@@ -27,7 +27,7 @@ pub(super) fn notices(table: &ServiceTable, no_link: Option<&str>) -> Vec<String
 
 /// Whether there may be something to say about the service.
 pub(super) fn concerns(service: &Service) -> bool {
-    find(service, |method| is_dr(method) || is_tunnel(method)).is_some()
+    find(service, |method| method != ForwardMethod::Masq).is_some()
 }
 
 fn find(service: &Service, matches: fn(ForwardMethod) -> bool) -> Option<&Dest> {

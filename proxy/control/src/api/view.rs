@@ -69,6 +69,9 @@ pub struct LocalPortsView {
     pub server: SocketAddr,
     /// Ports taken.
     pub taken: u64,
+    /// Those of them whose connections are over: they are given up when they are needed.
+    #[serde(default)]
+    pub resting: u64,
     /// Ports that there are.
     pub all: u64,
     /// How often there was none left, since this server was first spoken to from here.

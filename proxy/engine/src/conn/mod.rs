@@ -222,6 +222,11 @@ impl Conn {
     }
 
     fn count_change(&self, from: State, to: State) {
+        if let Some(local) = &self.legs.local
+            && from.is_over() != to.is_over()
+        {
+            local.rest(to.is_over());
+        }
         let dest = &self.legs.dest;
         match (from.is_active(), to.is_active()) {
             (false, true) => {

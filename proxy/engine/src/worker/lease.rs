@@ -1,12 +1,13 @@
 //! Which local address and port the server of a connection by FullNAT speaks with.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use sched::{DestLive, Proto, Service};
 
 use super::step::Step;
-use crate::conn::FlowKey;
-use crate::ports::{Lease, Whose};
+use crate::conn::{Conn, FlowKey};
+use crate::ports::{Lease, Pool, PoolKey, Whose};
 use crate::verdict::DropReason;
 
 /// Ports of a local address that are looked at for one connection.
@@ -38,8 +39,28 @@ impl Step<'_> {
     /// A port from which nothing speaks with that server.
     fn free_port(&self, lip: IpAddr, proto: Proto, server: SocketAddr, start: u64) -> Option<Lease> {
         let whose = if self.host.is_local(lip) { Whose::Hosts } else { Whose::Ours };
+        let pool = self.ports.pool(PoolKey { proto, lip, whose, server }, start);
         // It may still be somebody's who took it before the range was another.
-        let mut leases = (0..TRIES).map_while(|_| self.ports.take(proto, (lip, whose), server, start));
-        leases.find(|lease| self.conns.find(&FlowKey::new(proto, server, lease.addr())).is_none())
+        let mut leases = (0..TRIES).map_while(|_| pool.take());
+        let free = leases.find(|lease| self.speaker(&pool, lease.addr()).is_none());
+        let lease = free.or_else(|| self.give_up(&pool));
+        if lease.is_none() {
+            pool.refuse();
+        }
+        lease
+    }
+
+    /// The port of the connection that has been over for longest.
+    fn give_up(&self, pool: &Arc<Pool>) -> Option<Lease> {
+        let mut resting = (0..TRIES).map_while(|_| pool.next_resting());
+        let over = resting.find_map(|addr| self.speaker(pool, addr).filter(|conn| conn.state().is_over()))?;
+        self.end(&over);
+        pool.take()
+    }
+
+    /// The connection that speaks with a pool's server from there.
+    fn speaker(&self, pool: &Pool, addr: SocketAddr) -> Option<Arc<Conn>> {
+        let key = pool.key();
+        self.conns.find(&FlowKey::new(key.proto, key.server, addr)).map(|(conn, _)| conn)
     }
 }

@@ -305,6 +305,7 @@ impl Director {
         self.engine.set_knobs(knobs(&settings));
         self.settings.store(Arc::new(settings));
         self.tell_ports();
+        self.tell_notices();
     }
 
     fn reload(&mut self) -> Result<Reloaded, String> {

@@ -14,7 +14,7 @@ use sched::{ForwardMethod, Path, Proto, ReplySource, Service, ServiceTable};
 use wire::packet::Family;
 
 use super::Director;
-use crate::daemon::{marks, methods};
+use crate::daemon::{local_ports, marks, methods};
 
 impl Director {
     /// Tells the engine what it does not know of the host yet: packets of the host's own connections to a VIP that is
@@ -65,7 +65,7 @@ impl Director {
             self.tell_paths(service);
             self.neighbours.add(next_hops(service));
         }
-        if rules_changed || of_mark || changed().any(|service| methods::concerns(service)) {
+        if rules_changed || of_mark || lips_changed || changed().any(|service| methods::concerns(service)) {
             self.tell_notices();
         }
         steered
@@ -121,27 +121,33 @@ impl Director {
         self.neighbours.keep(table.services().flat_map(|service| next_hops(service)).collect());
     }
 
-    fn tell_notices(&self) {
+    pub(super) fn tell_notices(&self) {
         let table = self.engine.services();
         let mut notices: Vec<_> = self.steering.notices().iter().map(ToString::to_string).collect();
         notices.extend(marks::notices(&table));
         notices.extend(methods::notices(&table, self.no_link.as_deref()));
+        let none_of_the_hosts = self.local_ports().is_ok_and(|(_, hosts)| hosts.is_empty());
+        let host = self.steering.host_view();
+        notices.extend(local_ports::notices(&table, none_of_the_hosts, |addr| host.local.contains(&addr)));
         self.notices.store(Arc::new(notices));
     }
 
-    /// The host's settings change without an event; this is asked for now and then.
+    /// The ports of local addresses: of those that are nobody's, and of the host's own. Its settings change without an
+    /// event; this is asked for now and then.
     pub(super) fn tell_ports(&self) {
+        match self.local_ports() {
+            Ok((ours, hosts)) => self.engine.set_local_ports(&ours, &hosts),
+            Err(error) => tracing::warn!("cannot tell which ports the host uses itself: {error}"),
+        }
+    }
+
+    fn local_ports(&self) -> std::io::Result<(Vec<u16>, Vec<u16>)> {
         let settings = self.settings.load();
         let end = |sysctl| u16::try_from(settings.get(sysctl)).unwrap_or(u16::MAX);
         let (one, other) = (end(Sysctl::LipPortFirst), end(Sysctl::LipPortLast));
         let range = one.min(other)..=one.max(other);
-        match netio::ports::unused() {
-            Ok(unused) => {
-                let hosts: Vec<_> = unused.into_iter().filter(|port| range.contains(port)).collect();
-                self.engine.set_local_ports(&range.collect::<Vec<_>>(), &hosts);
-            }
-            Err(error) => tracing::warn!("cannot tell which ports the host uses itself: {error}"),
-        }
+        let hosts = netio::ports::unused()?.into_iter().filter(|port| range.contains(port)).collect();
+        Ok((range.collect(), hosts))
     }
 
     fn tell_host(&self) {
