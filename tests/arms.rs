@@ -158,16 +158,19 @@ fn fullnat_reaches_servers_behind_other_routers() {
 
 #[test]
 fn a_server_is_a_client_of_its_own_vip() {
-    for place in [VipPlace::Routed, VipPlace::Loopback, VipPlace::Interface] {
-        let scene = Scene::new(&NatOptions { vip: place, ..NatOptions::default() });
+    let places = [VipPlace::Routed, VipPlace::Loopback, VipPlace::Interface].map(|vip| (vip, vec![]));
+    for (vip, path) in places.into_iter().chain([(VipPlace::Routed, vec![1500])]) {
+        let behind_router = !path.is_empty();
+        let scene = Scene::new(&NatOptions { vip, path, ..NatOptions::default() });
         let (lab, before) = (&scene.lab, scene.snapshot());
         let echoes: Vec<_> = lab.servers.iter().map(|server| UdpEcho::start(server, 80).unwrap()).collect();
         let engine = Engine::start(lab, &[]);
         configure(&engine, lab.vip, &lab.server_addrs, "-m");
-        for (family, gateway) in [(Family::V4, "10.0.0.1"), (Family::V6, "2001:db8:2::1")] {
+        let own = if behind_router { ["10.1.0.1", "2001:db8:3::1"] } else { ["10.0.0.1", "2001:db8:2::1"] };
+        for (family, own) in FAMILIES.into_iter().zip(own) {
             let vip = lab.vip.port(family, 80);
             for server in &lab.servers {
-                assert_eq!(peer(server, vip).to_string(), gateway);
+                assert_eq!(peer(server, vip).to_string(), own);
                 works_from(server, vip);
             }
             assert_eq!(peer(&lab.client, vip), lab.client_addr.of(family), "NAT for everybody else");

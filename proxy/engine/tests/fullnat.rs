@@ -346,6 +346,30 @@ fn clients_whom_a_server_would_answer_straight_reach_it_by_fullnat() {
 }
 
 #[test]
+fn behind_a_router_those_of_a_usual_subnet_speak_to_each_other() {
+    for net in nets() {
+        let mut director = Director::by(ForwardMethod::Masq, net, Proto::Tcp, &[7000]);
+        let (near, far) = match net.server.ip() {
+            IpAddr::V4(_) => ("10.0.0.99", "10.0.1.99"),
+            IpAddr::V6(_) => ("2001:db8:2::99", "2001:db8:2:1::99"),
+        };
+        let seen = |director: &mut Director, client: &str, port| {
+            let client = SocketAddr::new(client.parse().expect("an address"), port);
+            let (verdict, frame) = director.process(&tcp(client, net.vip).syn());
+            assert_eq!(verdict, SENT);
+            Packet::parse(frame.packet()).expect("a packet").src.to_string()
+        };
+        assert_eq!(seen(&mut director, near, 1), near, "on a link that is not this host's");
+        let table = director.engine.services();
+        let live = &table.services().next().expect("a service").dests[0].live;
+        let path = Path { device: 1, next_hop: net.router, source: Some(net.lip) };
+        live.set_path(Some(path));
+        assert_eq!(seen(&mut director, near, 2), net.lip.to_string());
+        assert_eq!(seen(&mut director, far, 3), far);
+    }
+}
+
+#[test]
 fn the_answer_to_a_server_that_asked_its_own_vip_comes_from_the_vip() {
     for net in nets() {
         let (client, local) = (SocketAddr::new(net.server.ip(), 4000), SocketAddr::new(net.lip, 7000));
