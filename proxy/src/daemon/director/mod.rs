@@ -79,6 +79,8 @@ pub(super) struct Director {
     compat: bool,
     /// Local addresses that are in no pool any more, while connections have them.
     leaving: BTreeSet<IpAddr>,
+    /// All ports of the range for local addresses are the host's own.
+    no_host_ports: bool,
     /// What removed servers answered from that were forgotten lately: perhaps nobody does now.
     forgotten: Vec<ReplySource>,
     /// Why not all traffic is steered as it should be.
@@ -114,6 +116,7 @@ impl Director {
             rules: None,
             compat,
             leaving: BTreeSet::new(),
+            no_host_ports: false,
             forgotten: Vec::new(),
             unsteered: None,
             next_sweep: Instant::now() + SWEEP,
@@ -301,7 +304,7 @@ impl Director {
         Ok(())
     }
 
-    fn put_settings(&self, settings: Settings) {
+    fn put_settings(&mut self, settings: Settings) {
         self.engine.set_knobs(knobs(&settings));
         self.settings.store(Arc::new(settings));
         self.tell_ports();

@@ -113,8 +113,8 @@ impl Director {
 
     /// Gives the engine what steering knows of the host.
     pub(super) fn tell_engine(&mut self) {
-        self.tell_notices();
         self.tell_ports();
+        self.tell_notices();
         self.tell_host();
         let table = self.engine.services();
         table.services().for_each(|service| self.tell_paths(service));
@@ -126,17 +126,19 @@ impl Director {
         let mut notices: Vec<_> = self.steering.notices().iter().map(ToString::to_string).collect();
         notices.extend(marks::notices(&table));
         notices.extend(methods::notices(&table, self.no_link.as_deref()));
-        let none_of_the_hosts = self.local_ports().is_ok_and(|(_, hosts)| hosts.is_empty());
         let host = self.steering.host_view();
-        notices.extend(local_ports::notices(&table, none_of_the_hosts, |addr| host.local.contains(&addr)));
+        notices.extend(local_ports::notices(&table, self.no_host_ports, |addr| host.local.contains(&addr)));
         self.notices.store(Arc::new(notices));
     }
 
     /// The ports of local addresses: of those that are nobody's, and of the host's own. Its settings change without an
     /// event; this is asked for now and then.
-    pub(super) fn tell_ports(&self) {
+    pub(super) fn tell_ports(&mut self) {
         match self.local_ports() {
-            Ok((ours, hosts)) => self.engine.set_local_ports(&ours, &hosts),
+            Ok((ours, hosts)) => {
+                self.engine.set_local_ports(&ours, &hosts);
+                self.no_host_ports = hosts.is_empty();
+            }
             Err(error) => tracing::warn!("cannot tell which ports the host uses itself: {error}"),
         }
     }
