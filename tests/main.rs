@@ -20,6 +20,7 @@ mod lifecycle;
 mod marks;
 mod mtu;
 mod operate;
+mod real;
 mod reload;
 mod rootless;
 mod scene;

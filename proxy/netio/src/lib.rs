@@ -1,6 +1,7 @@
 //! How bytes move: TUN queues, netlink, namespaces and the process itself. The one crate with `unsafe`; it carries
 //! out what it is told and decides no policy.
 
+mod journal;
 pub mod link;
 mod netlink;
 pub mod netns;
@@ -9,6 +10,7 @@ pub mod place;
 pub mod poll;
 pub mod ports;
 pub mod process;
+pub mod real;
 pub mod steer;
 mod sys;
 mod sysctl;

@@ -28,7 +28,7 @@
 mod apply;
 mod error;
 mod events;
-mod host;
+pub(crate) mod host;
 mod journal;
 mod knobs;
 mod marks;

@@ -93,11 +93,17 @@ impl Located<'_> {
 
     fn message(&self, value: i64) -> Option<Message> {
         let index = self.knob.device;
+        if index == 0 && matches!(self.knob.group, Group::Ipv4Conf | Group::Ipv6Conf) {
+            // Netlink has words for devices only, not for `all` and `default`.
+            return None;
+        }
         match self.knob.group {
             Group::Ipv4Conf => {
                 let number = match self.knob.key.as_str() {
                     "forwarding" => 1,
                     "rp_filter" => 8,
+                    "arp_announce" => 18,
+                    "arp_ignore" => 19,
                     "accept_local" => 23,
                     _ => return None,
                 };

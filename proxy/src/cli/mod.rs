@@ -7,6 +7,7 @@ mod engine;
 mod iptables;
 mod ipvsadm;
 mod mark;
+mod real;
 mod rules;
 mod run;
 mod service;
@@ -74,6 +75,9 @@ enum Command {
     /// Services and servers, in the words of ipvsadm (`ulvs ipvsadm --help`)
     #[command(disable_help_flag = true)]
     Ipvsadm(Words),
+    /// Make this host a real server that direct routing reaches, or show or undo that
+    #[command(subcommand)]
+    Real(real::RealCommand),
     /// Rules that give packets a firewall mark, which a service can be made of
     Mark(mark::MarkArgs),
     /// Firewall marks, in the words of iptables (`ulvs iptables --help`)
@@ -139,6 +143,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Sysctl(args) => sysctl::main(&args),
         Command::Ipvsadm(Words { args }) => ipvsadm::main(args),
         Command::Mark(args) => mark::main(args),
+        Command::Real(command) => real::main(command),
         Command::Iptables(Words { args }) => iptables::main(Program::IPTABLES, args),
         Command::IptablesSave(Words { args }) => iptables::main(Program::IPTABLES_SAVE, args),
         Command::IptablesRestore(Words { args }) => iptables::main(Program::IPTABLES_RESTORE, args),

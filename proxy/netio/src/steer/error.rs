@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::journal::JournalError;
 use crate::sysctl::Knob;
 
 /// Why traffic cannot be steered.
@@ -70,6 +71,15 @@ pub enum SteerError {
         /// Its name.
         name: String,
     },
+}
+
+impl From<JournalError> for SteerError {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Busy { path } => Self::Busy { path },
+            JournalError::Io { path, source } => Self::Journal { path, source },
+        }
+    }
 }
 
 impl SteerError {

@@ -17,6 +17,8 @@ const IFLA_MTU: u16 = 4;
 const IFLA_TXQLEN: u16 = 13;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
+const IFA_CACHEINFO: u16 = 6;
+const IFA_FLAGS: u16 = 8;
 
 /// An address family, as far as routing goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -196,7 +198,8 @@ fn device_of(payload: &[u8], attributes: Attributes<'_>) -> Option<Device> {
     Some(Device { up: flags & libc::IFF_UP != 0, mtu, queue })
 }
 
-/// Gives a device an address that is valid on this host alone, or takes it away.
+/// Gives a device an address that is never chosen as a source, or takes it away: of scope host, which IPv6 does not let
+/// one say, or deprecated (RFC 4862 section 5.5.4) and without duplicate address detection.
 pub(crate) fn set_host_address(
     netlink: &mut NetlinkSocket,
     index: u32,
@@ -209,7 +212,18 @@ pub(crate) fn set_host_address(
     let mut fixed = [family.number(), family.bits(), 0, RT_SCOPE_HOST, 0, 0, 0, 0];
     fixed[4..].copy_from_slice(&index.to_ne_bytes());
     let (kind, flags) = if add { (RTM_NEWADDR, CREATE) } else { (RTM_DELADDR, 0) };
-    netlink.request(Message::new(kind, flags, &fixed).address(IFA_LOCAL, ip).address(IFA_ADDRESS, ip))
+    let message = Message::new(kind, flags, &fixed).address(IFA_LOCAL, ip).address(IFA_ADDRESS, ip);
+    netlink.request(match family {
+        Family::Ipv4 => message,
+        Family::Ipv6 => message.u32(IFA_FLAGS, libc::IFA_F_NODAD).bytes(IFA_CACHEINFO, &deprecated()),
+    })
+}
+
+/// `struct ifa_cacheinfo` of an address that is not preferred and valid for ever.
+fn deprecated() -> [u8; 16] {
+    let mut info = [0; 16];
+    info[4..8].copy_from_slice(&u32::MAX.to_ne_bytes());
+    info
 }
 
 /// Whether the prefix holds the address.
@@ -248,7 +262,6 @@ fn links(netlink: &mut NetlinkSocket) -> io::Result<BTreeMap<u32, Link>> {
 }
 
 fn addresses(netlink: &mut NetlinkSocket, family: Family) -> io::Result<Vec<Address>> {
-    const IFA_FLAGS: u16 = 8;
     const UNUSABLE: u32 = libc::IFA_F_TENTATIVE | libc::IFA_F_DADFAILED;
     let query = Message::new(RTM_GETADDR, 0, &[family.number(), 0, 0, 0, 0, 0, 0, 0]);
     netlink.dump(&query, |kind, payload| {

@@ -10,8 +10,9 @@ use tracing::{info, warn};
 
 use super::SteerError;
 use super::host::Host;
-use super::journal::{Held, Journal};
+use super::journal::Journal;
 use super::rules::Displaced;
+use crate::journal::Held;
 use crate::netlink::NetlinkSocket;
 use crate::sysctl::{Group, Knob};
 

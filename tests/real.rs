@@ -1,0 +1,3 @@
+//! `ulvs real`: the real server's side.
+
+mod direct;
