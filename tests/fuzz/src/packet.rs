@@ -112,7 +112,7 @@ fn segments(frame: &Frame, packet: &Packet, seed: u16) {
     assert!(options <= tcp::MAX_HEADER);
     let (from, len) = (usize::from(seed >> 8), usize::from(seed & 0xff));
     keeps_right(frame, |frame| tcp::clamp_mss(frame, packet, seed));
-    keeps_right(frame, |frame| tcp::map_sack(frame, packet, |l, r| (l % 2 == 0).then(|| (l ^ 7, r))));
+    keeps_right(frame, |frame| tcp::map_sack(frame, packet, |l, r| (l % 2 == 0).then_some((l ^ 7, r))));
     keeps_right(frame, |frame| tcp::remove_options(frame, packet, |option| option.kind == seed as u8));
     if let Some(mut numbers) = tcp::numbers(frame, packet) {
         numbers.seq = numbers.seq.wrapping_add(seed.into());
