@@ -306,6 +306,12 @@ impl Build {
         self
     }
 
+    /// The transport checksum is finished and right (the default).
+    pub fn complete(mut self) -> Self {
+        self.sum = Sum::Complete;
+        self
+    }
+
     /// A super-packet to be cut into segments of `size` bytes of payload, its checksum partial; 0 for none.
     pub fn gso(mut self, size: u16) -> Self {
         assert!(matches!(self.protocol, 6 | 17), "super-packets are TCP or UDP");

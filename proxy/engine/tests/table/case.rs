@@ -68,6 +68,8 @@ pub(crate) enum Step {
     Closed(Vec<IpAddr>),
     /// The path to a server has this MTU.
     Mtu(Leg, u32),
+    /// There is no way to any server any more.
+    NoWay,
     /// The one connection of this client is in this state and has so many seconds left.
     Shows(SocketAddr, State, u64),
     /// The settings change.
@@ -132,7 +134,17 @@ pub(crate) fn bytes(packet: &[u8]) -> Arrival {
 impl Arrival {
     /// It is forwarded, and looks like this then.
     pub(crate) fn leaves_as(self, output: Build, moves: &[Move]) -> Step {
-        self.becomes(Verdict::Transmit(Egress::Route), Some(output.frame()), moves)
+        self.leaves_by(Egress::Route, output, moves)
+    }
+
+    /// The same, this way.
+    pub(crate) fn leaves_by(self, egress: Egress, output: Build, moves: &[Move]) -> Step {
+        self.becomes(Verdict::Transmit(egress), Some(output.frame()), moves)
+    }
+
+    /// It is forwarded as these bytes.
+    pub(crate) fn leaves_as_bytes(self, egress: Egress, output: &[u8], moves: &[Move]) -> Step {
+        self.becomes(Verdict::Transmit(egress), Some(Frame::from_packet(output)), moves)
     }
 
     /// It is answered with this.

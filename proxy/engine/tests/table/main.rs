@@ -11,6 +11,7 @@ mod net;
 mod hops;
 mod icmp;
 mod marks;
+mod methods;
 mod one_packet;
 mod persistence;
 mod refusals;

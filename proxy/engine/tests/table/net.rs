@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use sched::{DestSpec, Family, Proto, ServiceKey, ServiceSpec};
+use sched::{DestSpec, Family, ForwardMethod, Path, Proto, ServiceKey, ServiceSpec};
 use wire::build::{self, Build};
 
 use crate::case::Leg;
@@ -11,6 +11,8 @@ use crate::case::Leg;
 #[derive(Debug)]
 pub(crate) struct Net {
     pub(crate) family: Family,
+    /// How packets get to the servers.
+    pub(crate) method: ForwardMethod,
     client: &'static str,
     vip: &'static str,
     servers: [&'static str; 2],
@@ -22,6 +24,7 @@ impl Net {
     pub(crate) const BOTH: [Self; 2] = [
         Self {
             family: Family::Ipv4,
+            method: ForwardMethod::Masq,
             client: "198.51.100.7",
             vip: "192.0.2.80",
             servers: ["10.0.0.1", "10.0.0.2"],
@@ -30,6 +33,7 @@ impl Net {
         },
         Self {
             family: Family::Ipv6,
+            method: ForwardMethod::Masq,
             client: "2001:db8:c::7",
             vip: "2001:db8:80::80",
             servers: ["fd00::1", "fd00::2"],
@@ -37,6 +41,11 @@ impl Net {
             stranger: "2001:db8:9::9",
         },
     ];
+
+    /// The same with servers of another method.
+    pub(crate) fn by(self, method: ForwardMethod) -> Self {
+        Self { method, ..self }
+    }
 
     /// The client, from its usual port.
     pub(crate) fn client(&self) -> SocketAddr {
@@ -62,6 +71,11 @@ impl Net {
         self.vip_port(53)
     }
 
+    /// The SCTP service.
+    pub(crate) fn signals(&self) -> SocketAddr {
+        self.vip_port(2905)
+    }
+
     pub(crate) fn vip(&self) -> IpAddr {
         self.web().ip()
     }
@@ -72,20 +86,44 @@ impl Net {
 
     /// The first server to be chosen, as the TCP services have it.
     pub(crate) fn s1(&self) -> SocketAddr {
-        at(self.servers[0], 8000)
+        self.server(0, 80, 8000)
     }
 
     pub(crate) fn s2(&self) -> SocketAddr {
-        at(self.servers[1], 8000)
+        self.server(1, 80, 8000)
     }
 
     /// The first server to be chosen, as the UDP service has it.
     pub(crate) fn d1(&self) -> SocketAddr {
-        at(self.servers[0], 5300)
+        self.server(0, 53, 5300)
     }
 
     pub(crate) fn d2(&self) -> SocketAddr {
-        at(self.servers[1], 5300)
+        self.server(1, 53, 5300)
+    }
+
+    /// The servers as the SCTP service has them.
+    pub(crate) fn g1(&self) -> SocketAddr {
+        self.server(0, 2905, 2900)
+    }
+
+    pub(crate) fn g2(&self) -> SocketAddr {
+        self.server(1, 2905, 2900)
+    }
+
+    /// On the service's port where the method does not change it.
+    fn server(&self, index: usize, same: u16, other: u16) -> SocketAddr {
+        at(self.servers[index], if self.method.changes_port() { other } else { same })
+    }
+
+    /// An address of the director's, and the one port of it that it may use (FullNAT).
+    pub(crate) fn lip(&self) -> SocketAddr {
+        at(if self.family == Family::Ipv4 { "10.0.0.250" } else { "fd00::fa" }, 7000)
+    }
+
+    /// How the host would send to a server: through a neighbour on its third device.
+    pub(crate) fn way(&self) -> Path {
+        Path { device: 3, next_hop: self.router(), source: Some(self.lip().ip()) }
     }
 
     /// The legs of the TCP service, of the second one, and of the UDP service.
@@ -140,19 +178,29 @@ impl Net {
     }
 
     pub(crate) fn key(&self, service: SocketAddr) -> ServiceKey {
-        ServiceKey::addr(if service == self.dns() { Proto::Udp } else { Proto::Tcp }, service)
+        let proto = match service {
+            _ if service == self.dns() => Proto::Udp,
+            _ if service == self.signals() => Proto::Sctp,
+            _ => Proto::Tcp,
+        };
+        ServiceKey::addr(proto, service)
     }
 
     /// The services of every case: round robin, the first server first (the newest is the first to be chosen).
     pub(crate) fn services(&self) -> Vec<ServiceSpec> {
         let service = |vip, servers: [SocketAddr; 2]| ServiceSpec {
-            dests: servers.map(|addr| DestSpec { addr, ..spec(addr, 1) }).into_iter().rev().collect(),
+            dests: servers
+                .map(|addr| DestSpec { method: self.method, ..spec(addr, 1) })
+                .into_iter()
+                .rev()
+                .collect(),
             ..ServiceSpec::new(self.key(vip), "rr")
         };
         vec![
             service(self.web(), [self.s1(), self.s2()]),
             service(self.web2(), [self.s1(), self.s2()]),
             service(self.dns(), [self.d1(), self.d2()]),
+            service(self.signals(), [self.g1(), self.g2()]),
         ]
     }
 
