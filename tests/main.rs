@@ -27,3 +27,4 @@ mod scene;
 mod sctp;
 mod support;
 mod surroundings;
+mod tunnels;

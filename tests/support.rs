@@ -1,6 +1,7 @@
 //! The program under test, running in a node of a laboratory. When a test fails, what the engine knew and logged is
 //! printed with it.
 
+pub mod decapsulator;
 pub mod sctp;
 pub mod udp;
 

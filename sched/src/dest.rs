@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use arc_swap::ArcSwapOption;
 
@@ -114,6 +114,10 @@ pub struct Path {
     pub source: Option<IpAddr>,
 }
 
+/// How a learned path MTU and its end share a word.
+const MTU_BITS: u32 = 16;
+const MTU_MASK: u32 = 0xffff;
+
 /// The live part of a server: one per (service, address, port) for as long as it or a connection to it exists.
 #[derive(Debug)]
 pub struct DestLive {
@@ -127,8 +131,9 @@ pub struct DestLive {
     pub inactive: AtomicU32,
     /// Persistence templates: clients that come back to it.
     pub persistent: AtomicU32,
-    /// Path MTU towards the server in bytes, 0 while unknown.
+    /// Path MTU towards the server in bytes, as the host has it; 0 while unknown.
     pub mtu: AtomicU32,
+    learned: AtomicU64,
     path: ArcSwapOption<Path>,
     available: AtomicBool,
     overloaded: AtomicBool,
@@ -148,6 +153,7 @@ impl DestLive {
             inactive: AtomicU32::new(0),
             persistent: AtomicU32::new(0),
             mtu: AtomicU32::new(0),
+            learned: AtomicU64::new(0),
             path: ArcSwapOption::empty(),
             available: AtomicBool::new(true),
             overloaded: AtomicBool::new(false),
@@ -163,6 +169,20 @@ impl DestLive {
     pub fn load(&self) -> u64 {
         let [active, inactive] = [&self.active, &self.inactive].map(|count| u64::from(count.load(Relaxed)));
         (active << 8) + active + inactive
+    }
+
+    /// Path MTU towards the server in bytes at a time, 0 while unknown: what the host knows, or what
+    /// [`Self::learn_mtu`] was told if that is less. Times are milliseconds since whenever.
+    pub fn path_mtu(&self, now: u64) -> u32 {
+        let (host, learned) = (self.mtu.load(Relaxed), self.learned.load(Relaxed));
+        let (until, mtu) = (learned >> MTU_BITS, learned as u32 & MTU_MASK);
+        if until <= now || host != 0 && host <= mtu { host } else { mtu }
+    }
+
+    /// The network says that no packet longer than `mtu` bytes (at most 65535) gets there. That holds until then, as
+    /// the way may be another later.
+    pub fn learn_mtu(&self, mtu: u32, until: u64) {
+        self.learned.store(until << MTU_BITS | u64::from(mtu & MTU_MASK), Relaxed);
     }
 
     /// The way to it; `None` while there is none, or none is known.
@@ -298,6 +318,18 @@ mod tests {
             live.set_thresholds(upper, lower);
             assert_eq!(live.is_overloaded(), overloaded, "{upper} {lower}");
         }
+    }
+
+    #[test]
+    fn a_learned_mtu_counts_while_it_is_less_and_not_old() {
+        let live = server();
+        assert_eq!(live.path_mtu(0), 0);
+        live.learn_mtu(1400, 1000);
+        assert_eq!([0, 999, 1000].map(|now| live.path_mtu(now)), [1400, 1400, 0]);
+        live.mtu.store(1500, Relaxed);
+        assert_eq!([0, 999, 1000].map(|now| live.path_mtu(now)), [1400, 1400, 1500]);
+        live.mtu.store(1300, Relaxed);
+        assert_eq!([0, 999, 1000].map(|now| live.path_mtu(now)), [1300; 3]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A UDP server that answers every datagram.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -30,9 +31,17 @@ impl UdpEcho {
 
     /// Serves on the port, in both families.
     pub fn start(node: &Node, l4_port: u16) -> anyhow::Result<Self> {
-        let mut socket = node
-            .run(|| bind_any(l4_port, UdpSocket::bind))?
-            .with_context(|| format!("{node} cannot listen on UDP port {l4_port}"))?;
+        let socket = node.run(|| bind_any(l4_port, UdpSocket::bind))?;
+        Self::serve(node, socket.with_context(|| format!("{node} cannot listen on UDP port {l4_port}"))?)
+    }
+
+    /// Serves at one address, which it then answers from: where the machine would choose another.
+    pub fn start_at(node: &Node, at: SocketAddr) -> anyhow::Result<Self> {
+        let socket = node.run(|| UdpSocket::bind(at))?;
+        Self::serve(node, socket.with_context(|| format!("{node} cannot listen at {at}/udp"))?)
+    }
+
+    fn serve(node: &Node, mut socket: UdpSocket) -> anyhow::Result<Self> {
         let mut poll = Poll::new()?;
         poll.registry().register(&mut socket, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);

@@ -23,6 +23,7 @@ mod counters;
 mod defence;
 mod forward;
 mod host;
+mod ids;
 mod knobs;
 mod listing;
 mod marks;
@@ -44,6 +45,7 @@ use condemned::{Condemned, Sentence};
 use conn::{Conn, ConnTable, Millis, Room};
 use counters::WorkerCounters;
 use defence::Turnstile;
+use ids::Ids;
 use persist::Templates;
 use ports::Ports;
 use random::Random;
@@ -82,6 +84,7 @@ pub struct Engine {
     templates: Arc<Templates>,
     room: Arc<Room>,
     ports: Arc<Ports>,
+    ids: Arc<Ids>,
     turnstile: Arc<Turnstile>,
     counters: Vec<Arc<WorkerCounters>>,
     born: Instant,
@@ -101,6 +104,7 @@ impl Engine {
             templates: Arc::new(Templates::new(seed, Arc::clone(&room))),
             room,
             ports: Arc::new(Ports::new(seed)),
+            ids: Arc::new(Ids::new(seed)),
             turnstile: Arc::default(),
             counters: (0..workers).map(|_| Arc::default()).collect(),
             born: now,

@@ -80,11 +80,9 @@ drop_reasons! {
     LoopbackServer = "loopback-server",
     /// The connection's server was removed from its service.
     DestRemoved = "dest-removed",
-    /// The server's forwarding method is one that this port cannot send by.
-    MethodUnavailable = "method-unavailable",
     /// All ports of the local addresses are taken towards this server (FullNAT).
     PortsExhausted = "ports-exhausted",
-    /// The host has no address of the server's family that it could be spoken to from (FullNAT).
+    /// The host has no address of the server's family that it could be spoken to from (FullNAT, tunnels).
     NoLocalAddress = "no-local-address",
     /// For a service whose clients are told apart by their calls (SIP), but it has no Call-ID.
     NoCallId = "no-call-id",

@@ -1,50 +1,32 @@
 //! What there is to say about the forwarding methods of the servers.
 
-use sched::{Dest, ForwardMethod, Service, ServiceKey, ServiceTable};
+use sched::{Dest, ForwardMethod, Service, ServiceTable};
 
-/// One line for each method that some server is to be reached by and that nothing can be sent by: its flows are
-/// scheduled and then go nowhere. `no_link`: why nothing can be sent to a neighbour.
-pub(super) fn notices(table: &ServiceTable, no_link: Option<&str>) -> Vec<String> {
-    let unsent = |matches: fn(ForwardMethod) -> bool| {
-        table.services().find_map(|service| Some((service.key, find(service, matches)?)))
-    };
-    let line = |(key, dest): (ServiceKey, &Dest), why: &str| {
-        format!("server {} of {key} is to be reached by {}, {why}", dest.live.key, dest.method.name())
-    };
-    let dr = no_link.and_then(|reason| {
-        let why = format!(
-            "which takes a packet socket ({reason}): give the process CAP_NET_RAW, or make it NAT (ipvsadm -e … -m)"
-        );
-        unsent(is_dr).map(|server| line(server, &why))
-    });
-    let tunnel = unsent(is_tunnel).map(|server| {
-        let why = "which this version cannot send by: what is scheduled to such servers is dropped as \
-                   method-unavailable; make it NAT (ipvsadm -e … -m)";
-        line(server, why)
-    });
-    dr.into_iter().chain(tunnel).collect()
+/// A line if there are DR servers and nothing can be sent to a neighbour, for the reason given: their flows are
+/// scheduled and then go nowhere.
+pub(super) fn notices(table: &ServiceTable, no_link: Option<&str>) -> Option<String> {
+    let reason = no_link?;
+    let (key, dest) = table.services().find_map(|service| Some((service.key, find(service)?)))?;
+    Some(format!(
+        "server {} of {key} is to be reached by {}, which takes a packet socket ({reason}): give the process \
+         CAP_NET_RAW, or make it NAT (ipvsadm -e … -m)",
+        dest.live.key,
+        dest.method.name()
+    ))
 }
 
 /// Whether there may be something to say about the service.
 pub(super) fn concerns(service: &Service) -> bool {
-    find(service, |method| method != ForwardMethod::Masq).is_some()
+    service.dests.iter().any(|dest| dest.method != ForwardMethod::Masq)
 }
 
-fn find(service: &Service, matches: fn(ForwardMethod) -> bool) -> Option<&Dest> {
-    service.dests.iter().find(|dest| matches(dest.method))
-}
-
-fn is_dr(method: ForwardMethod) -> bool {
-    method == ForwardMethod::Route
-}
-
-fn is_tunnel(method: ForwardMethod) -> bool {
-    matches!(method, ForwardMethod::Tunnel(_))
+fn find(service: &Service) -> Option<&Dest> {
+    service.dests.iter().find(|dest| dest.method == ForwardMethod::Route)
 }
 
 #[cfg(test)]
 mod tests {
-    use sched::{DestSpec, Op, Proto, ServiceSpec, Trash};
+    use sched::{DestSpec, Op, Proto, ServiceKey, ServiceSpec, Trash};
 
     use super::*;
 
@@ -56,14 +38,13 @@ mod tests {
             let service = ServiceSpec { dests: vec![dest], ..ServiceSpec::new(key, "rr") };
             ServiceTable::default().apply(&mut Trash::default(), &[Op::AddService { service }]).unwrap()
         };
-        for method in [ForwardMethod::Masq, ForwardMethod::Route] {
-            assert_eq!(notices(&table(method), None), Vec::<String>::new());
+        let tunnel = ForwardMethod::Tunnel(sched::Tunnel::default());
+        assert_eq!(notices(&table(ForwardMethod::Route), None), None);
+        for method in [ForwardMethod::Masq, tunnel] {
+            assert_eq!(notices(&table(method), Some("EPERM")), None);
         }
-        assert_eq!(notices(&table(ForwardMethod::Masq), Some("EPERM")), Vec::<String>::new());
-        let dr = notices(&table(ForwardMethod::Route), Some("EPERM"));
-        assert!(dr[0].starts_with("server 10.0.0.2:80 of TCP 10.0.0.1:80 is to be reached by Route, which"));
-        assert!(dr[0].contains("(EPERM)") && dr[0].contains("CAP_NET_RAW"));
-        let tunnel = notices(&table(ForwardMethod::Tunnel(sched::Tunnel::default())), None);
-        assert!(tunnel[0].contains("Tunnel"));
+        let dr = notices(&table(ForwardMethod::Route), Some("EPERM")).unwrap();
+        assert!(dr.starts_with("server 10.0.0.2:80 of TCP 10.0.0.1:80 is to be reached by Route, which"));
+        assert!(dr.contains("(EPERM)") && dr.contains("CAP_NET_RAW"));
     }
 }

@@ -88,11 +88,16 @@ impl EncapKind {
     }
 }
 
-/// The class of the outer packet for that of the inner: the same, but congestion experienced inside is said to be
-/// ECN-capable outside (RFC 3168 section 9.1.1, the full functionality option).
-pub const fn outer_class(inner: u8) -> u8 {
+/// The class of the packet around this one: the same, but congestion experienced inside is said to be ECN-capable
+/// outside (RFC 3168 section 9.1.1, the full functionality option). 0 for what is no packet.
+pub fn outer_class(packet: &[u8]) -> u8 {
     const CE: u8 = 3;
     const ECT_0: u8 = 2;
+    let inner = match packet {
+        [first, second, ..] if first >> 4 == 6 => first << 4 | second >> 4,
+        [_, second, ..] => *second,
+        _ => 0,
+    };
     if inner & CE == CE { inner & !CE | ECT_0 } else { inner }
 }
 
@@ -131,7 +136,7 @@ impl Wrapper {
         }
         let mut encap = *encap;
         if frame.offload.gso == GsoKind::None {
-            frame.truncate(packet.total_len);
+            frame.resize(packet.total_len);
             if !(remote && packet.is_partial(&frame.offload)) && !checksum::complete(frame) {
                 return Err(Unwrappable);
             }

@@ -182,11 +182,6 @@ impl Frame {
         self.packet_mut()
     }
 
-    /// Takes away all behind the first `len` bytes.
-    pub(crate) fn truncate(&mut self, len: usize) {
-        self.end = self.end.min(self.start + len);
-    }
-
     /// For a port that writes: `header` placed directly before the packet, and both as one slice. Panics when the
     /// header does not fit in the headroom that is left.
     pub fn with_prefix(&mut self, header: &[u8]) -> &[u8] {

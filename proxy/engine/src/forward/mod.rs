@@ -4,21 +4,31 @@ mod fullnat;
 mod local;
 mod nat;
 mod route;
+mod tunnel;
 
 use sched::ForwardMethod;
 use wire::frame::Frame;
-use wire::packet::Packet;
+use wire::packet::{Family, Packet};
 
-use crate::conn::Legs;
+use crate::conn::{Legs, Millis};
 use crate::host::HostView;
+use crate::ids::Ids;
 use crate::verdict::{DropReason, Egress};
+
+/// What there is besides the packet and its connection.
+pub(crate) struct Means<'a> {
+    pub(crate) host: &'a HostView,
+    pub(crate) ids: &'a Ids,
+    pub(crate) pmtu_disc: bool,
+    pub(crate) now: Millis,
+}
 
 /// Turns a client's packet into the one that goes to the server, and says which way it goes.
 pub(crate) fn request(
     frame: &mut Frame,
     packet: &Packet,
     legs: &Legs,
-    host: &HostView,
+    means: &Means<'_>,
 ) -> Result<Egress, DropReason> {
     match legs.method {
         // The host's stack takes nothing to a loopback address from a device, nor answers from one.
@@ -31,9 +41,17 @@ pub(crate) fn request(
             fullnat::request(frame, packet, legs);
             Ok(Egress::Route)
         }
-        _ if local::is_here(legs.server.ip(), host) => local::request(legs, host),
+        _ if local::is_here(legs.server.ip(), means.host) => local::request(legs, means.host),
         ForwardMethod::Route => route::request(legs),
-        ForwardMethod::Tunnel(_) => Err(DropReason::MethodUnavailable),
+        ForwardMethod::Tunnel(tunnel) => tunnel::request(frame, packet, legs, tunnel, means),
+    }
+}
+
+/// The longest packet of a family in bytes that gets to the server as it should; 0 while unknown.
+pub(crate) fn mtu(legs: &Legs, family: Family, now: Millis) -> u32 {
+    match legs.method {
+        ForwardMethod::Tunnel(tunnel) => tunnel::mtu(legs, tunnel, family, now),
+        _ => legs.dest.path_mtu(now),
     }
 }
 

@@ -31,7 +31,9 @@ use crate::condemned::{Condemned, Sentence};
 use crate::conn::{Conn, ConnTable, Millis, Room, Wheel};
 use crate::counters::WorkerCounters;
 use crate::defence::{self, Sampler, Turnstile};
+use crate::forward::Means;
 use crate::host::HostView;
+use crate::ids::Ids;
 use crate::knobs::{Defence, Knobs};
 use crate::persist::{Template, Templates};
 use crate::ports::Ports;
@@ -56,6 +58,7 @@ pub struct Worker {
     greetings: Greetings,
     room: Arc<Room>,
     ports: Arc<Ports>,
+    ids: Arc<Ids>,
     turnstile: Arc<Turnstile>,
     sampler: Sampler,
     limit: Limit,
@@ -79,6 +82,7 @@ impl Worker {
             greetings: Greetings::default(),
             room: Arc::clone(&engine.room),
             ports: Arc::clone(&engine.ports),
+            ids: Arc::clone(&engine.ids),
             turnstile: Arc::clone(&engine.turnstile),
             sampler: Sampler::default(),
             limit: Limit::default(),
@@ -101,6 +105,7 @@ impl Worker {
             knobs,
             room: &self.room,
             ports: &self.ports,
+            ids: &self.ids,
             turnstile: &self.turnstile,
             limit: &self.limit,
             random: &mut self.random,
@@ -188,7 +193,10 @@ impl Worker {
     /// none, and the frame is as it was. Ask until then after [`Worker::handle_timeout`] and [`Worker::process`], in the
     /// latter case before the processed frame is sent.
     pub fn next_own(&mut self, frame: &mut Frame) -> Option<Egress> {
-        let (egress, reset) = self.outbox.pop(frame, self.host.load())?;
+        let pmtu_disc = self.knobs.load().pmtu_disc;
+        // These are short: what the path can carry does not matter.
+        let means = Means { host: self.host.load(), ids: &self.ids, pmtu_disc, now: Millis::MAX };
+        let (egress, reset) = self.outbox.pop(frame, &means)?;
         if reset {
             self.counters.reset();
         }

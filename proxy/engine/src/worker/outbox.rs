@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sched::{Direction, Proto};
+use wire::encap::Encap;
 use wire::frame::{Frame, Offload};
 use wire::packet::Packet;
 use wire::reply;
 
 use crate::conn::Conn;
-use crate::forward;
-use crate::host::HostView;
+use crate::forward::{self, Means};
 use crate::verdict::Egress;
 
 /// Frames held, beyond which a worker ends no more connections until some have been sent.
@@ -40,7 +40,7 @@ enum Own {
     /// The same in the client's name, to go to the server as its packets do.
     ByMethod(Reset, Arc<Conn>),
     /// As it is.
-    Packet { bytes: Vec<u8>, offload: Offload, egress: Egress },
+    Packet { bytes: Vec<u8>, offload: Offload, encap: Option<Encap>, egress: Egress },
 }
 
 #[derive(Debug, Default)]
@@ -86,16 +86,17 @@ impl Outbox {
     /// Keeps a copy of a frame, to be sent before the one that is being processed.
     #[expect(dead_code, reason = "comes with the first method that holds packets")]
     pub(super) fn push_frame(&mut self, frame: &Frame, egress: Egress) {
-        self.0.push_back(Own::Packet { bytes: frame.packet().to_vec(), offload: frame.offload, egress });
+        let (bytes, offload, encap) = (frame.packet().to_vec(), frame.offload, frame.encap);
+        self.0.push_back(Own::Packet { bytes, offload, encap, egress });
     }
 
     /// Has a whole packet sent, before the one that is being processed.
     pub(super) fn push_packet(&mut self, bytes: Vec<u8>, egress: Egress) {
-        self.0.push_back(Own::Packet { bytes, offload: Offload::default(), egress });
+        self.0.push_back(Own::Packet { bytes, offload: Offload::default(), encap: None, egress });
     }
 
     /// Makes `frame` the next one. Says which way it goes, and whether it is a reset.
-    pub(super) fn pop(&mut self, frame: &mut Frame, host: &HostView) -> Option<(Egress, bool)> {
+    pub(super) fn pop(&mut self, frame: &mut Frame, means: &Means<'_>) -> Option<(Egress, bool)> {
         while let Some(own) = self.0.pop_front() {
             match own {
                 Own::Reset(reset) => {
@@ -106,14 +107,15 @@ impl Outbox {
                 Own::ByMethod(reset, conn) => {
                     if reset.write(frame)
                         && let Ok(packet) = Packet::parse(frame.packet())
-                        && let Ok(egress) = forward::request(frame, &packet, &conn.legs, host)
+                        && let Ok(egress) = forward::request(frame, &packet, &conn.legs, means)
                     {
                         return Some((egress, true));
                     }
                 }
-                Own::Packet { bytes, offload, egress } => {
+                Own::Packet { bytes, offload, encap, egress } => {
                     frame.set_packet(&bytes);
                     frame.offload = offload;
+                    frame.encap = encap;
                     return Some((egress, false));
                 }
             }

@@ -15,7 +15,9 @@ use super::outbox::Outbox;
 use crate::conn::{Conn, ConnTable, FlowKey, Millis, Room, Wheel};
 use crate::counters::WorkerCounters;
 use crate::defence::Turnstile;
+use crate::forward::Means;
 use crate::host::HostView;
+use crate::ids::Ids;
 use crate::knobs::Knobs;
 use crate::marks;
 use crate::persist::{Template, Templates};
@@ -30,6 +32,7 @@ pub(super) struct Step<'a> {
     pub(super) knobs: &'a Knobs,
     pub(super) room: &'a Room,
     pub(super) ports: &'a Ports,
+    pub(super) ids: &'a Ids,
     pub(super) turnstile: &'a Turnstile,
     pub(super) limit: &'a Limit,
     pub(super) random: &'a mut Random,
@@ -93,6 +96,10 @@ impl Step<'_> {
             };
         }
         self.begin(frame, packet, proto, src, dst)
+    }
+
+    pub(super) fn means(&self) -> Means<'_> {
+        Means { host: self.host, ids: self.ids, pmtu_disc: self.knobs.pmtu_disc, now: self.now }
     }
 
     /// A VIP or a local address that is nobody else's: what the host cannot answer, we do.

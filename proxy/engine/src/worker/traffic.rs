@@ -1,11 +1,10 @@
 //! The packets of connections, on their way to the server and back.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use sched::{DestLive, Direction, Proto, SvcLive};
 use wire::frame::Frame;
-use wire::packet::{L4, Packet};
+use wire::packet::{Family, L4, Packet};
 use wire::{gso, reply};
 
 use super::step::Step;
@@ -34,8 +33,8 @@ impl Step<'_> {
     /// The answer to a packet that does not fit the path to its server.
     pub(super) fn too_big(&self, frame: &mut Frame, packet: &Packet, legs: &Legs) -> Option<Verdict> {
         // The kernel would refuse it on its second pass and quote the server, which the client has never heard of.
-        let mtu = legs.dest.mtu.load(Relaxed);
-        let too_big = self.knobs.pmtu_disc
+        let mtu = forward::mtu(legs, packet.family, self.now);
+        let too_big = (self.knobs.pmtu_disc || packet.family == Family::V6)
             && mtu != 0
             && packet.dont_fragment
             && gso::largest(frame, packet) > mtu as usize;
@@ -44,10 +43,11 @@ impl Step<'_> {
 
     /// Sends a packet on to its server.
     pub(super) fn request(&self, frame: &mut Frame, packet: &Packet, legs: &Legs) -> Verdict {
-        match forward::request(frame, packet, legs, self.host) {
+        match forward::request(frame, packet, legs, &self.means()) {
             Ok(egress) => {
-                // To a neighbour the packet does not pass the host's stack a second time.
-                self.credit(frame, packet, legs.hop_credit && egress == Egress::Route);
+                // To a neighbour the packet does not pass the host's stack a second time, nor inside another one.
+                let passes = egress == Egress::Route && frame.encap.is_none();
+                self.credit(frame, packet, legs.hop_credit && passes);
                 Verdict::Transmit(egress)
             }
             Err(reason) => Verdict::Drop(reason),

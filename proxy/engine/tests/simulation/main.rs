@@ -102,7 +102,6 @@ fn covers(seen: &BTreeMap<&str, u64>) {
     let reasons = engine::DropReason::ALL.iter().map(|reason| reason.name());
     // The simulated servers are all behind NAT, and nobody floods; the others are the business of `fullnat.rs` and `dr.rs`.
     let elsewhere = [
-        "method-unavailable",
         "refusals-limited",
         "ports-exhausted",
         "no-local-address",

@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, Cache};
 use engine::Egress;
 use netio::link::{LinkSocket, Neighbours, NextHop, Table};
 use netio::tun::Queue;
+use wire::encap::{Encap, Wrapper};
 use wire::frame::Frame;
 use wire::packet::Family;
 
@@ -22,6 +23,7 @@ pub(super) struct Sender {
     neighbours: Arc<Neighbours>,
     table: Cache<Arc<ArcSwap<Table>>, Arc<Table>>,
     held: Held,
+    wrapper: Wrapper,
 }
 
 impl Sender {
@@ -31,16 +33,35 @@ impl Sender {
         neighbours: Arc<Neighbours>,
     ) -> Self {
         let table = Cache::new(Arc::clone(&neighbours.table));
-        Self { errors, link, neighbours, table, held: Held::default() }
+        Self { errors, link, neighbours, table, held: Held::default(), wrapper: Wrapper::default() }
     }
 
     pub(super) fn send(&mut self, queue: &Queue, frame: &mut Frame, egress: Egress) {
         let sent = match egress {
-            Egress::Route => queue.send(frame).is_ok(),
+            Egress::Route => match frame.encap.take() {
+                None => queue.send(frame).is_ok(),
+                Some(encap) => return self.wrapped(queue, frame, &encap),
+            },
             Egress::Neighbour { device, next_hop } => self.by_link(frame, (device, next_hop)),
         };
         if !sent {
             self.errors.unsent.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// The outer packets find their way by the host's routing.
+    fn wrapped(&mut self, queue: &Queue, frame: &mut Frame, encap: &Encap) {
+        let mut unsent = 0;
+        let wrapped = self.wrapper.wrap(frame, encap, |outer| {
+            if queue.send(outer).is_err() {
+                unsent += 1;
+            }
+        });
+        if wrapped.is_err() {
+            unsent += 1;
+        }
+        if unsent > 0 {
+            self.errors.unsent.fetch_add(unsent, Relaxed);
         }
     }
 

@@ -77,7 +77,7 @@ fn what_ipvs_sends_over_ipv4() {
         "45b900500000400031110a480a4d15010a4d1502 8e2b17c0003c39bc 00040000",
     ];
     for (kind, outer) in kinds().into_iter().zip(outer) {
-        let encap = Encap { class: outer_class(0xb9), ..encap(kind, V4) };
+        let encap = Encap { class: outer_class(&request4().bytes()), ..encap(kind, V4) };
         for frame in [request4().frame(), request4().partial().frame()] {
             assert_eq!(wrap(frame, &encap), [recorded(&format!("{outer}{inner4}"), &request4())], "{kind:?}");
         }
@@ -97,7 +97,8 @@ fn what_ipvs_sends_over_ipv4() {
             other => other,
         };
         let id = u32::from(get16(&bytes(outer), 4));
-        let encap = Encap { class: outer_class(0xb8), dont_fragment: false, id, ..encap(kind, V4) };
+        let encap =
+            Encap { class: outer_class(&request6().bytes()), dont_fragment: false, id, ..encap(kind, V4) };
         let mut frame = request6().partial().frame();
         // Its flow label.
         frame.packet_mut()[1..4].copy_from_slice(&[0x89, 0xd9, 0xe4]);
@@ -125,7 +126,7 @@ fn what_ipvs_sends_over_ipv6() {
             EncapKind::Gue { port, checksum, .. } => EncapKind::Gue { port, source_port: 0xb031, checksum },
             other => other,
         };
-        let encap = Encap { class: outer_class(0xb9), ..encap(kind, V6) };
+        let encap = Encap { class: outer_class(&request4().bytes()), ..encap(kind, V6) };
         let want = recorded(&format!("{outer}{addresses}{rest}{inner4}"), &request4());
         assert_eq!(wrap(request4().partial().frame(), &encap), [want], "{kind:?}");
     }
@@ -151,7 +152,8 @@ fn with_remote_checksums_the_inner_one_stays_as_it_was() {
 #[test]
 fn congestion_experienced_inside_is_told_to_the_server_by_the_inner_packet_alone() {
     for (inner, outer) in [(0, 0), (1, 1), (2, 2), (3, 2), (0xb9, 0xb9), (0xff, 0xfe)] {
-        assert_eq!(outer_class(inner), outer);
+        assert_eq!(outer_class(&request4().class(inner).bytes()), outer);
+        assert_eq!(outer_class(&request6().class(inner).bytes()), outer);
     }
 }
 

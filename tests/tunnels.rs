@@ -1,0 +1,91 @@
+//! Tunnels to servers behind a router: requests go inside other packets, and the servers answer past the director.
+
+use std::net::SocketAddr;
+
+use lab::addr::Family;
+use lab::client;
+use lab::serve::{Http, UdpEcho};
+use lab::topo::{DirectLab, DirectOptions};
+
+use crate::scene::FAMILIES;
+use crate::support::decapsulator::{Decapsulator, GUE_PORT};
+use crate::support::{Engine, PATIENCE};
+
+/// The options of `ipvsadm -a` for each kind of tunnel.
+fn kinds() -> [String; 6] {
+    let gue = |checksum| format!("-i --tun-type gue --tun-port {GUE_PORT} {checksum}");
+    [
+        "-i".to_owned(),
+        "-i --tun-type gre --tun-nocsum".to_owned(),
+        "-i --tun-type gre --tun-csum".to_owned(),
+        gue("--tun-nocsum"),
+        gue("--tun-csum"),
+        gue("--tun-remcsum"),
+    ]
+}
+
+/// A laboratory with one server that takes packets out of tunnels.
+struct Tunnelled {
+    lab: DirectLab,
+    far_end: Decapsulator,
+    _http: Http,
+    _udp: [UdpEcho; 2],
+}
+
+impl Tunnelled {
+    fn new(options: DirectOptions) -> Self {
+        let lab = DirectLab::new(&DirectOptions { servers: 1, ..options }).unwrap();
+        let server = &lab.servers[0];
+        let udp = FAMILIES.map(|family| UdpEcho::start_at(server, lab.vip.port(family, 80)).unwrap());
+        let http = Http::start(server, 80).unwrap();
+        Self { far_end: Decapsulator::start(server), _http: http, _udp: udp, lab }
+    }
+
+    fn engine(&self) -> Engine<'_> {
+        Engine::start_on(&self.lab.director, self.lab.state_dir(), &[])
+    }
+
+    /// Services of a family, whose server is reached at its address of another.
+    fn serve(&self, engine: &Engine<'_>, inner: Family, outer: Family, kind: &str) {
+        let (vip, server) = (self.vip(inner), self.lab.server_port(0, outer, 80));
+        for proto in ["t", "u"] {
+            engine.ulvs(&format!("ipvsadm -A -{proto} {vip} -s rr"));
+            engine.ulvs(&format!("ipvsadm -a -{proto} {vip} -r {server} {kind}"));
+        }
+    }
+
+    fn vip(&self, family: Family) -> SocketAddr {
+        self.lab.vip.port(family, 80)
+    }
+
+    /// Small and large things, both ways.
+    fn works(&self, family: Family) {
+        let (client, vip) = (&self.lab.client, self.vip(family));
+        assert_eq!(client::get(client, vip, "/").unwrap().body, "server1\n");
+        client::download(client, vip, 5_000_000, |_| ()).unwrap();
+        client::upload(client, vip, 5_000_000, |_| ()).unwrap();
+        for len in [0, 1, 1000, 1372] {
+            let datagram = vec![b'x'; len];
+            assert_eq!(client::udp_exchange(client, vip, &datagram, PATIENCE).unwrap(), datagram);
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_tunnel_carries_either_family_in_either() {
+    let tunnelled = Tunnelled::new(DirectOptions { server_path: vec![1500], ..DirectOptions::default() });
+    let engine = tunnelled.engine();
+    for kind in kinds() {
+        for inner in FAMILIES {
+            for outer in FAMILIES {
+                tunnelled.serve(&engine, inner, outer, &kind);
+                let before = tunnelled.far_end.taken();
+                tunnelled.works(inner);
+                assert!(tunnelled.far_end.taken() - before > 3000, "{kind}: {inner:?} in {outer:?}");
+                engine.ulvs("ipvsadm -C");
+            }
+        }
+    }
+    assert_eq!(tunnelled.far_end.longest(), 1480, "as long as the path allows, and no longer");
+    assert!(engine.status().drops().is_empty(), "{:?}", engine.status().drops());
+}
