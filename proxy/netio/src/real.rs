@@ -277,7 +277,8 @@ impl Real {
             settings::release(&self.host, &mut self.netlink, &mut changes, &mut entries.held, keep);
         let empty = entries == Entries::default();
         let kept = if empty { self.journal.remove() } else { self.journal.write(entries) };
-        result.and(released).and(kept.map_err(RealError::from)).map(|()| changes)
+        let kept = kept.map_err(RealError::from);
+        result.and(released).and(kept).map(|()| changes)
     }
 
     fn remove(&mut self, vip: &Vip, changes: &mut Vec<Change>) -> Result<(), RealError> {

@@ -137,7 +137,8 @@ impl Wrapper {
         let mut encap = *encap;
         if frame.offload.gso == GsoKind::None {
             frame.resize(packet.total_len);
-            if !(remote && packet.is_partial(&frame.offload)) && !checksum::complete(frame) {
+            let left_to_them = remote && packet.is_partial(&frame.offload);
+            if !left_to_them && !checksum::complete(frame) {
                 return Err(Unwrappable);
             }
             header::push(frame, packet.family, &encap);
