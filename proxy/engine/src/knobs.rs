@@ -49,7 +49,7 @@ pub struct Knobs {
     /// `cache_bypass`: mark services without a server forward to the original destination. Kept for the forwarding
     /// method that can do it: without that, as without a server, the client is told that nobody is there.
     pub cache_bypass: bool,
-    /// `pmtu_disc`: packets with DF over the path MTU are refused.
+    /// `pmtu_disc`: IPv4 packets with DF over the path MTU are refused even by tunnels, which could cut them.
     pub pmtu_disc: bool,
     /// `schedule_icmp`: an ICMP error can create a connection.
     pub schedule_icmp: bool,

@@ -158,9 +158,12 @@ impl Sysctl {
                 0,
                 "a server's packet that belongs to nothing is refused with ICMP",
             ),
-            Self::PmtuDisc => {
-                kernel("pmtu_disc", SWITCH, 1, "packets with DF over the path MTU are refused with ICMP")
-            }
+            Self::PmtuDisc => kernel(
+                "pmtu_disc",
+                SWITCH,
+                1,
+                "packets with DF over the path MTU are refused with ICMP even where a tunnel could cut them",
+            ),
             Self::RunEstimation => {
                 kernel("run_estimation", SWITCH, 1, "the rates of `ipvsadm -L --rate` are kept up")
             }

@@ -90,7 +90,14 @@ fn a_file_changes_what_changed_in_it_and_compat_is_the_base() {
     let differing: Vec<_> = Sysctl::ALL.into_iter().filter(|s| ours.get(*s) != ipvs.get(*s)).collect();
     assert_eq!(
         differing,
-        [Sysctl::MoveUdp, Sysctl::OpsReplies, Sysctl::ResetOnEnd, Sysctl::ReusePorts, Sysctl::TemplateDecay]
+        [
+            Sysctl::Hairpin,
+            Sysctl::MoveUdp,
+            Sysctl::OpsReplies,
+            Sysctl::ResetOnEnd,
+            Sysctl::ReusePorts,
+            Sysctl::TemplateDecay
+        ]
     );
     let mut running = ours.clone();
     running.set(Sysctl::SloppyTcp, 1).unwrap();

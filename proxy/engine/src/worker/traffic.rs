@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sched::{DestLive, Direction, Proto, SvcLive};
+use sched::{DestLive, Direction, ForwardMethod, Proto, SvcLive};
 use wire::frame::Frame;
 use wire::packet::{Family, L4, Packet};
 use wire::{gso, reply};
@@ -34,10 +34,11 @@ impl Step<'_> {
     pub(super) fn too_big(&self, frame: &mut Frame, packet: &Packet, legs: &Legs) -> Option<Verdict> {
         // The kernel would refuse it on its second pass and quote the server, which the client has never heard of.
         let mtu = forward::mtu(legs, packet.family, self.now);
-        let too_big = (self.knobs.pmtu_disc || packet.family == Family::V6)
-            && mtu != 0
-            && packet.dont_fragment
-            && gso::largest(frame, packet) > mtu as usize;
+        // Only what is in a tunnel can be cut though it says that it must not be.
+        let cuts = !self.knobs.pmtu_disc
+            && packet.family == Family::V4
+            && matches!(legs.method, ForwardMethod::Tunnel(_));
+        let too_big = !cuts && mtu != 0 && packet.dont_fragment && gso::largest(frame, packet) > mtu as usize;
         too_big.then(|| self.refuse(|| reply::icmp_too_big(frame, packet, legs.vip.ip(), mtu)))
     }
 

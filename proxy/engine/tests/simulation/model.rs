@@ -368,7 +368,7 @@ impl Model {
     /// Whether a segment is refused on the way to a server.
     pub(crate) fn is_too_big(&self, segment: &Segment, dest: usize) -> bool {
         let (mtu, keeps_whole) = (self.dests[dest].mtu, !segment.is_v4() || !segment.may_fragment);
-        self.knobs.pmtu_disc && mtu != 0 && keeps_whole && segment.largest() > mtu as usize
+        mtu != 0 && keeps_whole && segment.largest() > mtu as usize
     }
 
     /// A legal edit.
