@@ -108,6 +108,7 @@ fn covers(seen: &BTreeMap<&str, u64>) {
         "no-route",
         "vip-not-local",
         "loopback-server",
+        "icmp-heeded",
         // And fragments are as they should be.
         "fragment",
         "bad-fragment",
