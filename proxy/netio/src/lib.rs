@@ -11,6 +11,7 @@ pub mod poll;
 pub mod ports;
 pub mod process;
 pub mod real;
+pub mod segments;
 pub mod steer;
 mod sys;
 mod sysctl;
