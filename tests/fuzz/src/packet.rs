@@ -126,9 +126,6 @@ fn segments(frame: &Frame, packet: &Packet, seed: u16) {
         let _ = tcp::replace(frame, packet, start..start + len, b"something else");
     });
     keeps_right(frame, |frame| {
-        let _ = edit::splice(frame, packet, from..from + len, b"something else");
-    });
-    keeps_right(frame, |frame| {
         let _ = tcp::put_option(frame, packet, &[254, 8, 0, 80, 10, 0, 0, 1]);
     });
 }
