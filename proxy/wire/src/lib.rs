@@ -11,6 +11,7 @@
 #[cfg(any(test, feature = "build"))]
 pub mod build;
 pub mod checksum;
+pub mod decap;
 pub mod edit;
 pub mod encap;
 pub mod frame;
