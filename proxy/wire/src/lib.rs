@@ -15,6 +15,7 @@ pub mod decap;
 pub mod edit;
 pub mod encap;
 pub mod frame;
+pub mod gro;
 pub mod gso;
 pub mod icmp;
 pub mod packet;
