@@ -15,3 +15,4 @@ pub mod steer;
 mod sys;
 mod sysctl;
 pub mod tun;
+pub mod tunnel;
