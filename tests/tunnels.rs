@@ -12,7 +12,7 @@ use crate::support::decapsulator::{Decapsulator, GUE_PORT};
 use crate::support::{Engine, PATIENCE};
 
 /// The options of `ipvsadm -a` for each kind of tunnel.
-fn kinds() -> [String; 6] {
+pub fn kinds() -> [String; 6] {
     let gue = |checksum| format!("-i --tun-type gue --tun-port {GUE_PORT} {checksum}");
     [
         "-i".to_owned(),
@@ -24,29 +24,31 @@ fn kinds() -> [String; 6] {
     ]
 }
 
-/// A laboratory with one server that takes packets out of tunnels.
-struct Tunnelled {
-    lab: DirectLab,
-    far_end: Decapsulator,
+/// A laboratory with one server that takes packets out of tunnels, somehow.
+pub struct Tunnelled<F> {
+    pub lab: DirectLab,
+    pub far_end: F,
     _http: Http,
     _udp: [UdpEcho; 2],
 }
 
-impl Tunnelled {
-    fn new(options: DirectOptions) -> Self {
+impl<F> Tunnelled<F> {
+    /// `begin` makes the server one that does.
+    pub fn new(options: DirectOptions, begin: impl FnOnce(&DirectLab) -> F) -> Self {
         let lab = DirectLab::new(&DirectOptions { servers: 1, ..options }).unwrap();
+        let far_end = begin(&lab);
         let server = &lab.servers[0];
         let udp = FAMILIES.map(|family| UdpEcho::start_at(server, lab.vip.port(family, 80)).unwrap());
         let http = Http::start(server, 80).unwrap();
-        Self { far_end: Decapsulator::start(server), _http: http, _udp: udp, lab }
+        Self { far_end, _http: http, _udp: udp, lab }
     }
 
-    fn engine(&self) -> Engine<'_> {
+    pub fn engine(&self) -> Engine<'_> {
         Engine::start_on(&self.lab.director, self.lab.state_dir(), &[])
     }
 
     /// Services of a family, whose server is reached at its address of another.
-    fn serve(&self, engine: &Engine<'_>, inner: Family, outer: Family, kind: &str) {
+    pub fn serve(&self, engine: &Engine<'_>, inner: Family, outer: Family, kind: &str) {
         let (vip, server) = (self.vip(inner), self.lab.server_port(0, outer, 80));
         for proto in ["t", "u"] {
             engine.ulvs(&format!("ipvsadm -A -{proto} {vip} -s rr"));
@@ -54,12 +56,12 @@ impl Tunnelled {
         }
     }
 
-    fn vip(&self, family: Family) -> SocketAddr {
+    pub fn vip(&self, family: Family) -> SocketAddr {
         self.lab.vip.port(family, 80)
     }
 
     /// Small and large things, both ways.
-    fn works(&self, family: Family) {
+    pub fn works(&self, family: Family) {
         let (client, vip) = (&self.lab.client, self.vip(family));
         assert_eq!(client::get(client, vip, "/").unwrap().body, "server1\n");
         client::download(client, vip, 5_000_000, |_| ()).unwrap();
@@ -73,7 +75,8 @@ impl Tunnelled {
 
 #[test]
 fn every_kind_of_tunnel_carries_either_family_in_either() {
-    let tunnelled = Tunnelled::new(DirectOptions { server_path: vec![1500], ..DirectOptions::default() });
+    let options = DirectOptions { server_path: vec![1500], ..DirectOptions::default() };
+    let tunnelled = Tunnelled::new(options, |lab| Decapsulator::start(&lab.servers[0]));
     let engine = tunnelled.engine();
     for kind in kinds() {
         for inner in FAMILIES {

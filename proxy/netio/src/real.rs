@@ -320,19 +320,16 @@ impl Real {
     }
 
     fn remove(&mut self, vip: &Vip, changes: &mut Vec<Change>) -> Result<(), RealError> {
-        // A device that is gone has taken its addresses along.
-        let there = host::device(&mut self.netlink, vip.index).is_ok();
-        if !vip.added || !there {
+        // A device that is gone has taken its addresses along, and what was noted first may not have been done.
+        let now = look(&mut self.netlink)?;
+        let mut there = now.addresses.iter().filter(|had| had.ip == vip.ip && had.device == vip.index);
+        if !vip.added || there.next().is_none() {
             return Ok(());
         }
-        let mut removed = true;
         host::set_host_address(&mut self.netlink, vip.index, vip.ip, false)
-            .inspect_err(|e| removed = e.raw_os_error() != Some(libc::EADDRNOTAVAIL))
             .tolerate(libc::EADDRNOTAVAIL)
             .map_err(|source| RealError::Address { vip: vip.ip, device: vip.device.clone(), source })?;
-        if removed {
-            changes.push(Change::Removed { ip: vip.ip, device: vip.device.clone() });
-        }
+        changes.push(Change::Removed { ip: vip.ip, device: vip.device.clone() });
         Ok(())
     }
 }

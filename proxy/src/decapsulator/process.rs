@@ -20,16 +20,13 @@ pub(crate) fn status() -> anyhow::Result<Option<Status>> {
 
 impl FarEnd for Process {
     fn serve(&mut self, vips: &[IpAddr], tunnels: Tunnels) -> Result<Vec<Change>, FarEndError> {
-        let mut changes = Vec::new();
-        match status().map_err(told)? {
-            Some(now) if now.tunnels == tunnels && now.device_up => {
-                if tell(&Request::Serve(vips.to_vec())).map_err(told)?.is_some() {
-                    return Ok(changes);
-                }
-            }
-            Some(_) => changes.extend(self.end()?),
-            None => {}
+        let now = status().map_err(told)?;
+        if now.is_some_and(|now| now.tunnels == tunnels && now.device_up)
+            && tell(&Request::Serve(vips.to_vec())).map_err(told)?.is_some()
+        {
+            return Ok(Vec::new());
         }
+        let mut changes = self.end()?;
         let port = tunnels.gue_port.to_string();
         let offload = if tunnels.merge { "auto" } else { "off" };
         let mut args: Vec<_> =

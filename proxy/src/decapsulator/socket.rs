@@ -183,3 +183,39 @@ async fn line<T: DeserializeOwned>(stream: &mut UnixStream) -> io::Result<T> {
     }
     Ok(serde_json::from_slice(&line)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_is_not_root_may_ask_and_not_tell() {
+        for (request, tells) in [
+            (Request::Status, false),
+            (Request::Serve(vec!["10.0.0.1".parse().unwrap()]), true),
+            (Request::End, true),
+        ] {
+            for may_tell in [true, false] {
+                let (mut near, stream) = UnixStream::pair().unwrap();
+                let mut caller = Caller { stream, may_tell };
+                tell(&mut near, &request).await.unwrap();
+                let heard = caller.request().await;
+                assert_eq!(heard.is_some(), may_tell || !tells, "{request:?}");
+                if heard.is_none() {
+                    let answer: Answer = line(&mut near).await.unwrap();
+                    assert!(answer.unwrap_err().contains("only root"));
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn nonsense_and_silence_are_not_heard() {
+        for words in ["", "status\n", "{}\n", "\"status\"", "{\"serve\": [\"10.0.0\"]}\n"] {
+            let (mut near, stream) = UnixStream::pair().unwrap();
+            near.write_all(words.as_bytes()).await.unwrap();
+            drop(near);
+            assert!(Caller { stream, may_tell: true }.request().await.is_none(), "{words:?}");
+        }
+    }
+}

@@ -7,6 +7,9 @@
 //! here. GUE: draft-ietf-intarea-gue, version 0 with the option for remote checksums that Linux has
 //! (`include/net/gue.h`), and version 1, which is nothing but the packet.
 //!
+//! The kernel that delivers may have merged packets of one flow before. It has looked at their checksums then, leaves the
+//! inner one unfinished, and the one of GRE as it was in the first.
+//!
 //! Congestion that the outer header tells of is passed on inside (RFC 6040 section 4.2); hops are not counted.
 
 use std::ops::Range;
@@ -118,14 +121,17 @@ pub fn outer(bytes: &[u8]) -> Result<Outer, Refusal> {
 /// # Errors
 /// [`Refusal`]; nothing was written then.
 pub fn open(bytes: &mut [u8], carrier: Carrier, class: u8) -> Result<Inner, Refusal> {
-    let Opened { family, at, remote } = match carrier {
-        Carrier::Ipip(family) => Opened { family, at: 0, remote: None },
+    let Opened { family, at, remote, wrong } = match carrier {
+        Carrier::Ipip(family) => Opened::at(0, family),
         Carrier::Gre => gre(bytes)?,
         Carrier::Gue => gue(bytes)?,
     };
     let packet = Packet::parse(&bytes[at..]).map_err(|_| Refusal::InnerMalformed)?;
     if packet.family != family {
         return Err(Refusal::InnerMalformed);
+    }
+    if wrong && checksum::unfinished(&bytes[at..], &packet).is_none() {
+        return Err(Refusal::GreChecksum);
     }
     let checksum = match remote {
         None => Checksum::Complete,
@@ -141,6 +147,15 @@ struct Opened {
     at: usize,
     /// Where the checksum starts that is left to us, and where its field is, from the packet's start.
     remote: Option<(u16, u16)>,
+    /// The header's own checksum is wrong.
+    wrong: bool,
+}
+
+impl Opened {
+    /// Nothing is said but that.
+    fn at(at: usize, family: Family) -> Self {
+        Self { family, at, remote: None, wrong: false }
+    }
 }
 
 /// RFC 2784 section 2.1, RFC 2890 section 2.
@@ -171,15 +186,13 @@ fn gre(bytes: &[u8]) -> Result<Opened, Refusal> {
     if bytes.len() < at {
         return Err(Refusal::OuterMalformed);
     }
-    if flags & CHECKSUM != 0 && checksum::sum(bytes) != 0xffff {
-        return Err(Refusal::GreChecksum);
-    }
+    let wrong = flags & CHECKSUM != 0 && checksum::sum(bytes) != 0xffff;
     let family = match get16(bytes, 2) {
         ETHERTYPE_V4 => Family::V4,
         ETHERTYPE_V6 => Family::V6,
         _ => return Err(Refusal::InnerProtocol),
     };
-    Ok(Opened { family, at, remote: None })
+    Ok(Opened { wrong, ..Opened::at(at, family) })
 }
 
 fn gue(bytes: &[u8]) -> Result<Opened, Refusal> {
@@ -200,7 +213,7 @@ fn gue(bytes: &[u8]) -> Result<Opened, Refusal> {
                 6 => Family::V6,
                 _ => return Err(Refusal::InnerProtocol),
             };
-            return Ok(Opened { family, at: 0, remote: None });
+            return Ok(Opened::at(0, family));
         }
         _ => return Err(Refusal::GueVersion),
     }
@@ -228,7 +241,7 @@ fn gue(bytes: &[u8]) -> Result<Opened, Refusal> {
         },
         _ => return Err(Refusal::GueFlags),
     };
-    Ok(Opened { family, at, remote })
+    Ok(Opened { remote, ..Opened::at(at, family) })
 }
 
 /// The partial checksum that starts and is there, if it is the packet's own.

@@ -205,19 +205,10 @@ fn same_flow(a: &Packet, b: &Packet) -> bool {
 
 /// The form that the transport checksum has if it is right. What cannot be seen passes for right.
 fn settle(bytes: &[u8], packet: &Packet, checksum: Checksum) -> Option<Checksum> {
-    let left = |offset| Checksum::Partial { start: packet.l4_offset as u16, offset };
-    let partial = match packet.l4 {
-        L4::Tcp { .. } => left(CHECKSUM as u16),
-        L4::Udp { .. } => left(6),
-        _ => Checksum::Complete,
-    };
     if checksum == Checksum::Complete && checksum::transport(bytes, packet).is_ok() {
         return Some(checksum);
     }
-    let Checksum::Partial { start, offset } = partial else { return None };
-    let field = get16(bytes, usize::from(start) + usize::from(offset));
-    // Zero has two forms.
-    (field % 0xffff == checksum::pseudo(packet) % 0xffff).then_some(partial)
+    checksum::unfinished(bytes, packet)
 }
 
 /// Whether the packet may be a part of a super-packet, if its transport checksum is right.

@@ -145,6 +145,22 @@ fn gre_as_the_standards_have_it() {
 }
 
 #[test]
+fn what_a_kernel_has_merged_has_the_checksum_of_its_first() {
+    for v6 in [false, true] {
+        let (a, b) = if v6 { ("[fd00::1]:9", "[fd00::2]:80") } else { ("10.0.0.1:9", "10.0.0.2:80") };
+        let ethertype: [u8; 2] = if v6 { [0x86, 0xdd] } else { [8, 0] };
+        let whole = build::tcp(a, b).ack(1).payload_len(3000);
+        let open_with = |inner: &[u8]| {
+            let header = [&[0x80, 0][..], &ethertype, &[1, 2, 0, 0]].concat();
+            open(&mut [&header, inner].concat(), Carrier::Gre, 0).map(|inner| inner.at)
+        };
+        assert_eq!(open_with(&whole.clone().partial().bytes()), Ok(8));
+        assert_eq!(open_with(&whole.bytes()), Err(Refusal::GreChecksum));
+        assert_eq!(open_with(&whole.wrong_checksum().bytes()), Err(Refusal::GreChecksum));
+    }
+}
+
+#[test]
 fn gue_as_linux_has_it() {
     let remote = |start: u16, at: u16| {
         let mut header = vec![2, 4, 0, 1, 0x80, 0, 0, 0, 0, 0, 0, 0];
