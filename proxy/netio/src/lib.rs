@@ -16,3 +16,4 @@ pub mod steer;
 mod sys;
 mod sysctl;
 pub mod tun;
+pub mod tunnel;
