@@ -9,6 +9,8 @@ use lab::client::{self, Connection};
 use lab::snapshot::Snapshot;
 use lab::topo::{DirectLab, DirectOptions};
 use lab::wait::wait_for;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::TcpMaxSeg;
 use serde_json::Value;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -100,7 +102,7 @@ fn every_kind_of_tunnel_carries_either_family_in_either() {
                 tunnelled.works(inner);
                 let after = Counts::of(lab);
                 let more = |name| after.count(name) - before.count(name);
-                assert!(more(name) > 3000, "{kind}: {inner:?} in {outer:?}: {after:?}");
+                assert!(more(name) > 2000, "{kind}: {inner:?} in {outer:?}: {after:?}");
                 // The upload comes in bulk, and most of it in super-packets.
                 assert!(more("super-packets") > 20 && more("merged") > 1000, "{kind}: {after:?}");
                 assert!(more("merged") > 3 * more("super-packets"), "{kind}: {after:?}");
@@ -111,7 +113,7 @@ fn every_kind_of_tunnel_carries_either_family_in_either() {
     let counts = Counts::of(lab);
     assert_eq!(counts.all_dropped(), 0, "{counts:?}");
     counts.add_up();
-    assert!(engine.status().drops().is_empty(), "{:?}", engine.status().drops());
+    tunnelled.nothing_lost(&engine);
     done(lab, "stop");
     assert_untouched(lab, &tunnelled.far_end);
 }
@@ -170,6 +172,23 @@ fn without_offload_every_packet_goes_by_itself() {
     assert_ne!(pid(lab), before);
     tunnelled.works(Family::V4);
     assert!(Counts::of(lab).count("super-packets") > 0);
+}
+
+/// Nobody has to be told by ICMP how long a segment may be that goes through the tunnel.
+#[test]
+fn clients_are_invited_to_send_what_fits_into_tunnels() {
+    let tunnelled = tunnelled("");
+    let engine = tunnelled.engine();
+    for (family, payload) in [(Family::V4, 1400), (Family::V6, 1380)] {
+        tunnelled.serve(&engine, family, Family::V4, "-i --tun-type gue --tun-port 6080 --tun-remcsum");
+        let connection = Connection::open(&tunnelled.lab.client, tunnelled.vip(family)).unwrap();
+        let segment = getsockopt(connection.stream(), TcpMaxSeg).unwrap();
+        // Timestamps take twelve bytes.
+        assert_eq!(segment, payload - 12, "{family:?}");
+    }
+    let (_, status) = status(&tunnelled.lab);
+    let words = status["decapsulator"]["segments"].as_str().unwrap().to_owned();
+    assert_eq!(words, "clients are invited to send 1400 bytes at most, by IPv6 1380");
 }
 
 #[test]

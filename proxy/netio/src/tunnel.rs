@@ -27,7 +27,7 @@ use crate::steer::host;
 use crate::sys;
 use crate::sys::batch::Batch;
 
-pub use device::{bring_up, is_up, rivals};
+pub use device::{bring_up, is_up, least_mtu, rivals};
 pub use error::TunnelError;
 
 /// Bytes of packets that may wait at each socket: what comes at 10 Gbit/s while the reader is away for a few

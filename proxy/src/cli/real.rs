@@ -45,7 +45,8 @@ that, even after a crash:
 For IPv6 the address is enough. Settings that are right already are left alone.
 With --method tun a process in the background takes packets for the VIPs, and for nobody else, out of
 IPIP, GRE and GUE, over IPv4 and IPv6, and gives them to the kernel by a device of its own, ulvs-real0.
-The kernel needs no tunnel devices for that (ipip, sit, ip_gre, fou). It takes root, or CAP_NET_ADMIN
+The kernel needs no tunnel devices for that (ipip, sit, ip_gre, fou). It also lowers what the VIPs say
+about the segments that they take (nf_tables inet ulvs-real), so that those fit into tunnels. It takes root, or CAP_NET_ADMIN
 and CAP_NET_RAW, and /dev/net/tun. A firewall on the server has to let in from the director what it
 sends: protocol 4 or 41 (IPIP), 47 (GRE), or the UDP port of GUE.
 Examples:
@@ -246,9 +247,10 @@ fn notices() -> Vec<String> {
 }
 
 fn show(status: &decapsulator::Status) {
-    let decapsulator::Status { pid, device, tunnels, offload, counters, drops, .. } = status;
+    let decapsulator::Status { pid, device, tunnels, offload, segments, counters, drops, .. } = status;
     row("decapsulator", &format!("pid {pid}, device {device}, GUE on port {}", tunnels.gue_port));
     row("offload", offload);
+    row("segments", segments);
     for (name, counts) in [("packets", counters), ("dropped", drops)] {
         let some = counts.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}"));
         let some = some.collect::<Vec<_>>().join(", ");

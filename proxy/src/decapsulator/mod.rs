@@ -8,6 +8,7 @@
 mod counters;
 mod process;
 mod reader;
+mod segments;
 mod socket;
 
 use std::net::IpAddr;
@@ -27,6 +28,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::daemon::offload_words;
 use counters::Counters;
 use reader::{Reader, Vips};
+use segments::Segments;
 use socket::{Caller, Request, Socket};
 
 pub(crate) use process::{Process, status};
@@ -64,6 +66,7 @@ async fn serve(vips: Vec<IpAddr>, tunnels: Tunnels, readiness: &mut Option<Readi
         offload: offload_words(tun.offload),
         vips: Arc::default(),
         counters: Arc::default(),
+        segments: Segments::default(),
     });
     shared.set_vips(vips);
     let (worker, mut ended) = Worker::start(&shared, receiver, tun)?;
@@ -88,6 +91,7 @@ async fn serve(vips: Vec<IpAddr>, tunnels: Tunnels, readiness: &mut Option<Readi
     };
     // Whoever waits for the answer finds everything gone, and the name free.
     drop(worker);
+    shared.segments.lift();
     drop(socket);
     if let Some(mut caller) = caller {
         caller.answer(&Ok(shared.status())).await;
@@ -103,12 +107,14 @@ struct Shared {
     offload: String,
     vips: Arc<Vips>,
     counters: Arc<Counters>,
+    segments: Segments,
 }
 
 impl Shared {
     fn set_vips(&self, mut vips: Vec<IpAddr>) {
         vips.sort_unstable();
         vips.dedup();
+        self.segments.limit(&vips, self.index);
         self.vips.store(Arc::new(vips));
     }
 
@@ -120,6 +126,7 @@ impl Shared {
             offload: self.offload.clone(),
             tunnels: self.tunnels,
             vips: self.vips.load().to_vec(),
+            segments: self.segments.words(),
             counters: self.counters.counts(),
             drops: self.counters.drops(),
         }

@@ -56,6 +56,8 @@ pub(crate) struct Status {
     #[serde(flatten)]
     pub(crate) tunnels: Tunnels,
     pub(crate) vips: Vec<IpAddr>,
+    /// How large the segments of clients may be, in words.
+    pub(crate) segments: String,
     pub(crate) counters: BTreeMap<String, u64>,
     pub(crate) drops: BTreeMap<String, u64>,
 }

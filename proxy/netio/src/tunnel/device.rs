@@ -64,6 +64,18 @@ pub fn is_up(index: u32) -> bool {
     device.is_ok_and(|device| device.up)
 }
 
+/// The longest packet in bytes that every link of this host carries, if there is one besides loopback and the device with
+/// this index.
+///
+/// # Errors
+/// The kernel does not answer.
+pub fn least_mtu(but: u32) -> io::Result<Option<u32>> {
+    let mut netlink = NetlinkSocket::open(NETLINK_ROUTE)?;
+    let links = Host::read(&mut netlink, &[])?.links.into_iter();
+    let links = links.filter(|(index, link)| link.up && !link.loopback && *index != but);
+    Ok(links.map(|(_, link)| link.mtu).min())
+}
+
 /// Devices by which the kernel takes packets out of tunnels itself, whoever they are from.
 ///
 /// # Errors
