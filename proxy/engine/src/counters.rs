@@ -7,7 +7,7 @@ use crate::verdict::{DropReason, Verdict};
 /// Number of drop reasons.
 const REASONS: usize = DropReason::ALL.len();
 
-/// A sum over all workers. `received` is always `transmitted + replied + passed` and all drops.
+/// A sum over all workers. `received` is always `transmitted + replied + passed + waiting` and all drops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Frames that came in.
@@ -20,6 +20,8 @@ pub struct Counters {
     pub replied: u64,
     /// Frames given back to the host.
     pub passed: u64,
+    /// Frames that wait to be decided about. Goes down again: then they are counted as what they have become.
+    pub waiting: u64,
     /// Frames dropped, by reason, in the order of [`DropReason::ALL`].
     pub dropped: [u64; REASONS],
     /// Connections and persistence templates made.
@@ -48,6 +50,10 @@ pub(crate) struct WorkerCounters {
     transmitted: AtomicU64,
     replied: AtomicU64,
     passed: AtomicU64,
+    /// Frames that had to wait.
+    waited: AtomicU64,
+    /// Frames that had waited, here or elsewhere, and have been decided about.
+    settled: AtomicU64,
     dropped: [AtomicU64; REASONS],
     created: AtomicU64,
     expired: AtomicU64,
@@ -61,10 +67,21 @@ impl WorkerCounters {
         if super_packet {
             bump(&self.super_packets);
         }
+        self.verdict(verdict);
+    }
+
+    /// A frame that has waited has its verdict.
+    pub(crate) fn settled(&self, verdict: Verdict) {
+        bump(&self.settled);
+        self.verdict(verdict);
+    }
+
+    fn verdict(&self, verdict: Verdict) {
         bump(match verdict {
             Verdict::Transmit(_) => &self.transmitted,
             Verdict::Reply => &self.replied,
             Verdict::Pass => &self.passed,
+            Verdict::Wait => &self.waited,
             Verdict::Drop(reason) => &self.dropped[reason as usize],
         });
     }
@@ -91,6 +108,9 @@ impl WorkerCounters {
         sum.transmitted += self.transmitted.load(Relaxed);
         sum.replied += self.replied.load(Relaxed);
         sum.passed += self.passed.load(Relaxed);
+        // What one has made wait another may have settled.
+        let waiting = self.waited.load(Relaxed).wrapping_sub(self.settled.load(Relaxed));
+        sum.waiting = sum.waiting.wrapping_add(waiting);
         sum.created += self.created.load(Relaxed);
         sum.expired += self.expired.load(Relaxed);
         sum.resets += self.resets.load(Relaxed);

@@ -6,7 +6,8 @@
 //!
 //! - [`Worker::process`] takes a frame and the time and decides about it, editing it in place;
 //! - [`Worker::poll_timeout`] says when to call [`Worker::handle_timeout`], which lets idle connections go;
-//! - [`Worker::next_own`] has, after either, the frames that nothing has asked for: resets at the end of connections.
+//! - [`Worker::next_own`] has, after either, the frames that nothing has asked for: resets at the end of connections,
+//!   and fragments that had to wait for the first one.
 //!
 //! Time must not run backwards by more than the caller can bear: a deadline is only as good as the clock.
 //!
@@ -22,6 +23,7 @@ mod conn;
 mod counters;
 mod defence;
 mod forward;
+mod fragments;
 mod host;
 mod ids;
 mod knobs;
@@ -45,6 +47,7 @@ use condemned::{Condemned, Sentence};
 use conn::{Conn, ConnTable, Millis, Room};
 use counters::WorkerCounters;
 use defence::Turnstile;
+use fragments::Fragments;
 use ids::Ids;
 use persist::Templates;
 use ports::Ports;
@@ -84,6 +87,7 @@ pub struct Engine {
     templates: Arc<Templates>,
     room: Arc<Room>,
     ports: Arc<Ports>,
+    fragments: Arc<Fragments>,
     ids: Arc<Ids>,
     turnstile: Arc<Turnstile>,
     counters: Vec<Arc<WorkerCounters>>,
@@ -104,6 +108,7 @@ impl Engine {
             templates: Arc::new(Templates::new(seed, Arc::clone(&room))),
             room,
             ports: Arc::new(Ports::new(seed)),
+            fragments: Arc::new(Fragments::new(seed)),
             ids: Arc::new(Ids::new(seed)),
             turnstile: Arc::default(),
             counters: (0..workers).map(|_| Arc::default()).collect(),
@@ -212,6 +217,8 @@ impl Engine {
         for counters in &self.counters {
             counters.add_to(&mut sum);
         }
+        // Read while a worker settles what another has made wait, it may be one too few.
+        sum.waiting = sum.waiting.cast_signed().max(0).cast_unsigned();
         sum
     }
 }

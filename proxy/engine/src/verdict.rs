@@ -12,6 +12,8 @@ pub enum Verdict {
     Reply,
     /// Give the frame back to the host's stack: it is not ours.
     Pass,
+    /// Forget the frame: a copy of it waits for what will decide about it, the first fragment of its datagram.
+    Wait,
     /// Forget the frame.
     Drop(DropReason),
 }
@@ -58,8 +60,16 @@ macro_rules! drop_reasons {
 drop_reasons! {
     /// Not a well-formed IP packet.
     Malformed = "malformed",
-    /// A fragment of a packet for a service; only whole packets are forwarded.
+    /// A fragment that is forwarded as a part of nothing: of an ICMP error, or of a connection whose segments are edited.
     Fragment = "fragment",
+    /// A fragment that no datagram can have: nothing in it, a gap behind it, or an end beyond 65,535 bytes.
+    BadFragment = "bad-fragment",
+    /// Of a datagram whose fragments overlap (RFC 5722), or a fragment that came twice.
+    FragmentOverlap = "fragment-overlap",
+    /// A fragment that has waited in vain for the first one of its datagram, which has the ports.
+    FragmentUnclaimed = "fragment-unclaimed",
+    /// More fragments, or bytes of them that wait for the first one, than are kept.
+    FragmentLimit = "fragment-limit",
     /// A transport protocol that no service can have, sent to a VIP that is nobody's address.
     UnknownProtocol = "unknown-protocol",
     /// An ICMP message to a VIP that belongs to no connection.

@@ -8,6 +8,7 @@ use crate::frame::{Checksum, Offload};
 
 pub mod chunk;
 pub(crate) mod parse;
+pub mod piece;
 
 /// Address family of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

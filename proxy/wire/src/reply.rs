@@ -104,21 +104,25 @@ pub fn time_exceeded(frame: &mut Frame, packet: &Packet, from: IpAddr) -> bool {
     error(frame, packet, from, kind, 0, 0)
 }
 
-/// Answers a ping in place (RFC 792, RFC 4443 section 4.2). Not answered: anything but an echo request, a fragment,
-/// what was not sent by one host to one host, and metadata that belongs to no ping.
+/// Answers a ping in place (RFC 792, RFC 4443 section 4.2), or the first fragment of one: then [`echo_rest`] answers the
+/// others. Not answered: anything but an echo request, what was not sent by one host to one host, and metadata that
+/// belongs to no ping.
 pub fn echo(frame: &mut Frame, packet: &Packet) -> bool {
     let reply = match packet.l4 {
         L4::Icmp { kind: 8, code: 0 } => 0,
         L4::Icmp6 { kind: 128, code: 0 } => 129,
         _ => return false,
     };
-    if packet.fragment != Fragment::None || !between_hosts(packet) || frame.offload.gso != GsoKind::None {
+    if !between_hosts(packet) || frame.offload.gso != GsoKind::None {
         return false;
     }
+    let whole = packet.fragment == Fragment::None;
     if frame.offload.checksum != Checksum::Complete && !packet.is_partial(&frame.offload) {
         return false;
     }
-    checksum::complete(frame);
+    if whole {
+        checksum::complete(frame);
+    }
     frame.offload = Offload::default();
     // Swapping the addresses leaves every sum as it is.
     edit::swap_addrs(frame.packet_mut());
@@ -128,11 +132,18 @@ pub fn echo(frame: &mut Frame, packet: &Packet) -> bool {
     message[0] = reply;
     let updated = Delta::default().word(old, get16(message, 0)).apply(field);
     put16(message, 2, updated);
-    if updated == 0 && packet.family == Family::V4 && message.iter().all(|byte| *byte == 0) {
+    if whole && updated == 0 && packet.family == Family::V4 && message.iter().all(|byte| *byte == 0) {
         // The one message whose checksum RFC 1624 cannot update: all zero, without a pseudo-header.
         put16(message, 2, 0xffff);
     }
     true
+}
+
+/// Answers a later fragment of a ping whose first one [`echo`] has answered.
+pub fn echo_rest(frame: &mut Frame, packet: &Packet) {
+    frame.offload = Offload::default();
+    edit::swap_addrs(frame.packet_mut());
+    edit::set_ttl(frame, packet, TTL);
 }
 
 /// An ICMP error that quotes the packet; `rest` is the second word of its header.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sched::{Dest, DestLive, FTP, FTP_DATA, Flow, ForwardMethod, Mark, Proto, Service, TcpOptions};
 use wire::frame::Frame;
-use wire::packet::{Fragment, L4, Packet};
+use wire::packet::{L4, Packet};
 use wire::reply;
 
 use super::opening::opens;
@@ -56,9 +56,6 @@ impl Step<'_> {
             let reply = self.one_packet_reply(frame, packet, proto, src);
             return reply.unwrap_or_else(|| self.not_ours(frame, packet));
         };
-        if packet.fragment != Fragment::None {
-            return Verdict::Drop(DropReason::Fragment);
-        }
         if !may_begin(packet, src, dst, self.knobs) {
             // A connection from before we knew the service is the host's own business, if the VIP is its address.
             return self.not_ours(frame, packet);

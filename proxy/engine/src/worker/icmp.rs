@@ -13,6 +13,7 @@ use super::begin::Request;
 use super::step::Step;
 use super::traffic::count;
 use crate::conn::{Conn, FlowKey};
+use crate::fragments::Way;
 use crate::verdict::{DropReason, Egress, Verdict};
 
 impl Step<'_> {
@@ -23,10 +24,13 @@ impl Step<'_> {
         if !self.is_our_vip(packet.dst) {
             return self.pass(frame, packet);
         }
-        if packet.fragment != Fragment::None {
-            return Verdict::Drop(DropReason::Fragment);
+        if !reply::echo(frame, packet) {
+            return Verdict::Drop(DropReason::IcmpUnrelated);
         }
-        if reply::echo(frame, packet) { Verdict::Reply } else { Verdict::Drop(DropReason::IcmpUnrelated) }
+        if packet.fragment == Fragment::First {
+            self.way = Some(Way::Echo);
+        }
+        Verdict::Reply
     }
 
     /// An ICMP error is translated like the packet that it quotes, the other way round.

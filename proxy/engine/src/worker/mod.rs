@@ -1,6 +1,7 @@
 //! One worker's share of the engine: the way of a frame from parse to verdict.
 
 mod begin;
+mod fragments;
 mod greetings;
 mod hairpin;
 mod icmp;
@@ -32,6 +33,7 @@ use crate::conn::{Conn, ConnTable, Millis, Room, Wheel};
 use crate::counters::WorkerCounters;
 use crate::defence::{self, Sampler, Turnstile};
 use crate::forward::Means;
+use crate::fragments::Fragments;
 use crate::host::HostView;
 use crate::ids::Ids;
 use crate::knobs::{Defence, Knobs};
@@ -56,6 +58,7 @@ pub struct Worker {
     templates_wheel: Wheel<Template>,
     outbox: Outbox,
     greetings: Greetings,
+    fragments: Arc<Fragments>,
     room: Arc<Room>,
     ports: Arc<Ports>,
     ids: Arc<Ids>,
@@ -80,6 +83,7 @@ impl Worker {
             templates_wheel: Wheel::new(),
             outbox: Outbox::default(),
             greetings: Greetings::default(),
+            fragments: Arc::clone(&engine.fragments),
             room: Arc::clone(&engine.room),
             ports: Arc::clone(&engine.ports),
             ids: Arc::clone(&engine.ids),
@@ -92,6 +96,7 @@ impl Worker {
 
     /// Decides about `frame` and edits it accordingly.
     pub fn process(&mut self, frame: &mut Frame, now: Instant) -> Verdict {
+        self.outbox.catch_up();
         let super_packet = frame.offload.gso != GsoKind::None;
         let elapsed = now.saturating_duration_since(self.born);
         let now = elapsed.as_millis() as Millis;
@@ -116,6 +121,8 @@ impl Worker {
             templates_wheel: &mut self.templates_wheel,
             outbox: &mut self.outbox,
             greetings: &mut self.greetings,
+            fragments: &self.fragments,
+            way: None,
             now,
             elapsed,
         };
@@ -126,11 +133,11 @@ impl Worker {
 
     /// When to call [`Worker::handle_timeout`] next; `None` while there is nothing to wait for.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if !self.condemned.is_empty() {
+        if !self.condemned.is_empty() || self.outbox.is_behind() {
             return Some(self.born);
         }
         let wheels = [self.wheel.next_due(), self.templates_wheel.next_due()];
-        let others = [self.sampler.next_due(), self.greetings.next_due()];
+        let others = [self.sampler.next_due(), self.greetings.next_due(), self.fragments.next_due()];
         let due = wheels.into_iter().chain(others).flatten().min();
         due.map(|at| self.born + Duration::from_millis(at))
     }
@@ -140,6 +147,8 @@ impl Worker {
     /// for [`Worker::next_own`].
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = millis_since(self.born, now);
+        self.outbox.catch_up();
+        self.fragments.expire(now, &self.counters);
         let (conns, counters, outbox) = (&self.conns, &self.counters, &mut self.outbox);
         let knobs = **self.knobs.load();
         let Knobs { reset_on_end: resets, template_decay: decay, .. } = knobs;

@@ -1,6 +1,7 @@
 //! One-packet scheduling (`-o`): each datagram gets a server of its own, and no connection remembers it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use sched::{Direction, Proto};
 use wire::edit;
@@ -10,6 +11,8 @@ use wire::packet::{Fragment, Packet};
 use super::begin::{Choice, Request};
 use super::step::Step;
 use super::traffic::count;
+use crate::conn::Legs;
+use crate::fragments::Way;
 use crate::verdict::{DropReason, Egress, Verdict};
 
 impl Step<'_> {
@@ -28,22 +31,34 @@ impl Step<'_> {
         if let Some(template) = &legs.template {
             template.leave();
         }
+        if packet.fragment == Fragment::None {
+            return self.single(frame, packet, &legs);
+        }
+        let legs = Arc::new(legs);
+        self.way = Some(Way::Single(Arc::clone(&legs)));
+        self.single(frame, packet, &legs)
+    }
+
+    /// A datagram, or a fragment of one, on to its server.
+    pub(super) fn single(&mut self, frame: &mut Frame, packet: &Packet, legs: &Legs) -> Verdict {
         if !legs.dest.is_available() {
             return Verdict::Drop(DropReason::DestRemoved);
         }
-        if let Some(refused) = self.too_big(frame, packet, &legs) {
+        if let Some(refused) = self.too_big(frame, packet, legs) {
             return refused;
         }
-        legs.service.stats.count_conn();
-        legs.dest.stats.count_conn();
+        if packet.fragment != Fragment::Later {
+            legs.service.stats.count_conn();
+            legs.dest.stats.count_conn();
+        }
         count(frame, packet, &legs.service, &legs.dest, Direction::In);
-        self.request(frame, packet, &legs)
+        self.request(frame, packet, legs)
     }
 
     /// What a server says to a client that it has no connection with, as far as it may be the answer to a single
     /// datagram: it comes from the VIP. (IPVS lets it go as it is, from somebody that the client has never heard of.)
     pub(super) fn one_packet_reply(
-        &self,
+        &mut self,
         frame: &mut Frame,
         packet: &Packet,
         proto: Proto,
@@ -53,8 +68,9 @@ impl Step<'_> {
             return None;
         }
         let (service, dest, vip) = self.table.one_packet_source(server)?;
-        if packet.fragment != Fragment::None {
-            return Some(Verdict::Drop(DropReason::Fragment));
+        if packet.fragment == Fragment::First {
+            let (service, dest) = (Arc::clone(&service.live), Arc::clone(&dest.live));
+            self.way = Some(Way::SingleReply { service, dest, vip: vip.ip() });
         }
         count(frame, packet, &service.live, &dest.live, Direction::Out);
         edit::set_source(frame, packet, vip.ip(), vip.port());

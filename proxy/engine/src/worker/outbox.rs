@@ -44,12 +44,16 @@ enum Own {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Outbox(VecDeque<Own>);
+pub(super) struct Outbox {
+    own: VecDeque<Own>,
+    /// To be sent after the frame that is being processed.
+    behind: Vec<Own>,
+}
 
 impl Outbox {
     /// No room for those of another connection: a packet's are taken all the same, they are few.
     pub(super) fn is_full(&self) -> bool {
-        self.0.len() >= ENOUGH
+        self.own.len() >= ENOUGH
     }
 
     /// Tells both ends of a connection, which is no longer in the table, that it is over.
@@ -68,7 +72,7 @@ impl Outbox {
             && let Some((seq, ack)) = conn.client.last_words()
         {
             let reset = Reset { from: legs.client, to: legs.vip, seq, ack };
-            self.0.push_back(Own::ByMethod(reset, Arc::clone(conn)));
+            self.own.push_back(Own::ByMethod(reset, Arc::clone(conn)));
         }
     }
 
@@ -80,24 +84,33 @@ impl Outbox {
         resets: Option<([Option<u32>; 2], u32)>,
     ) {
         let Some((seqs, ack)) = resets.filter(|_| conn.legs.proto == Proto::Tcp) else { return };
-        self.0.extend(seqs.into_iter().flatten().map(|seq| Own::Reset(Reset { from, to, seq, ack })));
+        self.own.extend(seqs.into_iter().flatten().map(|seq| Own::Reset(Reset { from, to, seq, ack })));
     }
 
-    /// Keeps a copy of a frame, to be sent before the one that is being processed.
-    #[expect(dead_code, reason = "comes with the first method that holds packets")]
-    pub(super) fn push_frame(&mut self, frame: &Frame, egress: Egress) {
+    /// Keeps a copy of a frame, to be sent behind the one that is being processed: with the next one, or by the clock.
+    pub(super) fn push_behind(&mut self, frame: &Frame, egress: Egress) {
         let (bytes, offload, encap) = (frame.packet().to_vec(), frame.offload, frame.encap);
-        self.0.push_back(Own::Packet { bytes, offload, encap, egress });
+        self.behind.push(Own::Packet { bytes, offload, encap, egress });
+    }
+
+    /// Something is to be sent behind a frame that has been processed.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.behind.is_empty()
+    }
+
+    /// The frame has been sent.
+    pub(super) fn catch_up(&mut self) {
+        self.own.extend(self.behind.drain(..));
     }
 
     /// Has a whole packet sent, before the one that is being processed.
     pub(super) fn push_packet(&mut self, bytes: Vec<u8>, egress: Egress) {
-        self.0.push_back(Own::Packet { bytes, offload: Offload::default(), encap: None, egress });
+        self.own.push_back(Own::Packet { bytes, offload: Offload::default(), encap: None, egress });
     }
 
     /// Makes `frame` the next one. Says which way it goes, and whether it is a reset.
     pub(super) fn pop(&mut self, frame: &mut Frame, means: &Means<'_>) -> Option<(Egress, bool)> {
-        while let Some(own) = self.0.pop_front() {
+        while let Some(own) = self.own.pop_front() {
             match own {
                 Own::Reset(reset) => {
                     if reset.write(frame) {

@@ -5,23 +5,19 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use sched::Proto;
 use wire::frame::Frame;
 use wire::packet::chunk::{ABORT, SHUTDOWN_COMPLETE};
-use wire::packet::{Fragment, L4, Packet};
+use wire::packet::{L4, Packet};
 use wire::reply;
 
 use super::step::Step;
 use crate::verdict::{DropReason, Verdict};
 
 impl Step<'_> {
-    /// A transport that has no ports for us to look at: later fragments, other protocols.
+    /// A transport that has no ports for us to look at.
     pub(super) fn other(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
         if !self.is_our_vip(packet.dst) {
             return self.pass(frame, packet);
         }
-        Verdict::Drop(if packet.fragment == Fragment::None {
-            DropReason::UnknownProtocol
-        } else {
-            DropReason::Fragment
-        })
+        Verdict::Drop(DropReason::UnknownProtocol)
     }
 
     /// A packet that is no service's: the host's, or refused as a host without a listener would.

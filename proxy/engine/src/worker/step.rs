@@ -16,6 +16,7 @@ use crate::conn::{Conn, ConnTable, FlowKey, Millis, Room, Wheel};
 use crate::counters::WorkerCounters;
 use crate::defence::Turnstile;
 use crate::forward::Means;
+use crate::fragments::{Fragments, Way};
 use crate::host::HostView;
 use crate::ids::Ids;
 use crate::knobs::Knobs;
@@ -43,6 +44,9 @@ pub(super) struct Step<'a> {
     pub(super) templates_wheel: &'a mut Wheel<Template>,
     pub(super) outbox: &'a mut Outbox,
     pub(super) greetings: &'a mut Greetings,
+    pub(super) fragments: &'a Fragments,
+    /// Where the other fragments of the packet go, if it is the first one of several.
+    pub(super) way: Option<Way>,
     pub(super) now: Millis,
     /// The same time, exactly.
     pub(super) elapsed: Duration,
@@ -54,18 +58,27 @@ impl Step<'_> {
             return Verdict::Drop(DropReason::Malformed);
         };
         marks::count(self.table.marks(), self.host, frame, &packet);
+        if packet.fragment == Fragment::None {
+            self.whole(frame, &packet)
+        } else {
+            self.fragment(frame, &packet)
+        }
+    }
+
+    /// A packet, or the first fragment of one.
+    pub(super) fn whole(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
         match packet.l4 {
             L4::Tcp { src_port, dst_port, .. } => {
-                self.transport(frame, &packet, Proto::Tcp, src_port, dst_port)
+                self.transport(frame, packet, Proto::Tcp, src_port, dst_port)
             }
             L4::Udp { src_port, dst_port, .. } => {
-                self.transport(frame, &packet, Proto::Udp, src_port, dst_port)
+                self.transport(frame, packet, Proto::Udp, src_port, dst_port)
             }
             L4::Sctp { src_port, dst_port, .. } => {
-                self.transport(frame, &packet, Proto::Sctp, src_port, dst_port)
+                self.transport(frame, packet, Proto::Sctp, src_port, dst_port)
             }
-            L4::Icmp { .. } | L4::Icmp6 { .. } => self.icmp(frame, &packet),
-            L4::Other => self.other(frame, &packet),
+            L4::Icmp { .. } | L4::Icmp6 { .. } => self.icmp(frame, packet),
+            L4::Other => self.other(frame, packet),
         }
     }
 
@@ -80,9 +93,6 @@ impl Step<'_> {
         let src = SocketAddr::new(packet.src, src_port);
         let dst = SocketAddr::new(packet.dst, dst_port);
         if let Some((conn, direction)) = self.conns.find(&FlowKey::new(proto, src, dst)) {
-            if packet.fragment != Fragment::None {
-                return Verdict::Drop(DropReason::Fragment);
-            }
             return match direction {
                 Direction::Out => self.towards_client(frame, packet, &conn),
                 Direction::In if self.begins_anew(&conn, packet) => {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use sched::{DestLive, Direction, ForwardMethod, Proto, SvcLive};
 use wire::frame::Frame;
-use wire::packet::{Family, L4, Packet};
+use wire::packet::{Family, Fragment, L4, Packet};
 use wire::{gso, reply};
 
 use super::step::Step;
 use crate::conn::{Conn, Legs};
 use crate::defence;
 use crate::forward;
+use crate::fragments::Way;
 use crate::state::{Event, State, sctp, tcp};
 use crate::verdict::{DropReason, Egress, Verdict};
 
@@ -18,6 +19,9 @@ impl Step<'_> {
     pub(super) fn towards_server(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) -> Verdict {
         if !conn.legs.dest.is_available() {
             return Verdict::Drop(DropReason::DestRemoved);
+        }
+        if self.whole_only(packet, conn) {
+            return Verdict::Drop(DropReason::Fragment);
         }
         if let Some(refused) = self.too_big(frame, packet, &conn.legs) {
             return refused;
@@ -56,6 +60,9 @@ impl Step<'_> {
     }
 
     pub(super) fn towards_client(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) -> Verdict {
+        if self.whole_only(packet, conn) {
+            return Verdict::Drop(DropReason::Fragment);
+        }
         let legs = &conn.legs;
         self.seen(frame, packet, conn, Direction::Out);
         if conn.is_plain() {
@@ -68,6 +75,9 @@ impl Step<'_> {
     }
 
     fn seen(&mut self, frame: &Frame, packet: &Packet, conn: &Arc<Conn>, direction: Direction) {
+        if packet.fragment == Fragment::First {
+            self.way = Some(Way::Conn(Arc::clone(conn), direction));
+        }
         count(frame, packet, &conn.legs.service, &conn.legs.dest, direction);
         let guarded = defence::is_on(self.knobs.secure_tcp, self.knobs, self.room);
         let event = match packet.l4 {

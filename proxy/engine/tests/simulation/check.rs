@@ -6,6 +6,7 @@ use engine::{DropReason, Egress, State, Verdict};
 use sched::{Direction, Proto};
 use wire::checksum;
 use wire::frame::Frame;
+use wire::packet::piece::set_identification;
 use wire::packet::{L4, Packet, TcpFlags};
 
 use crate::model::{Flow, FlowKey, Model, Reset, credited};
@@ -38,6 +39,14 @@ impl Done<'_> {
 
     pub(crate) fn is(&self, verdict: Verdict, expected: &Frame) {
         assert_eq!(self.verdict, verdict);
+        let mut expected = expected.clone();
+        let packet = Packet::parse(expected.packet()).expect("what should come out is a packet");
+        let piece = Packet::parse(self.frame.packet()).ok().and_then(|is| is.piece(self.frame.packet()));
+        if let (Verdict::Transmit(_), Some(piece)) = (verdict, piece) {
+            // Which one it is does not matter.
+            set_identification(&mut expected, &packet, piece.id);
+        }
+        let expected = &expected;
         let (is, should) = (describe(self.frame), describe(expected));
         assert_eq!(is, should, "the frame that comes out");
         assert!(self.frame.packet() == expected.packet(), "{is}: same headers, other bytes");
@@ -212,21 +221,44 @@ fn reset(segment: &Segment, done: &Done<'_>) {
     assert_eq!(SocketAddr::new(packet.dst, dst_port), segment.src);
 }
 
-/// One piece of a UDP datagram in two.
-pub(crate) fn fragment(model: &mut Model, whole: &Segment, index: usize, done: &Done<'_>) {
-    let key = (whole.proto, whole.src, whole.dst);
-    let known = model.flows.contains_key(&key) || model.service(key.0, key.2).is_some();
-    let ours = model.is_our_vip(whole.dst.ip());
-    if (index == 0 && known) || (index > 0 && ours) {
-        return done.dropped(DropReason::Fragment);
+/// A fragment whose first one has not come.
+pub(crate) fn waits(model: &mut Model, done: &Done<'_>) {
+    assert_eq!(done.verdict, Verdict::Wait);
+    model.waiting.push_back(model.now + 2000);
+}
+
+/// The second fragment goes where the first one has gone, with the same identification.
+pub(crate) fn follows(model: &mut Model, rest: &Segment, verdict: Verdict, sent: &Frame, done: &Done<'_>) {
+    let key = (rest.proto, rest.src, rest.dst);
+    let (from, to) = (rest.src.ip(), rest.dst.ip());
+    match verdict {
+        Verdict::Transmit(_) => {
+            let first = Packet::parse(sent.packet()).expect("what comes out is a packet");
+            let ttl = match model.flows.get(&key).map(|flow| flow.hop_credit) {
+                Some(credit) => {
+                    model.seen(key, Direction::In, rest);
+                    credited(rest.ttl, credit)
+                }
+                None => {
+                    model.count_more(rest.on_wire());
+                    model.ttl(rest.ttl, from, first.dst)
+                }
+            };
+            model.happened("followed the first fragment");
+            let server = SocketAddr::new(first.dst, 0);
+            done.is(Verdict::Transmit(Egress::Route), &rest.between(rest.src, server).with_ttl(ttl).frame());
+            let id = |frame: &Frame| {
+                let packet = Packet::parse(frame.packet()).expect("a packet");
+                packet.piece(frame.packet()).expect("a fragment").id
+            };
+            assert_eq!(id(done.frame), id(sent), "the identification of a datagram");
+        }
+        Verdict::Pass => {
+            done.passes(model, from, to, &rest.with_ttl(model.ttl(rest.ttl, from, to)).frame());
+        }
+        Verdict::Drop(reason) => done.dropped(reason),
+        Verdict::Reply | Verdict::Wait => done.dropped(DropReason::Unanswerable),
     }
-    if ours {
-        let answer = Says::PortUnreachable.own(whole.dst.ip(), whole.src.ip(), &whole.fragments()[0]);
-        return done.is(Verdict::Reply, &answer);
-    }
-    let (src, dst) = (whole.src.ip(), whole.dst.ip());
-    let ttl = model.ttl(whole.ttl, src, dst);
-    done.passes(model, src, dst, &Frame::from_packet(&whole.with_ttl(ttl).fragments()[index]));
 }
 
 /// An ICMP error as it came in.

@@ -108,6 +108,11 @@ fn covers(seen: &BTreeMap<&str, u64>) {
         "no-route",
         "vip-not-local",
         "loopback-server",
+        // And fragments are as they should be.
+        "fragment",
+        "bad-fragment",
+        "fragment-overlap",
+        "fragment-limit",
     ];
     let reasons = reasons.filter(|name| !elsewhere.contains(name));
     let others = [
@@ -138,6 +143,7 @@ fn covers(seen: &BTreeMap<&str, u64>) {
         "answer to one packet",
         "too big for one packet",
         "pong",
+        "followed the first fragment",
         "expired",
         "idle",
     ];

@@ -1,6 +1,6 @@
 //! The shadow: what should be, kept as simply as can be.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -65,6 +65,10 @@ pub(crate) type Reset = (SocketAddr, SocketAddr, u32, u32);
 pub(crate) struct Model {
     states: States,
     pub(crate) now: u64,
+    /// Until when fragments wait for their first ones.
+    pub(crate) waiting: VecDeque<u64>,
+    /// Whom the last packet without a flow went to or came from.
+    pub(crate) once: Option<usize>,
     pub(crate) max: usize,
     pub(crate) local: BTreeSet<IpAddr>,
     /// The host is no router in IPv4, in IPv6.
@@ -92,6 +96,8 @@ impl Model {
         Self {
             states: States::new(),
             now: 0,
+            waiting: VecDeque::new(),
+            once: None,
             max,
             local: BTreeSet::new(),
             closed: [false; 2],
@@ -193,6 +199,7 @@ impl Model {
             Verdict::Transmit(_) => self.counters.transmitted += 1,
             Verdict::Reply => self.counters.replied += 1,
             Verdict::Pass => self.counters.passed += 1,
+            Verdict::Wait => self.counters.waiting += 1,
             Verdict::Drop(reason) => {
                 self.counters.dropped[reason as usize] += 1;
                 self.happened(reason.name());
@@ -331,6 +338,13 @@ impl Model {
         let counts = &mut self.dests[dest].counts;
         counts.conns += u64::from(direction == Direction::In);
         add(counts, direction, on_wire);
+        self.once = Some(dest);
+    }
+
+    /// So does another fragment of it.
+    pub(crate) fn count_more(&mut self, on_wire: (u64, u64)) {
+        let dest = self.once.expect("whom the first one went to");
+        add(&mut self.dests[dest].counts, Direction::In, on_wire);
     }
 
     pub(crate) fn count(&mut self, key: FlowKey, direction: Direction, on_wire: (u64, u64)) {

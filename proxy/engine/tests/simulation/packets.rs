@@ -15,6 +15,10 @@ pub(crate) enum Shape {
     /// UDP over IPv4 only.
     NoChecksum,
     Gso(u16),
+    /// The first of two fragments; the sequence number is their identification.
+    First,
+    /// The second.
+    Rest,
 }
 
 /// A TCP, UDP or SCTP packet.
@@ -52,6 +56,7 @@ impl Segment {
             Shape::Partial => self.plain(self.payload).partial(),
             Shape::NoChecksum => self.plain(self.payload).no_checksum(),
             Shape::Gso(size) => self.plain(self.payload).gso(size),
+            Shape::First | Shape::Rest => return Frame::from_packet(&self.first_on_wire()),
         }
         .frame()
     }
@@ -62,11 +67,16 @@ impl Segment {
             Shape::NoChecksum => self.plain(self.payload).no_checksum().bytes(),
             Shape::Gso(size) => self.plain(self.payload.min(size.into())).bytes(),
             Shape::Complete | Shape::Partial => self.plain(self.payload).bytes(),
+            Shape::First => self.fragments().swap_remove(0),
+            Shape::Rest => self.fragments().swap_remove(1),
         }
     }
 
     /// Packets and bytes on the wire.
     pub(crate) fn on_wire(&self) -> (u64, u64) {
+        if matches!(self.shape, Shape::First | Shape::Rest) {
+            return (1, self.largest() as u64);
+        }
         let packets = match self.shape {
             Shape::Gso(size) => self.payload.div_ceil(size.into()).max(1) as u64,
             _ => 1,
@@ -78,6 +88,7 @@ impl Segment {
     pub(crate) fn largest(&self) -> usize {
         match self.shape {
             Shape::Gso(size) => self.headers() + self.payload.min(size.into()),
+            Shape::First | Shape::Rest => self.first_on_wire().len(),
             _ => self.headers() + self.payload,
         }
     }
@@ -86,9 +97,8 @@ impl Segment {
         self.src.is_ipv4()
     }
 
-    /// In two pieces.
-    pub(crate) fn fragments(&self) -> Vec<Vec<u8>> {
-        self.plain(self.payload).fragments((self.headers() + self.payload) / 2)
+    fn fragments(&self) -> Vec<Vec<u8>> {
+        self.plain(self.payload).id(self.seq as u16).fragments((self.headers() + self.payload) / 2)
     }
 
     fn headers(&self) -> usize {

@@ -167,15 +167,26 @@ pub(crate) fn ping(world: &mut World) {
     });
 }
 
+/// A datagram in two pieces, to a service or past it. The second one follows the first, or gets lost: that of another
+/// one may come without the first.
 pub(crate) fn fragments(world: &mut World) {
     let v4 = world.rng.one_in(2);
     let (client, vip) = (client(world, v4), service_at(world, Proto::Udp, v4));
     let to = SocketAddr::new(vip.ip(), *world.rng.pick(&[53, 54]));
     let whole = segment(world, Proto::Udp, client, to, TcpFlags(0));
-    let whole = Segment { shape: Shape::Complete, payload: 1400, ..whole };
-    for (index, piece) in whole.fragments().iter().take(2).enumerate() {
-        world.process(Frame::from_packet(piece), |model, done| check::fragment(model, &whole, index, done));
+    let id = world.rng.below(1 << 16) as u32;
+    let of = |shape| Segment { shape, seq: id, payload: 1400, may_fragment: true, ..whole.clone() };
+    let (first, rest) = (of(Shape::First), of(Shape::Rest));
+    if world.rng.one_in(8) {
+        return world.process(rest.frame(), check::waits);
     }
+    let mut went = None;
+    world.process(first.frame(), |model, done| {
+        check::segment(model, &first, done);
+        went = Some((done.verdict, done.frame.clone()));
+    });
+    let Some((verdict, sent)) = went.filter(|_| !world.rng.one_in(8)) else { return };
+    world.process(rest.frame(), |model, done| check::follows(model, &rest, verdict, &sent, done));
 }
 
 pub(crate) fn other_protocol(world: &mut World) {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::{Engine, HostView, Knobs, Limits, Part, Verdict, Worker};
+use engine::{DropReason, Engine, HostView, Knobs, Limits, Part, Verdict, Worker};
 use sched::marks::{MarkCounts, Match, Prefix, SetMark};
 use sched::{MarkRule, Op, Proto, Trash};
 use wire::frame::{Frame, GsoKind};
@@ -80,6 +80,7 @@ impl World {
         let template_of = |key| template_of(engine, now, key);
         let done = Done { verdict, frame: &frame, server_of: &server_of, template_of: &template_of };
         check(&mut self.model, &done);
+        self.let_go();
         self.compare_resets();
     }
 
@@ -191,6 +192,7 @@ impl World {
             self.collect(next);
         }
         self.model.now = target;
+        self.let_go();
         self.expire();
         self.compare_resets();
     }
@@ -232,6 +234,7 @@ impl World {
             }
         }
         persist::expire(&mut self.model, &templates);
+        assert!(self.model.waiting.front().is_none_or(|until| *until > now), "waits for too long");
         if held.is_empty()
             && templates.is_empty()
             && self.workers.iter().all(|worker| worker.poll_timeout().is_none())
@@ -240,12 +243,26 @@ impl World {
         }
     }
 
+    /// Fragments that have waited in vain were let go with the next one, or by a timer.
+    fn let_go(&mut self) {
+        let model = &mut self.model;
+        let lost = model.counters.waiting - self.engine.counters().waiting;
+        for _ in 0..lost {
+            let until = model.waiting.pop_front().expect("one that waits");
+            assert!(until <= model.now, "went early");
+            model.counters.dropped[DropReason::FragmentUnclaimed as usize] += 1;
+            model.happened(DropReason::FragmentUnclaimed.name());
+        }
+        model.counters.waiting -= lost;
+    }
+
     /// Everything that can be read is what it should be.
     pub(crate) fn compare(&self) {
         let counters = self.engine.counters();
         assert_eq!(counters, self.model.counters, "counters");
         let drops: u64 = counters.dropped.iter().sum();
-        assert_eq!(counters.received, counters.transmitted + counters.replied + counters.passed + drops);
+        let others = counters.transmitted + counters.replied + counters.passed + counters.waiting;
+        assert_eq!(counters.received, others + drops);
         assert_eq!(self.engine.connections_held(), self.model.held(), "connections held");
         assert_eq!(counters.created - counters.expired, self.model.held() as u64);
         self.model.compare_dests();

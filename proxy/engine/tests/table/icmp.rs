@@ -38,11 +38,6 @@ pub(crate) fn cases() -> Vec<Case> {
         case("a ping to a VIP of the host is the host's", |n| {
             vec![Step::Host(vec![n.vip()]), frame(ping(n.client().ip(), n.vip(), 5, 1)).passes()]
         }),
-        case("a ping in fragments to nobody's VIP is dropped", |n| {
-            let long = ping(n.client().ip(), n.vip(), 5, 1).payload_len(3_000);
-            let drop = |piece: &Vec<u8>| super::case::bytes(piece).drops(DropReason::Fragment, &[]);
-            long.fragments(1400).iter().map(drop).collect()
-        }),
         case("any other query to nobody's VIP is dropped", |n| {
             let kind = if n.family == Family::Ipv4 { 13 } else { 139 };
             vec![frame(icmp(n.client().ip(), n.vip(), kind, 0, 0)).drops(DropReason::IcmpUnrelated, &[])]

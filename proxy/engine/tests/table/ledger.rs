@@ -73,6 +73,7 @@ impl Ledger {
             ("transmitted".to_owned(), counters.transmitted),
             ("replied".to_owned(), counters.replied),
             ("passed".to_owned(), counters.passed),
+            ("waiting".to_owned(), counters.waiting),
             ("created".to_owned(), counters.created),
             ("expired".to_owned(), counters.expired),
             ("resets".to_owned(), counters.resets),
@@ -99,6 +100,7 @@ impl Ledger {
             Verdict::Transmit(_) => self.add("transmitted", 1),
             Verdict::Reply => self.add("replied", 1),
             Verdict::Pass => self.add("passed", 1),
+            Verdict::Wait => self.add("waiting", 1),
             Verdict::Drop(reason) => self.add(&format!("dropped {}", reason.name()), 1),
         }
     }

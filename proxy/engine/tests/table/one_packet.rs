@@ -1,10 +1,10 @@
 use std::net::SocketAddr;
 
-use engine::{DropReason, Knobs};
+use engine::Knobs;
 use sched::{Op, Proto, ServiceSpec};
 use wire::build::{Build, udp};
 
-use super::case::{Case, Leg, Move, Move::*, Step, bytes, case, frame, wait};
+use super::case::{Case, Leg, Move, Move::*, Step, case, frame, wait};
 use super::net::{Net, spec};
 use super::persistence::timeout;
 
@@ -41,9 +41,7 @@ pub(crate) fn cases() -> Vec<Case> {
             };
             let other = SocketAddr::new(n.d1().ip(), 1);
             let unknown = frame(answer(n, other)).passes_as(answer(n, other).ttl(65));
-            let piece = answer(n, n.d1()).payload_len(3_000).fragments(1400).swap_remove(0);
-            let piece = bytes(&piece).drops(DropReason::Fragment, &[]);
-            vec![goes_to(n, n.d1(), &[]), from(n.d2()), from(n.d1()), unknown, piece, Step::Idle]
+            vec![goes_to(n, n.d1(), &[]), from(n.d2()), from(n.d1()), unknown, Step::Idle]
         }),
         case("in IPVS they come as they are", |n| {
             vec![frame(answer(n, n.d1())).passes_as(answer(n, n.d1()).ttl(65))]

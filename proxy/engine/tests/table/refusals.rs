@@ -122,13 +122,6 @@ pub(crate) fn cases() -> Vec<Case> {
                     .drops(DropReason::UnknownProtocol, &[]),
             ]
         }),
-        case("fragments for a service are dropped, on a connection too", |n| {
-            let (c, v, s) = (n.client(), n.dns(), n.s1());
-            let pieces = udp(c, v).payload_len(3_000).fragments(1400);
-            let mid = tcp(s, c).ack(101).payload_len(3_000).fragments(1400);
-            let drop = |piece: &Vec<u8>| bytes(piece).drops(DropReason::Fragment, &[]);
-            then(established(n), vec![drop(&pieces[0]), drop(&pieces[1]), drop(&pieces[2]), drop(&mid[0])])
-        }),
         case("fragments for others are passed", |n| {
             let pieces = udp(n.stranger(), n.client()).payload_len(3_000).fragments(1400);
             let bigger = udp(n.stranger(), n.client()).payload_len(3_000).ttl(65).fragments(1400);

@@ -145,7 +145,7 @@ fn extensions(network: &mut Network, bytes: &[u8]) -> Result<(), ParseError> {
 
 /// Extension headers that are walked over. AH is not among them: what it authenticates must not be edited.
 #[inline]
-fn is_extension(number: IpNumber) -> bool {
+pub(super) fn is_extension(number: IpNumber) -> bool {
     use ip_number::{IPV6_DEST_OPTIONS, IPV6_FRAG, IPV6_HOP_BY_HOP, IPV6_ROUTE};
     matches!(number, IPV6_HOP_BY_HOP | IPV6_ROUTE | IPV6_FRAG | IPV6_DEST_OPTIONS)
 }
