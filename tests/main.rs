@@ -18,6 +18,7 @@ mod host;
 mod ldirectord;
 mod lifecycle;
 mod marks;
+mod methods;
 mod mtu;
 mod operate;
 mod real;

@@ -209,3 +209,17 @@ fn the_input_device_is_the_way_back_to_the_client() {
     assert!(engine.ulvs("status").contains("asks where a packet came in"), "a notice says what it goes by");
     engine.stop();
 }
+
+#[test]
+fn with_cache_bypass_a_client_gets_its_page_from_whom_it_has_asked() {
+    let lecture = Lecture::new();
+    let engine = lecture.start(&[]);
+    engine.ulvs("iptables -t mangle -A PREROUTING -d 172.16.0.0/28 -p tcp --dport 80 -j MARK --set-mark 5");
+    engine.ulvs("ipvsadm -A -f 5 -s rr");
+    assert_eq!(lecture.refusal("172.16.0.8:80"), ErrorKind::ConnectionRefused);
+    engine.ulvs("sysctl net.ipv4.vs.cache_bypass=1");
+    assert_eq!(lecture.get("172.16.0.8:80"), "server2\n");
+    // The cache is back.
+    engine.ulvs("ipvsadm -a -f 5 -r 172.16.0.7 -m");
+    assert_eq!(lecture.get("172.16.0.8:80"), "server1\n");
+}

@@ -1,8 +1,10 @@
 //! The program under test, running in a node of a laboratory. When a test fails, what the engine knew and logged is
 //! printed with it.
 
+pub mod capture;
 pub mod decapsulator;
 pub mod sctp;
+pub mod talk;
 pub mod udp;
 
 use std::collections::BTreeMap;

@@ -1,10 +1,11 @@
-//! The engine does not put fragments together. It drops those that are for a VIP, and says how many; all others are the
-//! host's business.
+//! Datagrams in fragments: those of services are served, all others are the host's business.
+
+use std::time::Duration;
 
 use lab::addr::Family;
 use lab::client;
+use lab::serve::UdpEcho;
 use lab::topo::{NatLab, NatOptions, VipPlace};
-use lab::wait::wait_for;
 
 use crate::support::udp;
 use crate::support::{Engine, PATIENCE};
@@ -13,31 +14,36 @@ use crate::support::{Engine, PATIENCE};
 const LONG: usize = 4000;
 
 #[test]
-fn for_a_service_are_counted() {
-    let lab = NatLab::new(&NatOptions::default()).unwrap();
-    let engine = Engine::start(&lab, &[]);
-    for family in [Family::V4, Family::V6] {
-        let (vip, dest) = (lab.vip.port(family, 80), lab.server_port(0, family, 8080));
-        engine.service("udp", vip, "rr", &[(dest, 1)]);
-        let before = engine.status().dropped("fragment");
-        udp::connected(&lab.client, vip).send(&[7; LONG]).unwrap();
-        let counted = || (engine.status().dropped("fragment") == before + 3).then_some(());
-        wait_for("three fragments to be dropped", PATIENCE, counted).unwrap();
+fn for_a_service_are_served_both_ways() {
+    for vip in [VipPlace::Routed, VipPlace::Loopback] {
+        let lab = NatLab::new(&NatOptions { vip, ..NatOptions::default() }).unwrap();
+        let _echo = UdpEcho::start(&lab.servers[0], 8080).unwrap();
+        let engine = Engine::start(&lab, &[]);
+        for family in [Family::V4, Family::V6] {
+            let (vip, dest) = (lab.vip.port(family, 80), lab.server_port(0, family, 8080));
+            engine.service("udp", vip, "rr", &[(dest, 1)]);
+            for len in [1473, LONG, 8000, 65_000] {
+                let datagram: Vec<u8> = (0..len).map(|at| (at * 7 + at / 251) as u8).collect();
+                let answer = client::udp_exchange(&lab.client, vip, &datagram, PATIENCE).unwrap();
+                assert!(answer == datagram, "{len} bytes to {vip} and back");
+            }
+        }
+        assert_eq!(engine.status().drops(), [].into());
     }
-    assert_eq!(engine.status().drops(), [("fragment", 6)].into());
 }
 
 #[test]
-fn of_a_ping_to_a_vip_that_is_nobodys_are_counted() {
-    let lab = NatLab::new(&NatOptions::default()).unwrap();
-    let engine = Engine::start(&lab, &[]);
-    // Later fragments of ICMPv6 do not come to the engine: they have no type by which to tell a ping from a neighbour
-    // solicitation, which the host must have.
-    for (family, drops) in [(Family::V4, 3), (Family::V6, 3 + 1)] {
-        engine.service("tcp", lab.vip.port(family, 80), "rr", &[]);
-        let ping = client::ping(&lab.client, lab.vip.of(family), LONG, std::time::Duration::from_millis(100));
-        assert!(ping.is_err(), "who answered?");
-        assert_eq!(engine.status().drops(), [("fragment", drops)].into());
+fn of_a_ping_to_a_vip_are_answered() {
+    for vip in [VipPlace::Routed, VipPlace::Subnet, VipPlace::Loopback, VipPlace::Interface] {
+        let lab = NatLab::new(&NatOptions { vip, ..NatOptions::default() }).unwrap();
+        let engine = Engine::start(&lab, &[]);
+        for family in [Family::V4, Family::V6] {
+            engine.service("tcp", lab.vip.port(family, 80), "rr", &[]);
+            for len in [LONG, 65_000] {
+                client::ping(&lab.client, lab.vip.of(family), len, Duration::from_secs(2)).unwrap();
+            }
+        }
+        assert_eq!(engine.status().drops(), [].into());
     }
 }
 

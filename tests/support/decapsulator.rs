@@ -69,9 +69,9 @@ impl Decapsulator {
         self.shared.taken.load(Relaxed)
     }
 
-    /// The longest of them, in bytes.
-    pub fn longest(&self) -> u64 {
-        self.shared.longest.load(Relaxed)
+    /// The longest of them since the last call, in bytes.
+    pub fn longest_since(&self) -> u64 {
+        self.shared.longest.swap(0, Relaxed)
     }
 }
 

@@ -46,8 +46,7 @@ pub struct Knobs {
     pub sloppy_sctp: bool,
     /// `nat_icmp_send`: a server's packet that belongs to nothing is answered with port unreachable.
     pub nat_icmp_send: bool,
-    /// `cache_bypass`: mark services without a server forward to the original destination. Kept for the forwarding
-    /// method that can do it: without that, as without a server, the client is told that nobody is there.
+    /// `cache_bypass`: flows of a mark's service without a server go on to whom they are for.
     pub cache_bypass: bool,
     /// `pmtu_disc`: IPv4 packets with DF over the path MTU are refused even by tunnels, which could cut them.
     pub pmtu_disc: bool,

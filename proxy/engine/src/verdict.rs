@@ -74,6 +74,8 @@ drop_reasons! {
     UnknownProtocol = "unknown-protocol",
     /// An ICMP message to a VIP that belongs to no connection.
     IcmpUnrelated = "icmp-unrelated",
+    /// An ICMP error about a packet of a tunnel, which has been heeded: the sender of the packet inside need not know.
+    IcmpHeeded = "icmp-heeded",
     /// Of no connection, between two others, on a host that is no router.
     NotForwarded = "not-forwarded",
     /// The connection table holds as many connections as it may.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use engine::{DropReason, Egress, Engine, HostView, Limits, Verdict, Worker};
 use sched::{DestSpec, ForwardMethod, Op, Path, Proto, ServiceKey, ServiceSpec, Trash};
-use wire::build::{Build, tcp, udp};
+use wire::build::{self, Build, tcp, udp};
 use wire::checksum;
 use wire::frame::Frame;
 use wire::packet::{L4, Packet};
@@ -175,5 +175,22 @@ fn nothing_is_rewritten_to_a_loopback_address() {
         let mut director = Director::new(net, Proto::Tcp, ForwardMethod::Route, &[net.vip.ip()]);
         let (verdict, _) = director.process(&tcp(net.client, net.vip).syn());
         assert_eq!(verdict, Verdict::Transmit(Egress::Route));
+    }
+}
+
+#[test]
+fn errors_about_the_servers_answers_go_to_the_server_and_others_are_not_touched() {
+    for net in nets() {
+        let mut director = Director::new(net, Proto::Tcp, ForwardMethod::Route, &[]);
+        director.leaves_alone(&tcp(net.client, net.vip).syn());
+        let error = |quote: &Build, to| build::too_big(net.router, to, 1300, &quote.bytes());
+        let answer = tcp(net.vip, net.client).ack(1).payload_len(400);
+        director.leaves_alone(&error(&answer, net.vip.ip()));
+        let request = tcp(net.client, net.vip).ack(1).payload_len(400);
+        let (verdict, frame) = director.process(&error(&request, net.client.ip()));
+        assert_eq!(
+            (verdict, frame.packet()),
+            (Verdict::Pass, &error(&request, net.client.ip()).ttl(65).bytes()[..])
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use engine::{Egress, Engine, HostView, Limits, Verdict, Worker};
+use engine::{Egress, Engine, HostView, Knobs, Limits, Verdict, Worker};
 use sched::marks::{MarkCounts, Match, PortMatch, Prefix, SetMark};
 use sched::{DestSpec, Family, Mark, MarkRule, Op, ServiceKey, ServiceSpec, Trash};
 use wire::build::{ping, tcp};
@@ -114,4 +114,39 @@ fn the_input_device_is_known_by_the_way_back_and_not_for_this_hosts_own() {
     let own = HostView::new([client(0).ip()])
         .with_ways([("192.0.2.0/24".parse().expect("a prefix"), "wan".into())]);
     assert_eq!(verdict(own, 3), Verdict::Reply);
+}
+
+#[test]
+fn with_cache_bypass_what_has_no_server_goes_to_whom_it_is_for() {
+    let mut director = Director::new(vec![rule("172.17.0.0/24", &["80"])]);
+    let key = ServiceKey::Mark { mark: Mark(3.try_into().expect("not 0")), family: Family::Ipv4 };
+    let edit = |director: &Director, ops: &[Op]| {
+        let table = director.engine.services().apply(&mut Trash::default(), ops).expect("legal edits");
+        director.engine.set_services(Arc::new(table));
+    };
+    let gone = ["10.0.0.1:0", "10.0.0.2:0"].map(|addr| Op::DelDest { key, addr: at(addr) });
+    edit(&director, &gone);
+    let refused = |director: &mut Director, to: &str| {
+        let mut frame = tcp(client(1), at(to)).syn().frame();
+        director.worker.process(&mut frame, director.now) == Verdict::Reply
+    };
+    assert!(refused(&mut director, "172.17.0.5:80"), "nobody is there");
+
+    director.engine.set_knobs(Knobs { cache_bypass: true, ..Knobs::default() });
+    let on = (Verdict::Transmit(Egress::Route), at("172.17.0.5:80"));
+    assert_eq!(director.syn(2, "172.17.0.5:80"), on);
+    let mut ack = tcp(client(2), at("172.17.0.5:80")).ack(1).frame();
+    assert_eq!(director.worker.process(&mut ack, director.now), on.0);
+    assert_eq!(ack.packet(), tcp(client(2), at("172.17.0.5:80")).ack(1).ttl(65).bytes());
+    // To the host itself it would come again and again.
+    director.engine.set_host(HostView::new([at("172.17.0.9:80").ip()]));
+    assert!(refused(&mut director, "172.17.0.9:80"));
+    director.engine.set_host(HostView::new([]));
+
+    let dest = DestSpec::new(at("10.0.0.1:0"));
+    edit(&director, &[Op::AddDest { key, dest }]);
+    assert_eq!(director.syn(4, "172.17.0.5:80").1, at("10.0.0.1:80"), "a server is there again");
+    let mut ack = tcp(client(2), at("172.17.0.5:80")).ack(2).frame();
+    assert_eq!(director.worker.process(&mut ack, director.now), on.0);
+    assert_eq!(Packet::parse(ack.packet()).expect("a packet").dst, on.1.ip(), "what has begun goes on");
 }

@@ -10,11 +10,11 @@ use sched::{
     DestSpec, ForwardMethod, Op, Path, Proto, ServiceKey, ServiceSpec, Trash, Tunnel, TunnelChecksum,
     TunnelKind,
 };
-use wire::build::{Build, tcp, udp};
+use wire::build::{self, Build, tcp, udp};
 use wire::checksum;
-use wire::encap::{Encap, EncapKind, GueChecksum};
+use wire::encap::{Encap, EncapKind, GueChecksum, Wrapper};
 use wire::frame::Frame;
-use wire::packet::Packet;
+use wire::packet::{L4, Packet};
 
 const IPIP: Tunnel = Tunnel { kind: TunnelKind::Ipip, port: 0, checksum: TunnelChecksum::None };
 
@@ -289,5 +289,101 @@ fn resets_of_our_own_go_through_the_tunnel_too() {
         }
         assert!(inside.contains(&(vip.ip(), Some(net.server.ip()))), "{inside:?}");
         assert!(inside.iter().all(|(to, around)| around.is_some() == (*to == vip.ip())), "{inside:?}");
+    }
+}
+
+/// An error from the way to the server about what a frame has become.
+fn error_about(
+    director: &mut Director,
+    build: &Build,
+    error: impl Fn(IpAddr, IpAddr, &[u8]) -> Build,
+) -> Build {
+    let mut frame = build.frame();
+    assert_eq!(director.worker.process(&mut frame, director.now), Verdict::Transmit(Egress::Route));
+    let encap = frame.encap.take().expect("goes inside another packet");
+    let mut sent = Vec::new();
+    Wrapper::default().wrap(&mut frame, &encap, |outer| sent.push(outer.packet().to_vec())).expect("wraps");
+    let router = if encap.src.is_ipv4() { "10.0.0.254" } else { "2001:db8:2::fe" };
+    error(router.parse().expect("an address"), encap.src, &sent[0][..sent[0].len().min(500)])
+}
+
+#[test]
+fn what_a_narrow_link_says_of_the_tunnel_the_client_hears_of_its_own_packet() {
+    for net in nets() {
+        for (tunnel, more) in [(IPIP, 0), (gre(TunnelChecksum::Full), 8), (gue(TunnelChecksum::None), 12)] {
+            let Net { client, vip, server, .. } = net;
+            let overhead = more + if server.is_ipv4() { 20 } else { 40 };
+            let mut director = Director::new(net, Proto::Udp, tunnel);
+            let long = udp(client, vip).payload_len(1380);
+            let narrow = |from, to, quote: &[u8]| build::too_big(from, to, 1400, quote);
+            let error = error_about(&mut director, &long, narrow);
+            assert_eq!(director.too_big(&error), 1400 - overhead);
+            // From now on it is known here.
+            assert_eq!(director.too_big(&long), 1400 - overhead);
+            let fits = 1400 - overhead as usize - if client.is_ipv4() { 28 } else { 48 };
+            director.encap(&udp(client, vip).payload_len(fits));
+            // For a while.
+            director.now += Duration::from_secs(601);
+            director.encap(&long);
+        }
+    }
+}
+
+#[test]
+fn who_does_not_know_the_tunnel_is_not_believed() {
+    let net = net(true, true);
+    let mut director = Director::new(net, Proto::Udp, IPIP);
+    let long = udp(net.client, net.vip).payload_len(1380);
+    let error = error_about(&mut director, &long, |from, to, quote| build::too_big(from, to, 1400, quote));
+    let mut forged = error.bytes();
+    // Another outer source in the quote.
+    forged[28 + 12] ^= 1;
+    let mut frame = Frame::from_packet(&forged);
+    assert_eq!(director.worker.process(&mut frame, director.now), Verdict::Pass);
+    director.encap(&long);
+    // Nor is who wants less than every link carries.
+    let error = error_about(&mut director, &long, |from, to, quote| build::too_big(from, to, 20, quote));
+    assert_eq!(director.too_big(&error), 68);
+}
+
+#[test]
+fn what_may_be_cut_is_nothing_to_tell_the_client_about() {
+    let net = net(true, false);
+    let mut director = Director::new(net, Proto::Udp, IPIP);
+    let long = udp(net.client, net.vip).payload_len(1380).may_fragment();
+    let error = error_about(&mut director, &long, |from, to, quote| build::too_big(from, to, 1400, quote));
+    assert_eq!(director.drops(&error), Some(DropReason::IcmpHeeded));
+    assert_eq!(director.encap(&long).mtu, 1400, "it is cut to what gets through");
+}
+
+#[test]
+fn other_errors_about_the_tunnel_reach_the_client() {
+    for net in nets() {
+        let mut director = Director::new(net, Proto::Tcp, IPIP);
+        let error = error_about(&mut director, &tcp(net.client, net.vip).syn(), build::time_exceeded);
+        let (verdict, frame) = director.process(&error);
+        assert_eq!((verdict, checksum::verify_frame(&frame)), (Verdict::Reply, Ok(())));
+        let answer = Packet::parse(frame.packet()).expect("a packet");
+        assert_eq!((answer.src, answer.dst), (net.vip.ip(), net.client.ip()));
+        assert_eq!(
+            answer.l4,
+            if net.client.is_ipv4() {
+                L4::Icmp { kind: 11, code: 0 }
+            } else {
+                L4::Icmp6 { kind: 3, code: 0 }
+            }
+        );
+    }
+}
+
+#[test]
+fn errors_about_the_servers_answers_go_through_the_tunnel() {
+    for net in nets() {
+        let mut director = Director::new(net, Proto::Tcp, IPIP);
+        director.encap(&tcp(net.client, net.vip).syn());
+        let answer = tcp(net.vip, net.client).ack(1).payload_len(1400).bytes();
+        let router = if net.client.is_ipv4() { "192.0.2.9" } else { "2001:db8:9::9" };
+        let router: IpAddr = router.parse().expect("an address");
+        director.encap(&build::too_big(router, net.vip.ip(), 1300, &answer[..500]));
     }
 }

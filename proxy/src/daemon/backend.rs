@@ -222,6 +222,7 @@ fn named(counters: &Counters, port: &PortErrors) -> BTreeMap<String, u64> {
         ("transmitted", counters.transmitted),
         ("replied", counters.replied),
         ("passed", counters.passed),
+        ("waiting", counters.waiting),
         ("connections-created", counters.created),
         ("connections-ended", counters.expired),
         ("resets-sent", counters.resets),

@@ -1,5 +1,7 @@
 //! ICMP errors: the packet they quote, and its addresses under NAT.
 
+mod tunnelled;
+
 use std::net::IpAddr;
 
 use crate::bytes::{get16, get32, put16, put32};
@@ -9,6 +11,8 @@ use crate::frame::Frame;
 use crate::packet::parse::{self, Length, V6_HEADER};
 use crate::packet::{Family, L4, Packet};
 use crate::sctp;
+
+pub use tunnelled::{Tunnelled, tell_sender, tunnelled};
 
 /// Length of the ICMP header in front of the quote.
 const HEADER: usize = 8;
@@ -58,13 +62,30 @@ pub fn quoted(bytes: &[u8], packet: &Packet) -> Option<Quoted> {
     if !is_error(packet) {
         return None;
     }
-    let offset = packet.l4_offset + HEADER;
-    let quote = &bytes[..packet.total_len][offset..];
+    let bytes = &bytes[..packet.total_len];
+    let mtu = next_mtu(bytes, packet);
+    read_quote(bytes, header_before_quote(packet), mtu).filter(|quoted| quoted.family == packet.family)
+}
+
+/// Where the quote of an ICMP error begins.
+fn header_before_quote(packet: &Packet) -> usize {
+    packet.l4_offset + HEADER
+}
+
+/// What a packet-too-big message says.
+fn next_mtu(bytes: &[u8], packet: &Packet) -> Option<u32> {
+    match packet.l4 {
+        L4::Icmp { kind: 3, code: 4 } => Some(u32::from(get16(bytes, packet.l4_offset + 6))),
+        L4::Icmp6 { kind: 2, .. } => Some(get32(bytes, packet.l4_offset + 4)),
+        _ => None,
+    }
+}
+
+/// The packet that begins at `offset` and may be cut short.
+fn read_quote(bytes: &[u8], offset: usize, mtu: Option<u32>) -> Option<Quoted> {
+    let quote = bytes.get(offset..)?;
     let inner = parse::network(quote, Length::Lenient).ok().filter(|inner| inner.has_transport)?.packet;
-    if inner.family != packet.family
-        || !matches!(inner.protocol, TCP | UDP | SCTP)
-        || inner.l4_offset + 4 > quote.len()
-    {
+    if !matches!(inner.protocol, TCP | UDP | SCTP) || inner.l4_offset + 4 > quote.len() {
         return None;
     }
     Some(Quoted {
@@ -76,11 +97,7 @@ pub fn quoted(bytes: &[u8], packet: &Packet) -> Option<Quoted> {
         dst_port: get16(quote, inner.l4_offset + 2),
         offset,
         l4_offset: offset + inner.l4_offset,
-        mtu: match packet.l4 {
-            L4::Icmp { kind: 3, code: 4 } => Some(u32::from(get16(bytes, packet.l4_offset + 6))),
-            L4::Icmp6 { kind: 2, .. } => Some(get32(bytes, packet.l4_offset + 4)),
-            _ => None,
-        },
+        mtu,
     })
 }
 

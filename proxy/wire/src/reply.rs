@@ -2,12 +2,14 @@
 //! `true`; or says `false` and has changed nothing, where the RFCs forbid an answer.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
 use crate::bytes::{get16, put16, put32};
 use crate::checksum::{self, Delta};
 use crate::edit;
 use crate::frame::{Checksum, Frame, GsoKind, Offload};
 use crate::gso;
+use crate::icmp::Quoted;
 use crate::packet::parse::V6_HEADER;
 use crate::packet::{Family, Fragment, L4, Packet, TcpFlags};
 
@@ -151,17 +153,47 @@ fn error(frame: &mut Frame, packet: &Packet, from: IpAddr, kind: u8, code: u8, r
     if Family::from(from) != packet.family || !may_answer_with_error(packet) {
         return false;
     }
-    let (protocol, class, longest, header_len) = match packet.family {
-        // Internetwork control precedence: RFC 1812 section 4.3.2.5.
-        Family::V4 => (ICMP, 0xc0, V4_ERROR_MAX, V4_HEADER),
-        Family::V6 => (ICMP6, 0, V6_ERROR_MAX, V6_HEADER),
-    };
     let original = settle(frame, packet);
-    let mut quote = [0; V6_ERROR_MAX];
-    let quote = &mut quote[..original.min(longest - header_len - ICMP_HEADER)];
-    quote.copy_from_slice(&frame.packet()[..quote.len()]);
+    message(frame, 0..original, Ends { from, to: packet.src }, (kind, code, rest))
+}
 
-    let to = packet.src;
+/// The same about a packet that stands, perhaps cut short, in the frame's packet: it is quoted up to the frame's end.
+pub(crate) fn error_about_quoted(
+    frame: &mut Frame,
+    packet: &Packet,
+    quoted: &Quoted,
+    from: IpAddr,
+    kind: u8,
+    code: u8,
+    rest: u32,
+) -> bool {
+    if Family::from(from) != quoted.family || !are_hosts(quoted.src, quoted.dst) {
+        return false;
+    }
+    message(frame, quoted.offset..packet.total_len, Ends { from, to: quoted.src }, (kind, code, rest))
+}
+
+struct Ends {
+    from: IpAddr,
+    to: IpAddr,
+}
+
+/// An ICMP error that quotes a part of the frame's packet: as much of it as may be.
+fn message(
+    frame: &mut Frame,
+    original: Range<usize>,
+    Ends { from, to }: Ends,
+    (kind, code, rest): (u8, u8, u32),
+) -> bool {
+    let (protocol, class, longest, header_len) = match from {
+        // Internetwork control precedence: RFC 1812 section 4.3.2.5.
+        IpAddr::V4(_) => (ICMP, 0xc0, V4_ERROR_MAX, V4_HEADER),
+        IpAddr::V6(_) => (ICMP6, 0, V6_ERROR_MAX, V6_HEADER),
+    };
+    let mut quote = [0; V6_ERROR_MAX];
+    let quote = &mut quote[..original.len().min(longest - header_len - ICMP_HEADER)];
+    quote.copy_from_slice(&frame.packet()[original.start..][..quote.len()]);
+
     let header = Header { from, to, protocol, class };
     let Some(at) = start(frame, header, ICMP_HEADER + quote.len()) else { return false };
     let message = &mut frame.packet_mut()[at..];
@@ -170,9 +202,9 @@ fn error(frame: &mut Frame, packet: &Packet, from: IpAddr, kind: u8, code: u8, r
     put16(message, 2, 0);
     put32(message, 4, rest);
     message[ICMP_HEADER..].copy_from_slice(quote);
-    let pseudo = match packet.family {
-        Family::V4 => 0,
-        Family::V6 => checksum::pseudo_header(from, to, protocol, message.len() as u32),
+    let pseudo = match from {
+        IpAddr::V4(_) => 0,
+        IpAddr::V6(_) => checksum::pseudo_header(from, to, protocol, message.len() as u32),
     };
     let sum = checksum::add(checksum::sum(message), pseudo);
     put16(message, 2, !sum);
@@ -271,15 +303,20 @@ fn may_answer_with_error(packet: &Packet) -> bool {
     query && packet.fragment != Fragment::Later && between_hosts(packet)
 }
 
-/// Both addresses name one host each. 240.0.0.0/4 is let through: networks use it as unicast today.
+/// Both addresses name one host each.
 fn between_hosts(packet: &Packet) -> bool {
+    are_hosts(packet.src, packet.dst)
+}
+
+/// 240.0.0.0/4 is let through: networks use it as unicast today.
+fn are_hosts(one: IpAddr, other: IpAddr) -> bool {
     let host = |addr: IpAddr| match addr {
         IpAddr::V4(addr) => {
             !(addr.octets()[0] == 0 || addr.is_loopback() || addr.is_broadcast() || addr.is_multicast())
         }
         IpAddr::V6(addr) => !(addr.is_unspecified() || addr.is_loopback() || addr.is_multicast()),
     };
-    host(packet.src) && host(packet.dst)
+    host(one) && host(other)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use wire::build;
 use wire::checksum::{self, ChecksumError, verify, verify_frame};
 use wire::edit::{self, Side};
 use wire::frame::{Checksum, Frame, GsoKind, Offload};
+use wire::packet::piece::set_identification;
 use wire::packet::{Fragment, L4, Packet};
 use wire::{gso, icmp, reply, vnet};
 
@@ -76,6 +77,25 @@ fn everything(frame: &mut Frame, bytes: &[u8], offload: Offload) {
             (other[0], other[0], 0xffff, 0xffff)
         );
         assert!(!right || verify_frame(frame).is_ok());
+    }
+
+    load(frame);
+    if let Some(tunnelled) = icmp::tunnelled(frame.packet(), &packet) {
+        for (from, mtu) in [(other[0], None), (other[0], Some(1400)), (other[1], Some(1280))] {
+            load(frame);
+            if icmp::tell_sender(frame, &packet, &tunnelled, from, mtu) {
+                assert!(verify(frame.packet()).is_ok());
+            }
+        }
+    }
+    load(frame);
+    let right = verify_frame(frame).is_ok();
+    set_identification(frame, &packet, 0xffff_0001);
+    assert!(!right || verify_frame(frame).is_ok());
+    if let Some(piece) = packet.piece(bytes) {
+        assert!(piece.start < piece.end && packet.fragment != Fragment::None, "{piece:?}");
+        assert_eq!(packet.piece(frame.packet()).unwrap().id & 0xffff, 1);
+        reply::echo_rest(frame, &packet);
     }
 
     let answers: [&dyn Fn(&mut Frame) -> bool; 6] = [

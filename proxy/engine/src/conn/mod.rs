@@ -46,6 +46,8 @@ pub(crate) struct Legs {
     pub(crate) local: Option<Lease>,
     pub(crate) service: Arc<SvcLive>,
     pub(crate) method: ForwardMethod,
+    /// There is no server: the packets go on to whom they are for.
+    pub(crate) bypass: bool,
     /// What is done to its segments, if it is of TCP and comes by us both ways.
     pub(crate) tcp: TcpOptions,
     /// The kernel takes one hop on each side of us; give one back, so that a director counts as one.
@@ -292,6 +294,7 @@ fn test_legs(n: u16) -> Legs {
         local: None,
         service: Arc::new(SvcLive::new(&sched::algo::ALL[0], sched::SchedFlags::default())),
         method: ForwardMethod::Masq,
+        bypass: false,
         tcp: TcpOptions::default(),
         hop_credit: false,
         template: None,

@@ -1,5 +1,6 @@
 //! The forwarding methods. To add one: a file here, a variant of [`ForwardMethod`]; the matches point at the rest.
 
+mod bypass;
 mod fullnat;
 mod local;
 mod nat;
@@ -31,6 +32,7 @@ pub(crate) fn request(
     means: &Means<'_>,
 ) -> Result<Egress, DropReason> {
     match legs.method {
+        _ if legs.bypass => Ok(bypass::request()),
         // The host's stack takes nothing to a loopback address from a device, nor answers from one.
         _ if legs.method.changes_port() && legs.server.ip().is_loopback() => Err(DropReason::LoopbackServer),
         ForwardMethod::Masq => {

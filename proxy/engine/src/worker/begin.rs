@@ -32,6 +32,20 @@ pub(super) struct Choice {
     pub(super) method: ForwardMethod,
     /// By which it got it, and which it has joined.
     pub(super) template: Option<Arc<Template>>,
+    /// It is none, but whom the client has meant.
+    pub(super) bypass: bool,
+}
+
+impl Choice {
+    fn of(dest: &Dest) -> Self {
+        Self { dest: Arc::clone(&dest.live), method: dest.method, template: None, bypass: false }
+    }
+
+    /// To be reached as nobody else: nothing comes back by us.
+    fn bypass(original: SocketAddr) -> Self {
+        let dest = Arc::new(DestLive::new(original));
+        Self { dest, method: ForwardMethod::Route, template: None, bypass: true }
+    }
 }
 
 /// Why a flow got no server.
@@ -75,6 +89,9 @@ impl Step<'_> {
                 return self.one_packet(frame, packet, &request, choice);
             }
             Ok(choice) => self.connect(&request, choice),
+            Err(Refusal::Nobody) if self.bypasses(&request) => {
+                self.connect(&request, Choice::bypass(request.vip))
+            }
             Err(refusal) => Err(refusal),
         };
         match result {
@@ -86,6 +103,12 @@ impl Step<'_> {
             Err(Refusal::Nobody) => self.refuse(|| reply::icmp_unreachable_port(frame, packet, dst.ip())),
             Err(Refusal::Dropped(reason)) => Verdict::Drop(reason),
         }
+    }
+
+    /// Whether a flow that gets no server goes on to whom it is for: only a mark's can be for somebody else.
+    fn bypasses(&self, request: &Request<'_>) -> bool {
+        let Request { service, vip, .. } = *request;
+        self.knobs.cache_bypass && service.key.vip().is_none() && !self.host.is_local(vip.ip())
     }
 
     /// What the mark rules make of a packet.
@@ -109,7 +132,7 @@ impl Step<'_> {
             return Err(Refusal::Nobody);
         }
         let dest = self.pick(request)?;
-        Ok(Choice { dest: Arc::clone(&dest.live), method: dest.method, template: None })
+        Ok(Choice::of(dest))
     }
 
     /// Asks the scheduler.
@@ -132,7 +155,7 @@ impl Step<'_> {
         let bound = choice.template.is_some();
         let others =
             request.service.dests.iter().filter(|d| !bound && d.eligible() && !Arc::ptr_eq(&d.live, &first));
-        let others = others.map(|d| Choice { dest: Arc::clone(&d.live), method: d.method, template: None });
+        let others = others.map(Choice::of);
         let mut refusal = Refusal::Dropped(DropReason::ReplyTupleTaken);
         for choice in std::iter::once(choice).chain(others) {
             let legs = match self.legs(request, choice) {
@@ -176,7 +199,7 @@ impl Step<'_> {
     pub(super) fn legs(&mut self, request: &Request<'_>, choice: Choice) -> Result<Legs, DropReason> {
         let Request { service, proto, client, vip } = *request;
         let method = self.method_for(request, &choice);
-        let Choice { dest, template, .. } = choice;
+        let Choice { dest, template, bypass, .. } = choice;
         let server = SocketAddr::new(dest.key.ip(), server_port(service, &dest, vip.port()));
         let local = match method {
             ForwardMethod::FullNat => match self.lease(service, &dest, proto, server) {
@@ -199,6 +222,7 @@ impl Step<'_> {
             service: Arc::clone(&service.live),
             dest,
             method,
+            bypass,
             tcp: if both_ways { service.tcp } else { TcpOptions::default() },
             template,
         })

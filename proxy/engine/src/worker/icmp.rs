@@ -18,6 +18,11 @@ use crate::verdict::{DropReason, Egress, Verdict};
 
 impl Step<'_> {
     pub(super) fn icmp(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
+        if packet.fragment == Fragment::None
+            && let Some(verdict) = self.tunnel_error(frame, packet)
+        {
+            return verdict;
+        }
         if let Some(quoted) = icmp::quoted(frame.packet(), packet) {
             return self.icmp_error(frame, packet, &quoted);
         }
@@ -50,9 +55,17 @@ impl Step<'_> {
         if packet.fragment != Fragment::None {
             return Verdict::Drop(DropReason::Fragment);
         }
-        // It counts as traffic, but keeps no connection alive.
-        count(frame, packet, &conn.legs.service, &conn.legs.dest, direction);
         let legs = &conn.legs;
+        if !legs.method.sees_replies() && direction == Direction::Out {
+            // About a request, which has been forwarded as it was: its sender is told by whoever says it.
+            return self.pass(frame, packet);
+        }
+        // It counts as traffic, but keeps no connection alive.
+        count(frame, packet, &legs.service, &legs.dest, direction);
+        if !legs.method.sees_replies() {
+            // About an answer, which was the server's own.
+            return self.request(frame, packet, legs);
+        }
         if let Some(shifts) = &conn.shifts {
             let of = if direction == Direction::In { Direction::Out } else { Direction::In };
             icmp::map_quoted_seq(frame, packet, quoted, |seq| shifts.original(of, seq));

@@ -15,6 +15,7 @@ mod refuse;
 mod step;
 mod tcp;
 mod traffic;
+mod tunnel_error;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -91,6 +91,6 @@ impl Step<'_> {
         let dest = Arc::clone(&template.dest);
         let here = request.service.dests.iter().find(|d| Arc::ptr_eq(&d.live, &dest));
         let method = here.map_or(template.method, |dest| dest.method);
-        Choice { dest, method, template: Some(template) }
+        Choice { dest, method, template: Some(template), bypass: false }
     }
 }

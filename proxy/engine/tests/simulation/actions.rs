@@ -4,10 +4,10 @@ use crate::around::{
     a_late_worker, a_moment, a_server_is_emptied, a_while, add_service, an_age, edit_dest, edit_service,
     host_changes, lips_change, orphans_end, path_changes, settings_change,
 };
+use crate::icmp::{error_about_nothing, error_about_reply, error_about_request, error_about_tunnel};
 use crate::traffic::{
-    association, client_opens, client_talks, datagram, error_about_nothing, error_about_reply,
-    error_about_request, flood, fragments, garbage, other_protocol, ping, server_talks, stray_from_client,
-    stray_from_server,
+    association, client_opens, client_talks, datagram, flood, fragments, garbage, other_protocol, ping,
+    server_talks, stray_from_client, stray_from_server,
 };
 use crate::world::World;
 
@@ -25,6 +25,7 @@ const ACTIONS: &[(u64, Action)] = &[
     (18, error_about_request),
     (18, error_about_reply),
     (9, error_about_nothing),
+    (12, error_about_tunnel),
     (12, ping),
     (12, fragments),
     (9, other_protocol),

@@ -292,48 +292,6 @@ pub(crate) fn follows(model: &mut Model, rest: &Segment, verdict: Verdict, sent:
     }
 }
 
-/// An ICMP error as it came in.
-pub(crate) struct IcmpError<'a> {
-    pub(crate) says: Says,
-    pub(crate) from: IpAddr,
-    pub(crate) to: IpAddr,
-    pub(crate) quoted: &'a Segment,
-    /// Bytes of the quote.
-    pub(crate) len: usize,
-}
-
-pub(crate) fn icmp_error(model: &mut Model, error: &IcmpError<'_>, done: &Done<'_>) {
-    let IcmpError { says, from, to, quoted, len } = *error;
-    let bytes = if from.is_ipv4() { 28 } else { 48 } + len as u64;
-    let build = |from: IpAddr, to: IpAddr, quoted: &Segment, ttl: u8| {
-        says.build(from, to, &quoted.first_on_wire()[..len]).ttl(ttl).frame()
-    };
-    // About a request that we sent: from the server's side.
-    if let Some(key) = model.replies.get(&(quoted.proto, quoted.dst, quoted.src)).copied() {
-        model.happened("error about a request");
-        model.count(key, Direction::Out, (1, bytes));
-        let (client, vip) = (key.1, key.2);
-        let ttl = model.ttl(64, from, client.ip());
-        let known = build(vip.ip(), client.ip(), &quoted.between(client, vip), ttl);
-        return done.is(Verdict::Transmit(Egress::Route), &known);
-    }
-    // About a reply that we sent: from the client's side.
-    let key = (quoted.proto, quoted.dst, quoted.src);
-    if let Some(way) = model.flows.get(&key).map(|flow| flow.way.clone()) {
-        model.happened("error about a reply");
-        model.count(key, Direction::In, (1, bytes));
-        let ttl = model.ttl(64, from, way.server.ip());
-        // By FullNAT the server knows nobody but us.
-        let teller = if way.peer == key.1 { from } else { way.peer.ip() };
-        let known = build(teller, way.server.ip(), &quoted.between(way.server, way.peer), ttl);
-        return done.is(Verdict::Transmit(Egress::Route), &known);
-    }
-    if model.is_our_vip(to) {
-        return done.dropped(DropReason::IcmpUnrelated);
-    }
-    done.passes(model, from, to, &build(from, to, quoted, model.ttl(64, from, to)));
-}
-
 /// What a frame that nothing has asked for says.
 pub(crate) fn as_reset(frame: &Frame, egress: Egress) -> Reset {
     let packet = Packet::parse(frame.packet()).expect("what comes out is a packet");

@@ -18,6 +18,7 @@ mod around;
 mod begin;
 mod cast;
 mod check;
+mod icmp;
 mod local;
 mod model;
 mod packets;
@@ -136,6 +137,10 @@ fn covers(seen: &BTreeMap<&str, u64>) {
         "reset",
         "error about a request",
         "error about a reply",
+        "error about a request past us",
+        "error about an answer past us",
+        "error about a tunnel",
+        "narrowed a path",
         "came back",
         "forgot a server",
         "outlived by its members",

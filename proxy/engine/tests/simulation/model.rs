@@ -30,6 +30,8 @@ pub(crate) struct Dest {
     /// Its answers come by here, or did by a method that it had before.
     replies: bool,
     pub(crate) mtu: u32,
+    /// What the network has said of the path, and until when that is believed.
+    pub(crate) learned: Option<(u32, u64)>,
     pub(crate) path: Option<Path>,
     active: u32,
     inactive: u32,
@@ -502,6 +504,7 @@ impl Model {
                     weight,
                     method,
                     replies: false,
+                    learned: None,
                     path: Some(straight(addr.ip())),
                     mtu,
                     active,

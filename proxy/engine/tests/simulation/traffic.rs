@@ -1,6 +1,6 @@
 //! Frames that come in.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use engine::{DropReason, Verdict};
 use sched::Proto;
@@ -8,14 +8,20 @@ use wire::build;
 use wire::frame::Frame;
 use wire::packet::TcpFlags;
 
-use crate::cast::{client, lip, router, server, service_at, some_flow, vip};
-use crate::check::{self, IcmpError};
-use crate::model::{BURST, FlowKey};
-use crate::packets::{Says, Segment, Shape};
+use crate::cast::{client, lip, server, service_at, some_flow, vip};
+use crate::check;
+use crate::model::BURST;
+use crate::packets::{Segment, Shape};
 use crate::sctp;
 use crate::world::World;
 
-fn segment(world: &mut World, proto: Proto, src: SocketAddr, dst: SocketAddr, flags: TcpFlags) -> Segment {
+pub(crate) fn segment(
+    world: &mut World,
+    proto: Proto,
+    src: SocketAddr,
+    dst: SocketAddr,
+    flags: TcpFlags,
+) -> Segment {
     let rng = &mut world.rng;
     let shape = match rng.below(8) {
         _ if proto == Proto::Sctp => Shape::Complete,
@@ -125,42 +131,6 @@ pub(crate) fn stray_from_server(world: &mut World) {
     let client = if world.rng.one_in(4) { SocketAddr::new(lip(world, v4), 7000) } else { client };
     let proto = *world.rng.pick(&[Proto::Tcp, Proto::Udp, Proto::Sctp]);
     talk(world, proto, server, client, true);
-}
-
-fn error(world: &mut World, from: IpAddr, to: IpAddr, proto: Proto, src: SocketAddr, dst: SocketAddr) {
-    let quoted = Segment { ttl: 61, ..segment(world, proto, src, dst, TcpFlags::ACK) };
-    let packet = quoted.first_on_wire();
-    let short = if from.is_ipv4() { 28 } else { 48 };
-    let len = if world.rng.one_in(2) { short } else { packet.len().min(548) };
-    let mtu = 1280 + world.rng.below(200) as u32;
-    let says = *world.rng.pick(&[Says::PortUnreachable, Says::TooBig(mtu), Says::TimeExceeded]);
-    let frame = says.build(from, to, &packet[..len]).frame();
-    let error = IcmpError { says, from, to, quoted: &quoted, len };
-    world.process(frame, |model, done| check::icmp_error(model, &error, done));
-}
-
-/// One whose two directions come by here.
-fn some_flow_of_both(world: &mut World) -> Option<FlowKey> {
-    some_flow(world).filter(|key| world.model.flows[key].way.method.sees_replies())
-}
-
-pub(crate) fn error_about_request(world: &mut World) {
-    let Some(key) = some_flow_of_both(world) else { return };
-    let (server, peer) = world.model.flows[&key].way.back(key.1, key.2);
-    let from = if world.rng.one_in(2) { server.ip() } else { router(server.is_ipv4()) };
-    error(world, from, peer.ip(), key.0, peer, server);
-}
-
-pub(crate) fn error_about_reply(world: &mut World) {
-    let Some((proto, client, vip)) = some_flow_of_both(world) else { return };
-    let from = if world.rng.one_in(2) { client.ip() } else { router(client.is_ipv4()) };
-    error(world, from, vip.ip(), proto, vip, client);
-}
-
-pub(crate) fn error_about_nothing(world: &mut World) {
-    let v4 = world.rng.one_in(2);
-    let (client, vip) = (SocketAddr::new(client(world, v4).ip(), 9), service_at(world, Proto::Tcp, v4));
-    error(world, client.ip(), vip.ip(), Proto::Tcp, vip, client);
 }
 
 /// More packets of nothing than one worker refuses.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use engine::{DropReason, Egress, Verdict};
 use sched::{ForwardMethod, Proto, ServiceKey, Tunnel, TunnelChecksum, TunnelKind};
 use wire::encap::{Encap, EncapKind, GueChecksum};
+use wire::frame::Frame;
 
 use crate::check::Done;
 use crate::model::{FlowKey, Leaves, Model, credited};
@@ -21,6 +22,17 @@ pub(crate) struct Way {
     pub(crate) hop_credit: bool,
     /// The port that stands for the flow outside of a tunnel of GUE, once it is known.
     pub(crate) outer_port: Option<u16>,
+}
+
+/// A packet that goes as it is, as far as it matters on the way.
+pub(crate) struct Parcel<'a> {
+    pub(crate) vip: IpAddr,
+    /// With so many hops left.
+    pub(crate) whole: &'a dyn Fn(u8) -> Frame,
+    pub(crate) ttl: u8,
+    pub(crate) class: u8,
+    pub(crate) largest: usize,
+    pub(crate) dont_fragment: bool,
 }
 
 impl Way {
@@ -49,45 +61,64 @@ impl Way {
 
     /// A packet sets out, and what has come out is what should have.
     pub(crate) fn goes(&mut self, model: &Model, segment: &Segment, done: &Done<'_>) {
-        let (server, path) = (self.server.ip(), model.dests[self.dest].path);
-        let routed = Verdict::Transmit(Egress::Route);
-        let one_hop = segment.with_ttl(credited(segment.ttl, self.hop_credit));
         if self.method.changes_port() {
-            if server.is_loopback() {
+            if self.server.ip().is_loopback() {
                 return done.dropped(DropReason::LoopbackServer);
             }
-            return done.is(routed, &one_hop.between(self.peer, self.server).frame());
+            let request = segment.between(self.peer, self.server);
+            let request = request.with_ttl(credited(segment.ttl, self.hop_credit));
+            return done.is(Verdict::Transmit(Egress::Route), &request.frame());
         }
+        let parcel = Parcel {
+            vip: segment.dst.ip(),
+            whole: &|ttl| segment.with_ttl(ttl).frame(),
+            ttl: segment.ttl,
+            class: segment.class,
+            largest: segment.largest(),
+            dont_fragment: segment.is_v4() && !segment.may_fragment,
+        };
+        self.goes_as_it_is(model, &parcel, done);
+    }
+
+    /// The same of one that stays as it is.
+    pub(crate) fn goes_as_it_is(&mut self, model: &Model, parcel: &Parcel<'_>, done: &Done<'_>) {
+        let (server, path) = (self.server.ip(), model.dests[self.dest].path);
+        let routed = Verdict::Transmit(Egress::Route);
         if server.is_loopback() || model.local.contains(&server) {
-            if model.local.contains(&segment.dst.ip()) {
-                return done.is(routed, &one_hop.frame());
+            if model.local.contains(&parcel.vip) {
+                return done.is(routed, &(parcel.whole)(credited(parcel.ttl, self.hop_credit)));
             }
             return done.dropped(DropReason::VipNotLocal);
         }
         let Some(path) = path else { return done.dropped(DropReason::NoRoute) };
+        let mut frame = (parcel.whole)(parcel.ttl);
         let ForwardMethod::Tunnel(tunnel) = self.method else {
             let way = Egress::Neighbour { device: path.device, next_hop: path.next_hop };
-            return done.is(Verdict::Transmit(way), &segment.frame());
+            return done.is(Verdict::Transmit(way), &frame);
         };
-        let Some(src) = path.source else { return done.dropped(DropReason::NoLocalAddress) };
-        let (mut frame, mtu) = (segment.frame(), model.dests[self.dest].mtu);
-        let fits = mtu == 0 || segment.largest() + overhead(tunnel, server) <= mtu as usize;
-        let congested = segment.class & 3 == 3;
+        let Some(own) = path.source else { return done.dropped(DropReason::NoLocalAddress) };
+        let mtu = model.path_mtu(self.dest);
+        let fits = mtu == 0 || parcel.largest + overhead(tunnel, server) <= mtu as usize;
+        let congested = parcel.class & 3 == 3;
         let mut encap = Encap {
-            kind: kind(tunnel),
-            src,
-            dst: server,
-            class: if congested { segment.class - 1 } else { segment.class },
-            ttl: credited(segment.ttl, self.hop_credit),
-            dont_fragment: model.knobs.pmtu_disc && fits && segment.is_v4() && !segment.may_fragment,
-            id: 0,
+            class: if congested { parcel.class - 1 } else { parcel.class },
+            ttl: credited(parcel.ttl, self.hop_credit),
+            dont_fragment: model.knobs.pmtu_disc && fits && parcel.dont_fragment,
             mtu,
+            ..self.encap(own)
         };
         if let Some(is) = &done.frame.encap {
             self.foretell(is, &mut encap);
         }
         frame.encap = Some(encap);
         done.is(routed, &frame);
+    }
+
+    /// What is around all packets of a tunnel.
+    pub(crate) fn encap(&self, own: IpAddr) -> Encap {
+        let ForwardMethod::Tunnel(tunnel) = self.method else { panic!("no tunnel: {self:?}") };
+        let (kind, dst) = (kind(tunnel), self.server.ip());
+        Encap { kind, src: own, dst, class: 0, ttl: 0, dont_fragment: false, id: 0, mtu: 0 }
     }
 
     /// Fills in what is left to chance.
@@ -132,9 +163,25 @@ impl Model {
         method
     }
 
+    /// The longest packet that gets to a server, as the host knows it or the network has said lately; 0 for any.
+    pub(crate) fn path_mtu(&self, dest: usize) -> u32 {
+        let dest = &self.dests[dest];
+        let learned = dest.learned.filter(|(_, until)| *until > self.now).map(|(mtu, _)| mtu);
+        learned.into_iter().chain([dest.mtu]).filter(|mtu| *mtu != 0).min().unwrap_or(0)
+    }
+
+    /// The network says that no longer packet gets there.
+    pub(crate) fn narrow(&mut self, dest: usize, mtu: u32) {
+        let known = self.path_mtu(dest);
+        if known == 0 || mtu < known {
+            self.dests[dest].learned = Some((mtu, self.now + 600_000));
+            self.happened("narrowed a path");
+        }
+    }
+
     /// The longest packet that a way takes whole; 0 for any.
     pub(crate) fn mtu_of(&self, method: ForwardMethod, dest: usize, v4: bool) -> u32 {
-        let (mtu, addr) = (self.dests[dest].mtu, self.dests[dest].addr);
+        let (mtu, addr) = (self.path_mtu(dest), self.dests[dest].addr);
         match method {
             ForwardMethod::Tunnel(tunnel) if mtu != 0 => {
                 let least = if v4 { 68 } else { 1280 };

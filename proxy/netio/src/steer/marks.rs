@@ -3,7 +3,8 @@
 //! from forwarding anything else.
 //!
 //! - Nothing that comes from our device is marked: it was there already.
-//! - A fragment that is not the first has no ports: those of servers are marked by address.
+//! - A fragment that is not the first has no ports, and the engine has to know the first one: all fragments of servers
+//!   are marked by address, and for IPv6 those of pings to VIPs.
 //! - A router, or this host's own stack, that cannot pass on a rewritten packet tells the client about it and quotes
 //!   the server, which the client has never heard of: the error has to be translated as well (RFC 5508 section 4).
 //! - For IPv6 a rule for the whole protocol would take along neighbour solicitations to a VIP of this host, and

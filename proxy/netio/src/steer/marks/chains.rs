@@ -92,7 +92,7 @@ fn incoming_icmp() -> Vec<Match> {
     let ping6 =
         |m: Match| [m, vec![Expression::Compare { register: 4, equal: true, value: &[128] }]].concat();
     let mut all = errors_about_servers().to_vec();
-    all.extend([errors6(to_vip6()), ping6(to_vip6())]);
+    all.extend([errors6(to_vip6()), ping6(to_vip6()), fragmented6(for_vip6())]);
     all
 }
 
@@ -164,8 +164,9 @@ fn whole6() -> Match {
 fn fragment4() -> Match {
     let mut m = of_family(IPV4).to_vec();
     m.push(network(6, 2, 0));
-    // The offset, without the flags above it (RFC 791 section 3.1).
-    m.push(Expression::Bitwise { register: 0, mask: &[0x1F, 0xFF], xor: &[0, 0] });
+    // Offset and "more fragments", without the flags above them (RFC 791 section 3.1): all that the engine is to know
+    // together, the first one too, whose port may be nobody's.
+    m.push(Expression::Bitwise { register: 0, mask: &[0x3F, 0xFF], xor: &[0, 0] });
     m.push(Expression::Compare { register: 0, equal: false, value: &[0, 0] });
     m.extend([network(12, 4, 0), Expression::Lookup { register: 0, set: "servers4" }]);
     m
@@ -195,10 +196,23 @@ fn errors_about_servers() -> [Match; 3] {
     [quoting4(&[3], &[4]), quoting4(&[11], &[12]), quoting6]
 }
 
-/// ICMPv6 to a VIP; leaves the type in register 4.
-fn to_vip6() -> Match {
+/// ICMPv6 to a VIP.
+fn for_vip6() -> Match {
     let mut m = [of_family(IPV6), of_protocol(&[libc::IPPROTO_ICMPV6 as u8])].concat();
-    m.extend([network(24, 16, 0), Expression::Lookup { register: 0, set: "vips6" }, transport(0, 1, 4)]);
+    m.extend([network(24, 16, 0), Expression::Lookup { register: 0, set: "vips6" }]);
+    m
+}
+
+/// The same, with the type in register 4. That of a later fragment cannot be loaded, and then nothing matches.
+fn to_vip6() -> Match {
+    [for_vip6(), vec![transport(0, 1, 4)]].concat()
+}
+
+/// Goes on with fragments: of a ping, as nothing else that long comes in ICMPv6 but its errors. Neighbour discovery, which
+/// the host must have, is never fragmented (RFC 6980 section 5).
+fn fragmented6(mut m: Match) -> Match {
+    m.push(Expression::HasFragmentHeader { register: 4 });
+    m.push(Expression::Compare { register: 4, equal: true, value: &[1] });
     m
 }
 
