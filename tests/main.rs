@@ -21,6 +21,7 @@ mod marks;
 mod methods;
 mod mtu;
 mod operate;
+mod proxy_protocol;
 mod real;
 mod reload;
 mod rootless;
