@@ -12,7 +12,7 @@ use crate::support::decapsulator::{Decapsulator, GUE_PORT};
 use crate::support::talk::{self, works};
 
 /// The options of `ipvsadm -a` for each kind of tunnel.
-fn kinds() -> [String; 6] {
+pub fn kinds() -> [String; 6] {
     let gue = |checksum| format!("-i --tun-type gue --tun-port {GUE_PORT} {checksum}");
     [
         "-i".to_owned(),
@@ -24,29 +24,31 @@ fn kinds() -> [String; 6] {
     ]
 }
 
-/// A laboratory with one server that takes packets out of tunnels.
-struct Tunnelled {
-    lab: DirectLab,
-    far_end: Decapsulator,
+/// A laboratory with one server that takes packets out of tunnels, somehow.
+pub struct Tunnelled<F> {
+    pub lab: DirectLab,
+    pub far_end: F,
     _http: Http,
     _udp: [UdpEcho; 2],
 }
 
-impl Tunnelled {
-    fn new(options: DirectOptions) -> Self {
+impl<F> Tunnelled<F> {
+    /// `begin` makes the server one that does.
+    pub fn new(options: DirectOptions, begin: impl FnOnce(&DirectLab) -> F) -> Self {
         let lab = DirectLab::new(&DirectOptions { servers: 1, ..options }).unwrap();
+        let far_end = begin(&lab);
         let server = &lab.servers[0];
         let udp = FAMILIES.map(|family| UdpEcho::start_at(server, lab.vip.port(family, 80)).unwrap());
         let http = Http::start(server, 80).unwrap();
-        Self { far_end: Decapsulator::start(server), _http: http, _udp: udp, lab }
+        Self { far_end, _http: http, _udp: udp, lab }
     }
 
-    fn engine(&self) -> Engine<'_> {
+    pub fn engine(&self) -> Engine<'_> {
         Engine::start_on(&self.lab.director, self.lab.state_dir(), &[])
     }
 
     /// Services of a family, whose server is reached at its address of another.
-    fn serve(&self, engine: &Engine<'_>, inner: Family, outer: Family, kind: &str) {
+    pub fn serve(&self, engine: &Engine<'_>, inner: Family, outer: Family, kind: &str) {
         let (vip, server) = (self.vip(inner), self.lab.server_port(0, outer, 80));
         for proto in ["t", "u"] {
             engine.ulvs(&format!("ipvsadm -A -{proto} {vip} -s rr"));
@@ -55,26 +57,27 @@ impl Tunnelled {
     }
 
     /// Nothing was dropped but what came after the services were gone.
-    fn nothing_lost(&self, engine: &Engine<'_>) {
+    pub fn nothing_lost(&self, engine: &Engine<'_>) {
         let status = engine.status();
         let mut drops = status.drops();
         drops.remove("dest-removed");
         assert!(drops.is_empty(), "{drops:?}");
     }
 
-    fn vip(&self, family: Family) -> SocketAddr {
+    pub fn vip(&self, family: Family) -> SocketAddr {
         self.lab.vip.port(family, 80)
     }
 
     /// Small and large things, both ways.
-    fn works(&self, family: Family) {
+    pub fn works(&self, family: Family) {
         works(&self.lab.client, self.vip(family));
     }
 }
 
 #[test]
 fn every_kind_of_tunnel_carries_either_family_in_either() {
-    let tunnelled = Tunnelled::new(DirectOptions { server_path: vec![1500], ..DirectOptions::default() });
+    let options = DirectOptions { server_path: vec![1500], ..DirectOptions::default() };
+    let tunnelled = Tunnelled::new(options, |lab| Decapsulator::start(&lab.servers[0]));
     let engine = tunnelled.engine();
     for kind in kinds() {
         for inner in FAMILIES {
@@ -95,8 +98,8 @@ fn every_kind_of_tunnel_carries_either_family_in_either() {
 /// told what that means for its own.
 #[test]
 fn a_narrow_link_in_the_way_of_the_tunnel_is_told_to_the_client() {
-    let tunnelled =
-        Tunnelled::new(DirectOptions { server_path: vec![1500, 1400], ..DirectOptions::default() });
+    let options = DirectOptions { server_path: vec![1500, 1400], ..DirectOptions::default() };
+    let tunnelled = Tunnelled::new(options, |lab| Decapsulator::start(&lab.servers[0]));
     let engine = tunnelled.engine();
     for kind in kinds() {
         for inner in FAMILIES {
@@ -120,7 +123,7 @@ fn a_narrow_link_in_the_way_of_the_tunnel_is_told_to_the_client() {
 fn a_narrow_link_in_the_way_of_answers_is_told_to_the_server() {
     let options =
         DirectOptions { server_path: vec![1500], client_path: vec![1500, 1400], ..DirectOptions::default() };
-    let tunnelled = Tunnelled::new(options);
+    let tunnelled = Tunnelled::new(options, |lab| Decapsulator::start(&lab.servers[0]));
     let engine = tunnelled.engine();
     for inner in FAMILIES {
         for outer in FAMILIES {
@@ -135,7 +138,8 @@ fn a_narrow_link_in_the_way_of_answers_is_told_to_the_server() {
 /// The longest ping is the director's to answer, whatever the method.
 #[test]
 fn the_director_answers_pings_itself() {
-    let tunnelled = Tunnelled::new(DirectOptions { server_path: vec![1500], ..DirectOptions::default() });
+    let options = DirectOptions { server_path: vec![1500], ..DirectOptions::default() };
+    let tunnelled = Tunnelled::new(options, |lab| Decapsulator::start(&lab.servers[0]));
     let engine = tunnelled.engine();
     for family in FAMILIES {
         tunnelled.serve(&engine, family, family, "-i");

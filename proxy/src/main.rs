@@ -2,6 +2,7 @@
 
 mod cli;
 mod daemon;
+mod decapsulator;
 mod reason;
 
 use std::process::ExitCode;

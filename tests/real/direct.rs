@@ -1,7 +1,7 @@
 //! Direct routing: what `start` does to a server, that the server is then reached and stays unnoticed, and that `stop`
 //! leaves nothing of it.
 
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use lab::addr::{Cidr, Family};
@@ -10,10 +10,10 @@ use lab::node::Node;
 use lab::serve::Http;
 use lab::snapshot::Snapshot;
 use lab::topo::{DirectLab, DirectOptions, VipPlace};
-use serde_json::Value;
 
+use super::host::{assert_untouched, done, real, state_dir, status};
 use crate::scene::{FAMILIES, refused, with_mounts};
-use crate::support::{binary, printed, ulvs};
+use crate::support::{binary, printed};
 
 /// How long an answer that must not come is waited for.
 const SILENCE: Duration = Duration::from_millis(200);
@@ -31,26 +31,6 @@ fn laboratory() -> DirectLab {
         lab.servers[0].sysctl(&format!("net.ipv4.conf.{name}.rp_filter"), "1").unwrap();
     }
     lab
-}
-
-/// `ulvs real` on the server; the words are separated by single spaces.
-fn real(lab: &DirectLab, line: &str) -> Output {
-    let state = lab.state_dir().to_str().unwrap();
-    ulvs(&lab.servers[0], &format!("real {line} --state-dir {state}").split(' ').collect::<Vec<_>>())
-}
-
-/// The same, and it succeeds. The lines that it prints.
-fn done(lab: &DirectLab, line: &str) -> Vec<String> {
-    let output = real(lab, line);
-    assert!(output.status.success(), "{line}: {}", printed(&output));
-    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
-}
-
-fn assert_untouched(lab: &DirectLab, before: &Snapshot) {
-    let changed = before.diff(&Snapshot::take(&lab.servers[0]).unwrap());
-    assert!(changed.is_empty(), "the server is another:\n{}", changed.join("\n"));
-    let left: Vec<_> = std::fs::read_dir(lab.state_dir()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert!(left.is_empty(), "a note is left: {left:?}");
 }
 
 /// What a director does: sends packets for the VIP to the server, which answers the client itself.
@@ -114,9 +94,8 @@ fn addresses_come_and_go_one_by_one() {
     let lab = laboratory();
     let before = Snapshot::take(&lab.servers[0]).unwrap();
     let status = || {
-        let output = real(&lab, "status --json");
-        let json: Value = serde_json::from_slice(&output.stdout).unwrap();
-        (output.status.code(), json["vips"].as_array().unwrap().len(), json["lost"].as_array().unwrap().len())
+        let (code, json) = status(&lab);
+        (code, json["vips"].as_array().unwrap().len(), json["lost"].as_array().unwrap().len())
     };
     assert_eq!(status(), (Some(3), 0, 0));
     done(&lab, "start --vip 203.0.113.7 --vip 2001:db8::7");
@@ -170,7 +149,7 @@ fn what_others_do_is_theirs() {
 fn settings_that_have_no_file_are_made_device_by_device() {
     let lab = laboratory();
     let before = Snapshot::take(&lab.servers[0]).unwrap();
-    let (ulvs, state) = (binary(), lab.state_dir());
+    let (ulvs, state) = (binary(), state_dir(&lab));
     let run = |line: &str| {
         let argv = [ulvs.to_str().unwrap(), "real"].into_iter().chain(line.split(' '));
         let argv: Vec<_> = argv.chain(["--state-dir", state.to_str().unwrap()]).collect();
@@ -200,7 +179,7 @@ fn what_cannot_be_is_refused_and_nothing_is_changed() {
         ("stop --vip 203.0.113.9".to_owned(), vec!["203.0.113.9", "ulvs real status"]),
     ] {
         let mut command = server.command(binary());
-        command.arg("real").args(line.split(' ')).arg("--state-dir").arg(lab.state_dir());
+        command.arg("real").args(line.split(' ')).arg("--state-dir").arg(state_dir(&lab));
         let text = refused(command);
         words.iter().for_each(|word| assert!(text.contains(word), "{line}: no {word:?} in {text}"));
         assert_untouched(&lab, &before);

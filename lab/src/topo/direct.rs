@@ -73,6 +73,9 @@ pub struct DirectLab {
     pub routers: Vec<Node>,
     /// The real servers, named `server1`, `server2`, ... Their interface is `eth0`.
     pub servers: Vec<Node>,
+    /// What joins the machines of the director's link, and those of the servers' network where that is another. A port
+    /// has the name of the machine that is plugged in.
+    pub switches: Vec<Node>,
     /// The virtual address in both families.
     pub vip: Pair,
     /// The client's addresses.
@@ -82,7 +85,6 @@ pub struct DirectLab {
     /// The servers' addresses, in the order of `servers`.
     pub server_addrs: Vec<Pair>,
     drawing: Drawing,
-    switches: Vec<Node>,
     state_dir: TempDir,
 }
 

@@ -24,6 +24,7 @@ mod counters;
 mod defence;
 mod forward;
 mod fragments;
+mod ftp;
 mod host;
 mod ids;
 mod knobs;
@@ -65,7 +66,7 @@ pub use worker::Worker;
 /// Bounds of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections and persistence templates held at most. A new flow beyond that is refused ([`DropReason::TableFull`]); those in the table
+    /// Connections, expected ones included, and persistence templates held at most. A new flow beyond that is refused ([`DropReason::TableFull`]); those in the table
     /// are not touched.
     pub max_connections: usize,
 }
@@ -163,15 +164,16 @@ impl Engine {
         self.ports.in_use(visit);
     }
 
-    /// Connections and persistence templates held.
+    /// Connections, expected ones included, and persistence templates held.
     pub fn connections_held(&self) -> usize {
         self.room.held()
     }
 
-    /// Shows every connection and template of one part of the table to `visit`, in no order. Walks the whole table: for listings.
+    /// Shows every connection, expected or begun, and template of one part of the table to `visit`, in no order. Walks the whole table: for listings.
     pub fn for_each_connection(&self, now: Instant, part: Part, mut visit: impl FnMut(Connection)) {
         let now = millis_since(self.born, now);
         self.conns.for_each(part, |conn| visit(Connection::of(conn, now)));
+        self.conns.expecting.for_each(part, now, |expected| visit(Connection::of_expected(expected, now)));
         self.templates.for_each(part, |template| visit(Connection::of_template(template, now)));
     }
 

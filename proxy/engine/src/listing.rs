@@ -6,6 +6,7 @@ use std::time::Duration;
 use sched::{PersistenceEngine, Proto};
 
 use crate::conn::{Conn, Millis, Timed};
+use crate::ftp::Expected;
 use crate::persist::{Template, TemplateKey};
 use crate::ports::Lease;
 use crate::state::State;
@@ -40,7 +41,7 @@ pub struct Connection {
     pub pe: Option<(PersistenceEngine, String)>,
     /// Time until it is forgotten, if no packet comes.
     pub expires_in: Duration,
-    /// Client address and port; of a template the bits of the address that count, and port 0.
+    /// Client address and port (0 while it is expected and that is not known); of a template the bits of the address that count, and port 0.
     pub client: SocketAddr,
     /// The VIP and port that the client sees. Of a template the port is 0 where it is for all ports, and the mark
     /// stands in place of the VIP where it is for a mark, as in IPVS.
@@ -69,6 +70,21 @@ impl Connection {
             vip: conn.legs.vip,
             dest: conn.legs.server,
             local: conn.legs.local.as_ref().map(Lease::addr),
+        }
+    }
+
+    pub(crate) fn of_expected(expected: &Expected, now: Millis) -> Self {
+        Self {
+            proto: Some(Proto::Tcp),
+            state: State::Listen,
+            template: false,
+            assured: false,
+            pe: None,
+            expires_in: Duration::from_millis(expected.deadline.saturating_sub(now)),
+            client: expected.client,
+            vip: expected.vip,
+            dest: expected.server,
+            local: expected.local.as_ref().map(Lease::addr),
         }
     }
 

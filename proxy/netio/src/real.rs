@@ -4,15 +4,19 @@
 //! The director sends it packets to the VIP unchanged (direct routing) or in tunnels, and it answers the client itself.
 //! So it has to have the VIP, on a device that no neighbour sees (`lo`), and must neither answer ARP for it
 //! (`arp_ignore`) nor ask with it (`arp_announce`): the link would take this host for the director. Requests come in
-//! by another way than answers leave, which a strict `rp_filter` refuses. IPv6 needs none of that: neighbour discovery
-//! answers for the addresses of the link's own device alone.
+//! by another way than answers leave, which a strict `rp_filter` refuses; those in tunnels come from the director, which
+//! it lets pass. IPv6 needs none of that: neighbour discovery answers for the addresses of the link's own device alone.
+//!
+//! Tunnels take somebody who takes packets out of them: a [`FarEnd`].
 //!
 //! Addresses are of scope host (IPv6: deprecated, RFC 4862 section 5.5.4), so that the host never chooses one as the
 //! source of what it begins itself. What was changed is noted in a journal before it is done; [`stop`] puts back exactly
 //! that, whoever did it and however it ended. A value that is right already, an address that is there already, is left
 //! alone both times.
 
+mod change;
 mod error;
+mod far_end;
 mod settings;
 
 use std::collections::BTreeSet;
@@ -26,7 +30,9 @@ use crate::journal::{Held, Journal};
 use crate::netlink::{NetlinkSocket, Tolerate};
 use crate::steer::host::{self, Family, Host};
 
+pub use change::Change;
 pub use error::RealError;
+pub use far_end::{FarEnd, FarEndError, TunnelOptions, Tunnels};
 
 /// Kind of the journal.
 const KIND: &str = "real";
@@ -59,6 +65,8 @@ pub struct RealConfig {
     pub method: Method,
     /// Name of the device that gets them.
     pub device: String,
+    /// How packets are taken out of tunnels, if by any.
+    pub tunnels: TunnelOptions,
     /// Directory for the journal; created when missing.
     pub state_dir: PathBuf,
 }
@@ -78,51 +86,29 @@ pub struct Vip {
     added: bool,
 }
 
+impl Vip {
+    fn is_tunnelled(&self) -> bool {
+        self.method == Method::Tun
+    }
+
+    /// Packets for it come as they are, and a reverse path filter may refuse them.
+    fn is_plain_v4(&self) -> bool {
+        self.ip.is_ipv4() && self.method == Method::Dr
+    }
+}
+
 /// The contents of the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Entries {
     vips: Vec<Vip>,
     held: Vec<Held>,
+    /// Some while there are VIPs that are reached by them.
+    tunnels: Option<Tunnels>,
 }
 
-/// Something that was done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Change {
-    /// A setting has another value.
-    Setting {
-        /// As sysctl(8) writes it.
-        name: String,
-        /// The value before.
-        from: i64,
-        /// The value now.
-        to: i64,
-    },
-    /// A device has got an address.
-    Added {
-        /// The address.
-        ip: IpAddr,
-        /// Name of the device.
-        device: String,
-    },
-    /// A device has lost an address.
-    Removed {
-        /// The address.
-        ip: IpAddr,
-        /// Name of the device.
-        device: String,
-    },
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Setting { name, from, to } => write!(f, "{name} {from} -> {to}"),
-            Self::Added { ip, device } => write!(f, "{ip}/{} added to {device}", Family::of(*ip).bits()),
-            Self::Removed { ip, device } => {
-                write!(f, "{ip}/{} removed from {device}", Family::of(*ip).bits())
-            }
-        }
+impl Entries {
+    fn have(&self, what: impl Fn(&Vip) -> bool) -> bool {
+        self.vips.iter().any(what)
     }
 }
 
@@ -132,7 +118,9 @@ impl fmt::Display for Change {
 pub struct State {
     /// The virtual addresses, in the order in which they were started.
     pub vips: Vec<Vip>,
-    /// What has been lost since, in words: empty while all is well.
+    /// How packets are taken out of tunnels, if some address is reached by them.
+    pub tunnels: Option<Tunnels>,
+    /// What has been lost since, in words: empty while all is well. Says nothing of who takes packets out of tunnels.
     pub lost: Vec<String>,
 }
 
@@ -141,13 +129,22 @@ pub struct State {
 ///
 /// # Errors
 /// [`RealError`] names what is in the way and how to get it out.
-pub fn start(config: &RealConfig) -> Result<Vec<Change>, RealError> {
+pub fn start(config: &RealConfig, far_end: &mut dyn FarEnd) -> Result<Vec<Change>, RealError> {
     let mut real = Real::open(&config.state_dir)?;
     let before = real.journal.entries().clone();
-    let result = real.start(config);
+    let mut tried = false;
+    let result = real.start(config).and_then(|mut changes| {
+        tried = true;
+        changes.extend(serve(far_end, real.journal.entries(), &before)?);
+        Ok(changes)
+    });
     if result.is_err() {
+        let after = real.journal.entries().clone();
         // The first error is the one to tell; what could not be undone stays in the journal.
-        let _ = real.leave(&|vip| before.vips.iter().any(|had| had.ip == vip.ip), Some(&before.held));
+        let _ = real.leave(&|vip| before.have(|had| had.ip == vip.ip), Some(&before));
+        if tried {
+            let _ = serve(far_end, real.journal.entries(), &after);
+        }
     }
     result
 }
@@ -157,13 +154,31 @@ pub fn start(config: &RealConfig) -> Result<Vec<Change>, RealError> {
 ///
 /// # Errors
 /// [`RealError::NotStarted`] for an address that is not served; else the first failure, after all the rest was tried.
-pub fn stop(state_dir: &Path, vips: Option<&[IpAddr]>) -> Result<Vec<Change>, RealError> {
+pub fn stop(
+    state_dir: &Path,
+    vips: Option<&[IpAddr]>,
+    far_end: &mut dyn FarEnd,
+) -> Result<Vec<Change>, RealError> {
     let mut real = Real::open(state_dir)?;
-    let served = |ip: &IpAddr| real.journal.entries().vips.iter().any(|vip| vip.ip == *ip);
+    let before = real.journal.entries().clone();
+    let served = |ip: &IpAddr| before.have(|vip| vip.ip == *ip);
     if let Some(vip) = vips.unwrap_or_default().iter().find(|ip| !served(ip)) {
         return Err(RealError::NotStarted { vip: *vip });
     }
-    real.leave(&|vip| vips.is_some_and(|vips| !vips.contains(&vip.ip)), None)
+    let keep = |vip: &Vip| vips.is_some_and(|vips| !vips.contains(&vip.ip));
+    let mut kept = before.clone();
+    kept.vips.retain(keep);
+    kept.tunnels = kept.tunnels.filter(|_| kept.have(Vip::is_tunnelled));
+    // First, so that nothing comes for an address that is not here.
+    let ended = match (vips, kept.tunnels) {
+        // Even one that the journal knows nothing of.
+        (None, None) => far_end.end().map_err(RealError::FarEnd),
+        _ => serve(far_end, &kept, &before),
+    };
+    let left = real.leave(&keep, None);
+    let mut changes = ended?;
+    changes.extend(left?);
+    Ok(changes)
 }
 
 /// What was started in the network namespace of the calling thread.
@@ -177,10 +192,23 @@ pub fn state(state_dir: &Path) -> Result<State, RealError> {
     let has = |vip: &Vip| host.addresses.iter().any(|a| a.ip == vip.ip && a.device == vip.index);
     let lost = entries.vips.iter().filter(|vip| !has(vip));
     let mut lost: Vec<_> = lost.map(|vip| format!("{} is no longer on {}", vip.ip, vip.device)).collect();
-    if entries.vips.iter().any(|vip| vip.ip.is_ipv4()) {
-        lost.extend(settings::unmet(&host));
+    if entries.have(|vip| vip.ip.is_ipv4()) {
+        lost.extend(settings::unmet(&host, entries.have(Vip::is_plain_v4)));
     }
-    Ok(State { vips: entries.vips, lost })
+    Ok(State { vips: entries.vips, tunnels: entries.tunnels, lost })
+}
+
+/// Has the far end of tunnels be as the entries say, which was as `before`.
+fn serve(far_end: &mut dyn FarEnd, entries: &Entries, before: &Entries) -> Result<Vec<Change>, RealError> {
+    let changes = match entries.tunnels {
+        Some(tunnels) => {
+            let vips = entries.vips.iter().filter(|vip| vip.is_tunnelled());
+            far_end.serve(&vips.map(|vip| vip.ip).collect::<Vec<_>>(), tunnels)
+        }
+        None if before.tunnels.is_some() => far_end.end(),
+        None => Ok(Vec::new()),
+    };
+    changes.map_err(RealError::FarEnd)
 }
 
 struct Real {
@@ -218,11 +246,14 @@ impl Real {
             }
             add.extend(added.then_some(ip));
         }
+        let tunnelled = entries.have(Vip::is_tunnelled);
+        entries.tunnels = tunnelled.then(|| config.tunnels.over(entries.tunnels));
         let mut changes = Vec::new();
         // Before the address, or the link would hear of it.
         if config.vips.iter().any(IpAddr::is_ipv4) {
             let journal = &mut self.journal;
-            settings::apply(&self.host, &mut self.netlink, &mut changes, entries.held.clone(), |held| {
+            let (held, plain) = (entries.held.clone(), entries.have(Vip::is_plain_v4));
+            settings::apply(&self.host, &mut self.netlink, &mut changes, plain, held, |held| {
                 entries.held = held;
                 Ok(journal.write(entries.clone())?)
             })?;
@@ -251,12 +282,12 @@ impl Real {
         }
     }
 
-    /// Puts everything back but what is for addresses to `keep`, and `settings` or else those that what is kept needs.
-    /// Goes on after a failure and returns the first.
+    /// Puts everything back but what is for addresses to `keep`, and makes that be as `before`, or else as what is kept
+    /// needs it. Goes on after a failure and returns the first.
     fn leave(
         &mut self,
         keep: &dyn Fn(&Vip) -> bool,
-        settings: Option<&[Held]>,
+        before: Option<&Entries>,
     ) -> Result<Vec<Change>, RealError> {
         let (mut changes, mut result) = (Vec::new(), Ok(()));
         let mut entries = self.journal.entries().clone();
@@ -270,9 +301,16 @@ impl Real {
                     }
                 }
         });
-        let needed =
-            if entries.vips.iter().any(|vip| vip.ip.is_ipv4()) { entries.held.clone() } else { vec![] };
-        let keep = settings.unwrap_or(&needed);
+        let needed = match entries.have(|vip| vip.ip.is_ipv4()) {
+            true => settings::needed(&entries.held, entries.have(Vip::is_plain_v4)),
+            false => vec![],
+        };
+        let keep = before.map_or(&needed, |before| &before.held);
+        for vip in before.into_iter().flat_map(|before| &before.vips) {
+            entries.vips.iter_mut().filter(|now| now.ip == vip.ip).for_each(|now| now.method = vip.method);
+        }
+        let tunnels = before.map_or(entries.tunnels, |before| before.tunnels);
+        entries.tunnels = tunnels.filter(|_| entries.have(Vip::is_tunnelled));
         let released =
             settings::release(&self.host, &mut self.netlink, &mut changes, &mut entries.held, keep);
         let empty = entries == Entries::default();
@@ -282,19 +320,16 @@ impl Real {
     }
 
     fn remove(&mut self, vip: &Vip, changes: &mut Vec<Change>) -> Result<(), RealError> {
-        // A device that is gone has taken its addresses along.
-        let there = host::device(&mut self.netlink, vip.index).is_ok();
-        if !vip.added || !there {
+        // A device that is gone has taken its addresses along, and what was noted first may not have been done.
+        let now = look(&mut self.netlink)?;
+        let mut there = now.addresses.iter().filter(|had| had.ip == vip.ip && had.device == vip.index);
+        if !vip.added || there.next().is_none() {
             return Ok(());
         }
-        let mut removed = true;
         host::set_host_address(&mut self.netlink, vip.index, vip.ip, false)
-            .inspect_err(|e| removed = e.raw_os_error() != Some(libc::EADDRNOTAVAIL))
             .tolerate(libc::EADDRNOTAVAIL)
             .map_err(|source| RealError::Address { vip: vip.ip, device: vip.device.clone(), source })?;
-        if removed {
-            changes.push(Change::Removed { ip: vip.ip, device: vip.device.clone() });
-        }
+        changes.push(Change::Removed { ip: vip.ip, device: vip.device.clone() });
         Ok(())
     }
 }

@@ -46,6 +46,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+pub(crate) use self::apply::DUMMY;
 use self::events::{Event, Events};
 use self::host::{Family, Host};
 use self::journal::Journal;
@@ -329,7 +330,7 @@ impl Steering {
         let marks = marks.or_else(|_| Marks::open(0)).ok();
         let report = undo::undo(&mut self.netlink, &mut self.journal, marks);
         // It may be gone already, and the address was seldom needed.
-        let _ = host::set_host_address(&mut self.netlink, self.config.tun_index, apply::DUMMY, false);
+        let _ = host::set_host_address(&mut self.netlink, self.config.tun_index, DUMMY, false);
         let _ = self.device_before.apply(&mut self.netlink, self.config.tun_index);
         report
     }

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use netio::process::Readiness;
 
 use crate::reason::reason;
 use iptables::Program;
@@ -75,7 +76,7 @@ enum Command {
     /// Services and servers, in the words of ipvsadm (`ulvs ipvsadm --help`)
     #[command(disable_help_flag = true)]
     Ipvsadm(Words),
-    /// Make this host a real server that direct routing reaches, or show or undo that
+    /// Make this host a real server that direct routing and tunnels reach, or show or undo that
     #[command(subcommand)]
     Real(real::RealCommand),
     /// Rules that give packets a firewall mark, which a service can be made of
@@ -161,6 +162,16 @@ fn lab(args: lab::cli::LabArgs) -> ExitCode {
         Err(error) => return fail(&format!("cannot tell where this program is: {error}")),
     };
     lab::cli::main(args, &exe).unwrap_or_else(|error| fail(&reason(&error)))
+}
+
+/// What this process owes to the one that has started it in the background, if one has.
+fn detached() -> Option<Readiness> {
+    let readiness = Readiness::from_env();
+    if readiness.is_some() {
+        // It was started as /proc/self/exe, and `ps` would call it `exe`. Only a convenience.
+        let _ = std::fs::write("/proc/self/comm", env!("CARGO_BIN_NAME"));
+    }
+    readiness
 }
 
 /// On stderr, exit code 1. A line gets the program's name; a report of several begins with the place, for editors.

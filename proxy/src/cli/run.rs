@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use clap::Args;
 use control::api::Settings;
 use control::config::{Config, Offload, Workers};
-use netio::process::{Readiness, spawn_detached};
+use netio::process::spawn_detached;
 
-use super::{StateDir, fail, rules, say};
+use super::{StateDir, detached, fail, rules, say};
 use crate::daemon::{self, Options};
 use crate::reason::reason;
 
@@ -64,11 +64,7 @@ enum CompatArg {
 }
 
 pub(super) fn main(args: RunArgs) -> ExitCode {
-    let readiness = Readiness::from_env();
-    if readiness.is_some() {
-        // It was started as /proc/self/exe, and `ps` would call it `exe`. Only a convenience.
-        let _ = std::fs::write("/proc/self/comm", env!("CARGO_BIN_NAME"));
-    }
+    let readiness = detached();
     if args.detach && readiness.is_none() {
         return match spawn_detached(std::env::args_os().skip(1)) {
             Ok(_) => ExitCode::SUCCESS,

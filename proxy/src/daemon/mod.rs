@@ -225,7 +225,7 @@ fn random_seed() -> u64 {
     std::hash::RandomState::new().build_hasher().finish()
 }
 
-fn offload_words(offload: netio::tun::Offloads) -> String {
+pub(crate) fn offload_words(offload: netio::tun::Offloads) -> String {
     let words = [(offload.checksum, "checksum"), (offload.tso, "tso4, tso6"), (offload.uso, "uso")];
     let on: Vec<_> = words.into_iter().filter(|(on, _)| *on).map(|(_, word)| word).collect();
     if on.is_empty() { "off".to_owned() } else { on.join(", ") }

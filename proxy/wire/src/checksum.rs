@@ -225,6 +225,17 @@ pub(crate) fn transport(bytes: &[u8], packet: &Packet) -> Result<(), ChecksumErr
     if right { Ok(()) } else { Err(ChecksumError::Transport) }
 }
 
+/// The partial checksum of a TCP or UDP packet that nobody tells of, seen by its value: the field has the sum of the
+/// pseudo-header.
+pub(crate) fn unfinished(bytes: &[u8], packet: &Packet) -> Option<Checksum> {
+    let (L4::Tcp { .. } | L4::Udp { .. }, Fragment::None) = (packet.l4, packet.fragment) else { return None };
+    let at = packet.checksum_offset()?;
+    let field = get16(bytes, packet.l4_offset + at);
+    let checksum = Checksum::Partial { start: packet.l4_offset as u16, offset: at as u16 };
+    // Zero has two forms.
+    (field % 0xffff == pseudo(packet) % 0xffff).then_some(checksum)
+}
+
 /// The sum of the packet's own pseudo-header; that of ICMP is empty.
 pub(crate) fn pseudo(packet: &Packet) -> u16 {
     match packet.l4 {

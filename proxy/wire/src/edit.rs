@@ -4,8 +4,6 @@
 //! The packet has to be the parse of the frame. Edits of one side leave it good for edits of the other and for
 //! [`set_ttl`]: what they read of the old values they read from the frame.
 
-mod splice;
-
 use std::net::IpAddr;
 
 use crate::bytes::{get16, put16};
@@ -13,8 +11,6 @@ use crate::checksum::{self, Delta};
 use crate::frame::Frame;
 use crate::packet::{Family, L4, Packet};
 use crate::sctp;
-
-pub use splice::splice;
 
 /// Source or destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,9 +11,11 @@
 #[cfg(any(test, feature = "build"))]
 pub mod build;
 pub mod checksum;
+pub mod decap;
 pub mod edit;
 pub mod encap;
 pub mod frame;
+pub mod gro;
 pub mod gso;
 pub mod icmp;
 pub mod packet;

@@ -296,7 +296,13 @@ impl Packet {
     /// tunnel, whose outer checksum is then complete.
     #[inline]
     pub(crate) fn is_partial(&self, offload: &Offload) -> bool {
-        match (offload.checksum, self.checksum_offset()) {
+        self.is_own(offload.checksum)
+    }
+
+    /// The same of a checksum alone.
+    #[inline]
+    pub(crate) fn is_own(&self, checksum: Checksum) -> bool {
+        match (checksum, self.checksum_offset()) {
             (Checksum::Partial { start, offset }, Some(at)) => {
                 usize::from(start) == self.l4_offset && usize::from(offset) == at
             }

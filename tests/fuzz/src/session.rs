@@ -243,7 +243,25 @@ fn services(net: &Net) -> Vec<ServiceSpec> {
 /// Packets of which most begin or belong to a connection, for each service and both families.
 pub fn packets() -> &'static [Frame] {
     static PACKETS: OnceLock<Vec<Frame>> = OnceLock::new();
-    PACKETS.get_or_init(|| nets().iter().flat_map(packets_of).map(|build| build.frame()).collect())
+    PACKETS.get_or_init(|| {
+        let nets = nets();
+        let whole = nets.iter().flat_map(packets_of).map(|build| build.frame());
+        let pieces = nets.iter().flat_map(fragments).map(|bytes| Frame::from_packet(&bytes));
+        whole.chain(pieces).collect()
+    })
+}
+
+/// Of datagrams to services of each method, of a ping and of an answer.
+fn fragments(net: &Net) -> Vec<Vec<u8>> {
+    let client = net.client;
+    let mut whole = vec![
+        ping(client.ip(), net.vip, 1, 1).payload_len(3000),
+        udp(client, (net.vip, SINGLE)).payload_len(3000),
+        udp((net.servers[0], DNS + NAT_SHIFT), client).payload_len(3000),
+    ];
+    let ports = (0..).zip(methods()).map(|(n, _)| DNS + n);
+    whole.extend(ports.map(|port| udp(client, (net.vip, port)).payload_len(3000)));
+    whole.iter().flat_map(|build| build.clone().may_fragment().fragments(1200)).collect()
 }
 
 fn packets_of(net: &Net) -> Vec<Build> {
@@ -287,6 +305,7 @@ fn packets_of(net: &Net) -> Vec<Build> {
             build::time_exceeded(net.router, peer.ip(), &sent),
         ]);
     }
+    packets.push(about_a_tunnel(net));
     let web = SocketAddr::new(net.vip, WEB);
     if client.is_ipv6() {
         let options = [1, 4, 0, 0, 0, 0];
@@ -297,6 +316,15 @@ fn packets_of(net: &Net) -> Vec<Build> {
         packets.push(udp(client, (net.vip, DNS)).payload_len(20).no_checksum());
     }
     packets
+}
+
+/// What a router on the way to a server says of a packet inside IPIP.
+fn about_a_tunnel(net: &Net) -> Build {
+    const IPIP: u16 = 3;
+    let inner = tcp(net.client, (net.vip, WEB + IPIP)).ack(1).payload_len(1300).bytes();
+    let protocol = if net.vip.is_ipv4() { 4 } else { 41 };
+    let outer = raw(net.lip, net.servers[0], protocol).payload(&inner[..100]).bytes();
+    build::too_big(net.router, net.lip, 1280, &outer)
 }
 
 fn addr(text: &str) -> SocketAddr {

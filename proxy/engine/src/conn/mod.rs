@@ -14,16 +14,17 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
 
 use std::time::Duration;
 
-use sched::{DestLive, Direction, ForwardMethod, Proto, SvcLive, TcpOptions};
+use sched::{DestLive, Direction, FTP, ForwardMethod, Proto, SvcLive, TcpOptions};
 
 pub(crate) use greeting::{Due, Greeting};
 pub(crate) use key::FlowKey;
 pub(crate) use room::Room;
-pub(crate) use shift::Shifts;
+pub(crate) use shift::{Shifts, before};
 pub(crate) use spoken::Spoken;
 pub(crate) use table::{ConnTable, Inserted};
 pub(crate) use wheel::{Timed, Timer, Wheel};
 
+use crate::ftp::Control;
 use crate::knobs::Knobs;
 use crate::persist::Template;
 use crate::ports::Lease;
@@ -54,12 +55,22 @@ pub(crate) struct Legs {
     pub(crate) hop_credit: bool,
     /// What it is a member of, and leaves when it ends.
     pub(crate) template: Option<Arc<Template>>,
+    /// The control connection of FTP whose data it has.
+    pub(crate) data_of: Option<Arc<Conn>>,
 }
 
 impl Legs {
     /// Who the server speaks with.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.local.as_ref().map_or(self.client, Lease::addr)
+    }
+
+    /// Whether it is a control connection of FTP. (IPVS: for every service, by the port of the VIP.)
+    fn is_control(&self) -> bool {
+        self.proto == Proto::Tcp
+            && self.vip.port() == FTP
+            && self.method.sees_replies()
+            && self.data_of.is_none()
     }
 
     /// What the server is told before the client's first byte.
@@ -81,6 +92,8 @@ pub(crate) struct Conn {
     pub(crate) server: Spoken,
     /// When the client's SYN came that has not been answered yet: microseconds, wrapping, never 0. 0 when there is none.
     asked: AtomicU32,
+    /// For a control connection of FTP.
+    pub(crate) control: Option<Box<Control>>,
     /// For one whose streams are not received as they were sent.
     pub(crate) shifts: Option<Box<Shifts>>,
     /// For one whose server is told who the client is.
@@ -108,6 +121,10 @@ impl Conn {
         legs.dest.inactive.fetch_add(1, Relaxed);
         let greeting = legs.greeting().map(|header| Box::new(Greeting::new(header)));
         legs.dest.update_overload();
+        let control = legs.is_control().then(Box::default);
+        if let Some(control) = legs.data_of.as_ref().and_then(|conn| conn.control.as_deref()) {
+            control.join();
+        }
         Self {
             state: AtomicU8::new(PENDING | begins_as(legs.proto) as u8),
             legs,
@@ -115,7 +132,8 @@ impl Conn {
             client: Spoken::default(),
             server: Spoken::default(),
             asked: AtomicU32::new(0),
-            shifts: greeting.is_some().then(Box::default),
+            shifts: (greeting.is_some() || control.is_some()).then(Box::default),
+            control,
             greeting,
             timer: Timer::new(now + NEW_MS),
         }
@@ -147,6 +165,11 @@ impl Conn {
     /// Its packets are forwarded, and that is all.
     pub(crate) fn is_plain(&self) -> bool {
         self.shifts.is_none() && self.legs.tcp.is_none()
+    }
+
+    /// Data connections of FTP hang on it.
+    pub(crate) fn has_data(&self) -> bool {
+        self.control.as_ref().is_some_and(|control| control.has_data())
     }
 
     pub(crate) fn state(&self) -> State {
@@ -207,6 +230,10 @@ impl Conn {
     pub(crate) fn time_handshake(&self, direction: Direction, event: tcp::Event, elapsed: Duration) {
         // Wrapping, and never 0.
         let micros = || elapsed.as_micros() as u32 | 1;
+        // Whoever has been told to connect is not the one whom the scheduler asks about.
+        if self.legs.data_of.is_some() {
+            return;
+        }
         match (direction, event) {
             // A SYN that is sent again does not start the clock again.
             (Direction::In, tcp::Event::Syn) => {
@@ -257,6 +284,9 @@ impl Conn {
         if let Some(template) = &self.legs.template {
             template.leave();
         }
+        if let Some(control) = self.legs.data_of.as_ref().and_then(|conn| conn.control.as_deref()) {
+            control.leave();
+        }
         if let Some(local) = &self.legs.local {
             local.give_back();
         }
@@ -282,7 +312,7 @@ const fn begins_as(proto: Proto) -> State {
 }
 
 #[cfg(test)]
-fn test_legs(n: u16) -> Legs {
+pub(crate) fn test_legs(n: u16) -> Legs {
     use std::net::{IpAddr, Ipv4Addr};
     let addr = |net: u8, port| SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, net, 0, 1)), port);
     Legs {
@@ -298,6 +328,7 @@ fn test_legs(n: u16) -> Legs {
         tcp: TcpOptions::default(),
         hop_credit: false,
         template: None,
+        data_of: None,
     }
 }
 

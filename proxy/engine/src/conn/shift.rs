@@ -128,7 +128,6 @@ impl Shifts {
     /// From now on the `old` bytes at `at` of what `direction` sends, in the sender's numbering, are `new` bytes for the
     /// receiver. For a place that is known nothing changes: the segment came again. Tell it before the first segment
     /// behind that place, and of the same packet, is translated.
-    #[cfg_attr(not(test), expect(dead_code, reason = "comes with FTP"))]
     pub(crate) fn replace(&self, direction: Direction, at: u32, old: u32, new: u32) {
         self.streams()[direction as usize].replace(at, old, new);
     }
@@ -202,7 +201,7 @@ fn counts_bytes(option: &TcpOption<'_>) -> bool {
 }
 
 /// `a` comes before `b` (RFC 9293 section 3.4).
-pub(super) fn before(a: u32, b: u32) -> bool {
+pub(crate) fn before(a: u32, b: u32) -> bool {
     (a.wrapping_sub(b) as i32) < 0
 }
 

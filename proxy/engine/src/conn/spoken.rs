@@ -69,7 +69,7 @@ impl Spoken {
     }
 
     /// Whether it has acknowledged all before `number`.
-    pub(super) fn has_heard(&self, number: u32) -> bool {
+    pub(crate) fn has_heard(&self, number: u32) -> bool {
         self.heard.get().is_some_and(|heard| !before(heard, number))
     }
 

@@ -14,6 +14,7 @@ use foldhash::quality::SeedableRandomState;
 use sched::Direction;
 
 use super::{Conn, FlowKey, Room, Timed};
+use crate::ftp::Expecting;
 use crate::listing::Part;
 
 /// Shards: enough that workers rarely meet, few enough that walking them is cheap.
@@ -38,13 +39,19 @@ pub(crate) enum Inserted {
 pub(crate) struct ConnTable {
     map: DashMap<FlowKey, (Arc<Conn>, Direction), SeedableRandomState>,
     room: Arc<Room>,
+    /// Data connections of those in it.
+    pub(crate) expecting: Expecting,
 }
 
 impl ConnTable {
     pub(crate) fn new(seed: u64, room: Arc<Room>) -> Self {
         let hasher = SeedableRandomState::with_seed(seed, SharedSeed::global_fixed());
         let keys = INITIAL_KEYS.min(room.max().saturating_mul(2));
-        Self { map: DashMap::with_capacity_and_hasher_and_shard_amount(keys, hasher, SHARDS), room }
+        Self {
+            map: DashMap::with_capacity_and_hasher_and_shard_amount(keys, hasher, SHARDS),
+            expecting: Expecting::new(seed, Arc::clone(&room)),
+            room,
+        }
     }
 
     pub(crate) fn find(&self, key: &FlowKey) -> Option<(Arc<Conn>, Direction)> {
@@ -74,6 +81,7 @@ impl ConnTable {
         }
         self.take(&conn.in_key(), conn);
         self.take(&conn.out_key(), conn);
+        self.expecting.forget(conn);
         self.room.give_back();
         true
     }

@@ -65,6 +65,9 @@ impl Step<'_> {
         src: SocketAddr,
         dst: SocketAddr,
     ) -> Verdict {
+        if let Some(verdict) = self.data_connection(frame, packet, src, dst) {
+            return verdict;
+        }
         let mark = self.mark_of(packet);
         let Some(service) = self.table.lookup(mark, proto, dst) else {
             let reply = self.one_packet_reply(frame, packet, proto, src);
@@ -225,6 +228,7 @@ impl Step<'_> {
             bypass,
             tcp: if both_ways { service.tcp } else { TcpOptions::default() },
             template,
+            data_of: None,
         })
     }
 }

@@ -24,7 +24,7 @@ impl Step<'_> {
             return self.first_fragment(frame, packet, key, &piece);
         }
         match self.fragments.other(key, &piece, frame.packet(), self.now, self.counters) {
-            Told::Follow(course) => self.follow(frame, packet, &course),
+            Told::Follow(course) => self.take_course(frame, packet, &course),
             Told::Waits => Verdict::Wait,
             Told::Drop(reason) => Verdict::Drop(reason),
         }
@@ -60,7 +60,7 @@ impl Step<'_> {
         for bytes in waiting {
             frame.set_packet(bytes);
             let Ok(packet) = Packet::parse(bytes) else { continue };
-            let verdict = self.follow(&mut frame, &packet, course);
+            let verdict = self.take_course(&mut frame, &packet, course);
             self.counters.settled(verdict);
             match verdict {
                 Verdict::Transmit(egress) => self.outbox.push_behind(&frame, egress),
@@ -71,7 +71,7 @@ impl Step<'_> {
     }
 
     /// A fragment that has no ports goes where the first one went.
-    fn follow(&mut self, frame: &mut Frame, packet: &Packet, course: &Course) -> Verdict {
+    fn take_course(&mut self, frame: &mut Frame, packet: &Packet, course: &Course) -> Verdict {
         let verdict = match &course.way {
             Way::Conn(conn, Direction::In) => self.towards_server(frame, packet, conn),
             Way::Conn(conn, Direction::Out) => self.towards_client(frame, packet, conn),

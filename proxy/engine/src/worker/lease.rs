@@ -37,7 +37,13 @@ impl Step<'_> {
     }
 
     /// A port from which nothing speaks with that server.
-    fn free_port(&self, lip: IpAddr, proto: Proto, server: SocketAddr, start: u64) -> Option<Lease> {
+    pub(super) fn free_port(
+        &self,
+        lip: IpAddr,
+        proto: Proto,
+        server: SocketAddr,
+        start: u64,
+    ) -> Option<Lease> {
         let whose = if self.host.is_local(lip) { Whose::Hosts } else { Whose::Ours };
         let pool = self.ports.pool(PoolKey { proto, lip, whose, server }, start);
         // It may still be somebody's who took it before the range was another.

@@ -2,6 +2,7 @@
 
 mod begin;
 mod fragments;
+mod ftp;
 mod greetings;
 mod hairpin;
 mod icmp;
@@ -43,6 +44,9 @@ use crate::ports::Ports;
 use crate::random::Random;
 use crate::verdict::{Egress, Verdict};
 use crate::{Engine, millis_since};
+
+/// A control connection of FTP that is idle is looked at again so much later, while it has data connections: as in IPVS.
+const DATA_MS: Millis = 60_000;
 
 /// A worker: owned by the thread that serves one queue.
 #[derive(Debug)]
@@ -138,7 +142,12 @@ impl Worker {
             return Some(self.born);
         }
         let wheels = [self.wheel.next_due(), self.templates_wheel.next_due()];
-        let others = [self.sampler.next_due(), self.greetings.next_due(), self.fragments.next_due()];
+        let others = [
+            self.sampler.next_due(),
+            self.greetings.next_due(),
+            self.fragments.next_due(),
+            self.conns.expecting.next_due(),
+        ];
         let due = wheels.into_iter().chain(others).flatten().min();
         due.map(|at| self.born + Duration::from_millis(at))
     }
@@ -167,7 +176,14 @@ impl Worker {
                 return;
             }
         }
-        self.wheel.advance(now, |conn| end(conn, resets));
+        self.wheel.advance(now, |conn| {
+            if !conn.has_data() {
+                return end(conn, resets);
+            }
+            conn.timer.set(now + DATA_MS);
+            ControlFlow::Continue(())
+        });
+        conns.expecting.sweep(now);
         let templates = &self.templates;
         self.templates_wheel.advance(now, |template| {
             if templates.expire(template, now, decay) {
@@ -188,7 +204,7 @@ impl Worker {
         }
         let (part, sampler) = (Sampler::part(&mut self.random), &mut self.sampler);
         self.wheel.sample(part, |conn| {
-            if sampler.lets_go(conn, now, knobs) && self.conns.remove(conn) {
+            if !conn.has_data() && sampler.lets_go(conn, now, knobs) && self.conns.remove(conn) {
                 self.counters.expired();
             }
         });

@@ -27,8 +27,9 @@ impl Step<'_> {
         if knobs.expire_nodest_conn && self.is_drained(conn, packet) {
             return true;
         }
-        // The kernel keeps one that has a template.
-        let reuse_mode = if legs.template.is_some() { 0 } else { knobs.conn_reuse_mode };
+        // The kernel keeps one that has a template, or a control connection.
+        let reuse_mode =
+            if legs.template.is_some() || legs.data_of.is_some() { 0 } else { knobs.conn_reuse_mode };
         match conn.state() {
             State::TimeWait | State::Close | State::Closed => knobs.reuse_ports || reuse_mode != 0,
             State::FinWait if reuse_mode & 2 != 0 && !legs.method.sees_replies() => true,
@@ -61,7 +62,7 @@ pub(super) fn opens(packet: &Packet, knobs: &Knobs) -> bool {
 }
 
 /// Whether it says that a connection begins: an INIT; a SYN, not one that answers another, nor one that resets.
-fn starts(packet: &Packet) -> bool {
+pub(super) fn starts(packet: &Packet) -> bool {
     match packet.l4 {
         L4::Tcp { flags, .. } => flags.syn() && !flags.ack() && !flags.rst(),
         L4::Sctp { chunk, .. } => chunk == INIT,

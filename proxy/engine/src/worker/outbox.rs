@@ -100,7 +100,9 @@ impl Outbox {
 
     /// The frame has been sent.
     pub(super) fn catch_up(&mut self) {
-        self.own.extend(self.behind.drain(..));
+        if self.is_behind() {
+            self.own.extend(self.behind.drain(..));
+        }
     }
 
     /// Has a whole packet sent, before the one that is being processed.

@@ -11,8 +11,9 @@ use wire::packet::{L4, Packet, TcpFlags};
 use wire::{gso, tcp};
 
 use super::step::Step;
-use crate::conn::{Conn, Due, Greeting, Legs};
+use crate::conn::{Conn, Due, Greeting};
 use crate::forward;
+use crate::ftp::SPARE;
 use crate::verdict::{Egress, Verdict};
 
 /// TCP option with a client's address, as DPVS and its module for servers have it: port, then address.
@@ -29,7 +30,7 @@ impl Step<'_> {
         let greeting = conn.greeting.as_deref();
         let due = greeting.map_or(Due::Nothing, |greeting| greeting.due(conn, &packet, self.now));
         if flags.syn() {
-            limit_segments(frame, &packet, &conn.legs, Direction::In);
+            limit_segments(frame, &packet, conn, Direction::In);
             if let Some(greeting) = greeting {
                 if let (Due::TooEarly, Some(shifts)) = (due, &conn.shifts) {
                     shifts.begin(Direction::In, seq.wrapping_add(1), greeting.header().len() as u32);
@@ -39,6 +40,9 @@ impl Step<'_> {
             }
         } else if conn.legs.tcp.toa {
             packet = put_toa(frame, &packet, conn).unwrap_or(packet);
+        }
+        if due != Due::TooEarly {
+            packet = self.follow(frame, &packet, conn, Direction::In).unwrap_or(packet);
         }
         if let Some(shifts) = &conn.shifts
             && (flags.syn() || due != Due::TooEarly)
@@ -54,14 +58,15 @@ impl Step<'_> {
     }
 
     /// A server's segment of such a connection, on to the client.
-    pub(super) fn tcp_reply(&self, frame: &mut Frame, packet: &Packet, conn: &Conn) {
+    pub(super) fn tcp_reply(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) {
         if matches!(packet.l4, L4::Tcp { flags, .. } if flags.syn()) {
-            limit_segments(frame, packet, &conn.legs, Direction::Out);
+            limit_segments(frame, packet, conn, Direction::Out);
         }
+        let packet = self.follow(frame, packet, conn, Direction::Out).unwrap_or(*packet);
         if let Some(shifts) = &conn.shifts {
-            shifts.apply(frame, packet, Direction::Out);
+            shifts.apply(frame, &packet, Direction::Out);
         }
-        forward::reply(conn.legs.method, frame, packet, &conn.legs);
+        forward::reply(conn.legs.method, frame, &packet, &conn.legs);
     }
 
     /// Sends the header before the segment that is ready to leave, which has the numbers and options that the server
@@ -94,7 +99,8 @@ impl Step<'_> {
 
 /// Lowers the size of segments that the sender of a SYN invites. What a client invites only the service can limit; what a
 /// server invites has to fit the way to it.
-fn limit_segments(frame: &mut Frame, packet: &Packet, legs: &Legs, direction: Direction) {
+fn limit_segments(frame: &mut Frame, packet: &Packet, conn: &Conn, direction: Direction) {
+    let legs = &conn.legs;
     let (options, Some(invited)) = (legs.tcp, tcp::mss(frame, packet)) else { return };
     let mut limit = match options.mss {
         Some(Mss::Bytes(bytes)) => bytes.min(invited),
@@ -110,6 +116,10 @@ fn limit_segments(frame: &mut Frame, packet: &Packet, legs: &Legs, direction: Di
         };
         let toa = if options.toa { toa_len(legs.client.ip()) } else { 0 };
         limit = limit.min(fits.min(invited).saturating_sub(toa).max(Mss::MIN));
+    }
+    // What is said on a control connection of FTP may get longer.
+    if conn.control.is_some() {
+        limit = limit.saturating_sub(SPARE).max(Mss::MIN);
     }
     tcp::clamp_mss(frame, packet, limit);
 }

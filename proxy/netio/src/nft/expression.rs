@@ -46,6 +46,10 @@ pub(crate) enum Expression<'a> {
     SocketWildcard { register: u32 },
     /// Matches when this host has a socket for the packet, in whatever state; what it loads means nothing to us.
     Socket { register: u32 },
+    /// Loads a value.
+    Value { register: u32, value: &'a [u8] },
+    /// Puts two bytes in the place of a TCP segment's MSS option, if that says more.
+    LowerMss { register: u32 },
     /// Goes on in another chain, and here when that one returns.
     Jump { chain: &'a str },
     /// Back to where the jump was.
@@ -91,6 +95,16 @@ impl Expression<'_> {
             Self::Lookup { register, set } => named(m, "lookup", |m| m.string(1, set).be32(2, reg(register))),
             Self::SocketWildcard { register } => socket(m, 2, register),
             Self::Socket { register } => socket(m, 0, register),
+            Self::Value { register, value } => {
+                named(m, "immediate", |m| m.be32(1, reg(register)).nest(2, |m| m.bytes(1, value)))
+            }
+            Self::LowerMss { register } => {
+                const MSS: u8 = 2;
+                const TCP_OPTION: u32 = 1;
+                named(m, "exthdr", |m| {
+                    m.u8(2, MSS).be32(3, 2).be32(4, 2).be32(6, TCP_OPTION).be32(7, reg(register))
+                })
+            }
             Self::Jump { chain } => verdict(m, -3, Some(chain)),
             Self::Return => verdict(m, -5, None),
             Self::Accept => verdict(m, 1, None),

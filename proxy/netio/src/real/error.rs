@@ -4,6 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::FarEndError;
 use crate::journal::JournalError;
 
 /// Why this host is no real server.
@@ -51,8 +52,9 @@ pub enum RealError {
     },
     /// A setting has to have another value and could not be given it.
     #[error(
-        "cannot set {name} to {want} (it is {now}): {source}; set it yourself before: `sysctl -w {name}={want}`, in a \
-         container `--sysctl {name}={want}`"
+        "cannot set {name} to {want} (it is {now}): {source}{}; or set it yourself before: `sysctl -w {name}={want}`, \
+         in a container `--sysctl {name}={want}`",
+        hint(source)
     )]
     Setting {
         /// As sysctl(8) writes it.
@@ -78,6 +80,9 @@ pub enum RealError {
         /// The address.
         vip: IpAddr,
     },
+    /// Nobody takes packets out of tunnels as was asked.
+    #[error(transparent)]
+    FarEnd(FarEndError),
     /// Another process is changing the same.
     #[error("another `ulvs real` is at work in this network namespace (it holds {}): try again", path.display())]
     Busy {

@@ -30,15 +30,17 @@ struct Step<'a> {
     want: i64,
 }
 
-/// Makes the settings be as a real server needs them. `note` is told what will be held, before anything is changed.
+/// Makes the settings be as a real server needs them, if `plain` one that packets come to as they are. `note` is told
+/// what will be held, before anything is changed.
 pub(super) fn apply(
     host: &Host,
     netlink: &mut NetlinkSocket,
     changes: &mut Vec<Change>,
+    plain: bool,
     mut held: Vec<Held>,
     note: impl FnOnce(Vec<Held>) -> Result<(), RealError>,
 ) -> Result<(), RealError> {
-    let steps = steps(host, writable(ALL, ARP_IGNORE.0));
+    let steps = steps(host, plain, writable(ALL, ARP_IGNORE.0));
     for step in &steps {
         match held.iter_mut().find(|held| held.knob == step.knob) {
             // Somebody has overwritten ours: theirs is what to put back.
@@ -104,9 +106,14 @@ pub(super) fn release(
     result
 }
 
+/// Those that are still needed where there is an IPv4 address left, if `plain` one that packets come to as they are.
+pub(super) fn needed(held: &[Held], plain: bool) -> Vec<Held> {
+    held.iter().filter(|held| plain || held.knob.key != RP_FILTER).cloned().collect()
+}
+
 /// What is not as it has to be, in words.
-pub(super) fn unmet(host: &Host) -> Vec<String> {
-    steps(host, false)
+pub(super) fn unmet(host: &Host, plain: bool) -> Vec<String> {
+    steps(host, plain, false)
         .iter()
         .map(|Step { knob, device, now, want }| format!("{} is {now}, not {want}", knob.at(device)))
         .collect()
@@ -114,7 +121,7 @@ pub(super) fn unmet(host: &Host) -> Vec<String> {
 
 /// What has to be changed. For `all` devices at once, which covers those to come, or for each by itself where that
 /// cannot be written.
-fn steps(host: &Host, all_at_once: bool) -> Vec<Step<'_>> {
+fn steps(host: &Host, plain: bool, all_at_once: bool) -> Vec<Step<'_>> {
     let mut steps = Vec::new();
     let devices = host.links.iter().filter(|(_, link)| !link.loopback);
     let devices = || devices.clone().map(|(index, link)| (*index, link.name.as_str()));
@@ -128,10 +135,15 @@ fn steps(host: &Host, all_at_once: bool) -> Vec<Step<'_>> {
             steps.push(Step { knob: knob(0), device: ALL, now: all, want });
             continue;
         }
-        steps.extend(devices().filter_map(|(index, device)| {
+        // Where nobody asks for neighbours nobody is told.
+        let asked = devices().filter(|(index, _)| host.links[index].resolves);
+        steps.extend(asked.filter_map(|(index, device)| {
             let now = read(index, device, key).ok()?;
             (now < want).then(|| Step { knob: knob(index), device, now, want })
         }));
+    }
+    if !plain {
+        return steps;
     }
     let all = read(0, ALL, RP_FILTER).unwrap_or(0);
     steps.extend(devices().filter_map(|(index, device)| {

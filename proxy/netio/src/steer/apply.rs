@@ -15,7 +15,7 @@ use super::{HostView, Notice, Path, SteerError, Steering};
 use crate::sysctl::{Group, Knob};
 
 /// "IPv4 dummy address" (RFC 7600 section 4.8): means nothing to anybody else.
-pub(super) const DUMMY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8));
+pub(crate) const DUMMY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8));
 
 /// Packets that the device queues for us; the default of 500 is lost in one burst.
 const QUEUE: u32 = 10_000;

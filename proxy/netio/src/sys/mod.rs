@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 pub(crate) mod anycast;
+pub(crate) mod batch;
 pub(crate) mod netns;
 pub(crate) mod packet;
 pub(crate) mod process;

@@ -286,8 +286,24 @@ pub(crate) fn inject(packet: &[u8]) {
 /// Long enough for a busy machine, short enough for a test that expects nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Waits until the kernel has noticed that the links have carriers: on a busy machine it takes its time, and routes
+/// change with it.
+fn carriers() {
+    let unnoticed = || {
+        let state = sh("ip -o link; ip route show table all; ip -6 route show table all");
+        ["NO-CARRIER", "linkdown"].iter().any(|word| state.contains(word))
+    };
+    for _ in 0..100 {
+        if !unnoticed() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// Everything that has to be as it was afterwards.
 pub(crate) fn snapshot() -> String {
+    carriers();
     let mut text = sh("ip rule; ip -6 rule; ip route show table all; ip -6 route show table all; ip -o addr; ip -o link
          ip neigh show proxy; ip -6 neigh show proxy; nft list ruleset; cat /proc/thread-self/net/anycast6 || true");
     for tree in ["/proc/sys/net/ipv4", "/proc/sys/net/ipv6"] {
