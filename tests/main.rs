@@ -22,6 +22,7 @@ mod marks;
 mod methods;
 mod mtu;
 mod operate;
+mod proxy_protocol;
 mod real;
 mod reload;
 mod rootless;

@@ -8,6 +8,7 @@ use sched::{PersistenceEngine, Proto};
 use crate::conn::{Conn, Millis, Timed};
 use crate::ftp::Expected;
 use crate::persist::{Template, TemplateKey};
+use crate::ports::Lease;
 use crate::state::State;
 
 /// A share of the connection table, so that a large one can be listed page by page. A connection belongs to exactly
@@ -47,6 +48,8 @@ pub struct Connection {
     pub vip: SocketAddr,
     /// The real server, with port 0 where the template is for all ports.
     pub dest: SocketAddr,
+    /// By FullNAT: who the server believes to speak with.
+    pub local: Option<SocketAddr>,
 }
 
 impl Connection {
@@ -66,6 +69,7 @@ impl Connection {
             client: conn.legs.client,
             vip: conn.legs.vip,
             dest: conn.legs.server,
+            local: conn.legs.local.as_ref().map(Lease::addr),
         }
     }
 
@@ -80,6 +84,7 @@ impl Connection {
             client: expected.client,
             vip: expected.vip,
             dest: expected.server,
+            local: expected.local.as_ref().map(Lease::addr),
         }
     }
 
@@ -96,6 +101,7 @@ impl Connection {
             client: SocketAddr::new(client.addr, 0),
             vip: client.vip,
             dest: template.server,
+            local: None,
         }
     }
 }

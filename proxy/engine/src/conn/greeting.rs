@@ -8,6 +8,7 @@ use wire::packet::{L4, Packet};
 
 use super::shift::before;
 use super::{Conn, Millis};
+use crate::state::State;
 
 /// Time within which a client that repeats itself does not have the header repeated: it is still on its way.
 const FRESH_MS: Millis = 100;
@@ -72,7 +73,8 @@ impl Greeting {
             // A reset is believed only if it comes right behind what the server has heard.
             Some(_) if flags.rst() => Due::Again,
             Some(sent) => {
-                let first = seq == client.wrapping_add(1) && packet.payload_len() > 0;
+                let says = packet.payload_len() > 0 || flags.fin();
+                let first = says && seq == client.wrapping_add(1);
                 if first && now >= sent.last + FRESH_MS { Due::Again } else { Due::Nothing }
             }
         }
@@ -86,7 +88,8 @@ impl Greeting {
     /// What has to be sent again because nobody has acknowledged it; `None` when that has happened, or has no meaning
     /// any more.
     pub(crate) fn again(&self, conn: &Conn, now: Millis) -> Option<Vec<u8>> {
-        if self.is_over() || self.is_heard(conn) || conn.state().is_over() {
+        // One that both ends have closed may still be waited for: a client's first segment can be its last.
+        if self.is_over() || self.is_heard(conn) || conn.state() == State::Close {
             self.give_up();
             return None;
         }

@@ -135,6 +135,22 @@ fn a_client_that_repeats_its_first_bytes_has_it_repeated() {
 }
 
 #[test]
+fn a_client_whose_first_segment_is_its_last_has_it_repeated() {
+    for data in [b"".as_slice(), b"bye"] {
+        let mut director = simple();
+        let last = director.client(0, 0).payload(data).fin();
+        assert_eq!(director.pass(&last).len(), 2);
+        // By the clock, and with what the client repeats.
+        assert_eq!(director.wait(Duration::from_millis(400)).len(), 1);
+        director.now += Duration::from_millis(100);
+        let sent = director.pass(&last);
+        assert_eq!((sent.len(), arrived(&sent[0], CLIENT).2), (2, HEADER.to_vec()));
+        director.one(&director.server(0, LEN));
+        assert_eq!(director.wait(Duration::from_secs(5)).len(), 0);
+    }
+}
+
+#[test]
 fn a_reset_is_believed_before_and_after_it() {
     let mut director = simple();
     let mut reset = director.client(0, 0).rst();

@@ -1,7 +1,9 @@
-//! What servers are told of a client: the header of the PROXY protocol, byte by byte and against a model of a receiver,
-//! and TOA; and how large segments may be.
+//! What servers are told of a client: the header of the PROXY protocol, case by case and for a crowd of clients on a bad
+//! network, and TOA; and how large segments may be.
 
 mod client;
+mod crowd;
 mod director;
 mod header;
 mod options;
+mod receiver;

@@ -2,12 +2,12 @@
 
 use crate::around::{
     a_late_worker, a_moment, a_server_is_emptied, a_while, add_service, an_age, edit_dest, edit_service,
-    host_changes, orphans_end, path_changes, settings_change,
+    host_changes, lips_change, orphans_end, path_changes, settings_change,
 };
+use crate::icmp::{error_about_nothing, error_about_reply, error_about_request, error_about_tunnel};
 use crate::traffic::{
-    association, client_opens, client_talks, datagram, error_about_nothing, error_about_reply,
-    error_about_request, fragments, garbage, other_protocol, ping, server_talks, stray_from_client,
-    stray_from_server,
+    association, client_opens, client_talks, datagram, flood, fragments, garbage, other_protocol, ping,
+    server_talks, stray_from_client, stray_from_server,
 };
 use crate::world::World;
 
@@ -25,6 +25,7 @@ const ACTIONS: &[(u64, Action)] = &[
     (18, error_about_request),
     (18, error_about_reply),
     (9, error_about_nothing),
+    (12, error_about_tunnel),
     (12, ping),
     (12, fragments),
     (9, other_protocol),
@@ -36,7 +37,9 @@ const ACTIONS: &[(u64, Action)] = &[
     (20, edit_dest),
     (5, edit_service),
     (2, host_changes),
-    (4, path_changes),
+    (9, path_changes),
+    (3, lips_change),
+    (1, flood),
     (4, settings_change),
     (6, orphans_end),
     (2, a_server_is_emptied),
@@ -50,6 +53,7 @@ pub(crate) fn act(world: &mut World) {
 /// A few services to begin with.
 pub(crate) fn begin(world: &mut World) {
     world.mark();
+    world.set_host([], [false; 2]);
     for _ in 0..8 {
         add_service(world);
     }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use engine::{Defence, Knobs};
 use sched::{
-    DestSpec, Family, Netmask, Op, Persistence, PersistenceEngine, Proto, ServiceKey, ServiceSpec, Weight,
+    DestSpec, Family, Netmask, Op, Path, Persistence, PersistenceEngine, Proto, ServiceKey, ServiceSpec,
+    Weight,
 };
 
-use crate::cast::{host, server_of, service_key};
+use crate::cast::{host, lip, method, router, server_of, service_key, straight};
 use crate::rng::Rng;
 use crate::world::World;
 
@@ -34,9 +35,9 @@ pub(crate) fn a_late_worker(world: &mut World) {
     world.sleep(millis);
 }
 
-fn spec(world: &mut World, addr: SocketAddr) -> DestSpec {
+fn spec(world: &mut World, key: ServiceKey, addr: SocketAddr) -> DestSpec {
     let weight = Weight(*world.rng.pick(&[0, 1, 1, 2, 3]));
-    DestSpec { weight, ..DestSpec::new(addr) }
+    DestSpec { weight, method: method(world, key, addr), ..DestSpec::new(addr) }
 }
 
 fn some_service(world: &mut World) -> Option<ServiceKey> {
@@ -50,8 +51,8 @@ pub(crate) fn edit_dest(world: &mut World) {
     let there = world.model.services[&key].dests.iter().any(|dest| world.model.dests[*dest].addr == addr);
     let op = match (there, world.rng.below(5)) {
         (true, 0..2) => Op::DelDest { key, addr },
-        (true, _) => Op::EditDest { key, dest: spec(world, addr) },
-        (false, _) => Op::AddDest { key, dest: spec(world, addr) },
+        (true, _) => Op::EditDest { key, dest: spec(world, key, addr) },
+        (false, _) => Op::AddDest { key, dest: spec(world, key, addr) },
     };
     world.edit(&[op]);
 }
@@ -70,7 +71,7 @@ pub(crate) fn edit_service(world: &mut World) {
             // Removed and made anew in one go: what a restore of the same rules does.
             let dests = world.model.services[&key].dests.iter();
             let addrs: Vec<_> = dests.map(|dest| world.model.dests[*dest].addr).collect();
-            let dests = addrs.into_iter().map(|addr| spec(world, addr)).collect();
+            let dests = addrs.into_iter().map(|addr| spec(world, key, addr)).collect();
             let service = ServiceSpec { dests, ..settings(world, key) };
             world.edit(&[Op::DelService { key }, Op::AddService { service }]);
         }
@@ -88,7 +89,7 @@ pub(crate) fn add_service(world: &mut World) {
     for _ in 0..world.rng.below(4) {
         let addr = server_of(world, key);
         if dests.iter().all(|dest| dest.addr != addr) {
-            dests.push(spec(world, addr));
+            dests.push(spec(world, key, addr));
         }
     }
     let service = ServiceSpec { dests, ..settings(world, key) };
@@ -104,11 +105,12 @@ fn settings(world: &mut World, key: ServiceKey) -> ServiceSpec {
     };
     let how = Persistence { timeout: *rng.pick(&[5, 50, 400]), mask: *rng.pick(&masks) };
     let persistence = (key.l4_port() == Some(0) || rng.one_in(3)).then_some(how);
-    let one_packet = key.proto() != Some(Proto::Tcp) && rng.one_in(3);
+    let one_packet = key.proto() != Some(Proto::Tcp) && rng.one_in(2);
     let scheduler = *rng.pick(SCHEDULERS);
     let sip = key.proto() == Some(Proto::Udp) && persistence.is_some() && rng.one_in(4);
     let pe = sip.then_some(PersistenceEngine::Sip);
-    ServiceSpec { persistence, one_packet, pe, ..ServiceSpec::new(key, scheduler) }
+    let lips = if rng.one_in(6) { vec![host(key.family() == Family::Ipv4, 4, 9)] } else { Vec::new() };
+    ServiceSpec { persistence, one_packet, pe, lips, ..ServiceSpec::new(key, scheduler) }
 }
 
 const DEFENCES: &[Defence] = &{
@@ -142,6 +144,7 @@ pub(crate) fn settings_change(world: &mut World) {
         template_decay: yes(rng),
         ops_replies: !rng.one_in(4),
         expire_quiescent_template: yes(rng),
+        hairpin: !rng.one_in(4),
         ..Knobs::default()
     };
     world.set_knobs(knobs);
@@ -174,8 +177,29 @@ pub(crate) fn host_changes(world: &mut World) {
 
 pub(crate) fn path_changes(world: &mut World) {
     let n = world.model.dests.len() as u64;
-    if n > 0 {
-        let (dest, mtu) = (world.rng.below(n) as usize, *world.rng.pick(&[0, 0, 1280, 600]));
-        world.set_mtu(dest, mtu);
+    if n == 0 {
+        return;
     }
+    let dest = world.rng.below(n) as usize;
+    if world.rng.one_in(2) {
+        let mtu = *world.rng.pick(&[0, 1500, 1300, 1280, 600]);
+        return world.set_mtu(dest, mtu);
+    }
+    let server = world.model.dests[dest].addr.ip();
+    let path = straight(server);
+    let path = match world.rng.below(6) {
+        0 => None,
+        1 => Some(Path { source: None, ..path }),
+        2..4 => Some(Path { next_hop: router(server.is_ipv4()), device: 5, ..path }),
+        _ => Some(path),
+    };
+    world.set_path(dest, path);
+}
+
+/// A local address is everybody's, or no longer.
+pub(crate) fn lips_change(world: &mut World) {
+    let v4 = world.rng.one_in(2);
+    let lip = lip(world, v4);
+    let there = world.model.lips.contains(&lip);
+    world.edit(&[if there { Op::DelLip { key: None, lip } } else { Op::AddLip { key: None, lip } }]);
 }

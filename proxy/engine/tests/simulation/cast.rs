@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use sched::{Family, Proto, ServiceKey};
+use sched::{Family, ForwardMethod, Path, Proto, ServiceKey, Tunnel, TunnelChecksum, TunnelKind};
 
 use crate::model::{FlowKey, mark_service};
 use crate::world::World;
@@ -17,7 +17,9 @@ pub(crate) fn host(v4: bool, net: u8, n: u64) -> IpAddr {
 
 pub(crate) fn client(world: &mut World, v4: bool) -> SocketAddr {
     let port = if world.rng.one_in(30) { 20 } else { 1000 + world.rng.below(3) as u16 };
-    SocketAddr::new(host(v4, 1, 1 + world.rng.below(4)), port)
+    // One on the servers' link, perhaps one of them.
+    let net = if world.rng.one_in(20) { 3 } else { 1 };
+    SocketAddr::new(host(v4, net, 1 + world.rng.below(4)), port)
 }
 
 pub(crate) fn vip(world: &mut World, v4: bool) -> IpAddr {
@@ -25,7 +27,9 @@ pub(crate) fn vip(world: &mut World, v4: bool) -> IpAddr {
 }
 
 pub(crate) fn server(world: &mut World, v4: bool) -> SocketAddr {
-    SocketAddr::new(host(v4, 3, 1 + world.rng.below(2)), 8000 + world.rng.below(2) as u16)
+    let loopback: IpAddr = if v4 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    let ip = if world.rng.one_in(20) { loopback } else { host(v4, 3, 1 + world.rng.below(2)) };
+    SocketAddr::new(ip, 8000 + world.rng.below(2) as u16)
 }
 
 /// Where a service is or may be.
@@ -53,13 +57,48 @@ pub(crate) fn service_key(world: &mut World) -> ServiceKey {
 
 /// A server that a service may have. Where its connections have various ports there, servers differ by address.
 pub(crate) fn server_of(world: &mut World, key: ServiceKey) -> SocketAddr {
-    let server = server(world, key.family() == Family::Ipv4);
+    // Of the other family: there is a tunnel to it.
+    let v4 = (key.family() == Family::Ipv4) != world.rng.one_in(8);
+    let server = server(world, v4);
     match key.l4_port() {
         None => SocketAddr::new(server.ip(), 8000),
         Some(0) => SocketAddr::new(server.ip(), 0),
         Some(21) => SocketAddr::new(server.ip(), 2121),
         Some(_) => server,
     }
+}
+
+/// A method by which a service may reach this server.
+pub(crate) fn method(world: &mut World, key: ServiceKey, server: SocketAddr) -> ForwardMethod {
+    use TunnelChecksum::{Full, None, Remote};
+    use TunnelKind::{Gre, Gue, Ipip};
+    let kinds = [(Ipip, None), (Gre, None), (Gre, Full), (Gue, None), (Gue, Full), (Gue, Remote)];
+    let (kind, checksum) = *world.rng.pick(&kinds);
+    let port = if kind == Gue { 6080 } else { 0 };
+    match world.rng.below(10) {
+        _ if (key.family() == Family::Ipv4) != server.is_ipv4() => {
+            ForwardMethod::Tunnel(Tunnel { kind, port, checksum })
+        }
+        0..6 => ForwardMethod::Masq,
+        6..8 => ForwardMethod::FullNat,
+        8 => ForwardMethod::Route,
+        _ => ForwardMethod::Tunnel(Tunnel { kind, port, checksum }),
+    }
+}
+
+/// The address from which the host itself would speak to servers.
+pub(crate) fn own_address(v4: bool) -> IpAddr {
+    host(v4, 4, 1)
+}
+
+/// One that is nobody's but may be used towards servers.
+pub(crate) fn lip(world: &mut World, v4: bool) -> IpAddr {
+    host(v4, 4, 2 + world.rng.below(2))
+}
+
+/// The way to a server on a link of ours.
+pub(crate) fn straight(server: IpAddr) -> Path {
+    Path { device: 3, next_hop: server, source: Some(own_address(server.is_ipv4())) }
 }
 
 pub(crate) fn router(v4: bool) -> IpAddr {

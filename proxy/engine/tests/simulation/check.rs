@@ -3,23 +3,27 @@
 use std::net::{IpAddr, SocketAddr};
 
 use engine::{DropReason, Egress, State, Verdict};
-use sched::{Direction, Proto};
+use sched::{Direction, ForwardMethod, Proto};
 use wire::checksum;
 use wire::frame::Frame;
 use wire::packet::piece::set_identification;
 use wire::packet::{L4, Packet, TcpFlags};
 
-use crate::model::{Flow, FlowKey, Model, Reset, credited};
+use crate::begin;
+use crate::model::{Flow, FlowKey, Leaves, Model, Once, Reset, credited};
 use crate::packets::{Says, Segment};
-use crate::persist::{self, TemplateKey, server_for};
+use crate::persist::{self, TemplateKey};
 use crate::sctp::{ABORT, INIT, SHUTDOWN_COMPLETE};
 use crate::tcp;
 
-/// What the engine did with a frame, and whom it chose for the flow with a key.
+/// A server, and the local address and port that it is spoken to from, if that is not the client's.
+pub(crate) type Chosen = (SocketAddr, Option<SocketAddr>);
+
+/// What the engine did with a frame, and what it chose for the flow with a key.
 pub(crate) struct Done<'a> {
     pub(crate) verdict: Verdict,
     pub(crate) frame: &'a Frame,
-    pub(crate) server_of: &'a dyn Fn(FlowKey) -> Option<SocketAddr>,
+    pub(crate) chosen: &'a dyn Fn(FlowKey) -> Option<Chosen>,
     pub(crate) template_of: &'a dyn Fn(TemplateKey) -> Option<SocketAddr>,
 }
 
@@ -37,6 +41,17 @@ impl Done<'_> {
         }
     }
 
+    /// It is refused like this, unless that has been done too often lately.
+    pub(crate) fn refused(&self, model: &mut Model, segment: &Segment, expected: impl FnOnce() -> Frame) {
+        if !model.may_refuse() {
+            self.dropped(DropReason::RefusalsLimited);
+        } else if segment.src.ip().is_loopback() {
+            self.dropped(DropReason::Unanswerable);
+        } else {
+            self.is(Verdict::Reply, &expected());
+        }
+    }
+
     pub(crate) fn is(&self, verdict: Verdict, expected: &Frame) {
         assert_eq!(self.verdict, verdict);
         let mut expected = expected.clone();
@@ -51,6 +66,7 @@ impl Done<'_> {
         assert_eq!(is, should, "the frame that comes out");
         assert!(self.frame.packet() == expected.packet(), "{is}: same headers, other bytes");
         assert_eq!(self.frame.offload, expected.offload, "{is}");
+        assert_eq!(self.frame.encap, expected.encap, "{is}: the packet around it");
     }
 }
 
@@ -76,9 +92,12 @@ pub(crate) fn segment(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     }
     if let Some(key) = model.replies.get(&key).copied() {
         let flow = model.flows[&key].clone();
+        if flow.way.sums_all(segment, key) {
+            return done.dropped(DropReason::Fragment);
+        }
         model.seen(key, Direction::Out, segment);
         // What the client sees maps back to what the server said, exactly.
-        let reply = segment.between(key.2, dst).with_ttl(credited(segment.ttl, flow.hop_credit));
+        let reply = segment.between(key.2, key.1).with_ttl(credited(segment.ttl, flow.way.hop_credit));
         return done.is(Verdict::Transmit(Egress::Route), &reply.frame());
     }
     begin(model, segment, done);
@@ -88,7 +107,7 @@ pub(crate) fn segment(model: &mut Model, segment: &Segment, done: &Done<'_>) {
 fn begins_anew(model: &mut Model, segment: &Segment, flow: &Flow) -> bool {
     let knobs = model.knobs;
     let syn = starts(segment);
-    if !model.dests[flow.dest].available {
+    if !model.dests[flow.way.dest].available {
         if knobs.expire_nodest_conn {
             model.happened("left a removed server");
             return true;
@@ -110,6 +129,14 @@ fn begins_anew(model: &mut Model, segment: &Segment, flow: &Flow) -> bool {
         && match flow.state {
             State::TimeWait | State::Close | State::Closed => {
                 knobs.reuse_ports || (knobs.conn_reuse_mode > 0 && flow.template.is_none())
+            }
+            State::FinWait
+                if knobs.conn_reuse_mode & 2 != 0
+                    && flow.template.is_none()
+                    && !flow.way.method.sees_replies() =>
+            {
+                model.happened("began again past what the server said");
+                true
             }
             State::FinWait | State::CloseWait | State::LastAck => {
                 knobs.reuse_ports && flow.client_end.begun != Some(segment.seq)
@@ -139,49 +166,48 @@ fn begin(model: &mut Model, segment: &Segment, done: &Done<'_>) {
         return persist::begin(model, segment, at, persistence, done);
     }
     if at.l4_port().is_some_and(|port| port != key.2.port()) {
-        return persist::nobody(model, segment, at, done);
+        return begin::nobody(model, segment, at, done);
     }
     let eligible = model.eligible(at);
-    if model.services[&at].one_packet && key.0 == Proto::Udp && !eligible.is_empty() {
-        return persist::one_packet(model, segment, at, &eligible, done);
+    if eligible.is_empty() {
+        model.happened("nobody to serve");
+        return unreachable(model, segment, done);
     }
-    match model.candidates(key) {
-        Err(None) => {
-            model.happened("nobody to serve");
-            unreachable(segment, done);
-        }
-        Err(Some(reason)) => done.dropped(reason),
-        Ok(candidates) => {
-            let server = (done.server_of)(key).expect("a connection");
-            let is_it = |dest: &usize| server_for(at, false, model.dests[*dest].addr, key.2) == server;
-            let chosen = candidates.into_iter().find(is_it);
-            let chosen = chosen.unwrap_or_else(|| panic!("{server} must not get this flow"));
-            model.begin(key, chosen, server, None);
-            towards_server(model, segment, done);
-        }
-    }
+    let candidates: Vec<_> = eligible.into_iter().map(|dest| (dest, model.dests[dest].method)).collect();
+    begin::at_one_of(model, segment, at, &candidates, None, done);
 }
 
 pub(crate) fn towards_server(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     let key = (segment.proto, segment.src, segment.dst);
     let flow = model.flows[&key].clone();
-    let dest = &model.dests[flow.dest];
-    if !dest.available {
+    let way = &flow.way;
+    if !model.dests[way.dest].available {
         return done.dropped(DropReason::DestRemoved);
     }
-    if model.is_too_big(segment, flow.dest) {
-        let answer = Says::TooBig(dest.mtu).own(key.2.ip(), key.1.ip(), &segment.first_on_wire());
-        model.happened("too big");
-        return done.is(Verdict::Reply, &answer);
+    if way.sums_all(segment, key) {
+        return done.dropped(DropReason::Fragment);
+    }
+    if model.is_too_big(segment, way.method, way.dest) {
+        return too_big(model, segment, way.method, way.dest, done);
     }
     model.seen(key, Direction::In, segment);
-    let request = segment.between(key.1, flow.server).with_ttl(credited(segment.ttl, flow.hop_credit));
-    done.is(Verdict::Transmit(Egress::Route), &request.frame());
+    let mut way = flow.way;
+    way.goes(model, segment, done);
+    model.flows.get_mut(&key).expect("the flow").way = way;
+}
+
+/// With the MTU that the client can do something about.
+fn too_big(model: &mut Model, segment: &Segment, method: ForwardMethod, dest: usize, done: &Done<'_>) {
+    let mtu = model.mtu_of(method, dest, segment.is_v4());
+    model.happened("too big");
+    done.refused(model, segment, || {
+        Says::TooBig(mtu).own(segment.dst.ip(), segment.src.ip(), &segment.first_on_wire())
+    });
 }
 
 pub(crate) fn not_ours(model: &mut Model, segment: &Segment, done: &Done<'_>) {
-    if !model.is_our_vip(segment.dst.ip()) {
-        let (src, dst) = (segment.src.ip(), segment.dst.ip());
+    let (src, dst) = (segment.src.ip(), segment.dst.ip());
+    if !model.is_our_vip(dst) {
         let ends = match segment.proto {
             Proto::Tcp => segment.flags.rst(),
             Proto::Sctp => segment.chunk == ABORT,
@@ -189,7 +215,8 @@ pub(crate) fn not_ours(model: &mut Model, segment: &Segment, done: &Done<'_>) {
         };
         if model.knobs.nat_icmp_send && !ends && model.is_server(segment.proto, segment.src) {
             model.happened("refused a reply to nothing");
-            return done.is(Verdict::Reply, &Says::PortUnreachable.own(dst, src, &segment.first_on_wire()));
+            let answer = || Says::PortUnreachable.own(dst, src, &segment.first_on_wire());
+            return done.refused(model, segment, answer);
         }
         let ttl = model.ttl(segment.ttl, src, dst);
         return done.passes(model, src, dst, &segment.with_ttl(ttl).frame());
@@ -198,8 +225,9 @@ pub(crate) fn not_ours(model: &mut Model, segment: &Segment, done: &Done<'_>) {
         Proto::Sctp if matches!(segment.chunk, ABORT | SHUTDOWN_COMPLETE) => {
             done.dropped(DropReason::Unanswerable);
         }
-        Proto::Udp | Proto::Sctp => unreachable(segment, done),
-        Proto::Tcp if segment.flags.rst() => done.dropped(DropReason::Unanswerable),
+        Proto::Udp | Proto::Sctp => unreachable(model, segment, done),
+        Proto::Tcp if !model.may_refuse() => done.dropped(DropReason::RefusalsLimited),
+        Proto::Tcp if segment.flags.rst() || src.is_loopback() => done.dropped(DropReason::Unanswerable),
         Proto::Tcp => {
             model.happened("reset");
             reset(segment, done);
@@ -207,9 +235,9 @@ pub(crate) fn not_ours(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     }
 }
 
-pub(crate) fn unreachable(segment: &Segment, done: &Done<'_>) {
+pub(crate) fn unreachable(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     let (vip, client) = (segment.dst.ip(), segment.src.ip());
-    done.is(Verdict::Reply, &Says::PortUnreachable.own(vip, client, &segment.first_on_wire()));
+    done.refused(model, segment, || Says::PortUnreachable.own(vip, client, &segment.first_on_wire()));
 }
 
 fn reset(segment: &Segment, done: &Done<'_>) {
@@ -233,20 +261,23 @@ pub(crate) fn follows(model: &mut Model, rest: &Segment, verdict: Verdict, sent:
     let (from, to) = (rest.src.ip(), rest.dst.ip());
     match verdict {
         Verdict::Transmit(_) => {
-            let first = Packet::parse(sent.packet()).expect("what comes out is a packet");
-            let ttl = match model.flows.get(&key).map(|flow| flow.hop_credit) {
-                Some(credit) => {
-                    model.seen(key, Direction::In, rest);
-                    credited(rest.ttl, credit)
-                }
-                None => {
-                    model.count_more(rest.on_wire());
-                    model.ttl(rest.ttl, from, first.dst)
-                }
-            };
             model.happened("followed the first fragment");
-            let server = SocketAddr::new(first.dst, 0);
-            done.is(Verdict::Transmit(Egress::Route), &rest.between(rest.src, server).with_ttl(ttl).frame());
+            match (model.flows.get(&key).map(|flow| flow.way.clone()), model.once.clone()) {
+                (Some(mut way), _) => {
+                    model.seen(key, Direction::In, rest);
+                    way.goes(model, rest, done);
+                }
+                (None, Some(Once::To(mut way))) => {
+                    model.count_more(way.dest, Direction::In, rest.on_wire());
+                    way.goes(model, rest, done);
+                }
+                (None, Some(Once::From(dest, vip))) => {
+                    model.count_more(dest, Direction::Out, rest.on_wire());
+                    let answer = rest.between(vip, rest.dst).with_ttl(model.ttl(rest.ttl, from, to));
+                    done.is(Verdict::Transmit(Egress::Route), &answer.frame());
+                }
+                (None, None) => panic!("the first one went nowhere"),
+            }
             let id = |frame: &Frame| {
                 let packet = Packet::parse(frame.packet()).expect("a packet");
                 packet.piece(frame.packet()).expect("a fragment").id
@@ -261,53 +292,17 @@ pub(crate) fn follows(model: &mut Model, rest: &Segment, verdict: Verdict, sent:
     }
 }
 
-/// An ICMP error as it came in.
-pub(crate) struct IcmpError<'a> {
-    pub(crate) says: Says,
-    pub(crate) from: IpAddr,
-    pub(crate) to: IpAddr,
-    pub(crate) quoted: &'a Segment,
-    /// Bytes of the quote.
-    pub(crate) len: usize,
-}
-
-pub(crate) fn icmp_error(model: &mut Model, error: &IcmpError<'_>, done: &Done<'_>) {
-    let IcmpError { says, from, to, quoted, len } = *error;
-    let bytes = if from.is_ipv4() { 28 } else { 48 } + len as u64;
-    let build = |from: IpAddr, to: IpAddr, quoted: &Segment, ttl: u8| {
-        says.build(from, to, &quoted.first_on_wire()[..len]).ttl(ttl).frame()
-    };
-    // About a request that we sent: from the server's side.
-    if let Some(key) = model.replies.get(&(quoted.proto, quoted.dst, quoted.src)).copied() {
-        model.happened("error about a request");
-        model.count(key, Direction::Out, (1, bytes));
-        let ttl = model.ttl(64, from, to);
-        return done.is(
-            Verdict::Transmit(Egress::Route),
-            &build(key.2.ip(), to, &quoted.between(key.1, key.2), ttl),
-        );
-    }
-    // About a reply that we sent: from the client's side.
-    let key = (quoted.proto, quoted.dst, quoted.src);
-    if let Some(flow) = model.flows.get(&key).cloned() {
-        model.happened("error about a reply");
-        model.count(key, Direction::In, (1, bytes));
-        let ttl = model.ttl(64, from, flow.server.ip());
-        let quoted = quoted.between(flow.server, key.1);
-        return done.is(Verdict::Transmit(Egress::Route), &build(from, flow.server.ip(), &quoted, ttl));
-    }
-    if model.is_our_vip(to) {
-        return done.dropped(DropReason::IcmpUnrelated);
-    }
-    done.passes(model, from, to, &build(from, to, quoted, model.ttl(64, from, to)));
-}
-
 /// What a frame that nothing has asked for says.
-pub(crate) fn as_reset(frame: &Frame) -> Reset {
+pub(crate) fn as_reset(frame: &Frame, egress: Egress) -> Reset {
     let packet = Packet::parse(frame.packet()).expect("what comes out is a packet");
     let L4::Tcp { src_port, dst_port, seq, ack, flags, .. } = packet.l4 else { panic!("{packet} is no TCP") };
     assert_eq!(flags, TcpFlags::RST | TcpFlags::ACK, "{packet}");
-    (SocketAddr::new(packet.src, src_port), SocketAddr::new(packet.dst, dst_port), seq, ack)
+    let leaves = match (egress, &frame.encap) {
+        (Egress::Route, None) => Leaves::Routed,
+        (Egress::Route, Some(encap)) => Leaves::Inside(encap.dst),
+        (Egress::Neighbour { next_hop, .. }, _) => Leaves::To(next_hop),
+    };
+    (SocketAddr::new(packet.src, src_port), SocketAddr::new(packet.dst, dst_port), seq, ack, leaves)
 }
 
 /// Whatever leaves has checksums that verify.

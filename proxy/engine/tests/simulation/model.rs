@@ -5,14 +5,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use engine::{Counters, Defence, DropReason, Knobs, State, Verdict};
-use sched::{Counts, DestLive, Direction, Family, Mark, Op, Persistence, Proto, ServiceKey, ServiceSpec};
+use engine::{Counters, Defence, Knobs, State, Verdict};
+use sched::{
+    Counts, DestLive, DestSpec, Direction, Family, ForwardMethod, Mark, Op, Path, Persistence, Proto,
+    ServiceKey, ServiceSpec,
+};
 
-use crate::cast::host;
+use crate::cast::{host, straight};
 use crate::packets::Segment;
-use crate::persist::{Templates, server_for};
+use crate::persist::Templates;
 use crate::sctp;
 use crate::tcp::{self, End, States};
+use crate::way::Way;
 
 /// Protocol, client, VIP.
 pub(crate) type FlowKey = (Proto, SocketAddr, SocketAddr);
@@ -22,10 +26,16 @@ pub(crate) struct Dest {
     pub(crate) addr: SocketAddr,
     pub(crate) available: bool,
     pub(crate) weight: u32,
+    pub(crate) method: ForwardMethod,
+    /// Its answers come by here, or did by a method that it had before.
+    replies: bool,
     pub(crate) mtu: u32,
+    /// What the network has said of the path, and until when that is believed.
+    pub(crate) learned: Option<(u32, u64)>,
+    pub(crate) path: Option<Path>,
     active: u32,
     inactive: u32,
-    counts: Counts,
+    pub(crate) counts: Counts,
     /// Which making of the service it was last in.
     service: u64,
     /// The real one, once the engine has it.
@@ -38,17 +48,18 @@ pub(crate) struct Service {
     pub(crate) one_packet: bool,
     /// Clients are told apart by a Call-ID, which no packet here has.
     pub(crate) sip: bool,
+    pub(crate) lips: Vec<IpAddr>,
     /// Indices into [`Model::dests`].
     pub(crate) dests: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Flow {
-    pub(crate) dest: usize,
-    pub(crate) server: SocketAddr,
+    pub(crate) way: Way,
     pub(crate) state: State,
     pub(crate) deadline: u64,
-    pub(crate) hop_credit: bool,
+    /// Which end it was, counted from the first, if it is over.
+    pub(crate) over: Option<u64>,
     pub(crate) client_end: End,
     /// Packets from the client.
     requests: u32,
@@ -56,19 +67,47 @@ pub(crate) struct Flow {
     pub(crate) template: Option<u64>,
 }
 
+/// Refusals that a worker sends at once.
+pub(crate) const BURST: u64 = 2000;
+
 /// What the rules make of all packets to the second VIP.
 pub(crate) const MARK: u32 = 5;
 
-/// A reset: from, to, sequence number, acknowledgment.
-pub(crate) type Reset = (SocketAddr, SocketAddr, u32, u32);
+/// A reset: from, to, sequence number, acknowledgment, the way that it takes.
+pub(crate) type Reset = (SocketAddr, SocketAddr, u32, u32, Leaves);
+
+/// The way of a packet without a flow.
+#[derive(Clone, Debug)]
+pub(crate) enum Once {
+    To(Way),
+    /// From this server, as from this VIP.
+    From(usize, SocketAddr),
+}
+
+/// Which way a frame leaves: whereto, to which neighbour, through the tunnel to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Leaves {
+    Routed,
+    To(IpAddr),
+    Inside(IpAddr),
+}
 
 pub(crate) struct Model {
     states: States,
     pub(crate) now: u64,
     /// Until when fragments wait for their first ones.
     pub(crate) waiting: VecDeque<u64>,
-    /// Whom the last packet without a flow went to or came from.
-    pub(crate) once: Option<usize>,
+    /// Which way the last packet without a flow went.
+    pub(crate) once: Option<Once>,
+    /// How many refusals each worker has left, and since when.
+    limits: Vec<(u64, u64)>,
+    /// Which one has the frame.
+    pub(crate) worker: usize,
+    /// Local addresses that are everybody's, and the ports of each.
+    pub(crate) lips: Vec<IpAddr>,
+    pub(crate) local_ports: Vec<u16>,
+    /// Flows that have been over.
+    ends: u64,
     pub(crate) max: usize,
     pub(crate) local: BTreeSet<IpAddr>,
     /// The host is no router in IPv4, in IPv6.
@@ -92,12 +131,17 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize, local_ports: Vec<u16>, workers: usize) -> Self {
         Self {
             states: States::new(),
             now: 0,
             waiting: VecDeque::new(),
             once: None,
+            limits: vec![(BURST, 0); workers],
+            worker: 0,
+            lips: Vec::new(),
+            local_ports,
+            ends: 0,
             max,
             local: BTreeSet::new(),
             closed: [false; 2],
@@ -152,8 +196,8 @@ impl Model {
     /// Whether the flow's server has weight 0 in the service that takes the packet now.
     pub(crate) fn weighs_nothing(&self, segment: &Segment, flow: &Flow) -> bool {
         let service = self.service(segment.proto, segment.dst);
-        service.is_some_and(|key| self.services[&key].dests.contains(&flow.dest))
-            && self.dests[flow.dest].weight == 0
+        let dest = flow.way.dest;
+        service.is_some_and(|key| self.services[&key].dests.contains(&dest)) && self.dests[dest].weight == 0
     }
 
     pub(crate) fn is_server(&self, proto: Proto, addr: SocketAddr) -> bool {
@@ -168,15 +212,16 @@ impl Model {
                 }
             };
             let is_it = |server: SocketAddr| if any_port { server.ip() == addr.ip() } else { server == addr };
-            service.dests.iter().any(|dest| is_it(self.dests[*dest].addr))
+            service.dests.iter().any(|dest| self.dests[*dest].replies && is_it(self.dests[*dest].addr))
         })
     }
 
-    /// A VIP that is nobody's address.
+    /// A VIP or a local address that is nobody's.
     pub(crate) fn is_our_vip(&self, addr: IpAddr) -> bool {
         let marked = is_marked(addr) && self.services.contains_key(&mark_service(addr.into()));
         let vip = marked || self.services.keys().any(|key| key.vip() == Some(addr));
-        vip && !self.local.contains(&addr)
+        let lip = self.lips.contains(&addr) || self.services.values().any(|of| of.lips.contains(&addr));
+        (vip || lip) && !self.local.contains(&addr)
     }
 
     /// The time to live that a packet between these two leaves with.
@@ -216,6 +261,16 @@ impl Model {
         defence == Defence::Always || (defence == Defence::Auto && self.shortage() > 0)
     }
 
+    /// Whether the worker may send another refusal. It takes its place.
+    pub(crate) fn may_refuse(&mut self) -> bool {
+        let (left, since) = &mut self.limits[self.worker];
+        *left = (*left + 10 * (self.now - *since)).min(BURST);
+        *since = self.now;
+        let yes = *left > 0;
+        *left -= u64::from(yes);
+        yes
+    }
+
     /// Whether drop_packet takes this one.
     pub(crate) fn refuses(&mut self) -> bool {
         let every = match self.knobs.drop_packet {
@@ -248,45 +303,32 @@ impl Model {
         if key.0 != Proto::Tcp || !tcp::is_open(flow.state) {
             return Vec::new();
         }
-        let (client, server) = (flow.client_end, flow.server_end);
-        let to_client = client.resets(&server).into_iter().map(|(seq, ack)| (key.2, key.1, seq, ack));
-        let to_server = server.resets(&client).into_iter().map(|(seq, ack)| (key.1, flow.server, seq, ack));
-        to_client.chain(to_server).collect()
+        let (client, server, way) = (flow.client_end, flow.server_end, &flow.way);
+        let routed = |from, to| move |(seq, ack)| (from, to, seq, ack, Leaves::Routed);
+        let mut resets: Vec<_> = client.resets(&server).into_iter().map(routed(key.2, key.1)).collect();
+        if way.method.sees_replies() {
+            resets.extend(server.resets(&client).into_iter().map(routed(way.peer, way.server)));
+        } else if let (Some((seq, ack)), Some(leaves)) = (client.last_words(), way.leaves(self, key.2)) {
+            resets.push((key.1, key.2, seq, ack, leaves));
+        }
+        resets
     }
 
-    /// The servers that a new flow may go to. `Err` with the reason where there is none (`None`: nobody to serve).
-    pub(crate) fn candidates(&self, key: FlowKey) -> Result<Vec<usize>, Option<DropReason>> {
-        let service = self.service(key.0, key.2).expect("asked for a service's flow");
-        let eligible = self.eligible(service);
-        if eligible.is_empty() {
-            return Err(None);
-        }
-        if self.is_full() {
-            return Err(Some(DropReason::TableFull));
-        }
-        let free = |dest: &usize| {
-            let server = server_for(service, false, self.dests[*dest].addr, key.2);
-            let holder = self.replies.get(&(key.0, server, key.1));
-            holder.is_none_or(|holder| tcp::is_over(self.flows[holder].state))
-        };
-        let free: Vec<_> = eligible.into_iter().filter(free).collect();
-        if free.is_empty() { Err(Some(DropReason::ReplyTupleTaken)) } else { Ok(free) }
-    }
-
-    pub(crate) fn begin(&mut self, key: FlowKey, dest: usize, server: SocketAddr, template: Option<u64>) {
-        if let Some(holder) = self.replies.get(&(key.0, server, key.1)).copied() {
+    pub(crate) fn begin(&mut self, key: FlowKey, way: Way, template: Option<u64>) {
+        let (source, to) = way.back(key.1, key.2);
+        let back = (key.0, source, to);
+        if let Some(holder) = self.replies.get(&back).copied() {
             self.happened("took the reply tuple of one that was over");
             self.end(holder);
         }
         let state = if key.0 == Proto::Udp { State::Udp } else { State::None };
-        let hop_credit = self.both_hops(key.1.ip(), server.ip());
+        let dest = way.dest;
         let (deadline, ends) = (self.now + 3000, End::default());
         let flow = Flow {
-            dest,
-            server,
+            way,
             state,
             deadline,
-            hop_credit,
+            over: None,
             requests: 0,
             client_end: ends,
             server_end: ends,
@@ -296,7 +338,7 @@ impl Model {
             self.templates.joined(id);
         }
         assert!(self.flows.insert(key, flow).is_none(), "{key:?} is there already");
-        assert!(self.replies.insert((key.0, server, key.1), key).is_none(), "a shared reply tuple: {key:?}");
+        assert!(self.replies.insert(back, key).is_none(), "a shared reply tuple: {key:?}");
         self.dests[dest].inactive += 1;
         self.dests[dest].counts.conns += 1;
         self.counters.created += 1;
@@ -307,15 +349,24 @@ impl Model {
         self.count(key, direction, segment.on_wire());
         let guarded = self.is_on(self.knobs.secure_tcp);
         let flow = self.flows.get_mut(&key).expect("the flow");
+        let both = flow.way.method.sees_replies();
         flow.requests += u32::from(direction == Direction::In);
         if key.0 != Proto::Udp {
             let end = if direction == Direction::In { &mut flow.client_end } else { &mut flow.server_end };
             end.says(segment);
             let next = match key.0 {
-                Proto::Sctp => sctp::next(direction, segment.chunk, flow.state),
-                _ => self.states.next(direction, segment.flags, flow.state, guarded),
+                Proto::Sctp => sctp::next(direction, !both, segment.chunk, flow.state),
+                _ => self.states.next(direction, !both, segment.flags, flow.state, guarded),
             };
-            let dest = &mut self.dests[flow.dest];
+            match (tcp::is_over(flow.state), tcp::is_over(next)) {
+                (false, true) => {
+                    self.ends += 1;
+                    flow.over = Some(self.ends);
+                }
+                (true, false) => flow.over = None,
+                _ => {}
+            }
+            let dest = &mut self.dests[flow.way.dest];
             match (tcp::is_active(flow.state), tcp::is_active(next)) {
                 (false, true) => (dest.active, dest.inactive) = (dest.active + 1, dest.inactive - 1),
                 (true, false) => (dest.active, dest.inactive) = (dest.active - 1, dest.inactive + 1),
@@ -335,29 +386,27 @@ impl Model {
 
     /// A packet passes without a flow.
     pub(crate) fn count_once(&mut self, dest: usize, direction: Direction, on_wire: (u64, u64)) {
-        let counts = &mut self.dests[dest].counts;
-        counts.conns += u64::from(direction == Direction::In);
-        add(counts, direction, on_wire);
-        self.once = Some(dest);
+        self.dests[dest].counts.conns += u64::from(direction == Direction::In);
+        self.count_more(dest, direction, on_wire);
     }
 
     /// So does another fragment of it.
-    pub(crate) fn count_more(&mut self, on_wire: (u64, u64)) {
-        let dest = self.once.expect("whom the first one went to");
-        add(&mut self.dests[dest].counts, Direction::In, on_wire);
+    pub(crate) fn count_more(&mut self, dest: usize, direction: Direction, on_wire: (u64, u64)) {
+        add(&mut self.dests[dest].counts, direction, on_wire);
     }
 
     pub(crate) fn count(&mut self, key: FlowKey, direction: Direction, on_wire: (u64, u64)) {
-        add(&mut self.dests[self.flows[&key].dest].counts, direction, on_wire);
+        add(&mut self.dests[self.flows[&key].way.dest].counts, direction, on_wire);
     }
 
     pub(crate) fn end(&mut self, key: FlowKey) {
         let flow = self.flows.remove(&key).expect("the flow");
-        assert_eq!(self.replies.remove(&(key.0, flow.server, key.1)), Some(key));
+        let (source, to) = flow.way.back(key.1, key.2);
+        assert_eq!(self.replies.remove(&(key.0, source, to)), Some(key));
         if let Some(id) = flow.template {
             self.templates.left(id);
         }
-        let dest = &mut self.dests[flow.dest];
+        let dest = &mut self.dests[flow.way.dest];
         if tcp::is_active(flow.state) {
             dest.active -= 1;
         } else {
@@ -375,14 +424,11 @@ impl Model {
         self.counters.resets += n as u64;
         if n > 0 {
             self.happened(if client_too { "told both ends" } else { "told the old server" });
+            if !self.flows[&key].way.method.sees_replies() {
+                self.happened("told a server past its answers");
+            }
         }
         self.end(key);
-    }
-
-    /// Whether a segment is refused on the way to a server.
-    pub(crate) fn is_too_big(&self, segment: &Segment, dest: usize) -> bool {
-        let (mtu, keeps_whole) = (self.dests[dest].mtu, !segment.is_v4() || !segment.may_fragment);
-        mtu != 0 && keeps_whole && segment.largest() > mtu as usize
     }
 
     /// A legal edit.
@@ -392,22 +438,24 @@ impl Model {
                 self.makings += 1;
                 self.services.insert(service.key, Service::new(self.makings, service));
                 for dest in &service.dests {
-                    self.add_dest(service.key, dest.addr, dest.weight.0);
+                    self.add_dest(service.key, dest);
                 }
             }
             Op::EditService { service } => {
                 let old = self.services.get_mut(&service.key).expect("a legal edit");
-                let dests = std::mem::take(&mut old.dests);
-                *old = Service { dests, ..Service::new(old.making, service) };
+                let (dests, lips) = (std::mem::take(&mut old.dests), std::mem::take(&mut old.lips));
+                *old = Service { dests, lips, ..Service::new(old.making, service) };
             }
             Op::DelService { key } => {
                 let service = self.services.remove(key).expect("a legal edit");
                 service.dests.into_iter().for_each(|dest| self.retire(*key, dest));
             }
-            Op::AddDest { key, dest } => self.add_dest(*key, dest.addr, dest.weight.0),
+            Op::AddDest { key, dest } => self.add_dest(*key, dest),
             Op::EditDest { key, dest } => {
                 let index = self.index(key, dest.addr);
-                self.dests[index].weight = dest.weight.0;
+                let known = &mut self.dests[index];
+                (known.weight, known.method) = (dest.weight.0, dest.method);
+                known.replies |= dest.method.sees_replies();
             }
             Op::DelDest { key, addr } => {
                 let index = self.index(key, *addr);
@@ -415,6 +463,7 @@ impl Model {
                 self.retire(*key, index);
             }
             Op::Flush => {
+                self.lips.clear();
                 for (key, service) in std::mem::take(&mut self.services) {
                     service.dests.into_iter().for_each(|dest| self.retire(key, dest));
                 }
@@ -423,13 +472,13 @@ impl Model {
                 let dests = self.services.values().flat_map(|service| &service.dests);
                 dests.for_each(|dest| self.dests[*dest].counts = Counts::default());
             }
+            Op::AddLip { lip, .. } => self.lips.push(*lip),
+            Op::DelLip { lip, .. } => self.lips.retain(|known| known != lip),
             Op::AddMark { .. }
             | Op::DelMark { .. }
             | Op::DelMarkAt { .. }
             | Op::FlushMarks { .. }
-            | Op::ZeroMarks { .. }
-            | Op::AddLip { .. }
-            | Op::DelLip { .. } => unreachable!("the rules and local addresses stay as they are"),
+            | Op::ZeroMarks { .. } => unreachable!("the rules stay as they are"),
         }
     }
 
@@ -438,7 +487,8 @@ impl Model {
         dests.find(|d| self.dests[*d].addr == addr).expect("a legal edit")
     }
 
-    fn add_dest(&mut self, key: ServiceKey, addr: SocketAddr, weight: u32) {
+    fn add_dest(&mut self, key: ServiceKey, spec: &DestSpec) {
+        let (addr, weight, method) = (spec.addr, spec.weight.0, spec.method);
         let making = self.services[&key].making;
         let index = match self.trash.remove(&(key, addr)) {
             Some(index) => {
@@ -452,6 +502,10 @@ impl Model {
                     addr,
                     available: true,
                     weight,
+                    method,
+                    replies: false,
+                    learned: None,
+                    path: Some(straight(addr.ip())),
                     mtu,
                     active,
                     inactive,
@@ -468,7 +522,8 @@ impl Model {
             dest.counts = Counts::default();
             dest.service = making;
         }
-        (dest.weight, dest.available) = (weight, true);
+        (dest.weight, dest.method, dest.available) = (weight, method, true);
+        dest.replies |= method.sees_replies();
         self.services.get_mut(&key).expect("a legal edit").dests.push(index);
     }
 
@@ -494,7 +549,8 @@ impl Model {
 impl Service {
     fn new(making: u64, spec: &ServiceSpec) -> Self {
         let &ServiceSpec { persistence, one_packet, pe, .. } = spec;
-        Self { making, persistence, one_packet, sip: pe.is_some(), dests: Vec::new() }
+        let (sip, lips) = (pe.is_some(), spec.lips.clone());
+        Self { making, persistence, one_packet, sip, lips, dests: Vec::new() }
     }
 }
 

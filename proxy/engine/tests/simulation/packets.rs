@@ -37,6 +37,8 @@ pub(crate) struct Segment {
     pub(crate) payload: usize,
     pub(crate) shape: Shape,
     pub(crate) ttl: u8,
+    /// Type of service, traffic class.
+    pub(crate) class: u8,
     pub(crate) may_fragment: bool,
 }
 
@@ -120,7 +122,7 @@ impl Segment {
             Proto::Udp => build::udp(self.src, self.dst),
             Proto::Sctp => build::sctp(self.src, self.dst).tag(self.seq).chunk(self.chunk, &vec![7; payload]),
         };
-        let build = build.ttl(self.ttl);
+        let build = build.ttl(self.ttl).class(self.class);
         let build = if self.proto == Proto::Sctp { build } else { build.payload_len(payload) };
         if self.may_fragment && self.is_v4() { build.may_fragment() } else { build }
     }

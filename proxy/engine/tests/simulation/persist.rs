@@ -1,16 +1,15 @@
-//! Persistence and one-packet scheduling, as the shadow has them.
+//! Persistence, and answers to single packets, as the shadow has them.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use engine::{Connection, DropReason, Egress, Verdict};
-use sched::{Direction, Family, Persistence, Proto, ServiceKey};
-use wire::packet::Packet;
+use sched::{Direction, Family, ForwardMethod, Persistence, Proto, ServiceKey};
 
-use crate::check::{Done, not_ours, towards_server, unreachable};
-use crate::model::{FlowKey, Model};
-use crate::packets::{Says, Segment};
-use crate::tcp;
+use crate::begin;
+use crate::check::{Done, not_ours};
+use crate::model::{FlowKey, Model, Once};
+use crate::packets::Segment;
 
 /// Protocol, or none for a mark; the client's bits that count; VIP and port, or the mark.
 pub(crate) type TemplateKey = (Option<Proto>, IpAddr, SocketAddr);
@@ -18,6 +17,8 @@ pub(crate) type TemplateKey = (Option<Proto>, IpAddr, SocketAddr);
 pub(crate) struct Template {
     pub(crate) key: TemplateKey,
     pub(crate) dest: usize,
+    /// How it was reached when this was made.
+    method: ForwardMethod,
     /// As it is listed.
     server: SocketAddr,
     timeout: u64,
@@ -122,7 +123,7 @@ pub(crate) fn begin(
         None => {
             let eligible = model.eligible(at);
             if eligible.is_empty() {
-                return nobody(model, segment, at, done);
+                return begin::nobody(model, segment, at, done);
             }
             if model.is_full() {
                 return done.dropped(DropReason::TableFull);
@@ -141,31 +142,9 @@ pub(crate) fn begin(
     let template = model.templates.all.get_mut(&id).expect("just found");
     template.deadline = now + template.timeout;
     let dest = template.dest;
-    if model.services[&at].one_packet && key.0 == Proto::Udp {
-        return one_packet(model, segment, at, &[dest], done);
-    }
-    if model.is_full() {
-        return done.dropped(DropReason::TableFull);
-    }
-    let server = server_for(at, true, model.dests[dest].addr, key.2);
-    if let Some(holder) = model.replies.get(&(key.0, server, key.1))
-        && !tcp::is_over(model.flows[holder].state)
-    {
-        return done.dropped(DropReason::ReplyTupleTaken);
-    }
-    // Whatever the scheduler, the weights and the load say.
-    assert_eq!((done.server_of)(key), Some(server), "{} comes back elsewhere", key.1);
-    model.begin(key, dest, server, Some(id));
-    towards_server(model, segment, done);
-}
-
-pub(crate) fn nobody(model: &mut Model, segment: &Segment, at: ServiceKey, done: &Done<'_>) {
-    if at.l4_port() == Some(21) && segment.dst.port() != 21 {
-        model.happened("data of no FTP");
-        return not_ours(model, segment, done);
-    }
-    model.happened("nobody to serve");
-    unreachable(segment, done);
+    let here = model.services[&at].dests.contains(&dest);
+    let method = if here { model.dests[dest].method } else { template.method };
+    begin::at_one_of(model, segment, at, &[(dest, method)], Some(id), done);
 }
 
 /// The template of a client, unless it must not be used any more.
@@ -186,7 +165,8 @@ fn valid(model: &mut Model, at: ServiceKey, client: &TemplateKey) -> Option<u64>
 fn make(model: &mut Model, key: TemplateKey, dest: usize, server: SocketAddr, how: Persistence) -> u64 {
     let timeout = u64::from(how.timeout) * 1000;
     let (members, had_members, assured, deadline) = (0, false, false, 0);
-    let template = Template { key, dest, server, timeout, deadline, members, had_members, assured };
+    let method = model.dests[dest].method;
+    let template = Template { key, dest, method, server, timeout, deadline, members, had_members, assured };
     model.templates.made += 1;
     let id = model.templates.made;
     model.templates.all.insert(id, template);
@@ -201,37 +181,6 @@ fn end(model: &mut Model, id: u64) {
     model.counters.expired += 1;
 }
 
-/// A datagram that is scheduled by itself, to one of these.
-pub(crate) fn one_packet(
-    model: &mut Model,
-    segment: &Segment,
-    at: ServiceKey,
-    to: &[usize],
-    done: &Done<'_>,
-) {
-    let persistent = model.services[&at].persistence.is_some();
-    let server = |dest: usize| server_for(at, persistent, model.dests[dest].addr, segment.dst);
-    if done.verdict == Verdict::Reply {
-        model.happened("too big for one packet");
-        let refusals = to.iter().filter(|dest| model.is_too_big(segment, **dest)).map(|dest| {
-            let mtu = model.dests[*dest].mtu;
-            Says::TooBig(mtu).own(segment.dst.ip(), segment.src.ip(), &segment.first_on_wire())
-        });
-        let mut refusals: Vec<_> = refusals.collect();
-        refusals.sort_by_key(|refusal| refusal.packet() != done.frame.packet());
-        return done.is(Verdict::Reply, refusals.first().expect("a packet that does not fit"));
-    }
-    let packet = Packet::parse(done.frame.packet()).expect("what comes out is a packet");
-    let goes_to = packet.ports().map(|(_, port)| SocketAddr::new(packet.dst, port));
-    let chosen = to.iter().copied().find(|d| Some(server(*d)) == goes_to && !model.is_too_big(segment, *d));
-    let chosen = chosen.unwrap_or_else(|| panic!("{packet} must not go there"));
-    let request = segment.between(segment.src, server(chosen));
-    let ttl = model.ttl(segment.ttl, segment.src.ip(), server(chosen).ip());
-    model.happened("one packet");
-    model.count_once(chosen, Direction::In, segment.on_wire());
-    done.is(Verdict::Transmit(Egress::Route), &request.with_ttl(ttl).frame());
-}
-
 /// What comes from a server without a flow: the answer to a single packet, or nothing of ours.
 pub(crate) fn stray(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     let source = |port| {
@@ -240,9 +189,9 @@ pub(crate) fn stray(model: &mut Model, segment: &Segment, done: &Done<'_>) {
             |(key, service)| {
                 let (vip, l4_port) = (key.vip()?, key.l4_port()?);
                 let here = |dest: &usize| {
-                    let addr = model.dests[*dest].addr;
+                    let (addr, method) = (model.dests[*dest].addr, model.dests[*dest].method);
                     let port = if l4_port == 0 || addr.port() == 0 { l4_port } else { addr.port() };
-                    SocketAddr::new(addr.ip(), port) == server
+                    method.sees_replies() && SocketAddr::new(addr.ip(), port) == server
                 };
                 let dest = service.dests.iter().copied().find(here)?;
                 Some((dest, SocketAddr::new(vip, if l4_port == 0 { segment.src.port() } else { l4_port })))
@@ -254,6 +203,7 @@ pub(crate) fn stray(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     let Some((dest, vip)) = found else { return not_ours(model, segment, done) };
     model.happened("answer to one packet");
     model.count_once(dest, Direction::Out, segment.on_wire());
+    model.once = Some(Once::From(dest, vip));
     let ttl = model.ttl(segment.ttl, segment.src.ip(), segment.dst.ip());
     done.is(Verdict::Transmit(Egress::Route), &segment.between(vip, segment.dst).with_ttl(ttl).frame());
 }

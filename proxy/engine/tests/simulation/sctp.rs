@@ -44,11 +44,18 @@ const NAMES: [(&str, State); 14] = [
     ("CL", State::Closed),
 ];
 
-pub(crate) fn next(direction: Direction, chunk: u8, state: State) -> State {
-    let leg = if direction == Direction::In { "client" } else { "server" };
+pub(crate) fn next(direction: Direction, alone: bool, chunk: u8, state: State) -> State {
+    let leg = match direction {
+        Direction::In if alone => "alone",
+        Direction::In => "client",
+        Direction::Out => "server",
+    };
     let event = CHUNKS.iter().find(|(kind, _)| *kind == chunk).expect("a chunk").1;
     let column = NAMES.iter().position(|(_, named)| *named == state).expect("a column");
     let rows = TABLE.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let row = rows.into_iter().find(|row| row[..2] == [leg, event]).expect("a row");
-    NAMES.iter().find(|(name, _)| *name == row[2 + column]).expect("a state").1
+    match row[2 + column] {
+        "-" => state,
+        name => NAMES.iter().find(|(known, _)| *known == name).expect("a state").1,
+    }
 }

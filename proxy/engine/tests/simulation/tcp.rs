@@ -29,7 +29,9 @@ impl States {
     pub(crate) fn new() -> Self {
         let rows = TABLE.lines().filter_map(|line| {
             let mut words = line.split_whitespace();
-            let leg = words.next().filter(|leg| leg.ends_with("client") || leg.ends_with("server"))?;
+            let leg = words
+                .next()
+                .filter(|leg| ["client", "server", "alone"].iter().any(|end| leg.ends_with(end)))?;
             let flag = match words.next()? {
                 "syn" => TcpFlags::SYN,
                 "fin" => TcpFlags::FIN,
@@ -41,8 +43,17 @@ impl States {
         Self(rows.collect())
     }
 
-    pub(crate) fn next(&self, direction: Direction, flags: TcpFlags, state: State, guarded: bool) -> State {
+    pub(crate) fn next(
+        &self,
+        direction: Direction,
+        alone: bool,
+        flags: TcpFlags,
+        state: State,
+        guarded: bool,
+    ) -> State {
         let leg = match (direction, guarded) {
+            (Direction::In, false) if alone => "alone",
+            (Direction::In, true) if alone => "guarded-alone",
             (Direction::In, false) => "client",
             (Direction::In, true) => "guarded-client",
             (Direction::Out, false) => "server",
@@ -113,6 +124,11 @@ impl End {
         let mut seqs = vec![heard];
         seqs.extend(other.next.filter(|said| *said != heard));
         seqs.into_iter().map(|seq| (seq, next)).collect()
+    }
+
+    /// Sequence and acknowledgment number of a reset in its name.
+    pub(crate) fn last_words(&self) -> Option<(u32, u32)> {
+        Some((self.next?, self.heard?))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Frames that come in.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use engine::{DropReason, Verdict};
 use sched::Proto;
@@ -8,13 +8,20 @@ use wire::build;
 use wire::frame::Frame;
 use wire::packet::TcpFlags;
 
-use crate::cast::{client, router, server, service_at, some_flow, vip};
-use crate::check::{self, IcmpError};
-use crate::packets::{Says, Segment, Shape};
+use crate::cast::{client, lip, server, service_at, some_flow, vip};
+use crate::check;
+use crate::model::BURST;
+use crate::packets::{Segment, Shape};
 use crate::sctp;
 use crate::world::World;
 
-fn segment(world: &mut World, proto: Proto, src: SocketAddr, dst: SocketAddr, flags: TcpFlags) -> Segment {
+pub(crate) fn segment(
+    world: &mut World,
+    proto: Proto,
+    src: SocketAddr,
+    dst: SocketAddr,
+    flags: TcpFlags,
+) -> Segment {
     let rng = &mut world.rng;
     let shape = match rng.below(8) {
         _ if proto == Proto::Sctp => Shape::Complete,
@@ -41,6 +48,7 @@ fn segment(world: &mut World, proto: Proto, src: SocketAddr, dst: SocketAddr, fl
         payload: payload as usize,
         shape,
         ttl: *rng.pick(&[1, 63, 64, 254, 255]),
+        class: *rng.pick(&[0, 0, 0xb8, 2, 3]),
         may_fragment: rng.one_in(4),
     }
 }
@@ -71,8 +79,8 @@ pub(crate) fn client_talks(world: &mut World) {
 
 pub(crate) fn server_talks(world: &mut World) {
     let Some(key) = some_flow(world) else { return client_opens(world) };
-    let server = world.model.flows[&key].server;
-    talk(world, key.0, server, key.1, true);
+    let (from, to) = world.model.flows[&key].way.back(key.1, key.2);
+    talk(world, key.0, from, to, true);
 }
 
 pub(crate) fn client_opens(world: &mut World) {
@@ -100,6 +108,11 @@ pub(crate) fn association(world: &mut World) {
     let (client, vip) = (client(world, v4), service_at(world, Proto::Sctp, v4));
     let chunk = if world.rng.one_in(4) { world.rng.pick(&sctp::CHUNKS).0 } else { sctp::INIT };
     let segment = Segment { chunk, ..segment(world, Proto::Sctp, client, vip, TcpFlags(0)) };
+    let segment = if world.rng.one_in(10) {
+        Segment { shape: Shape::First, payload: 1400, may_fragment: true, ..segment }
+    } else {
+        segment
+    };
     send(world, &segment);
 }
 
@@ -115,39 +128,23 @@ pub(crate) fn stray_from_client(world: &mut World) {
 pub(crate) fn stray_from_server(world: &mut World) {
     let v4 = world.rng.one_in(2);
     let (server, client) = (server(world, v4), client(world, v4));
+    let client = if world.rng.one_in(4) { SocketAddr::new(lip(world, v4), 7000) } else { client };
     let proto = *world.rng.pick(&[Proto::Tcp, Proto::Udp, Proto::Sctp]);
     talk(world, proto, server, client, true);
 }
 
-fn error(world: &mut World, from: IpAddr, to: IpAddr, proto: Proto, src: SocketAddr, dst: SocketAddr) {
-    let quoted = Segment { ttl: 61, ..segment(world, proto, src, dst, TcpFlags::ACK) };
-    let packet = quoted.first_on_wire();
-    let short = if from.is_ipv4() { 28 } else { 48 };
-    let len = if world.rng.one_in(2) { short } else { packet.len().min(548) };
-    let mtu = 1280 + world.rng.below(200) as u32;
-    let says = *world.rng.pick(&[Says::PortUnreachable, Says::TooBig(mtu), Says::TimeExceeded]);
-    let frame = says.build(from, to, &packet[..len]).frame();
-    let error = IcmpError { says, from, to, quoted: &quoted, len };
-    world.process(frame, |model, done| check::icmp_error(model, &error, done));
-}
-
-pub(crate) fn error_about_request(world: &mut World) {
-    let Some(key) = some_flow(world) else { return };
-    let server = world.model.flows[&key].server;
-    let from = if world.rng.one_in(2) { server.ip() } else { router(server.is_ipv4()) };
-    error(world, from, key.1.ip(), key.0, key.1, server);
-}
-
-pub(crate) fn error_about_reply(world: &mut World) {
-    let Some((proto, client, vip)) = some_flow(world) else { return };
-    let from = if world.rng.one_in(2) { client.ip() } else { router(client.is_ipv4()) };
-    error(world, from, vip.ip(), proto, vip, client);
-}
-
-pub(crate) fn error_about_nothing(world: &mut World) {
+/// More packets of nothing than one worker refuses.
+pub(crate) fn flood(world: &mut World) {
     let v4 = world.rng.one_in(2);
-    let (client, vip) = (SocketAddr::new(client(world, v4).ip(), 9), service_at(world, Proto::Tcp, v4));
-    error(world, client.ip(), vip.ip(), Proto::Tcp, vip, client);
+    let (client, vip) = (client(world, v4), SocketAddr::new(vip(world, v4), 81));
+    if !world.rng.one_in(8) || !world.model.is_our_vip(vip.ip()) {
+        return;
+    }
+    let stray = segment(world, Proto::Tcp, client, vip, TcpFlags::ACK);
+    let stray = Segment { shape: Shape::Complete, payload: 0, ..stray };
+    for _ in 0..BURST + 20 {
+        world.process_by(0, stray.frame(), |model, done| check::segment(model, &stray, done));
+    }
 }
 
 pub(crate) fn ping(world: &mut World) {
@@ -185,6 +182,9 @@ pub(crate) fn fragments(world: &mut World) {
         check::segment(model, &first, done);
         went = Some((done.verdict, done.frame.clone()));
     });
+    if world.rng.one_in(6) {
+        world.process(first.frame(), |_, done| done.dropped(DropReason::FragmentOverlap));
+    }
     let Some((verdict, sent)) = went.filter(|_| !world.rng.one_in(8)) else { return };
     world.process(rest.frame(), |model, done| check::follows(model, &rest, verdict, &sent, done));
 }

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use engine::{DropReason, Engine, HostView, Knobs, Limits, Part, Verdict, Worker};
 use sched::marks::{MarkCounts, Match, Prefix, SetMark};
-use sched::{MarkRule, Op, Proto, Trash};
+use sched::{MarkRule, Op, Path, Proto, Trash};
 use wire::frame::{Frame, GsoKind};
 use wire::packet::Family;
 
-use crate::cast::host;
-use crate::check::{self, Done};
+use crate::cast::{host, own_address};
+use crate::check::{self, Chosen, Done};
 use crate::model::{Flow, FlowKey, MARK, Model, Reset};
 use crate::persist::{self, TemplateKey};
 use crate::rng::Rng;
@@ -36,10 +36,13 @@ impl World {
         let workers = 1 + rng.below(3) as usize;
         let born = Instant::now();
         let (engine, workers) = Engine::new(rng.next(), Limits { max_connections }, workers, born);
+        let last = *rng.pick(&[7000, 7001, 8000]);
+        let local_ports: Vec<u16> = (7000..=last).collect();
+        engine.set_local_ports(&local_ports, &local_ports);
         let (trash, digest) = (Trash::default(), 0xcbf2_9ce4_8422_2325);
         Self {
             rng,
-            model: Model::new(max_connections),
+            model: Model::new(max_connections, local_ports, workers.len()),
             engine,
             workers,
             trash,
@@ -64,9 +67,20 @@ impl World {
     }
 
     /// Sends a frame through some worker and has `check` look at what became of it.
-    pub(crate) fn process(&mut self, mut frame: Frame, check: impl FnOnce(&mut Model, &Done<'_>)) {
-        let now = self.instant(self.model.now);
+    pub(crate) fn process(&mut self, frame: Frame, check: impl FnOnce(&mut Model, &Done<'_>)) {
         let index = self.rng.below(self.workers.len() as u64) as usize;
+        self.process_by(index, frame, check);
+    }
+
+    /// The same with one worker.
+    pub(crate) fn process_by(
+        &mut self,
+        index: usize,
+        mut frame: Frame,
+        check: impl FnOnce(&mut Model, &Done<'_>),
+    ) {
+        let now = self.instant(self.model.now);
+        self.model.worker = index;
         let super_packet = frame.offload.gso != GsoKind::None;
         let verdict = self.workers[index].process(&mut frame, now);
         self.digest(verdict, &frame);
@@ -76,9 +90,9 @@ impl World {
         self.model.verdict(verdict);
         check::checksums(verdict, &frame);
         let engine = &self.engine;
-        let server_of = |key| server_of(engine, now, key);
+        let chosen = |key| chosen(engine, now, key);
         let template_of = |key| template_of(engine, now, key);
-        let done = Done { verdict, frame: &frame, server_of: &server_of, template_of: &template_of };
+        let done = Done { verdict, frame: &frame, chosen: &chosen, template_of: &template_of };
         check(&mut self.model, &done);
         self.let_go();
         self.compare_resets();
@@ -94,10 +108,10 @@ impl World {
         let model = &self.model;
         let knobs = model.knobs;
         let ends = |key: &FlowKey, flow: &Flow| match of {
-            Some(dest) => flow.dest == dest,
+            Some(dest) => flow.way.dest == dest,
             None => {
                 let wanted = knobs.expire_nodest_conn || (knobs.reset_on_end && key.0 == Proto::Tcp);
-                wanted && !model.dests[flow.dest].available
+                wanted && !model.dests[flow.way.dest].available
             }
         };
         let doomed: Vec<_> =
@@ -122,10 +136,10 @@ impl World {
     /// Takes the frames that a worker has for nobody's frame.
     fn collect(&mut self, index: usize) {
         let mut frame = Frame::new();
-        while self.workers[index].next_own(&mut frame).is_some() {
+        while let Some(egress) = self.workers[index].next_own(&mut frame) {
             self.digest(Verdict::Reply, &frame);
             check::checksums(Verdict::Reply, &frame);
-            self.left.push(check::as_reset(&frame));
+            self.left.push(check::as_reset(&frame, egress));
         }
     }
 
@@ -147,15 +161,20 @@ impl World {
             for index in &service.dests {
                 let dest = &mut self.model.dests[*index];
                 let real = real.dests.iter().find(|d| d.live.key == dest.addr).expect("the same servers");
-                let live = dest.live.get_or_insert_with(|| Arc::clone(&real.live));
+                let path = dest.path;
+                let live = dest.live.get_or_insert_with(|| {
+                    real.live.set_path(path);
+                    Arc::clone(&real.live)
+                });
                 assert!(Arc::ptr_eq(live, &real.live), "{} came back as another", dest.addr);
             }
         }
         self.engine.set_services(Arc::new(table));
     }
 
+    /// The host has these addresses, and that from which it speaks to servers.
     pub(crate) fn set_host(&mut self, local: impl IntoIterator<Item = IpAddr>, closed: [bool; 2]) {
-        self.model.local = local.into_iter().collect();
+        self.model.local = local.into_iter().chain([true, false].map(own_address)).collect();
         self.model.closed = closed;
         let mut view = HostView::new(self.model.local.iter().copied());
         for (family, _) in [Family::V4, Family::V6].into_iter().zip(closed).filter(|(_, closed)| *closed) {
@@ -168,6 +187,12 @@ impl World {
         let dest = &mut self.model.dests[dest];
         dest.mtu = mtu;
         dest.live.as_ref().expect("known").mtu.store(mtu, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_path(&mut self, dest: usize, path: Option<Path>) {
+        let dest = &mut self.model.dests[dest];
+        dest.path = path;
+        dest.live.as_ref().expect("known").set_path(path);
     }
 
     /// Time passes while nobody looks at the timers.
@@ -212,7 +237,8 @@ impl World {
         for (key, conn) in &held {
             let flow = self.model.flows.get(key).unwrap_or_else(|| panic!("{conn:?} should not be there"));
             let left = Duration::from_millis(flow.deadline.saturating_sub(now));
-            assert_eq!((conn.dest, conn.state, conn.expires_in), (flow.server, flow.state, left));
+            assert_eq!((conn.dest, conn.state, conn.expires_in), (flow.way.server, flow.state, left));
+            assert_eq!(conn.local.unwrap_or(conn.client), flow.way.peer, "{conn:?}");
             assert!(flow.deadline + 1000 > now, "{conn:?} should be gone since {}", flow.deadline);
         }
         let gone: Vec<_> = self.model.flows.keys().filter(|key| !held.contains_key(key)).copied().collect();
@@ -280,14 +306,14 @@ impl World {
     }
 }
 
-fn server_of(engine: &Engine, now: Instant, key: FlowKey) -> Option<SocketAddr> {
-    let mut server = None;
+fn chosen(engine: &Engine, now: Instant, key: FlowKey) -> Option<Chosen> {
+    let mut chosen = None;
     engine.for_each_connection(now, Part::ALL, |conn| {
         if !conn.template && (conn.proto, conn.client, conn.vip) == (Some(key.0), key.1, key.2) {
-            server = Some(conn.dest);
+            chosen = Some((conn.dest, conn.local));
         }
     });
-    server
+    chosen
 }
 
 fn template_of(engine: &Engine, now: Instant, key: TemplateKey) -> Option<SocketAddr> {

@@ -6,6 +6,7 @@ use engine::{DropReason, Egress, Knobs, State, Verdict};
 use sched::{Family, Op, Proto};
 use wire::build::Build;
 use wire::checksum::Delta;
+use wire::encap::Encap;
 use wire::frame::Frame;
 
 use crate::net::Net;
@@ -70,6 +71,8 @@ pub(crate) enum Step {
     Mtu(Leg, u32),
     /// There is no way to any server any more.
     NoWay,
+    /// There is one, but the host has no address that it would use there.
+    NoSource,
     /// The one connection of this client is in this state and has so many seconds left.
     Shows(SocketAddr, State, u64),
     /// The settings change.
@@ -180,6 +183,24 @@ impl Arrival {
 
     fn becomes(self, verdict: Verdict, output: Option<Frame>, moves: &[Move]) -> Step {
         Step::Frame { input: Box::new(self.0), verdict, output: output.map(Box::new), moves: moves.to_vec() }
+    }
+}
+
+impl Step {
+    /// The frame is to leave inside another packet.
+    pub(crate) fn inside(mut self, encap: Option<Encap>) -> Self {
+        if let Self::Frame { output: Some(output), .. } = &mut self {
+            output.encap = encap;
+        }
+        self
+    }
+
+    /// What is not usual about the packet around it, if there is one.
+    pub(crate) fn around(mut self, differs: impl FnOnce(&mut Encap)) -> Self {
+        if let Self::Frame { output: Some(output), .. } = &mut self {
+            output.encap.as_mut().map(differs);
+        }
+        self
     }
 }
 

@@ -1,14 +1,17 @@
 //! An engine with one worker, and the ledger that watches it.
 
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use engine::{Engine, HostView, Knobs, Limits, Part, Verdict, Worker};
 use sched::{ForwardMethod, Op, Path, ServiceTable, Trash};
-use wire::checksum;
+use wire::encap::{Encap, EncapKind};
 use wire::frame::Frame;
 use wire::packet::{Family, Packet};
+use wire::{checksum, gso};
 
 use crate::case::Step;
 use crate::ledger::{Ledger, Watched};
@@ -22,7 +25,17 @@ pub(crate) struct Director {
     own: Vec<Frame>,
     /// How the host would send to each server. NAT does not need to know.
     way: Option<Path>,
+    tunnels: Tunnels,
     now: Instant,
+}
+
+/// What is known of tunnels' packets once the first has left.
+#[derive(Default)]
+struct Tunnels {
+    /// The identification that the next packet to a server has, of those that may be cut.
+    ids: BTreeMap<IpAddr, u32>,
+    /// The port that stands for a flow outside.
+    ports: BTreeMap<(SocketAddr, SocketAddr), u16>,
 }
 
 impl Director {
@@ -39,6 +52,7 @@ impl Director {
             watched: Watched::default(),
             own: Vec::new(),
             way: (net.method != ForwardMethod::Masq).then(|| net.way()),
+            tunnels: Tunnels::default(),
             now,
         };
         let services = net.services().into_iter().map(|service| Op::AddService { service }).collect();
@@ -77,7 +91,10 @@ impl Director {
                 let actual = self.worker.process(&mut input, self.now);
                 self.drain();
                 assert_eq!(actual, verdict, "{place}: the verdict about\n  {arrived}");
-                if let Some(output) = output {
+                if let Some(mut output) = output {
+                    if let (Some(is), Some(should)) = (&input.encap, &mut output.encap) {
+                        self.tunnels.foretell(place, &input, is, should);
+                    }
                     same_frame(place, &arrived, &input, &output);
                     // What was wrong may stay so; what we say ourselves is right.
                     if right || verdict == Verdict::Reply {
@@ -107,6 +124,10 @@ impl Director {
             Step::Drain(leg) => self.watched.dest(leg).set_draining(true),
             Step::NoWay => {
                 self.way = None;
+                self.edit(Vec::new());
+            }
+            Step::NoSource => {
+                self.way = self.way.map(|way| Path { source: None, ..way });
                 self.edit(Vec::new());
             }
             Step::Mtu(leg, mtu) => self.watched.dest(leg).mtu.store(mtu, Relaxed),
@@ -181,8 +202,29 @@ impl Director {
     }
 }
 
+impl Tunnels {
+    /// Fills in what is left to chance the first time, and only then.
+    fn foretell(&mut self, place: &str, frame: &Frame, is: &Encap, should: &mut Encap) {
+        let packet = Packet::parse(frame.packet()).expect("a packet");
+        if !should.dont_fragment {
+            should.id = *self.ids.entry(is.dst).or_insert(is.id);
+            self.ids.insert(is.dst, is.id.wrapping_add(gso::segments(frame, &packet)));
+        }
+        if let (EncapKind::Gue { source_port: is, .. }, EncapKind::Gue { source_port: should, .. }) =
+            (is.kind, &mut should.kind)
+        {
+            assert!(is >= 49_152, "{place}: {is} is no port for that");
+            let ports = packet.ports().expect("a flow");
+            let flow = (SocketAddr::new(packet.src, ports.0), SocketAddr::new(packet.dst, ports.1));
+            *should = *self.ports.entry(flow).or_insert(is);
+        }
+    }
+}
+
 fn same_frame(place: &str, arrived: &str, actual: &Frame, expected: &Frame) {
-    let same = actual.packet() == expected.packet() && actual.offload == expected.offload;
+    let same = actual.packet() == expected.packet()
+        && actual.offload == expected.offload
+        && actual.encap == expected.encap;
     assert!(same, "{place}:\n  {arrived}\nbecame\n  {}\nand not\n  {}", describe(actual), describe(expected));
 }
 
@@ -198,5 +240,7 @@ fn describe(frame: &Frame) -> String {
         Ok(packet) => format!("{packet} ttl {}", packet.ttl),
         Err(error) => error.to_string(),
     };
-    format!("{text}\n  {:?}\n  {} bytes: {}", frame.offload, frame.len(), words.join(" "))
+    let (offload, len) = (frame.offload, frame.len());
+    let around = frame.encap.map(|encap| format!("inside {encap:?}\n  ")).unwrap_or_default();
+    format!("{text}\n  {around}{offload:?}\n  {len} bytes: {}", words.join(" "))
 }

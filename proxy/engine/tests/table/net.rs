@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use sched::{DestSpec, Family, ForwardMethod, Path, Proto, ServiceKey, ServiceSpec};
+use sched::{DestSpec, Family, ForwardMethod, Path, Proto, ServiceKey, ServiceSpec, Tunnel};
 use wire::build::{self, Build};
 
 use crate::case::Leg;
@@ -11,6 +11,8 @@ use crate::case::Leg;
 #[derive(Debug)]
 pub(crate) struct Net {
     pub(crate) family: Family,
+    /// That of the servers: through tunnels it may be another.
+    pub(crate) outer: Family,
     /// How packets get to the servers.
     pub(crate) method: ForwardMethod,
     client: &'static str,
@@ -24,6 +26,7 @@ impl Net {
     pub(crate) const BOTH: [Self; 2] = [
         Self {
             family: Family::Ipv4,
+            outer: Family::Ipv4,
             method: ForwardMethod::Masq,
             client: "198.51.100.7",
             vip: "192.0.2.80",
@@ -33,6 +36,7 @@ impl Net {
         },
         Self {
             family: Family::Ipv6,
+            outer: Family::Ipv6,
             method: ForwardMethod::Masq,
             client: "2001:db8:c::7",
             vip: "2001:db8:80::80",
@@ -45,6 +49,12 @@ impl Net {
     /// The same with servers of another method.
     pub(crate) fn by(self, method: ForwardMethod) -> Self {
         Self { method, ..self }
+    }
+
+    /// The same with servers of this family at the end of tunnels.
+    pub(crate) fn through(self, tunnel: Tunnel, outer: Family) -> Self {
+        let far = if outer == Family::Ipv4 { &Self::BOTH[0] } else { &Self::BOTH[1] };
+        Self { outer, servers: far.servers, router: far.router, ..self.by(ForwardMethod::Tunnel(tunnel)) }
     }
 
     /// The client, from its usual port.
@@ -116,9 +126,9 @@ impl Net {
         at(self.servers[index], if self.method.changes_port() { other } else { same })
     }
 
-    /// An address of the director's, and the one port of it that it may use (FullNAT).
+    /// An address of the director's on the servers' side, and the one port of it that it may use (FullNAT).
     pub(crate) fn lip(&self) -> SocketAddr {
-        at(if self.family == Family::Ipv4 { "10.0.0.250" } else { "fd00::fa" }, 7000)
+        at(if self.outer == Family::Ipv4 { "10.0.0.250" } else { "fd00::fa" }, 7000)
     }
 
     /// How the host would send to a server: through a neighbour on its third device.

@@ -13,8 +13,8 @@ pub(super) const CASES: &[(&str, Steps)] = &[
     ("what fits the path exactly passes", |t| {
         Some(vec![
             t.begins(),
-            Step::Mtu(t.leg(), mtu(t)),
-            t.up(t.data(fitting(t)), &t.counted_in(fitting(t))),
+            Step::Mtu(t.leg(), path(t)),
+            t.up(t.data(fitting(t)), &t.counted_in(fitting(t))).around(|outer| outer.mtu = path(t)),
         ])
     }),
     ("one byte more is refused with the client's view of it", |t| {
@@ -36,7 +36,7 @@ pub(super) const CASES: &[(&str, Steps)] = &[
         };
         let moves: &[Move] = if t.load == Load::Super { &[Move::Super] } else { &[] };
         let refused = frame(arrives).gets(t.net.too_big(narrow, quoted(t, &quote)), moves);
-        Some(vec![t.begins(), Step::Mtu(t.leg(), narrow), refused])
+        Some(vec![t.begins(), Step::Mtu(t.leg(), narrow + t.overhead()), refused])
     }),
     ("one byte more passes where it may be fragmented", |t| {
         if t.net.family != Family::Ipv4 || t.load == Load::Super {
@@ -44,7 +44,8 @@ pub(super) const CASES: &[(&str, Steps)] = &[
         }
         let (data, len) = (t.data(fitting(t) + UNIT), fitting(t) + UNIT);
         let may = move |from, to| data(from, to).may_fragment();
-        Some(vec![t.begins(), Step::Mtu(t.leg(), mtu(t)), t.up(may, &t.counted_in(len))])
+        let cut = t.up(may, &t.counted_in(len)).around(|outer| outer.mtu = path(t));
+        Some(vec![t.begins(), Step::Mtu(t.leg(), path(t)), cut])
     }),
     ("the server's answers are not measured against its path", |t| {
         let len = if t.load == Load::Super { t.usual() } else { 1452 - t.headers() };
@@ -75,7 +76,11 @@ type Error = fn(IpAddr, IpAddr, &[u8]) -> Build;
 /// The least that a packet can be longer by: chunks of SCTP are padded.
 const UNIT: usize = 4;
 
-/// An MTU to try, and the longest data that it lets through.
+/// An MTU of the path to the server to try, what it is to a client, and the longest data that it lets through.
+fn path(t: &Talk<'_>) -> u32 {
+    mtu(t) + t.overhead()
+}
+
 fn mtu(t: &Talk<'_>) -> u32 {
     match t.load {
         Load::Super => (super::talk::SEGMENT + t.headers()) as u32,

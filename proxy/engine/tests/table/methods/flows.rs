@@ -26,6 +26,14 @@ pub(super) const CASES: &[(&str, Steps)] = &[
         let answer = t.down(t.data(t.usual()), &t.counted_out(t.usual()))?;
         Some(vec![t.begins(), answer])
     }),
+    ("an answer that would go its own way, but comes by, goes on and counts", |t| {
+        if t.net.method.sees_replies() {
+            return None;
+        }
+        let answer = t.data(t.usual())(t.service(), t.client());
+        let step = frame(answer.clone()).leaves_as(answer.ttl(65), &t.counted_out(t.usual()));
+        Some(vec![t.begins(), step])
+    }),
     ("a packet with nothing in it, or one byte", |t| {
         let lens: &[usize] = match (t.proto, t.load) {
             (_, Load::Super) => return None,
@@ -73,7 +81,8 @@ pub(super) const CASES: &[(&str, Steps)] = &[
         let leaves = t.rewritten(t.leg(), t.client(), &data).ttl(t.hops(64));
         let step = bytes(&damaged(data(t.client(), t.service())));
         let step = step.leaves_as_bytes(t.egress(), &damaged(leaves), &t.counted_in(t.usual()));
-        Some(vec![t.begins(), step])
+        let outer = t.outer(t.leg(), &data(t.client(), t.service()).bytes());
+        Some(vec![t.begins(), step.inside(outer)])
     }),
     ("no checksum stays none", |t| {
         if (t.proto, t.load, t.net.family) != (Proto::Udp, Load::Whole, Family::Ipv4) {
@@ -113,16 +122,16 @@ pub(super) const CASES: &[(&str, Steps)] = &[
         let (data, last) = (t.data(t.usual()), t.hops(1));
         let (arrives, leaves) =
             (data(t.client(), t.service()).ttl(1), t.rewritten(t.leg(), t.client(), &data).ttl(last));
+        let outer = t.outer(t.leg(), &arrives.bytes());
         let step = frame(arrives).leaves_by(t.egress(), leaves, &t.counted_in(t.usual()));
-        Some(vec![t.begins(), step])
+        Some(vec![t.begins(), step.inside(outer)])
     }),
     ("a client on the host itself: nobody else takes a hop", |t| {
         let step = |shape: &dyn Fn(_, _) -> Build, moves: &[Move]| {
-            frame(shape(t.client(), t.service())).leaves_by(
-                t.egress(),
-                t.rewritten(t.leg(), t.client(), shape),
-                moves,
-            )
+            let (arrives, leaves) = (shape(t.client(), t.service()), t.rewritten(t.leg(), t.client(), shape));
+            let outer = t.outer(t.leg(), &arrives.bytes());
+            let step = frame(arrives).leaves_by(t.egress(), leaves, moves);
+            step.inside(outer).around(|outer| outer.ttl = 64)
         };
         Some(vec![
             Step::Host(vec![t.client().ip()]),

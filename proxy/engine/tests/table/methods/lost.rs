@@ -15,7 +15,7 @@ pub(super) const CASES: &[(&str, Steps)] = &[
             .then(|| vec![Step::NoWay, first.drops(DropReason::NoLocalAddress, &[])])
     }),
     ("what has no way to the server counts as the connection's, as in the kernel", |t| {
-        if t.net.method != ForwardMethod::Route {
+        if t.net.method.changes_port() {
             return None;
         }
         let data = frame(t.data(t.usual())(t.client(), t.service()));

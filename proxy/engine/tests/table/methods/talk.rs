@@ -4,8 +4,9 @@
 use std::net::SocketAddr;
 
 use engine::Egress;
-use sched::{ForwardMethod, Proto};
+use sched::{Family, ForwardMethod, Proto, TunnelChecksum, TunnelKind};
 use wire::build::{self, Build};
+use wire::encap::{Encap, EncapKind, GueChecksum};
 
 use crate::case::{Leg, Move, Step, frame};
 use crate::net::Net;
@@ -161,8 +162,57 @@ impl Talk<'_> {
         shape: impl Fn(SocketAddr, SocketAddr) -> Build,
         moves: &[Move],
     ) -> Step {
-        let leaves = self.rewritten(leg, client, &shape).ttl(self.hops(64));
-        frame(shape(client, leg.0)).leaves_by(self.egress(), leaves, moves)
+        let (arrives, leaves) = (shape(client, leg.0), self.rewritten(leg, client, &shape));
+        let outer = self.outer(leg, &arrives.bytes());
+        frame(arrives).leaves_by(self.egress(), leaves.ttl(self.hops(64)), moves).inside(outer)
+    }
+
+    /// The packet around one that goes through a tunnel. What nobody can foretell of it is zero: the identification, and
+    /// the port that stands for the flow (see `director::Tunnels`).
+    pub(super) fn outer(&self, leg: Leg, arrives: &[u8]) -> Option<Encap> {
+        let ForwardMethod::Tunnel(tunnel) = self.net.method else { return None };
+        let (class, ttl, dont_fragment) = match arrives[0] >> 4 {
+            4 => (arrives[1], arrives[8], arrives[6] & 0x40 != 0),
+            _ => (arrives[0] << 4 | arrives[1] >> 4, arrives[7], false),
+        };
+        let congested = class & 3 == 3;
+        let kind = match tunnel.kind {
+            TunnelKind::Ipip => EncapKind::Ipip,
+            TunnelKind::Gre => EncapKind::Gre { checksum: tunnel.checksum == TunnelChecksum::Full },
+            TunnelKind::Gue => EncapKind::Gue {
+                port: tunnel.port,
+                source_port: 0,
+                checksum: match tunnel.checksum {
+                    TunnelChecksum::None => GueChecksum::None,
+                    TunnelChecksum::Full => GueChecksum::Full,
+                    TunnelChecksum::Remote => GueChecksum::Remote,
+                },
+            },
+        };
+        Some(Encap {
+            kind,
+            src: self.net.lip().ip(),
+            dst: leg.1.ip(),
+            class: if congested { class - 1 } else { class },
+            // The host's stack takes a hop of it again.
+            ttl: ttl.saturating_add(1),
+            dont_fragment,
+            id: 0,
+            mtu: 0,
+        })
+    }
+
+    /// Bytes that the way to the server adds to a packet.
+    pub(super) fn overhead(&self) -> u32 {
+        let ForwardMethod::Tunnel(tunnel) = self.net.method else { return 0 };
+        let ip = if self.net.outer == Family::Ipv4 { 20 } else { 40 };
+        ip + match (tunnel.kind, tunnel.checksum) {
+            (TunnelKind::Ipip, _) => 0,
+            (TunnelKind::Gre, TunnelChecksum::None) => 4,
+            (TunnelKind::Gre, _) => 8,
+            (TunnelKind::Gue, TunnelChecksum::Remote) => 20,
+            (TunnelKind::Gue, _) => 12,
+        }
     }
 
     /// A client's packet with the addresses that the server gets it with.
