@@ -28,6 +28,7 @@ mod reload;
 mod rootless;
 mod scene;
 mod sctp;
+mod selftest;
 mod support;
 mod surroundings;
 mod tunnels;

@@ -117,6 +117,51 @@ impl Netns {
     }
 }
 
+/// Who has the network namespace that this process runs in. For a daemon that shall not keep one alive by itself.
+///
+/// Processes are looked up in `/proc`: those of a PID namespace that it does not show are not seen.
+#[derive(Debug)]
+pub struct Users {
+    own: fs::Metadata,
+    /// It had a name of ip-netns(8) once. Otherwise a process that cannot be asked may well be in it.
+    named: bool,
+}
+
+impl Users {
+    /// As it is now.
+    ///
+    /// # Errors
+    /// Where `/proc` is not mounted.
+    pub fn look() -> io::Result<Self> {
+        let mut users = Self { own: fs::metadata("/proc/self/ns/net")?, named: false };
+        users.named = users.has_name();
+        Ok(users)
+    }
+
+    /// Whether it has a name, or another process is in it.
+    pub fn are_others(&self) -> bool {
+        if self.has_name() {
+            return true;
+        }
+        let Ok(entries) = fs::read_dir("/proc") else { return true };
+        let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let others = pids.filter(|pid| *pid != std::process::id());
+        others.map(|pid| fs::metadata(format!("/proc/{pid}/ns/net"))).any(|theirs| match theirs {
+            Ok(theirs) => self.is_own(&theirs),
+            Err(error) => !self.named && error.kind() == io::ErrorKind::PermissionDenied,
+        })
+    }
+
+    fn has_name(&self) -> bool {
+        let names = ["/run/netns", "/var/run/netns"].into_iter().filter_map(|at| fs::read_dir(at).ok());
+        names.flatten().flatten().filter_map(|name| fs::metadata(name.path()).ok()).any(|it| self.is_own(&it))
+    }
+
+    fn is_own(&self, it: &fs::Metadata) -> bool {
+        (it.dev(), it.ino()) == (self.own.dev(), self.own.ino())
+    }
+}
+
 impl AsFd for Netns {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

@@ -2,4 +2,4 @@
 
 mod detach;
 
-pub use detach::{DetachError, Readiness, spawn_detached};
+pub use detach::{DetachError, Readiness, spawn_detached, spawn_detached_as};

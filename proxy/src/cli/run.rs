@@ -28,6 +28,9 @@ pub(super) struct RunArgs {
     /// Go to the background and return when the engine is ready, or with its error
     #[arg(short, long)]
     detach: bool,
+    /// End when nobody else is in the network namespace any more: no other process, and no name for ip-netns(8)
+    #[arg(long)]
+    while_used: bool,
     /// Worker threads, one device queue each [default: the configuration's, or as many as processors, at most 4]
     #[arg(long, env = "ULVS_WORKERS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: Option<u16>,
@@ -142,5 +145,6 @@ fn options(args: RunArgs) -> anyhow::Result<Options> {
         state_dir: args.state.state_dir,
         log: args.log,
         detached: args.detach,
+        while_used: args.while_used,
     })
 }

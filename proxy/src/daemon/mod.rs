@@ -23,6 +23,7 @@ use control::api::{BindError, ControlSocket};
 use control::config::{Config, EngineConfig, Offload, Workers as WorkerCount};
 use engine::{Engine, Limits};
 use netio::link::Keeper;
+use netio::netns::Users;
 use netio::process::Readiness;
 use netio::steer::{self, SteerConfig, Steering};
 use netio::tun::{Tun, TunConfig};
@@ -56,6 +57,8 @@ pub(crate) struct Options {
     pub(crate) state_dir: PathBuf,
     pub(crate) log: Option<PathBuf>,
     pub(crate) detached: bool,
+    /// It ends when nobody else is in the network namespace any more.
+    pub(crate) while_used: bool,
 }
 
 /// Runs until it is told to stop. Reports readiness to whoever waits for it.
@@ -158,6 +161,9 @@ async fn serve(
     }
 
     let mut outcome = Ok(());
+    let users = options.while_used.then(Users::look).transpose();
+    let unused = unused(users.context("cannot see who is in this network namespace")?);
+    tokio::pin!(unused);
     loop {
         tokio::select! {
             Some(order) = inbox.recv() => {
@@ -173,6 +179,10 @@ async fn serve(
             }
             () = workers.panicked.notified() => {
                 outcome = Err(anyhow::anyhow!("a worker has panicked: a defect of ulvs; its log says where"));
+                break;
+            }
+            () = &mut unused => {
+                info!("nobody else is in the network namespace any more");
                 break;
             }
             _ = hangup.recv() => director.reload_and_log(),
@@ -196,6 +206,16 @@ async fn serve(
         Ok(Ok(done)) => outcome.and_then(|()| done.context("the control socket failed")),
         Ok(Err(panic)) => bail!("the control socket's task failed: {panic}"),
         Err(_) => outcome,
+    }
+}
+
+/// Waits until nobody else uses the network namespace; for ever if nobody asks.
+async fn unused(users: Option<Users>) {
+    const EACH: std::time::Duration = std::time::Duration::from_secs(1);
+    let Some(users) = users else { return std::future::pending().await };
+    tokio::time::sleep(EACH).await;
+    while users.are_others() {
+        tokio::time::sleep(EACH).await;
     }
 }
 

@@ -43,8 +43,19 @@ pub enum DetachError {
 /// # Errors
 /// [`DetachError`]: it could not be started, reported a failure, or ended first.
 pub fn spawn_detached(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<u32, DetachError> {
+    spawn_detached_as(std::env::args_os().next(), args)
+}
+
+/// The same under another name, for a program that does different things under different names.
+///
+/// # Errors
+/// See [`spawn_detached`].
+pub fn spawn_detached_as(
+    name: Option<OsString>,
+    args: impl IntoIterator<Item = impl AsRef<OsStr>>,
+) -> Result<u32, DetachError> {
     let (near, far) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|e| DetachError::Start(e.into()))?;
-    let child = start(args, &far).map_err(DetachError::Start)?;
+    let child = start(name, args, &far).map_err(DetachError::Start)?;
     drop(far);
     await_report(child, near)
 }
@@ -80,10 +91,14 @@ impl Readiness {
     }
 }
 
-fn start(args: impl IntoIterator<Item = impl AsRef<OsStr>>, far: &OwnedFd) -> io::Result<Child> {
+fn start(
+    name: Option<OsString>,
+    args: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    far: &OwnedFd,
+) -> io::Result<Child> {
     // The file that runs now, even if another has taken its place on disk since.
     let mut command = Command::new("/proc/self/exe");
-    if let Some(name) = std::env::args_os().next() {
+    if let Some(name) = name {
         command.arg0(name);
     }
     command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -37,6 +37,8 @@ Examples:
   ipvsadm -A -f 3 -s sh -p 600                         all that carries mark 3, as one service
   ipvsadm -Sn > /etc/ipvsadm.rules                     save ...
   ipvsadm-restore < /etc/ipvsadm.rules                 ... and restore
+It talks to the engine of its network namespace, which `ulvs run --detach` starts. With ULVS_AUTOSTART=1 in the
+environment the first command starts one, which ends when nobody else is in the namespace any more.
 ";
 
 /// The help text.

@@ -18,6 +18,7 @@
 //! Under `compat = "ipvs"`, `-R` goes line by line and `-M 24` is taken, as the original does.
 
 mod address;
+mod autostart;
 mod edit;
 mod format;
 mod help;
@@ -87,7 +88,7 @@ fn start(program: Program, args: impl IntoIterator<Item = OsString>) -> ExitCode
         err: &mut io::stderr().lock(),
         input: &mut io::stdin().lock(),
         names: &resolve::System::default(),
-        connect: &mut || Ok(Box::new(Blocking::connect()?)),
+        connect: &mut || Ok(Box::new(autostart::connect()?)),
     };
     execute(program, &args, &mut world).into()
 }
