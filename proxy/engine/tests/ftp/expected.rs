@@ -106,7 +106,7 @@ fn an_idle_control_connection_lives_as_long_as_its_data() {
         let knobs = Knobs { drop_entry: Defence::Always, ..Knobs::default() };
         director.engine.set_knobs(knobs);
         for _ in 0..20 {
-            (0..10).for_each(|_| drop(director.sends(&tcp(client, vip).seq(1).ack(1).payload_len(10))));
+            (0..10).for_each(|_| drop(director.process(&tcp(client, vip).seq(1).ack(1).payload_len(10))));
             director.wait(100);
         }
         director.engine.set_knobs(Knobs::default());
