@@ -2,11 +2,11 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use engine::{DropReason, Limits, Verdict};
+use engine::{Defence, DropReason, Knobs, Limits, Verdict};
 use sched::{ForwardMethod, Op, ServiceKey};
 use wire::build::tcp;
 
-use crate::director::{Director, nets, with_port};
+use crate::director::{Director, SENT, nets, with_port};
 use crate::for_each;
 use crate::talk::{Talk, command, reply};
 
@@ -77,6 +77,21 @@ fn a_control_connection_takes_along_what_it_expects() {
 }
 
 #[test]
+fn one_that_is_ended_takes_it_along_at_once() {
+    for_each(|net, method| {
+        let mut director = Director::new(net, method);
+        let mut talk = Talk::open(&mut director, net, 4000);
+        talk.asks(&mut director, &command(with_port(net.client, 6000)));
+        assert_eq!(director.engine.connections_held(), 2);
+        for dest in director.engine.services().services().flat_map(|service| service.dests.iter()) {
+            director.engine.reset_connections_of(&dest.live, 10);
+        }
+        director.worker.handle_timeout(director.now);
+        assert_eq!(director.engine.connections_held(), 0);
+    });
+}
+
+#[test]
 fn an_idle_control_connection_lives_as_long_as_its_data() {
     for_each(|net, method| {
         let mut director = Director::new(net, method);
@@ -87,10 +102,14 @@ fn an_idle_control_connection_lives_as_long_as_its_data() {
         let client = with_port(net.client, 5000);
         let [peer, _] = director.sends(&tcp(client, vip).syn());
         director.sends(&tcp(server, peer).syn().ack(1));
+        // Nor does the defence against floods take it, with its few packets.
+        let knobs = Knobs { drop_entry: Defence::Always, ..Knobs::default() };
+        director.engine.set_knobs(knobs);
         for _ in 0..20 {
-            director.sends(&tcp(client, vip).seq(1).ack(1).payload_len(10));
+            (0..10).for_each(|_| drop(director.process(&tcp(client, vip).seq(1).ack(1).payload_len(10))));
             director.wait(100);
         }
+        director.engine.set_knobs(Knobs::default());
         assert_eq!(director.engine.connections_held(), 2);
         assert_eq!(talk.answers(&mut director, "226 Transfer complete."), "226 Transfer complete.");
         director.wait(1000);
@@ -129,5 +148,45 @@ fn a_server_that_is_gone_is_connected_to_no_more() {
         director.edit(&[Op::DelDest { key, addr: talk.server_addr }]);
         let syn = tcp(with_port(net.client, 5000), with_port(net.vip, 40_001)).syn();
         assert_eq!(director.process(&syn).0, Verdict::Drop(DropReason::DestRemoved));
+    });
+}
+
+/// As the kernel does it with everything that has a controller.
+#[test]
+fn with_the_kernels_settings_a_data_connection_is_not_begun_anew() {
+    for_each(|net, method| {
+        for (knobs, again) in [(Knobs::default(), Verdict::Reply), (Knobs::ipvs(), SENT)] {
+            let mut director = Director::new(net, method);
+            director.engine.set_knobs(knobs);
+            let mut talk = Talk::open(&mut director, net, 4000);
+            talk.asks(&mut director, "PASV");
+            talk.answers(&mut director, &reply(with_port(talk.server_addr, 40_001)));
+            let (client, vip) = (with_port(net.client, 5000), with_port(net.vip, 40_001));
+            let [peer, server] = director.sends(&tcp(client, vip).syn());
+            director.sends(&tcp(server, peer).rst().ack(1));
+            assert_eq!(director.process(&tcp(client, vip).seq(99).syn()).0, again);
+        }
+    });
+}
+
+/// Who has been told to connect says nothing about how quick a server is.
+#[test]
+fn data_connections_are_not_timed() {
+    for_each(|net, method| {
+        let mut director = Director::new(net, method);
+        let mut talk = Talk::open(&mut director, net, 4000);
+        let timed = |director: &Director| {
+            let table = director.engine.services();
+            let service = table.services().next().unwrap();
+            service.dests.iter().map(|dest| dest.live.handshake_us()).collect::<Vec<_>>()
+        };
+        let before = timed(&director);
+        let told = talk.asks(&mut director, &command(with_port(net.client, 6000)));
+        let peer = with_port(talk.peer, crate::talk::port_of(&told));
+        let [vip, client] = director.sends(&tcp(with_port(talk.server_addr, 20), peer).syn());
+        director.sends(&tcp(client, vip).syn().ack(1));
+        director.wait(1);
+        director.sends(&tcp(with_port(talk.server_addr, 20), peer).seq(1).rst());
+        assert_eq!(timed(&director), before);
     });
 }

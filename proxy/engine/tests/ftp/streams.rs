@@ -1,10 +1,11 @@
 //! The numbers of both streams, whatever is said and however often, in whatever segments.
 
+use engine::HostView;
 use sched::{Direction, ForwardMethod, Op, Proto, ProxyProtocol, ServiceKey, ServiceSpec};
 use wire::build::tcp;
 use wire::packet::{L4, Packet};
 
-use crate::director::{Director, METHODS, SENT, nets, with_port};
+use crate::director::{Director, METHODS, Net, SENT, nets, with_port};
 use crate::for_each;
 use crate::talk::{Talk, command, port_of, reply};
 
@@ -156,15 +157,29 @@ fn a_full_segment_has_room_to_grow() {
         assert_eq!(invited(&mut director, mss(net.client, net.vip)), Some(1460 - 64));
         let [peer, server] = director.sends(&tcp(net.client, net.vip).syn().seq(99));
         assert_eq!(invited(&mut director, mss(server, peer).ack(100)), Some(1460 - 64));
-        director.sends(&tcp(net.client, net.vip).seq(100).ack(100));
-        // One that is full for them: a bit of growth, then no more.
-        let line = format!("{}\r\n", command(with_port(net.client, 6000)));
-        let filler = "NOOP\r\n".repeat((1396 - 5 * line.len()) / 6);
-        let text = format!("{filler}{}", line.repeat(5));
-        let (_, frame) =
-            director.process(&tcp(net.client, net.vip).seq(100).ack(100).payload(text.as_bytes()));
-        assert!(frame.len() <= 1500, "{}", frame.len());
     });
+}
+
+/// 27 bytes more for each command.
+#[test]
+fn a_segment_grows_by_what_fits_every_way_or_by_what_it_has_been_shortened_by() {
+    let [_, net] = nets();
+    let net = Net { lip: "2001:db8:2222:3333:4444:5555:6666:7777".parse().unwrap(), ..net };
+    let client = "[2001:db8::1]:4000".parse().unwrap();
+    let net = Net { client, ..net };
+    for (filler, gso, replaced) in [(0, 0, 5), (1200, 0, 2), (1200, 1000, 5), (990, 0, 3)] {
+        let mut director = Director::new(&net, ForwardMethod::FullNat);
+        director.engine.set_local_ports(&[], &(7000..8000).collect::<Vec<_>>());
+        director.engine.set_host(HostView::new([net.lip]));
+        let mut talk = Talk::open(&mut director, &net, 4000);
+        talk.gso = gso;
+        let named = command(with_port(client, 6000));
+        let asked = format!("NOOP {}\r\n{}", " ".repeat(filler), [named.as_str(); 5].join("\r\n"));
+        let told = talk.asks(&mut director, &asked);
+        let stay = told.split("\r\n").filter(|line| *line == named).count();
+        assert_eq!(5 - stay, replaced, "{filler} {gso}");
+        assert_eq!(told.len() - asked.len(), replaced * 27);
+    }
 }
 
 /// The header of the PROXY protocol comes before all of it.
@@ -178,12 +193,17 @@ fn what_the_server_is_told_first_does_not_mix_with_it() {
             service.tcp.proxy_protocol = Some(ProxyProtocol::V1);
             director.edit(&[Op::EditService { service }]);
             let [peer, server] = director.sends(&tcp(net.client, net.vip).syn().seq(99));
+            // Before anybody has answered, nothing is heard.
+            let line = format!("{}\r\n", command(with_port(net.client, 6000)));
+            director.gives(
+                &tcp(net.client, net.vip).seq(100).ack(1).payload(line.as_bytes()),
+                &tcp(peer, server).seq(100).ack(1).payload(line.as_bytes()).ttl(65),
+            );
             director.sends(&tcp(server, peer).syn().seq(499).ack(100));
             let (_, frame) = director.process(&tcp(net.client, net.vip).seq(100).ack(500));
             let header = Packet::parse(frame.packet()).unwrap().payload_len() as u32;
             assert!(header > 20);
             director.sends(&tcp(server, peer).seq(500).ack(100 + header));
-            let line = format!("{}\r\n", command(with_port(net.client, 6000)));
             let ask = tcp(net.client, net.vip).seq(100).ack(500).payload(line.as_bytes());
             let (_, frame) = director.process(&ask);
             let packet = Packet::parse(frame.packet()).unwrap();
