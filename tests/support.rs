@@ -208,7 +208,7 @@ fn an_engine_starts_tells_and_stops() {
     let status = engine.status();
     assert_eq!((status.workers, status.services, status.connections), (1, 1, 0));
     assert_eq!(status.counter("super-packets"), 0);
-    assert_eq!(status.dropped("malformed"), 0);
+    assert_eq!(status.dropped("truncated"), 0);
     assert!(engine.log().contains("ready"));
     engine.stop();
 }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use wire::packet::ParseError;
+
 /// What to do with the frame that was given to [`crate::Worker::process`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -58,8 +60,28 @@ macro_rules! drop_reasons {
 }
 
 drop_reasons! {
-    /// Not a well-formed IP packet.
-    Malformed = "malformed",
+    /// Shorter than its headers say.
+    Truncated = "truncated",
+    /// Neither IPv4 nor IPv6.
+    BadVersion = "bad-version",
+    /// A header that says that it is shorter than any.
+    BadHeaderLength = "bad-header-length",
+    /// An IP or UDP length that cannot be.
+    BadLength = "bad-length",
+    /// IPv6 extension headers in an order or number that cannot be.
+    BadExtension = "bad-extension",
+    /// It has no hop left, and whom it is for is elsewhere.
+    HopsUsedUp = "hops-used-up",
+    /// It would have begun something, or been answered, but its IPv4 header has a wrong checksum.
+    BadHeaderChecksum = "bad-header-checksum",
+    /// It would have been refused, but is damaged: its transport checksum is wrong.
+    BadChecksum = "bad-checksum",
+    /// For a VIP, by a way that its sender has chosen: a source route, or a routing header that is not used up.
+    SourceRoute = "source-route",
+    /// For a VIP, from an address that no host can have, or from a VIP that is nobody's.
+    MartianSource = "martian-source",
+    /// For a VIP, from the same address.
+    Land = "land",
     /// A fragment that is forwarded as a part of nothing: of an ICMP error, or of a connection whose segments are edited.
     Fragment = "fragment",
     /// A fragment that no datagram can have: nothing in it, a gap behind it, or an end beyond 65,535 bytes.
@@ -102,6 +124,18 @@ drop_reasons! {
     RefusalsLimited = "refusals-limited",
     /// Nobody to take it, or too big, and no answer is due: to a reset, an ICMP error, a later fragment, a broadcast.
     Unanswerable = "unanswerable",
+}
+
+impl From<ParseError> for DropReason {
+    fn from(error: ParseError) -> Self {
+        match error {
+            ParseError::Truncated => Self::Truncated,
+            ParseError::BadVersion => Self::BadVersion,
+            ParseError::BadHeaderLength => Self::BadHeaderLength,
+            ParseError::BadLength => Self::BadLength,
+            ParseError::BadExtension => Self::BadExtension,
+        }
+    }
 }
 
 #[cfg(test)]

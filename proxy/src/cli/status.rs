@@ -106,7 +106,7 @@ mod tests {
     fn counters_that_are_zero_are_not_shown() {
         let status = Status {
             uptime_seconds: 3723,
-            drops: [("fragment".to_owned(), 2), ("malformed".to_owned(), 0)].into(),
+            drops: [("fragment".to_owned(), 2), ("truncated".to_owned(), 0)].into(),
             ..Status::default()
         };
         let text = render(&status);

@@ -174,6 +174,11 @@ pub fn verify_frame(frame: &Frame) -> Result<(), ChecksumError> {
     }
 }
 
+/// Whether the checksum of an IPv4 header is right; IPv6 has none. `packet` is the parse of `bytes`.
+pub fn is_header_right(bytes: &[u8], packet: &Packet) -> bool {
+    network(bytes, packet).is_ok()
+}
+
 /// Finishes a partial checksum. `false`, with nothing changed, where that cannot be done: a super-packet has one
 /// checksum for each of its segments, and metadata may point outside the transport packet.
 pub fn complete(frame: &mut Frame) -> bool {

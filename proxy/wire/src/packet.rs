@@ -212,6 +212,10 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
+/// Options of IPv4 that say which way to go.
+const LOOSE_ROUTE: u8 = 131;
+const STRICT_ROUTE: u8 = 137;
+
 /// A parsed packet: plain values and offsets, nothing borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
@@ -253,6 +257,17 @@ impl Packet {
             | L4::Udp { src_port, dst_port, .. }
             | L4::Sctp { src_port, dst_port, .. } => Some((src_port, dst_port)),
             _ => None,
+        }
+    }
+
+    /// Its sender has chosen the way for it: a source route (RFC 791 section 3.1), or a routing header that is not used up
+    /// (RFC 8200 section 4.4), which hides the transport. `bytes` are those that were parsed.
+    pub fn is_source_routed(&self, bytes: &[u8]) -> bool {
+        match self.family {
+            Family::V4 => parse::ipv4_options(bytes).any(|kind| matches!(kind, LOOSE_ROUTE | STRICT_ROUTE)),
+            Family::V6 => {
+                self.l4 == L4::Other && self.fragment != Fragment::Later && parse::is_transport(self)
+            }
         }
     }
 

@@ -36,6 +36,9 @@ fn everything(frame: &mut Frame, bytes: &[u8], offload: Offload) {
     assert!(packet.fragment != Fragment::Later || packet.l4 == L4::Other);
     assert!(!packet.to_string().is_empty());
     agrees_with_etherparse(bytes, &packet);
+    assert!(checksum::is_header_right(bytes, &packet) || verify(bytes) == Err(ChecksumError::Network));
+    // Of IPv6 what hides the transport is known.
+    assert!(!packet.is_source_routed(bytes) || packet.src.is_ipv4() || packet.l4 == L4::Other);
 
     load(frame);
     let (segments, largest) = (gso::segments(frame, &packet), gso::largest(frame, &packet));

@@ -77,6 +77,9 @@ impl Step<'_> {
             // A connection from before we knew the service is the host's own business, if the VIP is its address.
             return self.not_ours(frame, packet);
         }
+        if let Some(fault) = self.fault(frame, packet) {
+            return Verdict::Drop(fault);
+        }
         if self.turnstile.refuses(self.knobs, self.room) {
             return Verdict::Drop(DropReason::Defence);
         }
@@ -103,7 +106,9 @@ impl Step<'_> {
             Err(Refusal::Nobody) if service.key.l4_port() == Some(FTP) && dst.port() != FTP => {
                 self.not_ours(frame, packet)
             }
-            Err(Refusal::Nobody) => self.refuse(|| reply::icmp_unreachable_port(frame, packet, dst.ip())),
+            Err(Refusal::Nobody) => {
+                self.refuse(frame, |frame| reply::icmp_unreachable_port(frame, packet, dst.ip()))
+            }
             Err(Refusal::Dropped(reason)) => Verdict::Drop(reason),
         }
     }

@@ -7,7 +7,7 @@ use sched::{Direction, Proto};
 use wire::edit::{self, Side};
 use wire::frame::Frame;
 use wire::packet::{Fragment, Packet};
-use wire::{icmp, reply};
+use wire::{checksum, icmp, reply};
 
 use super::begin::Request;
 use super::step::Step;
@@ -28,6 +28,12 @@ impl Step<'_> {
         }
         if !self.is_our_vip(packet.dst) {
             return self.pass(frame, packet);
+        }
+        if let Some(fault) = self.fault(frame, packet) {
+            return Verdict::Drop(fault);
+        }
+        if checksum::verify_frame(frame).is_err() {
+            return Verdict::Drop(DropReason::BadChecksum);
         }
         if !reply::echo(frame, packet) {
             return Verdict::Drop(DropReason::IcmpUnrelated);

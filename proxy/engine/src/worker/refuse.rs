@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use sched::Proto;
+use wire::checksum::{self, ChecksumError};
 use wire::frame::Frame;
 use wire::packet::chunk::{ABORT, SHUTDOWN_COMPLETE};
 use wire::packet::{L4, Packet};
@@ -17,7 +18,7 @@ impl Step<'_> {
         if !self.is_our_vip(packet.dst) {
             return self.pass(frame, packet);
         }
-        Verdict::Drop(DropReason::UnknownProtocol)
+        Verdict::Drop(self.fault(frame, packet).unwrap_or(DropReason::UnknownProtocol))
     }
 
     /// A packet that is no service's: the host's, or refused as a host without a listener would.
@@ -25,15 +26,18 @@ impl Step<'_> {
         if !self.is_our_vip(packet.dst) {
             if self.knobs.nat_icmp_send && self.is_reply_to_nothing(packet) {
                 // The client has no such port: its server believes it of nobody else.
-                return self.refuse(|| reply::icmp_unreachable_port(frame, packet, packet.dst));
+                return self.refuse(frame, |frame| reply::icmp_unreachable_port(frame, packet, packet.dst));
             }
             return self.pass(frame, packet);
         }
+        if let Some(fault) = self.fault(frame, packet) {
+            return Verdict::Drop(fault);
+        }
         match packet.l4 {
-            L4::Tcp { .. } => self.refuse(|| reply::tcp_reset(frame, packet)),
+            L4::Tcp { .. } => self.refuse(frame, |frame| reply::tcp_reset(frame, packet)),
             // Their senders expect nothing more (RFC 9260, section 8.4).
             L4::Sctp { chunk: ABORT | SHUTDOWN_COMPLETE, .. } => Verdict::Drop(DropReason::Unanswerable),
-            _ => self.refuse(|| reply::icmp_unreachable_port(frame, packet, packet.dst)),
+            _ => self.refuse(frame, |frame| reply::icmp_unreachable_port(frame, packet, packet.dst)),
         }
     }
 
@@ -58,12 +62,50 @@ impl Step<'_> {
         Verdict::Pass
     }
 
-    /// Sends a refusal, which `answer` makes unless none is due, while there are not too many.
-    pub(super) fn refuse(&self, answer: impl FnOnce() -> bool) -> Verdict {
+    /// Sends a refusal of the packet in the frame, which `answer` makes unless none is due, while there are not too many.
+    /// What was damaged on its way may be from somebody else.
+    pub(super) fn refuse(&self, frame: &mut Frame, answer: impl FnOnce(&mut Frame) -> bool) -> Verdict {
         if !self.limit.allows(self.now) {
             return Verdict::Drop(DropReason::RefusalsLimited);
         }
-        if answer() { Verdict::Reply } else { Verdict::Drop(DropReason::Unanswerable) }
+        match checksum::verify_frame(frame) {
+            Ok(()) if answer(frame) => Verdict::Reply,
+            Ok(()) => Verdict::Drop(DropReason::Unanswerable),
+            Err(ChecksumError::Network) => Verdict::Drop(DropReason::BadHeaderChecksum),
+            Err(_) => Verdict::Drop(DropReason::BadChecksum),
+        }
+    }
+
+    /// Why a packet for a VIP begins nothing and is not answered, though it has the form of one that does. Asked of what
+    /// belongs to nothing: later packets of a connection are not looked at so closely.
+    pub(super) fn fault(&self, frame: &Frame, packet: &Packet) -> Option<DropReason> {
+        let (src, dst) = (packet.src, packet.dst);
+        let same_port = packet.ports().is_none_or(|(from, to)| from == to);
+        if !checksum::is_header_right(frame.packet(), packet) {
+            Some(DropReason::BadHeaderChecksum)
+        } else if packet.is_source_routed(frame.packet()) {
+            Some(DropReason::SourceRoute)
+        // The host may speak to its own VIP from that very address.
+        } else if src == dst && (same_port || !self.host.is_local(dst)) {
+            Some(DropReason::Land)
+        } else if !is_host(src) || self.table.is_vip(src) && !self.host.is_local(src) {
+            Some(DropReason::MartianSource)
+        } else {
+            None
+        }
+    }
+}
+
+/// Whether a host can have this address (RFC 6890; RFC 4291 section 2.5). 240.0.0.0/4 is let through: networks use it as
+/// unicast today.
+fn is_host(addr: IpAddr) -> bool {
+    match addr {
+        IpAddr::V4(v4) => {
+            !(v4.octets()[0] == 0 || v4.is_loopback() || v4.is_multicast() || v4.is_broadcast())
+        }
+        IpAddr::V6(v6) => {
+            !(v6.is_unspecified() || v6.is_loopback() || v6.is_multicast() || v6.to_ipv4_mapped().is_some())
+        }
     }
 }
 

@@ -54,9 +54,13 @@ pub(super) struct Step<'a> {
 
 impl Step<'_> {
     pub(super) fn decide(&mut self, frame: &mut Frame) -> Verdict {
-        let Ok(packet) = Packet::parse(frame.packet()) else {
-            return Verdict::Drop(DropReason::Malformed);
+        let packet = match Packet::parse(frame.packet()) {
+            Ok(packet) => packet,
+            Err(error) => return Verdict::Drop(error.into()),
         };
+        if packet.ttl == 0 && !self.host.is_local(packet.dst) {
+            return Verdict::Drop(DropReason::HopsUsedUp);
+        }
         marks::count(self.table.marks(), self.host, frame, &packet);
         if packet.fragment == Fragment::None {
             self.whole(frame, &packet)

@@ -43,7 +43,7 @@ impl Step<'_> {
             && packet.family == Family::V4
             && matches!(legs.method, ForwardMethod::Tunnel(_));
         let too_big = !cuts && mtu != 0 && packet.dont_fragment && gso::largest(frame, packet) > mtu as usize;
-        too_big.then(|| self.refuse(|| reply::icmp_too_big(frame, packet, legs.vip.ip(), mtu)))
+        too_big.then(|| self.refuse(frame, |frame| reply::icmp_too_big(frame, packet, legs.vip.ip(), mtu)))
     }
 
     /// Sends a packet on to its server.

@@ -37,7 +37,7 @@ impl Step<'_> {
         if fits.is_some_and(|fits| !tunnelled.dont_fragment || tunnelled.len <= fits) {
             return Some(Verdict::Drop(DropReason::IcmpHeeded));
         }
-        Some(self.refuse(|| icmp::tell_sender(frame, packet, &tunnelled, vip.ip(), fits)))
+        Some(self.refuse(frame, |frame| icmp::tell_sender(frame, packet, &tunnelled, vip.ip(), fits)))
     }
 
     /// Nothing longer gets to the server for now. Says how long packets of this family may be.

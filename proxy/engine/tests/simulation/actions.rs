@@ -6,8 +6,8 @@ use crate::around::{
 };
 use crate::icmp::{error_about_nothing, error_about_reply, error_about_request, error_about_tunnel};
 use crate::traffic::{
-    association, client_opens, client_talks, datagram, flood, fragments, garbage, other_protocol, ping,
-    server_talks, stray_from_client, stray_from_server,
+    association, client_opens, client_talks, datagram, flood, fragments, garbage, martian, other_protocol,
+    ping, server_talks, stray_from_client, stray_from_server,
 };
 use crate::world::World;
 
@@ -27,6 +27,7 @@ const ACTIONS: &[(u64, Action)] = &[
     (9, error_about_nothing),
     (12, error_about_tunnel),
     (12, ping),
+    (9, martian),
     (12, fragments),
     (9, other_protocol),
     (9, garbage),

@@ -77,6 +77,9 @@ fn describe(frame: &Frame) -> String {
 
 /// TCP, UDP or SCTP, not fragmented.
 pub(crate) fn segment(model: &mut Model, segment: &Segment, done: &Done<'_>) {
+    if segment.ttl == 0 && !model.local.contains(&segment.dst.ip()) {
+        return done.dropped(DropReason::HopsUsedUp);
+    }
     let (proto, src, dst) = (segment.proto, segment.src, segment.dst);
     let key = (proto, src, dst);
     if let Some(flow) = model.flows.get(&key).cloned() {
@@ -159,6 +162,9 @@ fn begin(model: &mut Model, segment: &Segment, done: &Done<'_>) {
     if !opens(model, segment) {
         return not_ours(model, segment, done);
     }
+    if let Some(fault) = model.fault(segment) {
+        return done.dropped(fault);
+    }
     if model.refuses() {
         return done.dropped(DropReason::Defence);
     }
@@ -221,13 +227,16 @@ pub(crate) fn not_ours(model: &mut Model, segment: &Segment, done: &Done<'_>) {
         let ttl = model.ttl(segment.ttl, src, dst);
         return done.passes(model, src, dst, &segment.with_ttl(ttl).frame());
     }
+    if let Some(fault) = model.fault(segment) {
+        return done.dropped(fault);
+    }
     match segment.proto {
         Proto::Sctp if matches!(segment.chunk, ABORT | SHUTDOWN_COMPLETE) => {
             done.dropped(DropReason::Unanswerable);
         }
         Proto::Udp | Proto::Sctp => unreachable(model, segment, done),
         Proto::Tcp if !model.may_refuse() => done.dropped(DropReason::RefusalsLimited),
-        Proto::Tcp if segment.flags.rst() || src.is_loopback() => done.dropped(DropReason::Unanswerable),
+        Proto::Tcp if segment.flags.rst() => done.dropped(DropReason::Unanswerable),
         Proto::Tcp => {
             model.happened("reset");
             reset(segment, done);

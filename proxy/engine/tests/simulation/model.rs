@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use engine::{Counters, Defence, Knobs, State, Verdict};
+use engine::{Counters, Defence, DropReason, Knobs, State, Verdict};
 use sched::{
     Counts, DestLive, DestSpec, Direction, Family, ForwardMethod, Mark, Op, Path, Persistence, Proto,
     ServiceKey, ServiceSpec,
@@ -259,6 +259,23 @@ impl Model {
 
     fn is_on(&self, defence: Defence) -> bool {
         defence == Defence::Always || (defence == Defence::Auto && self.shortage() > 0)
+    }
+
+    /// Why a packet for a VIP begins nothing, whoever is there.
+    pub(crate) fn fault(&self, segment: &Segment) -> Option<DropReason> {
+        let (src, dst) = (segment.src, segment.dst);
+        let local = |addr: SocketAddr| self.local.contains(&addr.ip());
+        if src == dst || src.ip() == dst.ip() && !local(dst) {
+            return Some(DropReason::Land);
+        }
+        let odd = match src.ip() {
+            IpAddr::V4(ip) => matches!(ip.octets()[0], 0 | 127 | 224..=239) || ip.is_broadcast(),
+            // Those that end in an address of IPv4, and multicast.
+            IpAddr::V6(ip) => ip.segments()[..5] == [0; 5] || ip.is_multicast(),
+        };
+        let vip = self.services.keys().any(|key| key.vip() == Some(src.ip()))
+            || is_marked(src.ip()) && self.services.contains_key(&mark_service(src.ip().into()));
+        (odd || vip && !local(src)).then_some(DropReason::MartianSource)
     }
 
     /// Whether the worker may send another refusal. It takes its place.

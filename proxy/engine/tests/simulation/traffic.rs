@@ -47,7 +47,7 @@ pub(crate) fn segment(
         chunk: rng.pick(&sctp::CHUNKS).0,
         payload: payload as usize,
         shape,
-        ttl: *rng.pick(&[1, 63, 64, 254, 255]),
+        ttl: if rng.one_in(60) { 0 } else { *rng.pick(&[1, 63, 64, 254, 255]) },
         class: *rng.pick(&[0, 0, 0xb8, 2, 3]),
         may_fragment: rng.one_in(4),
     }
@@ -93,6 +93,25 @@ pub(crate) fn client_opens(world: &mut World) {
     let v4 = world.rng.one_in(2);
     let (client, vip) = (client(world, v4), service_at(world, Proto::Tcp, v4));
     let segment = segment(world, Proto::Tcp, client, vip, TcpFlags::SYN);
+    send(world, &segment);
+}
+
+/// From where nobody is: addresses of no host, of another VIP, of the very VIP.
+pub(crate) fn martian(world: &mut World) {
+    let v4 = world.rng.one_in(2);
+    let to = service_at(world, Proto::Tcp, v4);
+    let texts = if v4 {
+        ["0.1.2.3", "127.0.0.1", "224.0.0.1", "255.255.255.255"]
+    } else {
+        ["::", "::1", "ff02::1", "::ffff:10.1.0.1"]
+    };
+    let from = match world.rng.below(3) {
+        0 => to.ip(),
+        1 => vip(world, v4),
+        _ => world.rng.pick(&texts).parse().expect("an address"),
+    };
+    let port = *world.rng.pick(&[to.port(), 1000]);
+    let segment = segment(world, Proto::Tcp, SocketAddr::new(from, port), to, TcpFlags::SYN);
     send(world, &segment);
 }
 
@@ -172,6 +191,7 @@ pub(crate) fn fragments(world: &mut World) {
     let to = SocketAddr::new(vip.ip(), *world.rng.pick(&[53, 54]));
     let whole = segment(world, Proto::Udp, client, to, TcpFlags(0));
     let id = world.rng.below(1 << 16) as u32;
+    let whole = Segment { ttl: whole.ttl.max(1), ..whole };
     let of = |shape| Segment { shape, seq: id, payload: 1400, may_fragment: true, ..whole.clone() };
     let (first, rest) = (of(Shape::First), of(Shape::Rest));
     if world.rng.one_in(8) {
@@ -206,6 +226,29 @@ pub(crate) fn garbage(world: &mut World) {
     let v4 = world.rng.one_in(2);
     let (client, vip) = (client(world, v4), service_at(world, Proto::Tcp, v4));
     let mut bytes = build::tcp(client, vip).syn().bytes();
-    bytes.truncate(world.rng.below(bytes.len() as u64) as usize);
-    world.process(Frame::from_packet(&bytes), |_, done| done.dropped(DropReason::Malformed));
+    let transport = if v4 { 20 } else { 40 };
+    let reason = match world.rng.below(5) {
+        0 => {
+            bytes[0] ^= 0x30;
+            DropReason::BadVersion
+        }
+        1 => {
+            bytes[transport + 12] = 0x40;
+            DropReason::BadHeaderLength
+        }
+        2 => {
+            bytes = build::udp(client, vip).bytes();
+            bytes[transport + 5] = 7;
+            DropReason::BadLength
+        }
+        3 if !v4 => {
+            bytes = build::tcp(client, vip).syn().extension(60, &[]).extension(0, &[]).bytes();
+            DropReason::BadExtension
+        }
+        _ => {
+            bytes.truncate(world.rng.below(bytes.len() as u64) as usize);
+            DropReason::Truncated
+        }
+    };
+    world.process(Frame::from_packet(&bytes), |_, done| done.dropped(reason));
 }

@@ -36,7 +36,7 @@ impl World {
         let workers = 1 + rng.below(3) as usize;
         let born = Instant::now();
         let (engine, workers) = Engine::new(rng.next(), Limits { max_connections }, workers, born);
-        let last = *rng.pick(&[7000, 7001, 8000]);
+        let last = *rng.pick(&[7000, 7000, 7001, 8000]);
         let local_ports: Vec<u16> = (7000..=last).collect();
         engine.set_local_ports(&local_ports, &local_ports);
         let (trash, digest) = (Trash::default(), 0xcbf2_9ce4_8422_2325);

@@ -12,6 +12,7 @@ mod hops;
 mod icmp;
 mod marks;
 mod methods;
+mod oddities;
 mod one_packet;
 mod persistence;
 mod refusals;
@@ -84,6 +85,11 @@ fn single_packets_are_scheduled_by_themselves() {
 #[test]
 fn the_director_counts_as_one_hop() {
     run(hops::cases());
+}
+
+#[test]
+fn odd_packets_have_names() {
+    run(oddities::cases());
 }
 
 #[test]

@@ -130,10 +130,11 @@ pub(crate) fn cases() -> Vec<Case> {
         }),
         case("what is no packet is dropped", |n| {
             let packet = tcp(n.client(), n.web()).syn().bytes();
-            let drop = |piece: &[u8]| bytes(piece).drops(DropReason::Malformed, &[]);
+            let drop = |piece: &[u8]| bytes(piece).drops(DropReason::Truncated, &[]);
             let mut version = packet.clone();
             version[0] = 0x55;
-            vec![drop(&[]), drop(&packet[..10]), drop(&packet[..packet.len() - 1]), drop(&version)]
+            let version = bytes(&version).drops(DropReason::BadVersion, &[]);
+            vec![drop(&[]), drop(&packet[..10]), drop(&packet[..packet.len() - 1]), version]
         }),
         case("a full table refuses new flows and leaves the others alone", |n| {
             let (c, d, v, s, leg, next) =
@@ -184,7 +185,7 @@ pub(crate) fn cases() -> Vec<Case> {
             );
             then(closed(n), vec![second])
         }),
-        case("a packet from an address and port to the same finds no server that is itself", |n| {
+        case("a packet from an address and port to the same begins nothing, whoever is the server", |n| {
             let v = n.web();
             let own = |addr| spec(addr, 1);
             vec![
@@ -193,7 +194,7 @@ pub(crate) fn cases() -> Vec<Case> {
                     Op::DelDest { key: n.key(v), addr: n.s2() },
                     Op::AddDest { key: n.key(v), dest: own(v) },
                 ]),
-                frame(tcp(v, v).syn()).drops(DropReason::ReplyTupleTaken, &[]),
+                frame(tcp(v, v).syn()).drops(DropReason::Land, &[]),
                 Step::Idle,
             ]
         }),

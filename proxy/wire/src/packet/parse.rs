@@ -113,6 +113,29 @@ fn v6(bytes: &[u8], length: Length) -> Result<Network, ParseError> {
     Ok(network)
 }
 
+/// The kinds of the options of an IPv4 header, up to one that cannot be.
+pub(super) fn ipv4_options(bytes: &[u8]) -> impl Iterator<Item = u8> {
+    const END: u8 = 0;
+    const NOTHING: u8 = 1;
+    let header_len = bytes.first().map_or(0, |first| usize::from(first & 0xf) * 4);
+    let mut rest = bytes.get(20..header_len).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let kind = *rest.first().filter(|kind| **kind != END)?;
+        let len = if kind == NOTHING { 1 } else { usize::from(*rest.get(1)?) };
+        rest = rest.get(len.max(1)..).unwrap_or_default();
+        Some(kind)
+    })
+}
+
+/// Whether it is of a protocol that [`transport`] reads.
+pub(super) fn is_transport(packet: &Packet) -> bool {
+    use ip_number::{ICMP, IPV6_ICMP, SCTP, TCP, UDP};
+    match packet.family {
+        Family::V4 => matches!(IpNumber(packet.protocol), TCP | UDP | SCTP | ICMP),
+        Family::V6 => matches!(IpNumber(packet.protocol), TCP | UDP | SCTP | IPV6_ICMP),
+    }
+}
+
 /// Moves `network` over the extension headers of RFC 8200 section 4, up to the first thing that is none.
 #[cold]
 fn extensions(network: &mut Network, bytes: &[u8]) -> Result<(), ParseError> {

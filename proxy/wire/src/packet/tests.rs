@@ -135,3 +135,22 @@ fn refused() {
         }
     }
 }
+
+#[test]
+fn who_has_chosen_the_way_is_known() {
+    let v4 = |options: &[u8]| build::tcp("10.0.0.1:1", "10.0.0.2:2").syn().ipv4_options(options).bytes();
+    let v6 = |kind, left| build::udp("[fd00::1]:5", "[fd00::2]:53").extension(43, &[kind, left]).bytes();
+    let is = |bytes: Vec<u8>| Packet::parse(&bytes).unwrap().is_source_routed(&bytes);
+    let routes: [&[u8]; 4] =
+        [&[131, 3, 4], &[137, 3, 4], &[1, 1, 131, 7, 4, 0, 0, 0, 0], &[7, 4, 0, 0, 137, 7, 4, 0, 0, 0, 0]];
+    assert!(routes.iter().all(|options| is(v4(options))));
+    // Behind the end, behind what has no length or a longer one than there is, inside of another.
+    let others: [&[u8]; 5] = [&[], &[0, 131, 3, 4], &[7], &[7, 40, 131, 3], &[7, 6, 0, 131, 3, 4]];
+    assert!(others.iter().all(|options| !is(v4(options))));
+    assert_eq!([0, 1].map(|left| [0, 2, 4].map(|kind| is(v6(kind, left)))), [[false; 3], [true; 3]]);
+    let other = build::raw("fd00::1", "fd00::2", 47).extension(43, &[0, 1]).bytes();
+    assert!(!is(other), "no transport is hidden");
+    // A later fragment has none either.
+    let pieces = build::udp("[fd00::1]:5", "[fd00::2]:53").payload_len(99).fragments(48);
+    assert!(pieces.into_iter().all(|piece| !is(piece)));
+}

@@ -59,12 +59,12 @@ pub(super) const CASES: &[(&str, Steps)] = &[
         let answer = reset(build::tcp(service, client).rst().seq(6));
         Some(vec![frame(stray).gets_bytes(&answer, &[])])
     }),
-    ("what is cut short is malformed", |t| {
+    ("what is cut short is dropped", |t| {
         if t.load != Load::Whole {
             return None;
         }
         let whole = t.data(t.usual())(t.client(), t.service()).bytes();
-        let cut = |len: usize| bytes(&whole[..len]).drops(DropReason::Malformed, &[]);
+        let cut = |len: usize| bytes(&whole[..len]).drops(DropReason::Truncated, &[]);
         Some(vec![t.begins(), cut(whole.len() - 1), cut(t.headers()), cut(t.headers() - 1), cut(3)])
     }),
     ("local ports that are all taken are told by name", |t| {
