@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # One client, one director, one server, and a service that is reached by DR, by NAT and by a tunnel, one after the other:
 # the topology, the addresses and the order of commands of the kernel's own test of IPVS. Nobody starts an engine: the
-# first ipvsadm does. Wants `ipvsadm` and `ulvs` on PATH; makes three network namespaces for each phase and removes them.
+# first ipvsadm does, as `path/ipvsadm` is that one. Wants `ulvs` on PATH; makes three network namespaces for each phase and
+# removes them.
 #   tests/selftest/phases.sh        the last line is "phases: PASS", exit code 0
 set -euo pipefail
-export ULVS_AUTOSTART=1
+PATH=$(dirname "$(readlink -f "$0")")/path:$PATH
 
 vip=207.175.44.110 port=8080
 client=client-$$ director=director-$$ server=server-$$
