@@ -8,6 +8,7 @@ use lab::topo::{DirectLab, DirectOptions};
 
 use crate::scene::FAMILIES;
 use crate::support::Engine;
+use crate::support::capture::Capture;
 use crate::support::decapsulator::{Decapsulator, GUE_PORT};
 use crate::support::talk::{self, works};
 
@@ -30,6 +31,7 @@ pub struct Tunnelled<F> {
     pub far_end: F,
     _http: Http,
     _udp: [UdpEcho; 2],
+    _capture: Capture,
 }
 
 impl<F> Tunnelled<F> {
@@ -40,7 +42,8 @@ impl<F> Tunnelled<F> {
         let server = &lab.servers[0];
         let udp = FAMILIES.map(|family| UdpEcho::start_at(server, lab.vip.port(family, 80)).unwrap());
         let http = Http::start(server, 80).unwrap();
-        Self { far_end, _http: http, _udp: udp, lab }
+        let test = std::thread::current().name().unwrap_or("tunnels").replace("::", "-");
+        Self { _capture: Capture::start(&lab.director, &test), far_end, _http: http, _udp: udp, lab }
     }
 
     pub fn engine(&self) -> Engine<'_> {
