@@ -1,8 +1,15 @@
-//! TLS at the director. So far: the certificate authority that laboratories and first deployments need.
+//! TLS at the director: TLS in, plain bytes out.
+//!
+//! - `leg`: the seam to TCP. Two stacks are behind it: the host's, whose sockets the caller has, and ours in user space;
+//! - `ca`: the certificate authority that laboratories and first deployments need.
+//!
+//! No IO and no clock: bytes and times are arguments. Only the provider of cryptography draws its own randomness.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 mod ca;
+mod leg;
 
 pub use ca::{Authority, CaError, Issued};
+pub use leg::Leg;
