@@ -9,7 +9,8 @@ use crate::dest::{Dest, DestLive};
 use crate::lips::{self, Lips};
 use crate::marks::{MarkCounts, MarkLive, Marks};
 use crate::model::{
-    DestKey, DestSpec, Family, ForwardMethod, Mss, Persistence, SchedFlags, ServiceKey, ServiceSpec, Weight,
+    DestKey, DestSpec, Family, ForwardMethod, Mss, Persistence, Proto, SchedFlags, ServiceKey, ServiceSpec,
+    TlsFront, Weight,
 };
 use crate::op::{Op, OpError};
 use crate::ramp::{Ramp, weigh};
@@ -64,6 +65,7 @@ impl Draft {
             Op::DelDest { key, addr } => self.del_dest(key, addr),
             Op::AddLip { key, lip } => self.add_lip(key.as_ref(), *lip),
             Op::DelLip { key, lip } => self.del_lip(key.as_ref(), *lip),
+            Op::SetTls { key, tls } => self.set_tls(key, tls.as_ref()),
             Op::Flush => self.flush(),
             Op::Zero { key } => self.zero(key.as_ref()),
             Op::AddMark { rule, at, counts } => self.marks().add(rule, *at, *counts),
@@ -150,6 +152,7 @@ impl Draft {
             persistence: spec.persistence,
             pe: spec.pe,
             tcp: spec.tcp,
+            tls: spec.tls.clone(),
             lips,
             dests: Arc::new([]),
             live: Arc::new(SvcLive::new(algorithm, spec.flags)),
@@ -258,6 +261,16 @@ impl Draft {
         Ok(())
     }
 
+    fn set_tls(&mut self, key: &ServiceKey, tls: Option<&Arc<TlsFront>>) -> Result<(), OpError> {
+        let service = self.services.get_mut(key).ok_or(OpError::ServiceNotDefined)?;
+        check_tls(key, tls)?;
+        if tls.is_none() && service.tls.is_none() {
+            return Err(OpError::NoTls);
+        }
+        Arc::make_mut(service).tls = tls.cloned();
+        Ok(())
+    }
+
     fn flush(&mut self) -> Result<(), OpError> {
         self.lips = Lips::default();
         for service in std::mem::take(&mut self.services).values() {
@@ -316,6 +329,23 @@ fn thresholds(dest: &Dest) -> Effect {
     Effect::Thresholds { live: Arc::clone(&dest.live), upper: dest.upper, lower: dest.lower }
 }
 
+/// A front is for TCP, and on the port of its service where that has one.
+fn check_tls(key: &ServiceKey, tls: Option<&Arc<TlsFront>>) -> Result<(), OpError> {
+    let Some(tls) = tls else { return Ok(()) };
+    let fits = match *key {
+        ServiceKey::Addr { proto, l4_port, .. } => {
+            proto == Proto::Tcp && (l4_port == 0 || l4_port == tls.port)
+        }
+        ServiceKey::Mark { .. } => true,
+    };
+    let family = key.family();
+    let of_family = tls.vips.iter().all(|vip| is_host(*vip) && Family::from(*vip) == family);
+    if !fits || !of_family || tls.port == 0 || tls.certs.is_empty() || tls.redirect_http == Some(tls.port) {
+        return Err(OpError::InvalidTls);
+    }
+    Ok(())
+}
+
 fn check_service(spec: &ServiceSpec) -> Result<(), OpError> {
     if spec.key.vip().is_some_and(|vip| !is_host(vip)) {
         return Err(OpError::Invalid);
@@ -324,6 +354,7 @@ fn check_service(spec: &ServiceSpec) -> Result<(), OpError> {
     if spec.key.l4_port() == Some(0) && spec.persistence.is_none() {
         return Err(OpError::PortZero);
     }
+    check_tls(&spec.key, spec.tls.as_ref())?;
     if matches!(spec.tcp.mss, Some(Mss::Bytes(bytes)) if !(Mss::MIN..=Mss::MAX).contains(&bytes)) {
         return Err(OpError::Invalid);
     }

@@ -26,8 +26,9 @@ pub use algo::{Algorithm, Change, Flow, Knobs, Scheduler};
 pub use dest::{Dest, DestLive, Path};
 pub use marks::{MarkRule, Marks, PacketFacts};
 pub use model::{
-    DestKey, DestSpec, Family, ForwardMethod, Mark, Mss, Netmask, NoMss, Persistence, PersistenceEngine,
-    Proto, ProxyProtocol, SchedFlags, ServiceKey, ServiceSpec, TcpOptions, Tunnel, TunnelChecksum,
+    BackendTls, CertFiles, ClientAuth, ClientIdentity, DestKey, DestSpec, Family, ForwardMethod, Mark, Mss,
+    Netmask, NoMss, NoSuchWord, Persistence, PersistenceEngine, Proto, ProxyProtocol, SchedFlags, ServiceKey,
+    ServiceSpec, TcpOptions, Tickets, TlsFront, TlsLimits, TlsProfile, TlsStack, Tunnel, TunnelChecksum,
     TunnelKind, Weight,
 };
 pub use op::{Op, OpError};

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::marks::{MarkCounts, MarkRule};
-use crate::model::{DestKey, DestSpec, Family, ServiceKey, ServiceSpec};
+use crate::model::{DestKey, DestSpec, Family, ServiceKey, ServiceSpec, TlsFront};
 
 /// One edit. A list of them is applied as one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,7 +18,8 @@ pub enum Op {
         /// The new service.
         service: ServiceSpec,
     },
-    /// `ipvsadm -E`: everything but the servers and the local addresses; `dests` and `lips` of the spec are ignored.
+    /// `ipvsadm -E`: everything but the servers, the local addresses and the front; `dests`, `lips` and `tls` of the spec
+    /// are ignored.
     EditService {
         /// The new settings, under the same key.
         service: ServiceSpec,
@@ -61,6 +63,13 @@ pub enum Op {
         key: Option<ServiceKey>,
         /// The address.
         lip: IpAddr,
+    },
+    /// `ulvs tls`: has TLS end at the director, or no longer. Connections that have begun go on.
+    SetTls {
+        /// Of which service.
+        key: ServiceKey,
+        /// How.
+        tls: Option<Arc<TlsFront>>,
     },
     /// `ipvsadm -C`: the services, and the local addresses.
     Flush,
@@ -127,6 +136,10 @@ impl fmt::Display for Op {
             Self::AddLip { key: None, lip } => write!(f, "add local address {lip}"),
             Self::DelLip { key: Some(key), lip } => write!(f, "delete local address {lip} from {key}"),
             Self::DelLip { key: None, lip } => write!(f, "delete local address {lip}"),
+            Self::SetTls { key, tls: Some(tls) } => {
+                write!(f, "TLS for {key} ends here: port {}, {} certificates", tls.port, tls.certs.len())
+            }
+            Self::SetTls { key, tls: None } => write!(f, "TLS for {key} ends here no longer"),
             Self::Flush => f.write_str("delete everything"),
             Self::Zero { key: Some(key) } => write!(f, "zero the counters of {key}"),
             Self::Zero { key: None } => f.write_str("zero all counters"),
@@ -183,6 +196,13 @@ pub enum OpError {
     /// An address that cannot be a VIP or a server (EINVAL).
     #[error("Invalid operation.  Possibly wrong module version, address not unicast, ...")]
     Invalid,
+    /// TLS cannot end here: the service is not of TCP, or of another port; an address is of another family or no host's; or
+    /// there is no certificate.
+    #[error("TLS cannot end there: see its port, addresses and certificates")]
+    InvalidTls,
+    /// TLS that does not end here anyway.
+    #[error("TLS does not end at this service")]
+    NoTls,
     /// A mark rule that can match nothing: addresses of another family, ports without a protocol that has them, a
     /// list of ports that is empty or too long. [`crate::marks::flaw`] says which.
     #[error("Not a rule that can match: see its addresses, protocol and ports")]

@@ -1,13 +1,13 @@
 //! A service as one snapshot has it, and the live part that all snapshots share.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::algo::{Algorithm, Change, Flow, Scheduler};
 use crate::dest::Dest;
 use crate::model::{
-    DestKey, Persistence, PersistenceEngine, SchedFlags, ServiceKey, ServiceSpec, TcpOptions,
+    DestKey, Persistence, PersistenceEngine, SchedFlags, ServiceKey, ServiceSpec, TcpOptions, TlsFront,
 };
 use crate::ramp::weigh;
 use crate::stats::Stats;
@@ -30,6 +30,8 @@ pub struct Service {
     pub pe: Option<PersistenceEngine>,
     /// What is done to its TCP connections, those to come.
     pub tcp: TcpOptions,
+    /// TLS from clients ends here.
+    pub tls: Option<Arc<TlsFront>>,
     /// Local addresses of its own, in the order in which they were added.
     pub lips: Arc<[IpAddr]>,
     /// Its servers, **newest first**: the order of the kernel's list, which decides every tie.
@@ -55,9 +57,18 @@ impl Service {
             persistence: self.persistence,
             pe: self.pe,
             tcp: self.tcp,
+            tls: self.tls.clone(),
             lips: self.lips.to_vec(),
             dests: self.dests.iter().rev().map(Dest::spec).collect(),
         }
+    }
+
+    /// The front that clients reach at this address and port, as far as the service can tell: one that names no addresses
+    /// is at all of them.
+    pub fn front(&self, vip: SocketAddr) -> Option<&Arc<TlsFront>> {
+        self.tls
+            .as_ref()
+            .filter(|tls| tls.port == vip.port() && (tls.vips.is_empty() || tls.vips.contains(&vip.ip())))
     }
 
     /// Its servers in the order of `ipvsadm -L`: by address, then port.

@@ -1,7 +1,7 @@
 //! The immutable table of services.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::dest::Dest;
 use crate::draft::Draft;
 use crate::lips::Lips;
 use crate::marks::{MarkRule, Marks, PacketFacts, Prefix};
-use crate::model::{DestKey, Mark, Proto, ServiceKey};
+use crate::model::{DestKey, Family, Mark, Proto, ServiceKey};
 use crate::op::{Op, OpError};
 use crate::service::Service;
 use crate::shards::Shards;
@@ -141,6 +141,28 @@ impl ServiceTable {
         let named =
             self.marked.iter().filter_map(|prefix| prefix.single()).filter(|addr| !self.vips.contains(addr));
         self.vips.iter().map(|(addr, _)| *addr).chain(named)
+    }
+
+    /// The addresses at which a service ends TLS: those that its front names, or its own; a mark has those to which its
+    /// rules send whoever asks for the front's port.
+    pub fn front_vips(&self, service: &Service) -> Vec<IpAddr> {
+        let Some(tls) = &service.tls else { return Vec::new() };
+        match service.key {
+            _ if !tls.vips.is_empty() => tls.vips.clone(),
+            ServiceKey::Addr { vip, .. } => vec![vip],
+            ServiceKey::Mark { mark, family } => {
+                let src = match family {
+                    Family::Ipv4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+                    Family::Ipv6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+                };
+                let named = self.marked.iter().filter_map(|prefix| prefix.single());
+                let named = named.filter(|vip| Family::from(*vip) == family);
+                let protocol = Proto::Tcp.number();
+                let facts =
+                    |dst| PacketFacts { src, dst, protocol, ports: Some((1024, tls.port)), input: None };
+                named.filter(|vip| self.mark_of(&facts(*vip)) == Some(mark)).collect()
+            }
+        }
     }
 
     /// The local addresses for connections of a service by FullNAT: its own, or else those that are everybody's. None

@@ -31,8 +31,11 @@ pub fn diff(old: &[ServiceSpec], new: &[ServiceSpec]) -> Vec<Op> {
         };
         let key = service.key;
         if !before.same_settings(service) {
-            let service = ServiceSpec { dests: Vec::new(), lips: Vec::new(), ..service.clone() };
+            let service = ServiceSpec { dests: Vec::new(), lips: Vec::new(), tls: None, ..service.clone() };
             changed.push(Op::EditService { service });
+        }
+        if before.tls != service.tls {
+            changed.push(Op::SetTls { key, tls: service.tls.clone() });
         }
         changed.extend(diff_lips(Some(key), &before.lips, &service.lips));
         let (was, is) = (by_addr(before), by_addr(service));
@@ -78,7 +81,10 @@ fn merge(running: &[ServiceSpec], old_file: &[ServiceSpec], new_file: &[ServiceS
 fn merge_service(service: &mut ServiceSpec, old: Option<&ServiceSpec>, new: &ServiceSpec) {
     if old.is_none_or(|old| !old.same_settings(new)) {
         let (dests, lips) = (std::mem::take(&mut service.dests), std::mem::take(&mut service.lips));
-        *service = ServiceSpec { dests, lips, ..new.clone() };
+        *service = ServiceSpec { dests, lips, tls: service.tls.take(), ..new.clone() };
+    }
+    if old.is_none_or(|old| old.tls != new.tls) {
+        service.tls.clone_from(&new.tls);
     }
     lips::merge(&mut service.lips, old.map_or(&[], |old| &old.lips), &new.lips);
     let (olds, news) = (old.map(by_addr).unwrap_or_default(), by_addr(new));
@@ -96,7 +102,7 @@ fn merge_service(service: &mut ServiceSpec, old: Option<&ServiceSpec>, new: &Ser
 
 fn same(a: &ServiceSpec, b: &ServiceSpec) -> bool {
     let lips = |s: &ServiceSpec| s.lips.iter().copied().collect::<BTreeSet<_>>();
-    a.same_settings(b) && by_addr(a) == by_addr(b) && lips(a) == lips(b)
+    a.same_settings(b) && a.tls == b.tls && by_addr(a) == by_addr(b) && lips(a) == lips(b)
 }
 
 fn by_key(services: &[ServiceSpec]) -> HashMap<ServiceKey, &ServiceSpec> {

@@ -195,6 +195,7 @@ fn view(service: &Service) -> ServiceView {
         tcp: service.tcp,
         persistence: service.persistence,
         pe: service.pe,
+        tls: service.tls.clone(),
         lips: service.lips.to_vec(),
         rates: service.live.stats.rates(),
         counts: service.live.stats.read(),

@@ -5,9 +5,14 @@ mod key;
 mod persistence;
 mod service;
 mod tcp;
+mod tls;
 
 pub use dest::{DestKey, DestSpec, ForwardMethod, Tunnel, TunnelChecksum, TunnelKind, Weight};
 pub use key::{Family, Mark, Proto, ServiceKey};
 pub use persistence::{Netmask, Persistence, PersistenceEngine};
 pub use service::{SchedFlags, ServiceSpec};
 pub use tcp::{Mss, NoMss, ProxyProtocol, TcpOptions};
+pub use tls::{
+    BackendTls, CertFiles, ClientAuth, ClientIdentity, NoSuchWord, Tickets, TlsFront, TlsLimits, TlsProfile,
+    TlsStack,
+};

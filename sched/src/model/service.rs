@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::ops::BitOr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,7 @@ use super::dest::DestSpec;
 use super::key::ServiceKey;
 use super::persistence::{Persistence, PersistenceEngine};
 use super::tcp::TcpOptions;
+use super::tls::TlsFront;
 
 /// `-b`: switches of a scheduler; what they mean is the scheduler's ([`crate::Algorithm::flags`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -65,6 +67,9 @@ pub struct ServiceSpec {
     /// What is done to its TCP connections.
     #[serde(default, skip_serializing_if = "TcpOptions::is_none")]
     pub tcp: TcpOptions,
+    /// TLS from clients ends here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Arc<TlsFront>>,
     /// Local addresses of its own for FullNAT. Without any it uses those that are everybody's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lips: Vec<IpAddr>,
@@ -84,14 +89,15 @@ impl ServiceSpec {
             persistence: None,
             pe: None,
             tcp: TcpOptions::default(),
+            tls: None,
             lips: Vec::new(),
             dests: Vec::new(),
         }
     }
 
-    /// Whether the settings are the same, whatever the servers and local addresses.
+    /// Whether the settings are the same, whatever the servers, the local addresses and the front.
     pub fn same_settings(&self, other: &Self) -> bool {
-        let settings = |s: &Self| Self { dests: Vec::new(), lips: Vec::new(), ..s.clone() };
+        let settings = |s: &Self| Self { dests: Vec::new(), lips: Vec::new(), tls: None, ..s.clone() };
         settings(self) == settings(other)
     }
 }

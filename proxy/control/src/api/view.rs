@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use sched::{
     Counts, DestKey, DestSpec, ForwardMethod, Op, OpError, Persistence, PersistenceEngine, Proto, Rates,
-    SchedFlags, ServiceKey, ServiceSpec, TcpOptions, Weight,
+    SchedFlags, ServiceKey, ServiceSpec, TcpOptions, TlsFront, Weight,
 };
 use serde::{Deserialize, Serialize};
 
@@ -113,6 +114,9 @@ pub struct ServiceView {
     /// What is done to its TCP connections.
     #[serde(default, skip_serializing_if = "is_default")]
     pub tcp: TcpOptions,
+    /// TLS from clients ends here.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub tls: Option<Arc<TlsFront>>,
     /// Local addresses of its own for FullNAT.
     #[serde(default, skip_serializing_if = "is_default")]
     pub lips: Vec<IpAddr>,
@@ -137,6 +141,7 @@ impl ServiceView {
             tcp: self.tcp,
             persistence: self.persistence,
             pe: self.pe,
+            tls: self.tls.clone(),
             lips: self.lips.clone(),
             dests: self.dests.iter().map(|d| d.spec.clone()).collect(),
         }

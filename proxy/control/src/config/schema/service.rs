@@ -90,7 +90,8 @@ fn service(
     let lips = lip::of_service(&section, &identity, &dests, problems);
     let tcp = tcp::options(&section, &identity, &dests, problems);
     let key = identity.key?;
-    let spec = ServiceSpec { key, scheduler, flags, one_packet, persistence, pe, tcp, lips, dests };
+    let spec =
+        ServiceSpec { key, scheduler, flags, one_packet, persistence, pe, tcp, tls: None, lips, dests };
     Some((spec, identity.place?, identity.rules))
 }
 
