@@ -7,7 +7,7 @@ use crate::verdict::{DropReason, Verdict};
 /// Number of drop reasons.
 const REASONS: usize = DropReason::ALL.len();
 
-/// A sum over all workers. `received` is always `transmitted + replied + passed + waiting` and all drops.
+/// A sum over all workers. `received` is always `transmitted + replied + diverted + passed + waiting` and all drops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Frames that came in.
@@ -18,6 +18,8 @@ pub struct Counters {
     pub transmitted: u64,
     /// Frames answered by us.
     pub replied: u64,
+    /// Frames handed to fronts in user space.
+    pub diverted: u64,
     /// Frames given back to the host.
     pub passed: u64,
     /// Frames that wait to be decided about. Goes down again: then they are counted as what they have become.
@@ -49,6 +51,7 @@ pub(crate) struct WorkerCounters {
     super_packets: AtomicU64,
     transmitted: AtomicU64,
     replied: AtomicU64,
+    diverted: AtomicU64,
     passed: AtomicU64,
     /// Frames that had to wait.
     waited: AtomicU64,
@@ -80,6 +83,7 @@ impl WorkerCounters {
         bump(match verdict {
             Verdict::Transmit(_) => &self.transmitted,
             Verdict::Reply => &self.replied,
+            Verdict::Divert(_) => &self.diverted,
             Verdict::Pass => &self.passed,
             Verdict::Wait => &self.waited,
             Verdict::Drop(reason) => &self.dropped[reason as usize],
@@ -107,6 +111,7 @@ impl WorkerCounters {
         sum.super_packets += self.super_packets.load(Relaxed);
         sum.transmitted += self.transmitted.load(Relaxed);
         sum.replied += self.replied.load(Relaxed);
+        sum.diverted += self.diverted.load(Relaxed);
         sum.passed += self.passed.load(Relaxed);
         // What one has made wait another may have settled.
         let waiting = self.waited.load(Relaxed).wrapping_sub(self.settled.load(Relaxed));

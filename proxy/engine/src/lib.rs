@@ -24,6 +24,7 @@ mod counters;
 mod defence;
 mod forward;
 mod fragments;
+mod front;
 mod ftp;
 mod host;
 mod ids;
@@ -55,6 +56,7 @@ use ports::Ports;
 use random::Random;
 
 pub use counters::Counters;
+pub use front::{FrontConn, FrontEnd, FrontRefusal, FrontSide, FrontWay};
 pub use host::HostView;
 pub use knobs::{Defence, Knobs};
 pub use listing::{Connection, Part};

@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use wire::packet::ParseError;
 
+use crate::front::FrontSide;
+
 /// What to do with the frame that was given to [`crate::Worker::process`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -12,6 +14,8 @@ pub enum Verdict {
     Transmit(Egress),
     /// Send the frame, which now holds an answer of our own (RST, ICMP error, echo reply).
     Reply,
+    /// The frame is for whoever ends connections here (a front), from this side.
+    Divert(FrontSide),
     /// Give the frame back to the host's stack: it is not ours.
     Pass,
     /// Forget the frame: a copy of it waits for what will decide about it, the first fragment of its datagram.

@@ -222,6 +222,7 @@ fn named(counters: &Counters, port: &PortErrors) -> BTreeMap<String, u64> {
         ("super-packets", counters.super_packets),
         ("transmitted", counters.transmitted),
         ("replied", counters.replied),
+        ("diverted", counters.diverted),
         ("passed", counters.passed),
         ("waiting", counters.waiting),
         ("connections-created", counters.created),

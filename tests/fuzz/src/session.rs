@@ -165,6 +165,7 @@ impl Session {
         match verdict {
             Verdict::Transmit(_) => after.transmitted += 1,
             Verdict::Reply => after.replied += 1,
+            Verdict::Divert(_) => after.diverted += 1,
             Verdict::Pass => after.passed += 1,
             Verdict::Wait => after.waiting += 1,
             Verdict::Drop(reason) => after.dropped[reason as usize] += 1,

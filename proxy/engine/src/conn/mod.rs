@@ -10,7 +10,7 @@ mod wheel;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
 
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ pub(crate) use spoken::Spoken;
 pub(crate) use table::{ConnTable, Inserted};
 pub(crate) use wheel::{Timed, Timer, Wheel};
 
+use crate::front::FrontWay;
 use crate::ftp::Control;
 use crate::knobs::Knobs;
 use crate::persist::Template;
@@ -57,6 +58,8 @@ pub(crate) struct Legs {
     pub(crate) template: Option<Arc<Template>>,
     /// The control connection of FTP whose data it has.
     pub(crate) data_of: Option<Arc<Conn>>,
+    /// It ends here.
+    pub(crate) front: Option<FrontWay>,
 }
 
 impl Legs {
@@ -71,6 +74,7 @@ impl Legs {
             && self.vip.port() == FTP
             && self.method.sees_replies()
             && self.data_of.is_none()
+            && self.front.is_none()
     }
 
     /// What the server is told before the client's first byte.
@@ -98,6 +102,8 @@ pub(crate) struct Conn {
     pub(crate) shifts: Option<Box<Shifts>>,
     /// For one whose server is told who the client is.
     pub(crate) greeting: Option<Box<Greeting>>,
+    /// A front has it open.
+    held: AtomicBool,
     pub(crate) timer: Timer,
 }
 
@@ -135,6 +141,7 @@ impl Conn {
             shifts: (greeting.is_some() || control.is_some()).then(Box::default),
             control,
             greeting,
+            held: AtomicBool::new(false),
             timer: Timer::new(now + NEW_MS),
         }
     }
@@ -158,7 +165,8 @@ impl Conn {
     pub(crate) fn out_key(&self) -> FlowKey {
         let legs = &self.legs;
         // What does not come by us would look like this if it did.
-        let server = if legs.method.sees_replies() { legs.server } else { legs.vip };
+        let comes_back = legs.method.sees_replies() && legs.front != Some(FrontWay::Kernel);
+        let server = if comes_back { legs.server } else { legs.vip };
         FlowKey::new(legs.proto, server, legs.peer())
     }
 
@@ -176,13 +184,26 @@ impl Conn {
         State::from_u8(self.state.load(Relaxed) & !(PENDING | GONE))
     }
 
+    /// A front has it open: it does not end by itself.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.load(Relaxed)
+    }
+
+    pub(crate) fn hold(&self) {
+        self.held.store(true, Relaxed);
+    }
+
+    pub(crate) fn release(&self) {
+        self.held.store(false, Relaxed);
+    }
+
     /// Packets from the client, 255 for more.
     pub(crate) fn requests(&self) -> u8 {
         self.requests.load(Relaxed)
     }
 
     /// In the table for all to see.
-    fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         self.state.load(Relaxed) & (PENDING | GONE) == 0
     }
 
@@ -329,6 +350,7 @@ pub(crate) fn test_legs(n: u16) -> Legs {
         hop_credit: false,
         template: None,
         data_of: None,
+        front: None,
     }
 }
 

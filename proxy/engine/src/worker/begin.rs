@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sched::{Dest, DestLive, FTP, FTP_DATA, Flow, ForwardMethod, Mark, Proto, Service, TcpOptions};
+use sched::{Dest, DestLive, FTP, FTP_DATA, Flow, ForwardMethod, Mark, Proto, Service, TcpOptions, TlsFront};
 use wire::frame::Frame;
 use wire::packet::{L4, Packet};
 use wire::reply;
@@ -12,6 +12,7 @@ use wire::reply;
 use super::opening::opens;
 use super::step::Step;
 use crate::conn::{Conn, Inserted, Legs, Timed};
+use crate::front::FrontWay;
 use crate::knobs::Knobs;
 use crate::marks;
 use crate::persist::Template;
@@ -24,6 +25,8 @@ pub(super) struct Request<'a> {
     pub(super) proto: Proto,
     pub(super) client: SocketAddr,
     pub(super) vip: SocketAddr,
+    /// It ends here.
+    pub(super) front: Option<FrontWay>,
 }
 
 /// The server that a flow gets.
@@ -37,7 +40,7 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    fn of(dest: &Dest) -> Self {
+    pub(super) fn of(dest: &Dest) -> Self {
         Self { dest: Arc::clone(&dest.live), method: dest.method, template: None, bypass: false }
     }
 
@@ -73,6 +76,11 @@ impl Step<'_> {
             let reply = self.one_packet_reply(frame, packet, proto, src);
             return reply.unwrap_or_else(|| self.not_ours(frame, packet));
         };
+        if proto == Proto::Tcp
+            && let Some(front) = service.front(dst)
+        {
+            return self.to_front(frame, packet, front.stack);
+        }
         if !may_begin(packet, src, dst, self.knobs) {
             // A connection from before we knew the service is the host's own business, if the VIP is its address.
             return self.not_ours(frame, packet);
@@ -83,8 +91,8 @@ impl Step<'_> {
         if self.turnstile.refuses(self.knobs, self.room) {
             return Verdict::Drop(DropReason::Defence);
         }
-        let request = Request { service, proto, client: src, vip: dst };
-        let choice = self.choose(frame, packet, &request);
+        let request = Request { service, proto, client: src, vip: dst, front: None };
+        let choice = self.choose(packet.payload(frame.packet()), &request);
         let result = match choice {
             // By FullNAT an answer could not be told whom it is for: there, each flow is one connection.
             Ok(choice)
@@ -125,15 +133,11 @@ impl Step<'_> {
         if marks.is_empty() { None } else { marks.mark_of(&marks::facts(marks, self.host, packet)) }
     }
 
-    pub(super) fn choose(
-        &mut self,
-        frame: &Frame,
-        packet: &Packet,
-        request: &Request<'_>,
-    ) -> Result<Choice, Refusal> {
+    /// Whom the service sends a flow to, which begins with this datagram.
+    pub(super) fn choose(&mut self, datagram: &[u8], request: &Request<'_>) -> Result<Choice, Refusal> {
         let Request { service, vip, .. } = *request;
         if let Some(persistence) = service.persistence {
-            return self.come_back(frame, packet, request, persistence);
+            return self.come_back(datagram, request, persistence);
         }
         // What the service of FTP gets for other ports belongs to a client that came back, or to nobody here.
         if service.key.l4_port().is_some_and(|port| port != vip.port()) {
@@ -205,10 +209,14 @@ impl Step<'_> {
 
     /// What a connection to the chosen server is between. A choice that comes to nothing leaves its template.
     pub(super) fn legs(&mut self, request: &Request<'_>, choice: Choice) -> Result<Legs, DropReason> {
-        let Request { service, proto, client, vip } = *request;
+        let Request { service, proto, client, vip, front } = *request;
         let method = self.method_for(request, &choice);
         let Choice { dest, template, bypass, .. } = choice;
-        let server = SocketAddr::new(dest.key.ip(), server_port(service, &dest, vip.port()));
+        let port = match (front, service.tls.as_ref()) {
+            (Some(_), Some(tls)) => front_port(tls, &dest),
+            _ => server_port(service, &dest, vip.port()),
+        };
+        let server = SocketAddr::new(dest.key.ip(), port);
         let local = match method {
             ForwardMethod::FullNat => match self.lease(service, &dest, proto, server) {
                 Ok(lease) => Some(lease),
@@ -219,7 +227,7 @@ impl Step<'_> {
             },
             _ => None,
         };
-        let both_ways = proto == Proto::Tcp && method.sees_replies();
+        let both_ways = proto == Proto::Tcp && method.sees_replies() && front.is_none();
         Ok(Legs {
             proto,
             client,
@@ -234,6 +242,7 @@ impl Step<'_> {
             tcp: if both_ways { service.tcp } else { TcpOptions::default() },
             template,
             data_of: None,
+            front,
         })
     }
 }
@@ -243,6 +252,12 @@ impl Step<'_> {
 fn server_port(service: &Service, dest: &DestLive, vip_port: u16) -> u16 {
     let of_many = service.persistence.is_some() && service.key.l4_port() != Some(vip_port);
     if of_many || dest.key.port() == 0 { vip_port } else { dest.key.port() }
+}
+
+/// The port of a server behind a front: it speaks plain HTTP unless somebody says where.
+fn front_port(front: &TlsFront, dest: &DestLive) -> u16 {
+    const HTTP: u16 = 80;
+    front.server_port.unwrap_or(if dest.key.port() == 0 { HTTP } else { dest.key.port() })
 }
 
 /// [`opens`], mostly. So does the answer to a SYN from the server's data port of FTP, which came to the

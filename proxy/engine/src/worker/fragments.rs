@@ -65,7 +65,8 @@ impl Step<'_> {
             match verdict {
                 Verdict::Transmit(egress) => self.outbox.push_behind(&frame, egress),
                 Verdict::Pass | Verdict::Reply => self.outbox.push_behind(&frame, Egress::Route),
-                Verdict::Drop(_) | Verdict::Wait => {}
+                // Fronts take whole packets only.
+                Verdict::Drop(_) | Verdict::Wait | Verdict::Divert(_) => {}
             }
         }
     }

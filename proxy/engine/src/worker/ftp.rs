@@ -203,6 +203,7 @@ impl Step<'_> {
             tcp: TcpOptions { proxy_protocol: None, toa: tcp.toa && from == Direction::In, ..tcp },
             template: None,
             data_of: Some(control),
+            front: None,
         };
         let conn = Arc::new(Conn::new(legs, self.now));
         for key in [conn.in_key(), conn.out_key()] {

@@ -9,10 +9,16 @@ use sched::{DestLive, ForwardMethod, Service};
 
 use super::begin::{Choice, Request};
 use super::step::Step;
+use crate::front::FrontWay;
 
 impl Step<'_> {
     /// How a connection is forwarded to the server that was chosen for it.
     pub(super) fn method_for(&self, request: &Request<'_>, choice: &Choice) -> ForwardMethod {
+        match request.front {
+            None => {}
+            Some(FrontWay::Userspace { transparent: false }) => return ForwardMethod::FullNat,
+            Some(_) => return ForwardMethod::Masq,
+        }
         let past_us = self.knobs.hairpin
             && choice.method == ForwardMethod::Masq
             && self.is_past_us(&choice.dest, request.client.ip())

@@ -14,6 +14,7 @@ use super::step::Step;
 use super::traffic::count;
 use crate::conn::{Conn, FlowKey};
 use crate::fragments::Way;
+use crate::front::FrontWay;
 use crate::verdict::{DropReason, Egress, Verdict};
 
 impl Step<'_> {
@@ -62,6 +63,12 @@ impl Step<'_> {
             return Verdict::Drop(DropReason::Fragment);
         }
         let legs = &conn.legs;
+        match legs.front {
+            None => {}
+            // The host's TCP heeds it; ours does without.
+            Some(FrontWay::Kernel) => return Verdict::Pass,
+            Some(FrontWay::Userspace { .. }) => return Verdict::Drop(DropReason::IcmpHeeded),
+        }
         if !legs.method.sees_replies() && direction == Direction::Out {
             // About a request, which has been forwarded as it was: its sender is told by whoever says it.
             return self.pass(frame, packet);
@@ -117,8 +124,11 @@ impl Step<'_> {
         let (proto, vip) = (quoted_proto(quoted)?, SocketAddr::new(quoted.src, quoted.src_port));
         let service = self.table.lookup(None, proto, vip)?;
         let client = SocketAddr::new(quoted.dst, quoted.dst_port);
-        let request = Request { service, proto, client, vip };
-        let choice = self.choose(frame, packet, &request).ok()?;
+        let request = Request { service, proto, client, vip, front: None };
+        if service.front(vip).is_some() {
+            return None;
+        }
+        let choice = self.choose(packet.payload(frame.packet()), &request).ok()?;
         self.connect(&request, choice).ok().map(|conn| (conn, Direction::In))
     }
 }

@@ -2,6 +2,7 @@
 
 mod begin;
 mod fragments;
+mod front;
 mod ftp;
 mod greetings;
 mod hairpin;
@@ -26,6 +27,7 @@ use arc_swap::{ArcSwap, Cache};
 use sched::ServiceTable;
 use wire::frame::{Frame, GsoKind};
 
+use self::front::HELD_MS;
 use self::greetings::Greetings;
 use self::limit::Limit;
 use self::outbox::Outbox;
@@ -103,16 +105,22 @@ impl Worker {
     pub fn process(&mut self, frame: &mut Frame, now: Instant) -> Verdict {
         self.outbox.catch_up();
         let super_packet = frame.offload.gso != GsoKind::None;
-        let elapsed = now.saturating_duration_since(self.born);
-        let now = elapsed.as_millis() as Millis;
-        let knobs = self.knobs.load();
-        if knobs.drop_entry != Defence::Off {
-            self.sampler.wake(now);
+        if self.knobs.load().drop_entry != Defence::Off {
+            self.sampler.wake(millis_since(self.born, now));
         }
-        let mut step = Step {
+        let mut step = self.step(now);
+        let verdict = step.decide(frame);
+        self.counters.count(super_packet, verdict);
+        verdict
+    }
+
+    /// What a decision may use.
+    fn step(&mut self, now: Instant) -> Step<'_> {
+        let elapsed = now.saturating_duration_since(self.born);
+        Step {
             table: self.table.load(),
             host: self.host.load(),
-            knobs,
+            knobs: self.knobs.load(),
             room: &self.room,
             ports: &self.ports,
             ids: &self.ids,
@@ -128,12 +136,9 @@ impl Worker {
             greetings: &mut self.greetings,
             fragments: &self.fragments,
             way: None,
-            now,
+            now: elapsed.as_millis() as Millis,
             elapsed,
-        };
-        let verdict = step.decide(frame);
-        self.counters.count(super_packet, verdict);
-        verdict
+        }
     }
 
     /// When to call [`Worker::handle_timeout`] next; `None` while there is nothing to wait for.
@@ -177,10 +182,10 @@ impl Worker {
             }
         }
         self.wheel.advance(now, |conn| {
-            if !conn.has_data() {
+            if !conn.has_data() && !conn.is_held() {
                 return end(conn, resets);
             }
-            conn.timer.set(now + DATA_MS);
+            conn.timer.set(now + if conn.is_held() { HELD_MS } else { DATA_MS });
             ControlFlow::Continue(())
         });
         conns.expecting.sweep(now);
@@ -204,7 +209,11 @@ impl Worker {
         }
         let (part, sampler) = (Sampler::part(&mut self.random), &mut self.sampler);
         self.wheel.sample(part, |conn| {
-            if !conn.has_data() && sampler.lets_go(conn, now, knobs) && self.conns.remove(conn) {
+            if !conn.has_data()
+                && !conn.is_held()
+                && sampler.lets_go(conn, now, knobs)
+                && self.conns.remove(conn)
+            {
                 self.counters.expired();
             }
         });

@@ -4,8 +4,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sched::{Persistence, PersistenceEngine, Proto};
-use wire::frame::Frame;
-use wire::packet::Packet;
 
 use super::begin::{Choice, Refusal, Request};
 use super::step::Step;
@@ -18,17 +16,16 @@ impl Step<'_> {
     /// scheduler's choice, which the client then comes back to.
     pub(super) fn come_back(
         &mut self,
-        frame: &Frame,
-        packet: &Packet,
+        datagram: &[u8],
         request: &Request<'_>,
         persistence: Persistence,
     ) -> Result<Choice, Refusal> {
-        let Request { service, proto, client, vip } = *request;
+        let Request { service, proto, client, vip, .. } = *request;
         let call_id = match service.pe {
             None => None,
-            Some(PersistenceEngine::Sip) if proto == Proto::Udp => Some(
-                sip::call_id(packet.payload(frame.packet())).ok_or(Refusal::Dropped(DropReason::NoCallId))?,
-            ),
+            Some(PersistenceEngine::Sip) if proto == Proto::Udp => {
+                Some(sip::call_id(datagram).ok_or(Refusal::Dropped(DropReason::NoCallId))?)
+            }
             Some(PersistenceEngine::Sip) => return Err(Refusal::Dropped(DropReason::NoCallId)),
         };
         let client = Client::of(service, persistence, proto, client.ip(), vip);

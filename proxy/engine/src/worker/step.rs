@@ -97,6 +97,9 @@ impl Step<'_> {
         let src = SocketAddr::new(packet.src, src_port);
         let dst = SocketAddr::new(packet.dst, dst_port);
         if let Some((conn, direction)) = self.conns.find(&FlowKey::new(proto, src, dst)) {
+            if let Some(way) = conn.legs.front {
+                return self.of_front(frame, packet, &conn, (way, direction));
+            }
             return match direction {
                 Direction::Out => self.towards_client(frame, packet, &conn),
                 Direction::In if self.begins_anew(&conn, packet) => {

@@ -74,7 +74,7 @@ impl Step<'_> {
         Verdict::Transmit(Egress::Route)
     }
 
-    fn seen(&mut self, frame: &Frame, packet: &Packet, conn: &Arc<Conn>, direction: Direction) {
+    pub(super) fn seen(&mut self, frame: &Frame, packet: &Packet, conn: &Arc<Conn>, direction: Direction) {
         if packet.fragment == Fragment::First {
             self.way = Some(Way::Conn(Arc::clone(conn), direction));
         }

@@ -243,6 +243,7 @@ impl Model {
         match verdict {
             Verdict::Transmit(_) => self.counters.transmitted += 1,
             Verdict::Reply => self.counters.replied += 1,
+            Verdict::Divert(_) => self.counters.diverted += 1,
             Verdict::Pass => self.counters.passed += 1,
             Verdict::Wait => self.counters.waiting += 1,
             Verdict::Drop(reason) => {

@@ -72,6 +72,7 @@ impl Ledger {
             ("super-packets".to_owned(), counters.super_packets),
             ("transmitted".to_owned(), counters.transmitted),
             ("replied".to_owned(), counters.replied),
+            ("diverted".to_owned(), counters.diverted),
             ("passed".to_owned(), counters.passed),
             ("waiting".to_owned(), counters.waiting),
             ("created".to_owned(), counters.created),
@@ -99,6 +100,7 @@ impl Ledger {
         match verdict {
             Verdict::Transmit(_) => self.add("transmitted", 1),
             Verdict::Reply => self.add("replied", 1),
+            Verdict::Divert(_) => self.add("diverted", 1),
             Verdict::Pass => self.add("passed", 1),
             Verdict::Wait => self.add("waiting", 1),
             Verdict::Drop(reason) => self.add(&format!("dropped {}", reason.name()), 1),

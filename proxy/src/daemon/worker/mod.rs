@@ -173,7 +173,7 @@ impl Worker {
                 Verdict::Transmit(egress) => self.sender.send(&self.queue, frame, egress),
                 // Both find their way by the host's routing.
                 Verdict::Reply | Verdict::Pass => self.sender.send(&self.queue, frame, Egress::Route),
-                Verdict::Drop(_) | Verdict::Wait => {}
+                Verdict::Divert(_) | Verdict::Drop(_) | Verdict::Wait => {}
             }
         }
         Ok(BATCH)

@@ -1,0 +1,89 @@
+//! Connections that end here: a front takes a client's connection itself, and speaks with the server that the service
+//! has chosen for it. For listings, counters, persistence and schedulers it is a connection like any other.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use sched::DestKey;
+
+use crate::conn::Conn;
+use crate::verdict::DropReason;
+
+/// Whose TCP a front's connections are, and who the servers believe to speak with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrontWay {
+    /// The host's: no packet of it comes by here, so its caller says what happens
+    /// ([`crate::Worker::front_moved`], [`crate::Worker::front_ended`]).
+    Kernel,
+    /// Our own: packets of both sides come by here and are diverted ([`crate::Verdict::Divert`]).
+    Userspace {
+        /// Servers see the client's own address and port; else one of the director's, as by FullNAT.
+        transparent: bool,
+    },
+}
+
+/// Which side of a front a packet comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrontSide {
+    /// From the client, of a connection that may not have begun yet.
+    Client,
+    /// From the server.
+    Server,
+}
+
+/// Why a client of a front gets no server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrontRefusal {
+    /// The service is gone.
+    NoService,
+    /// No server is available, or all that are have been tried.
+    Nobody,
+    /// There is no room or way for it.
+    Dropped(DropReason),
+}
+
+/// How a front's connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrontEnd {
+    /// Both sides have said what they had to say; the client was first to close, or the server was.
+    Closed {
+        /// Who was first.
+        by_client: bool,
+    },
+    /// One side has lost the other.
+    Reset,
+    /// The server did not take it.
+    Refused,
+}
+
+/// A front's connection in the table. It stays there while this is held, however long nothing happens.
+#[derive(Debug)]
+pub struct FrontConn(pub(crate) Arc<Conn>);
+
+impl FrontConn {
+    /// The server that was chosen, under the name that its service has for it.
+    pub fn dest(&self) -> DestKey {
+        self.0.legs.dest.key
+    }
+
+    /// Where the server is reached.
+    pub fn server(&self) -> SocketAddr {
+        self.0.legs.server
+    }
+
+    /// Who the server is to believe to speak with, where no socket of the host decides it.
+    pub fn peer(&self) -> SocketAddr {
+        self.0.legs.peer()
+    }
+
+    /// Somebody has ended it: a drain whose time is over, or settings that end what has no server.
+    pub fn is_over(&self) -> bool {
+        !self.0.is_live()
+    }
+}
+
+impl Drop for FrontConn {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}

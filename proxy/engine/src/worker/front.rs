@@ -1,0 +1,158 @@
+//! What fronts ask of the engine: a server for a client, and what is kept about both.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sched::{DestKey, Direction, Proto, Service, ServiceKey, TlsStack};
+use wire::frame::Frame;
+use wire::packet::{Fragment, Packet};
+
+use super::Worker;
+use super::begin::{Choice, Refusal, Request};
+use super::opening::starts;
+use super::step::Step;
+use crate::conn::{Conn, FlowKey, Millis};
+use crate::defence;
+use crate::front::{FrontConn, FrontEnd, FrontRefusal, FrontSide, FrontWay};
+use crate::state::{Event, tcp};
+use crate::verdict::{DropReason, Verdict};
+
+/// Bytes of payload that count as a packet, where the host's TCP has made the packets.
+const SEGMENT: u64 = 1448;
+
+impl Worker {
+    /// Chooses a server for a client whom a front of `service` has taken, as the service would for any other connection,
+    /// but none of `avoid`; and keeps the connection in the table.
+    ///
+    /// # Errors
+    /// [`FrontRefusal`]: there is none.
+    pub fn open_front(
+        &mut self,
+        service: &ServiceKey,
+        way: FrontWay,
+        (client, vip): (SocketAddr, SocketAddr),
+        avoid: &[DestKey],
+        now: Instant,
+    ) -> Result<FrontConn, FrontRefusal> {
+        let mut step = self.step(now);
+        let service = step.table.get(service).ok_or(FrontRefusal::NoService)?;
+        step.open_front(service, way, (client, vip), avoid).map(FrontConn).map_err(|refusal| match refusal {
+            Refusal::Nobody => FrontRefusal::Nobody,
+            Refusal::Dropped(reason) => FrontRefusal::Dropped(reason),
+        })
+    }
+
+    /// The server has taken a connection of the host's TCP.
+    pub fn front_connected(&mut self, front: &FrontConn, took: Duration, now: Instant) {
+        let mut step = self.step(now);
+        let events = [(Direction::Out, tcp::Event::Syn), (Direction::In, tcp::Event::Ack)];
+        events.into_iter().for_each(|(direction, event)| step.happens(&front.0, direction, event));
+        front.0.legs.dest.count_handshake(took.as_micros().try_into().unwrap_or(u32::MAX));
+    }
+
+    /// Bytes have gone through a connection of the host's TCP.
+    pub fn front_moved(&mut self, front: &FrontConn, direction: Direction, bytes: u64, now: Instant) {
+        let legs = &front.0.legs;
+        let packets = bytes.div_ceil(SEGMENT);
+        legs.service.stats.count(direction, packets, bytes);
+        legs.dest.stats.count(direction, packets, bytes);
+        self.step(now).happens(&front.0, direction, tcp::Event::Ack);
+    }
+
+    /// A connection of the host's TCP has ended.
+    pub fn front_ended(&mut self, front: &FrontConn, how: FrontEnd, now: Instant) {
+        let (first, second) = match how {
+            FrontEnd::Closed { by_client: true } => (Direction::In, Some(Direction::Out)),
+            FrontEnd::Closed { by_client: false } => (Direction::Out, Some(Direction::In)),
+            FrontEnd::Reset | FrontEnd::Refused => (Direction::Out, None),
+        };
+        let event = if second.is_some() { tcp::Event::Fin } else { tcp::Event::Rst };
+        let mut step = self.step(now);
+        step.happens(&front.0, first, event);
+        if let Some(second) = second {
+            step.happens(&front.0, second, event);
+        }
+    }
+}
+
+impl Step<'_> {
+    fn open_front(
+        &mut self,
+        service: &Service,
+        way: FrontWay,
+        (client, vip): (SocketAddr, SocketAddr),
+        avoid: &[DestKey],
+    ) -> Result<Arc<Conn>, Refusal> {
+        // What this client had here before is over: it has begun again.
+        if let Some((before, _)) = self.conns.find(&FlowKey::new(Proto::Tcp, client, vip)) {
+            if before.is_held() {
+                return Err(Refusal::Dropped(DropReason::ReplyTupleTaken));
+            }
+            self.end(&before);
+        }
+        let request = Request { service, proto: Proto::Tcp, client, vip, front: Some(way) };
+        let mut choice = self.choose(&[], &request)?;
+        if avoid.contains(&choice.dest.key) {
+            choice.template.inspect(|template| template.leave());
+            let other = service.dests.iter().find(|d| d.eligible() && !avoid.contains(&d.live.key));
+            choice = Choice::of(other.ok_or(Refusal::Nobody)?);
+        }
+        let conn = self.connect(&request, choice)?;
+        conn.hold();
+        if way == FrontWay::Kernel {
+            self.happens(&conn, Direction::In, tcp::Event::Syn);
+        }
+        Ok(conn)
+    }
+
+    /// What would have been seen of a connection if its packets came by here.
+    fn happens(&mut self, conn: &Arc<Conn>, direction: Direction, event: tcp::Event) {
+        let guarded = defence::is_on(self.knobs.secure_tcp, self.knobs, self.room);
+        conn.seen(direction, Some(Event::Tcp(event)), self.now, self.knobs, guarded);
+        self.wheel.arm(conn, self.now);
+    }
+
+    /// A packet of a front's connection.
+    pub(super) fn of_front(
+        &mut self,
+        frame: &Frame,
+        packet: &Packet,
+        conn: &Arc<Conn>,
+        (way, direction): (FrontWay, Direction),
+    ) -> Verdict {
+        if way == FrontWay::Kernel {
+            return Verdict::Pass;
+        }
+        if packet.fragment != Fragment::None {
+            return Verdict::Drop(DropReason::Fragment);
+        }
+        self.seen(frame, packet, conn, direction);
+        Verdict::Divert(match direction {
+            Direction::In => FrontSide::Client,
+            Direction::Out => FrontSide::Server,
+        })
+    }
+
+    /// A packet to a front from a client who has no server yet.
+    pub(super) fn to_front(&mut self, frame: &mut Frame, packet: &Packet, stack: TlsStack) -> Verdict {
+        if stack == TlsStack::Kernel {
+            return Verdict::Pass;
+        }
+        if packet.fragment != Fragment::None {
+            return Verdict::Drop(DropReason::Fragment);
+        }
+        if starts(packet) {
+            if let Some(fault) = self.fault(frame, packet) {
+                return Verdict::Drop(fault);
+            }
+            if self.turnstile.refuses(self.knobs, self.room) {
+                return Verdict::Drop(DropReason::Defence);
+            }
+        }
+        Verdict::Divert(FrontSide::Client)
+    }
+}
+
+/// A held connection is looked at again so much later.
+pub(super) const HELD_MS: Millis = 60_000;
