@@ -1,6 +1,7 @@
 //! How bytes move: TUN queues, netlink, namespaces and the process itself. The one crate with `unsafe`; it carries
 //! out what it is told and decides no policy.
 
+pub mod front;
 mod journal;
 pub mod link;
 mod netlink;

@@ -13,7 +13,7 @@
 //! The cost per packet never grows with the number of services: the rules are constant, there is one route per VIP
 //! and one set element per server.
 //!
-//! Bits of the packet mark that are used, while the others are left as they are: 0x2000_0000 for packets on their way
+//! Bits of the packet mark that are used, while the others are left as they are: 0x1000_0000 for packets to fronts, 0x2000_0000 for packets on their way
 //! to the device, 0x4000_0000 for those of this host's own sockets.
 //!
 //! What was learnt by experiment (Linux 6.18) and is not obvious:
@@ -57,6 +57,7 @@ use self::rules::Displaced;
 use crate::netlink::NetlinkSocket;
 
 pub use error::{Notice, SteerError};
+pub(crate) use marks::OWN;
 pub use step::{Part, TargetsChange};
 pub use undo::{Report, clean};
 
@@ -93,6 +94,9 @@ pub struct Targets {
     pub prefixes: BTreeSet<(IpAddr, u8)>,
     /// Whether [`HostView::ways`] is asked for.
     pub ways: bool,
+    /// Addresses and TCP ports, VIPs among the former, at which sockets of this host take the connections (see
+    /// [`crate::front`]).
+    pub fronts: BTreeSet<SocketAddr>,
     /// All NAT servers, by IP protocol number and address: their replies are steered as well. Protocol 0 is every
     /// transport that a service can have, port 0 every port.
     pub servers: BTreeSet<(u8, SocketAddr)>,

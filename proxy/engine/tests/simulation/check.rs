@@ -297,7 +297,7 @@ pub(crate) fn follows(model: &mut Model, rest: &Segment, verdict: Verdict, sent:
             done.passes(model, from, to, &rest.with_ttl(model.ttl(rest.ttl, from, to)).frame());
         }
         Verdict::Drop(reason) => done.dropped(reason),
-        Verdict::Reply | Verdict::Wait => done.dropped(DropReason::Unanswerable),
+        Verdict::Reply | Verdict::Wait | Verdict::Divert(_) => done.dropped(DropReason::Unanswerable),
     }
 }
 

@@ -492,11 +492,12 @@ impl Model {
             }
             Op::AddLip { lip, .. } => self.lips.push(*lip),
             Op::DelLip { lip, .. } => self.lips.retain(|known| known != lip),
-            Op::AddMark { .. }
+            Op::SetTls { .. }
+            | Op::AddMark { .. }
             | Op::DelMark { .. }
             | Op::DelMarkAt { .. }
             | Op::FlushMarks { .. }
-            | Op::ZeroMarks { .. } => unreachable!("the rules stay as they are"),
+            | Op::ZeroMarks { .. } => unreachable!("there are no fronts, and the rules stay as they are"),
         }
     }
 

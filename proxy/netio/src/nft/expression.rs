@@ -46,6 +46,8 @@ pub(crate) enum Expression<'a> {
     SocketWildcard { register: u32 },
     /// Matches when this host has a socket for the packet, in whatever state; what it loads means nothing to us.
     Socket { register: u32 },
+    /// Loads the mark of the socket that this host has for the packet. Does not match without one.
+    SocketMark { register: u32 },
     /// Loads a value.
     Value { register: u32, value: &'a [u8] },
     /// Puts two bytes in the place of a TCP segment's MSS option, if that says more.
@@ -95,6 +97,7 @@ impl Expression<'_> {
             Self::Lookup { register, set } => named(m, "lookup", |m| m.string(1, set).be32(2, reg(register))),
             Self::SocketWildcard { register } => socket(m, 2, register),
             Self::Socket { register } => socket(m, 0, register),
+            Self::SocketMark { register } => socket(m, 1, register),
             Self::Value { register, value } => {
                 named(m, "immediate", |m| m.be32(1, reg(register)).nest(2, |m| m.bytes(1, value)))
             }

@@ -1,7 +1,7 @@
 //! From targets and host to what the kernel should have, one kind of object at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use tracing::info;
 
@@ -148,7 +148,13 @@ impl Steering {
             v4.into_iter().chain(v6)
         });
         let guarded = guarded.filter(|(_, device)| *device != self.config.tun_index).collect();
-        let sets = Sets::new(&self.targets.servers, &self.targets.one_way, &self.destinations(), &guarded);
+        let sets = Sets::new(
+            &self.targets.servers,
+            &self.targets.one_way,
+            &self.destinations(),
+            &guarded,
+            &self.targets.fronts,
+        );
         if let Ok(marks) = &mut self.marks {
             marks.tell_sockets_apart(early_demux);
             match marks.become_(sets) {
@@ -200,11 +206,14 @@ impl Steering {
                     .collect::<Routes>()
             };
             let nobodys: Vec<_> = vips.iter().copied().filter(|vip| !self.host.is_local(*vip)).collect();
+            let fronts: BTreeSet<_> = self.targets.fronts.iter().map(SocketAddr::ip).collect();
+            let fronts: Vec<_> = fronts.into_iter().filter(|vip| Family::of(*vip) == family).collect();
             let mut changes = 0;
             for (table, want) in [
                 (routes::RETURN, Routes::from([(None, Way::through(tun, None))])),
                 (routes::VIPS, to(&vips, &prefixes, out)),
                 (routes::NOBODYS, to(&nobodys, &[], elsewhere)),
+                (routes::FRONTS, to(&fronts, &[], Way::here())),
             ] {
                 changes += routes::become_(&mut self.netlink, family, table, &want)?;
             }
@@ -227,6 +236,7 @@ impl Steering {
                 local_first,
                 local_at_0: found.local_at_0.is_some() || self.displaced.iter().any(|d| d.family == family),
                 servers: &self.targets.servers,
+                fronts: &self.targets.fronts,
             };
             let changes = found.become_(&mut self.netlink, &plan.rules())?;
             if changes > 0 {

@@ -13,6 +13,9 @@
 //! - A server whose replies may come from any port is marked whole: all that it says by that protocol goes through our
 //!   device, and comes back unchanged where it is no reply.
 //!
+//! - A front's socket has to get its packets though the VIP is nobody's address, and what is said about them; and what
+//!   servers say to its other sockets, which have the mark [`OWN`], is not for our device.
+//!
 //! The size of the rules is constant; there is one set element per server and per IPv6 VIP.
 
 mod chains;
@@ -26,13 +29,17 @@ use crate::nft::{Keeping, Key, Table};
 
 /// The mark of packets that go to our device. The other bits are left as they are.
 pub(super) const STEERED: u32 = 0x2000_0000;
-/// The mark of packets that a socket of this host waits for: not for our device. Used only where early demux is on.
-pub(super) const OWN: u32 = 0x4000_0000;
+/// The mark of packets that a socket of this host waits for, where early demux is on, and of the sockets of fronts: not
+/// for our device.
+pub(crate) const OWN: u32 = 0x4000_0000;
+
+/// The mark of packets to a front, which a socket of this host takes.
+pub(super) const FRONT: u32 = 0x1000_0000;
 
 /// Name of the table, family `inet`.
 const TABLE: &str = "ulvs";
 
-const SETS: [(&str, Key); 9] = [
+const SETS: [(&str, Key); 11] = [
     ("flows4", Key::Ipv4Flow),
     ("flows6", Key::Ipv6Flow),
     ("whole4", Key::Ipv4Protocol),
@@ -42,6 +49,8 @@ const SETS: [(&str, Key); 9] = [
     ("vips6", Key::Ipv6),
     ("guarded4", Key::Interface),
     ("guarded6", Key::Interface),
+    ("fronts4", Key::Ipv4Flow),
+    ("fronts6", Key::Ipv6Flow),
 ];
 
 /// What the sets hold, in the order of [`SETS`].
@@ -55,9 +64,11 @@ impl Sets {
         one_way: &BTreeSet<IpAddr>,
         vips: &BTreeSet<IpAddr>,
         guarded: &BTreeSet<(Family, u32)>,
+        fronts: &BTreeSet<SocketAddr>,
     ) -> Self {
         let mut sets = Self::default();
-        let [flows4, flows6, whole4, whole6, servers4, servers6, vips6, guarded4, guarded6] = &mut sets.0;
+        let [flows4, flows6, whole4, whole6, servers4, servers6, vips6, guarded4, guarded6, fronts4, fronts6] =
+            &mut sets.0;
         for (protocol, server) in servers.iter().flat_map(|&(protocol, server)| one_by_one(protocol, server))
         {
             let (flows, whole, servers, ip) = match server.ip() {
@@ -86,6 +97,14 @@ impl Sets {
             let set = if family == Family::Ipv4 { &mut *guarded4 } else { &mut *guarded6 };
             set.insert(device.to_ne_bytes().to_vec());
         }
+        for front in fronts {
+            let [high, low] = front.port().to_be_bytes();
+            let rest = [libc::IPPROTO_TCP as u8, 0, 0, 0, high, low, 0, 0];
+            match front.ip() {
+                IpAddr::V4(ip) => fronts4.insert([&ip.octets()[..], &rest].concat()),
+                IpAddr::V6(ip) => fronts6.insert([&ip.octets()[..], &rest].concat()),
+            };
+        }
         sets
     }
 
@@ -110,6 +129,10 @@ impl Sets {
             self.0.iter().zip(SETS).any(|(set, (_, key))| kinds.contains(&key) && !set.is_empty())
         };
         chains::Needs {
+            fronts: SETS
+                .iter()
+                .zip(&self.0)
+                .any(|((name, _), set)| name.starts_with("fronts") && !set.is_empty()),
             guards: any([Key::Interface; 2]),
             whole_servers: any([Key::Ipv4Protocol, Key::Ipv6Protocol]),
         }
@@ -260,7 +283,7 @@ impl Marks {
             [Keeping::OwnedAndLeft, Keeping::Owned].into_iter().find(works).unwrap_or(Keeping::Everybodys)
         });
         let result = self.create_once(want, keeping);
-        if result.is_err() && self.sockets {
+        if result.is_err() && !self.no_sockets && (self.sockets || want.needs().fronts) {
             (self.sockets, self.no_sockets) = (false, true);
             return self.create_once(want, keeping);
         }
@@ -276,7 +299,7 @@ impl Marks {
         for (name, key) in SETS {
             changes.push(self.table.set(name, key));
         }
-        changes.extend(chains::chains(&self.table, self.tun, self.sockets, want.needs()));
+        changes.extend(chains::chains(&self.table, self.tun, self.sockets, !self.no_sockets, want.needs()));
         for (at, (name, _)) in SETS.iter().enumerate() {
             changes.extend(self.table.add(name, &want.0[at].iter().cloned().collect::<Vec<_>>()));
         }

@@ -1,4 +1,4 @@
-//! The three routing tables of ours, and questions to the others.
+//! The routing tables of ours, and questions to the others.
 //!
 //! Only the tables that matter are read: a host may have a million routes elsewhere.
 
@@ -21,6 +21,10 @@ pub(super) const RETURN: u32 = 11702;
 /// Table of the VIPs that are nobody's address, for every protocol. IPv4: to our device, so that they are somewhere
 /// else than on the link, and proxy ARP answers. IPv6: to this host, which is who neighbours ask to be told.
 pub(super) const NOBODYS: u32 = 11703;
+
+/// Table of the VIPs that have fronts, to this host, for packets to those. (A default route would be found by the reverse
+/// path check as well, where `src_valid_mark` is on.)
+pub(super) const FRONTS: u32 = 11704;
 
 /// The table that `ip route` shows.
 const MAIN: u32 = 254;
@@ -180,7 +184,7 @@ pub(super) fn take(
 /// Empties the tables of ours.
 pub(super) fn clear(netlink: &mut NetlinkSocket, family: Family) -> Result<usize, SteerError> {
     let mut removed = 0;
-    for table in [VIPS, RETURN, NOBODYS] {
+    for table in [VIPS, RETURN, NOBODYS, FRONTS] {
         for (to, way) in ours(netlink, family, table)? {
             delete(netlink, family, table, to, way)?;
             removed += 1;
@@ -294,8 +298,13 @@ fn header(family: Family, bits: u8, protocol: u8, scope: u8, kind: u8) -> [u8; 1
 
 fn pack(kind: u16, flags: u16, family: Family, table: u32, to: To, way: Way) -> Message {
     const RT_SCOPE_LINK: u8 = 253;
+    const RT_SCOPE_HOST: u8 = 254;
     let bits = to.map_or(0, |(_, bits)| bits);
-    let scope = if family == Family::Ipv4 { RT_SCOPE_LINK } else { 0 };
+    let scope = match (family, way.kind) {
+        (Family::Ipv4, RTN_LOCAL) => RT_SCOPE_HOST,
+        (Family::Ipv4, _) => RT_SCOPE_LINK,
+        (Family::Ipv6, _) => 0,
+    };
     let mut m = Message::new(kind, flags, &header(family, bits, TAG, scope, way.kind)).u32(RTA_TABLE, table);
     if let Some((ip, _)) = to {
         m = m.address(RTA_DST, ip);

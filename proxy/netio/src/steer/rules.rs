@@ -4,6 +4,7 @@
 //!
 //! | preference | rule | |
 //! |---|---|---|
+//! | 0 | `fwmark FRONT lookup 11704` | packets to fronts, to this host |
 //! | 1 | `iif TUN goto 12` | what is written to the device goes where it would have gone without us |
 //! | 1 | `fwmark OWN goto 12` | packets of this host's own sockets, where early demux cannot be turned off |
 //! | 2, 3, 4 | `ipproto tcp`, `udp`, `sctp` `lookup 11701` | packets for VIPs, even where the host has the address |
@@ -29,8 +30,8 @@ use serde::{Deserialize, Serialize};
 
 use self::message::{header, pack, parse};
 use super::host::Family;
-use super::marks::{OWN, STEERED, one_by_one};
-use super::routes::{NOBODYS, RETURN, VIPS};
+use super::marks::{FRONT, OWN, STEERED, one_by_one};
+use super::routes::{FRONTS, NOBODYS, RETURN, VIPS};
 use super::{SteerError, TAG};
 use crate::netlink::{CREATE, EXCL, Message, NetlinkSocket, Tolerate};
 
@@ -57,12 +58,14 @@ pub(super) struct Rule {
     mark: Option<u32>,
     /// Address and port, 0 for any.
     source: Option<(IpAddr, u16)>,
+    /// Address and port.
+    dest: Option<(IpAddr, u16)>,
     action: Action,
 }
 
 impl Rule {
     const fn new(preference: u32, action: Action) -> Self {
-        Self { preference, input: None, protocol: None, mark: None, source: None, action }
+        Self { preference, input: None, protocol: None, mark: None, source: None, dest: None, action }
     }
 
     fn input(self, device: &str) -> Self {
@@ -93,6 +96,7 @@ pub(super) struct Plan<'a> {
     /// `lookup local` is or was at 0. Else somebody has put it elsewhere, where it stays.
     pub(super) local_at_0: bool,
     pub(super) servers: &'a BTreeSet<(u8, SocketAddr)>,
+    pub(super) fronts: &'a BTreeSet<SocketAddr>,
 }
 
 impl Plan<'_> {
@@ -116,6 +120,16 @@ impl Plan<'_> {
         }
         if self.sockets {
             rules.insert(Rule::new(1, Action::Goto(END)).mark(OWN));
+        }
+        let fronts = self.fronts.iter().filter(|front| Family::of(front.ip()) == self.family);
+        let to_fronts = Rule::new(0, Action::Table(FRONTS));
+        if self.marks {
+            rules.extend(fronts.map(|_| to_fronts.clone().mark(FRONT)));
+        } else {
+            rules.extend(fronts.map(|front| Rule {
+                dest: Some((front.ip(), front.port())),
+                ..to_fronts.clone().protocol(libc::IPPROTO_TCP)
+            }));
         }
         let replies = if self.local_first { 11 } else { 7 };
         if self.marks {
@@ -230,8 +244,18 @@ mod tests {
 
     fn plan(family: Family) -> Plan<'static> {
         static NONE: BTreeSet<(u8, SocketAddr)> = BTreeSet::new();
+        static NO_FRONTS: BTreeSet<SocketAddr> = BTreeSet::new();
         let (marks, sockets, local_first, local_at_0) = (true, false, false, true);
-        Plan { family, tun: "ulvs0", marks, sockets, local_first, local_at_0, servers: &NONE }
+        Plan {
+            family,
+            tun: "ulvs0",
+            marks,
+            sockets,
+            local_first,
+            local_at_0,
+            servers: &NONE,
+            fronts: &NO_FRONTS,
+        }
     }
 
     #[test]
@@ -239,9 +263,11 @@ mod tests {
         let servers = BTreeSet::from(
             ["10.0.0.1:80", "[fd00::1]:80", "10.0.0.2:0"].map(|server| (6, server.parse().unwrap())),
         );
+        let fronts = BTreeSet::from(["10.0.0.9:443", "[fd00::9]:443"].map(|front| front.parse().unwrap()));
         for family in [Family::Ipv4, Family::Ipv6] {
-            let unmarked = Plan { marks: false, local_at_0: false, servers: &servers, ..plan(family) };
-            let sockets = Plan { sockets: true, local_first: true, ..plan(family) };
+            let unmarked =
+                Plan { marks: false, local_at_0: false, servers: &servers, fronts: &fronts, ..plan(family) };
+            let sockets = Plan { sockets: true, local_first: true, fronts: &fronts, ..plan(family) };
             for rule in [plan(family), unmarked, sockets].iter().flat_map(Plan::rules) {
                 let bytes = pack(RTM_NEWRULE, 0, family, TAG, &rule).into_payload();
                 assert_eq!(parse(family, &bytes), Some((rule, TAG)));

@@ -109,13 +109,14 @@ impl Steering {
     /// Returns false where it takes more.
     fn step(&mut self, change: &TargetsChange) -> Result<bool, SteerError> {
         let TargetsChange { come, gone } = change;
-        let none = BTreeSet::new();
+        // Those go the long way.
+        let (none, no_fronts) = (BTreeSet::new(), BTreeSet::new());
         let others = self.others_at(gone.server_ips());
         let one_way = &self.targets.one_way;
         let one_way_left = gone.server_ips().filter(|ip| one_way.contains(ip)).collect();
-        let left = Sets::new(&others, &one_way_left, &BTreeSet::new(), &none);
-        let add = Sets::new(&come.servers, &come.one_way, &come.vips, &none);
-        let remove = Sets::new(&gone.servers, &gone.one_way, &gone.vips, &none).without(&left);
+        let left = Sets::new(&others, &one_way_left, &BTreeSet::new(), &none, &no_fronts);
+        let add = Sets::new(&come.servers, &come.one_way, &come.vips, &none, &no_fronts);
+        let remove = Sets::new(&gone.servers, &gone.one_way, &gone.vips, &none, &no_fronts).without(&left);
         let marked = self.marks.as_mut().is_ok_and(|marks| marks.step(add, remove).unwrap_or(false));
         if !marked {
             return Ok(false);

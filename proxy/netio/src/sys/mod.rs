@@ -7,4 +7,5 @@ pub(crate) mod batch;
 pub(crate) mod netns;
 pub(crate) mod packet;
 pub(crate) mod process;
+pub(crate) mod socket;
 pub(crate) mod tun;

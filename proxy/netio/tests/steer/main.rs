@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod fronts;
 mod interference;
 mod traffic;
 mod world;

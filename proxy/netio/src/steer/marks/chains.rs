@@ -1,18 +1,21 @@
 //! The chains of the table: what is marked, in what order.
 
-use super::{OWN, STEERED};
+use super::{FRONT, OWN, STEERED};
 use crate::nft::{Base, Change, Expression, Hook, Meta, Table};
 
 /// Rules that are left out where nothing needs them, as each packet would pass them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Needs {
+    /// There are fronts.
+    pub(super) fronts: bool,
     /// There are devices to keep from forwarding.
     pub(super) guards: bool,
     /// There are servers that answer from any port.
     pub(super) whole_servers: bool,
 }
 
-pub(super) fn chains(table: &Table, tun: u32, sockets: bool, needs: Needs) -> Vec<Change> {
+/// `sockets`: packets that belong to a socket are told apart; `of_fronts`: those of fronts can be.
+pub(super) fn chains(table: &Table, tun: u32, sockets: bool, of_fronts: bool, needs: Needs) -> Vec<Change> {
     const MANGLE: i32 = -150;
     let tun = tun.to_ne_bytes();
     let from_tun = [
@@ -20,7 +23,18 @@ pub(super) fn chains(table: &Table, tun: u32, sockets: bool, needs: Needs) -> Ve
         Expression::Compare { register: 0, equal: true, value: &tun },
     ];
     let mut changes = vec![table.chain("prerouting", "filter", Hook::Prerouting, MANGLE)];
+    if needs.fronts {
+        // Even what this host itself says to one, which has been to our device.
+        for matches in fronts() {
+            changes.push(table.rule("prerouting", &marking(matches, FRONT)));
+        }
+    }
     changes.push(table.rule("prerouting", &[&from_tun[..], &[Expression::Accept]].concat()));
+    if needs.fronts && of_fronts {
+        for matches in replies(needs) {
+            changes.push(table.rule("prerouting", &to_socket_of_front(matches)));
+        }
+    }
     if sockets {
         changes.extend(own_sockets(table));
     }
@@ -77,6 +91,53 @@ fn own_sockets(table: &Table) -> Vec<Change> {
 }
 
 type Match = Vec<Expression<'static>>;
+
+/// What is for fronts, and the errors about what they say.
+fn fronts() -> [Match; 5] {
+    let lookup = |mut m: Match, set| {
+        m.push(Expression::Lookup { register: 0, set });
+        m
+    };
+    let mut to4 = of_family(IPV4).to_vec();
+    to4.extend([
+        network(16, 4, 0),
+        Expression::Meta { key: Meta::Protocol, register: 1 },
+        transport(2, 2, 2),
+    ]);
+    let mut to6 = of_family(IPV6).to_vec();
+    to6.extend([
+        network(24, 16, 0),
+        Expression::Meta { key: Meta::Protocol, register: 4 },
+        transport(2, 2, 5),
+    ]);
+    // The quoted header's source, protocol and source port; IPv4 options among them are not looked for.
+    let quoting4 = |from, to| {
+        let mut m = [of_family(IPV4), of_protocol(&[libc::IPPROTO_ICMP as u8])].concat();
+        m.extend([transport(0, 1, 0), Expression::Range { register: 0, from, to }]);
+        m.extend([transport(8 + 12, 4, 0), transport(8 + 9, 1, 1), transport(8 + 20, 2, 2)]);
+        lookup(m, "fronts4")
+    };
+    let mut quoting6 = [of_family(IPV6), of_protocol(&[libc::IPPROTO_ICMPV6 as u8])].concat();
+    quoting6.push(transport(0, 1, 4));
+    quoting6 = errors6(quoting6);
+    quoting6.extend([transport(8 + 8, 16, 0), transport(8 + 6, 1, 4), transport(8 + 40, 2, 5)]);
+    [
+        lookup(to4, "fronts4"),
+        lookup(to6, "fronts6"),
+        quoting4(&[3], &[4]),
+        quoting4(&[11], &[12]),
+        lookup(quoting6, "fronts6"),
+    ]
+}
+
+/// A server's packet that a socket of a front waits for: left alone.
+fn to_socket_of_front(mut m: Match) -> Match {
+    m.push(Expression::SocketMark { register: 0 });
+    m.push(Expression::Bitwise { register: 0, mask: &OWN_BITS, xor: &[0; 4] });
+    m.push(Expression::Compare { register: 0, equal: true, value: &OWN_BITS });
+    m.push(Expression::Accept);
+    m
+}
 
 /// Replies of servers.
 fn replies(needs: Needs) -> Vec<Match> {
@@ -223,7 +284,11 @@ fn errors6(mut m: Match) -> Match {
 }
 
 fn marking(mut m: Match, mark: u32) -> Vec<Expression<'static>> {
-    let (mask, xor) = if mark == OWN { (&OWN_MASK, &OWN_BITS) } else { (&STEERED_MASK, &STEERED_BITS) };
+    let (mask, xor) = match mark {
+        OWN => (&OWN_MASK, &OWN_BITS),
+        FRONT => (&FRONT_MASK, &FRONT_BITS),
+        _ => (&STEERED_MASK, &STEERED_BITS),
+    };
     m.push(Expression::Meta { key: Meta::Mark, register: 0 });
     m.push(Expression::Bitwise { register: 0, mask, xor });
     m.push(Expression::SetMark { register: 0 });
@@ -235,3 +300,5 @@ static STEERED_BITS: [u8; 4] = STEERED.to_ne_bytes();
 static STEERED_MASK: [u8; 4] = (!STEERED).to_ne_bytes();
 static OWN_BITS: [u8; 4] = OWN.to_ne_bytes();
 static OWN_MASK: [u8; 4] = (!OWN).to_ne_bytes();
+static FRONT_BITS: [u8; 4] = FRONT.to_ne_bytes();
+static FRONT_MASK: [u8; 4] = (!FRONT).to_ne_bytes();

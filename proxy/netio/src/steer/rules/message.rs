@@ -5,6 +5,7 @@ use crate::netlink::{Attributes, Message};
 use crate::steer::TAG;
 use crate::steer::host::Family;
 
+const FRA_DST: u16 = 1;
 const FRA_SRC: u16 = 2;
 const FRA_IIFNAME: u16 = 3;
 const FRA_GOTO: u16 = 4;
@@ -16,6 +17,7 @@ const FRA_FWMASK: u16 = 16;
 const FRA_PROTOCOL: u16 = 21;
 const FRA_IP_PROTO: u16 = 22;
 const FRA_SPORT_RANGE: u16 = 23;
+const FRA_DPORT_RANGE: u16 = 24;
 
 const FR_ACT_TO_TBL: u8 = 1;
 const FR_ACT_GOTO: u8 = 2;
@@ -30,11 +32,12 @@ pub(super) fn header(family: Family, source_bits: u8, table: u32, action: u8) ->
 
 pub(super) fn pack(kind: u16, flags: u16, family: Family, tag: u8, rule: &Rule) -> Message {
     let source_bits = if rule.source.is_some() { family.bits() } else { 0 };
-    let fixed = match rule.action {
+    let mut fixed = match rule.action {
         Action::Table(table) => header(family, source_bits, table, FR_ACT_TO_TBL),
         Action::Goto(_) => header(family, source_bits, 0, FR_ACT_GOTO),
         Action::Nop => header(family, source_bits, 0, FR_ACT_NOP),
     };
+    fixed[1] = if rule.dest.is_some() { family.bits() } else { 0 };
     let mut m = Message::new(kind, flags, &fixed).u32(FRA_PRIORITY, rule.preference).u8(FRA_PROTOCOL, tag);
     match rule.action {
         Action::Table(table) => m = m.u32(FRA_TABLE, table),
@@ -57,6 +60,10 @@ pub(super) fn pack(kind: u16, flags: u16, family: Family, tag: u8, rule: &Rule) 
             m = m.bytes(FRA_SPORT_RANGE, &[a, b, a, b]);
         }
     }
+    if let Some((ip, port)) = rule.dest {
+        let [a, b] = port.to_ne_bytes();
+        m = m.address(FRA_DST, ip).bytes(FRA_DPORT_RANGE, &[a, b, a, b]);
+    }
     m
 }
 
@@ -64,8 +71,9 @@ pub(super) fn pack(kind: u16, flags: u16, family: Family, tag: u8, rule: &Rule) 
 pub(super) fn parse(family: Family, payload: &[u8]) -> Option<(Rule, u8)> {
     const FRA_UNSPEC: u16 = 0;
     const FIB_RULE_INVERT: u32 = 2;
-    const KNOWN: [u16; 12] = [
+    const KNOWN: [u16; 14] = [
         FRA_UNSPEC,
+        FRA_DST,
         FRA_SRC,
         FRA_IIFNAME,
         FRA_GOTO,
@@ -77,6 +85,7 @@ pub(super) fn parse(family: Family, payload: &[u8]) -> Option<(Rule, u8)> {
         FRA_PROTOCOL,
         FRA_IP_PROTO,
         FRA_SPORT_RANGE,
+        FRA_DPORT_RANGE,
     ];
     let fixed: &[u8; 12] = payload.first_chunk()?;
     if fixed[0] != family.number() {
@@ -90,17 +99,19 @@ pub(super) fn parse(family: Family, payload: &[u8]) -> Option<(Rule, u8)> {
         _ => return None,
     };
     let tag = attributes.u8(FRA_PROTOCOL).unwrap_or(0);
-    let port =
-        attributes.get(FRA_SPORT_RANGE).and_then(|range| range.first_chunk()).map(|p| u16::from_ne_bytes(*p));
+    let port_of =
+        |kind| attributes.get(kind).and_then(|range| range.first_chunk()).map(|p| u16::from_ne_bytes(*p));
+    let with_port = |kind| move |ip| (ip, port_of(kind).unwrap_or(0));
     let rule = Rule {
         preference: attributes.u32(FRA_PRIORITY).unwrap_or(0),
         input: attributes.string(FRA_IIFNAME),
         protocol: attributes.u8(FRA_IP_PROTO),
         mark: attributes.u32(FRA_FWMARK),
-        source: attributes.address(FRA_SRC).map(|ip| (ip, port.unwrap_or(0))),
+        source: attributes.address(FRA_SRC).map(with_port(FRA_SPORT_RANGE)),
+        dest: attributes.address(FRA_DST).map(with_port(FRA_DPORT_RANGE)),
         action,
     };
-    let strange = fixed[1] != 0
+    let strange = (fixed[1] != 0 && fixed[1] != family.bits())
         || (fixed[2] != 0 && fixed[2] != family.bits())
         || fixed[3] != 0
         || u32::from_ne_bytes(*fixed[8..].first_chunk()?) & FIB_RULE_INVERT != 0
