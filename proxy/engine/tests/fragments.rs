@@ -107,7 +107,8 @@ impl Director {
     fn adds_up(&self) {
         let counters = self.engine.counters();
         let drops: u64 = counters.dropped.iter().sum();
-        let others = counters.transmitted + counters.replied + counters.passed + counters.waiting;
+        let others =
+            counters.transmitted + counters.replied + counters.diverted + counters.passed + counters.waiting;
         assert_eq!(counters.received, others + drops);
     }
 

@@ -287,7 +287,8 @@ impl World {
         let counters = self.engine.counters();
         assert_eq!(counters, self.model.counters, "counters");
         let drops: u64 = counters.dropped.iter().sum();
-        let others = counters.transmitted + counters.replied + counters.passed + counters.waiting;
+        let others =
+            counters.transmitted + counters.replied + counters.diverted + counters.passed + counters.waiting;
         assert_eq!(counters.received, others + drops);
         assert_eq!(self.engine.connections_held(), self.model.held(), "connections held");
         assert_eq!(counters.created - counters.expired, self.model.held() as u64);
