@@ -102,8 +102,9 @@ fn the_first_of_our_protocols_is_chosen_that_the_client_offers_and_none_is_an_al
         let front = front(&FrontSettings { alpn, ..settings(&[&made]) });
         let mut config = client(&ca, TLS13);
         config.alpn_protocols = theirs.iter().map(|name| name.as_bytes().to_vec()).collect();
-        meet(&front, &Arc::new(config), "www.example")
-            .map(|session| session.server.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned()))
+        meet(&front, &Arc::new(config), "www.example").map(|session| {
+            session.server.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned())
+        })
     };
     assert_eq!(meet_with(&["h2", "http/1.1"], &["http/1.1", "h2"]), Ok(Some("h2".to_owned())));
     assert_eq!(meet_with(&["http/1.1"], &["h2", "http/1.1"]), Ok(Some("http/1.1".to_owned())));

@@ -26,7 +26,8 @@ mod resumption;
 mod sni;
 
 const DAY: Duration = Duration::from_secs(86_400);
-static NOW: LazyLock<SystemTime> = LazyLock::new(|| SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+static NOW: LazyLock<SystemTime> =
+    LazyLock::new(|| SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
 /// It takes a while to make one.
 static RSA: LazyLock<KeyPair> =
     LazyLock::new(|| KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap());
@@ -197,7 +198,10 @@ impl ServerCertVerifier for Credulous {
 enum Failure {
     Refused(Refused),
     /// What the server says is wrong, and what the client learns of it.
-    Handshake { server: rustls::Error, client: Option<rustls::Error> },
+    Handshake {
+        server: rustls::Error,
+        client: Option<rustls::Error>,
+    },
     Client(rustls::Error),
 }
 

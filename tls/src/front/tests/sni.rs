@@ -1,9 +1,7 @@
 //! Which certificate a client gets.
 
-use std::io::Write as _;
-
-use SignatureScheme::{ECDSA_NISTP256_SHA256, ED25519, RSA_PKCS1_SHA256, RSA_PSS_SHA256};
 use super::*;
+use SignatureScheme::{ECDSA_NISTP256_SHA256, ED25519, RSA_PKCS1_SHA256, RSA_PSS_SHA256};
 
 const ANY: &[SignatureScheme] = &[ECDSA_NISTP256_SHA256, ED25519, RSA_PSS_SHA256, RSA_PKCS1_SHA256];
 
@@ -44,8 +42,10 @@ fn a_name_is_found_exactly_then_by_wildcard_then_the_first_pair_serves() {
 fn dots_at_the_end_and_capitals_do_not_matter_in_certificates_either() {
     let ca = Ca::new("ca");
     let mut params = params("capitals");
-    params.subject_alt_names =
-        vec![rcgen::SanType::DnsName("WWW.Example".try_into().unwrap()), rcgen::SanType::DnsName("*.B.EXAMPLE".try_into().unwrap())];
+    params.subject_alt_names = vec![
+        rcgen::SanType::DnsName("WWW.Example".try_into().unwrap()),
+        rcgen::SanType::DnsName("*.B.EXAMPLE".try_into().unwrap()),
+    ];
     let made = ca.sign(&params, &Kind::P256.key());
     let front = front(&FrontSettings { unknown_name: UnknownName::Refuse, ..settings(&[&made]) });
     assert!(front.names.find(Some("www.example.")).is_ok());
@@ -57,9 +57,8 @@ fn dots_at_the_end_and_capitals_do_not_matter_in_certificates_either() {
 fn unknown_names_are_refused_where_the_front_says_so() {
     let ca = Ca::new("ca");
     let (www, address) = (ca.issue(&["www.example"], Kind::P256), ca.issue(&["10.0.0.1"], Kind::P256));
-    let refusing = |made: &[&Made]| {
-        front(&FrontSettings { unknown_name: UnknownName::Refuse, ..settings(made) })
-    };
+    let refusing =
+        |made: &[&Made]| front(&FrontSettings { unknown_name: UnknownName::Refuse, ..settings(made) });
     let only_names = refusing(&[&www]);
     assert_eq!(served(&only_names, &[&www], "www.example", ANY), Ok(0));
     let refused = |name| served(&only_names, &[&www], name, ANY);
@@ -114,22 +113,12 @@ fn a_client_that_can_verify_nothing_learns_that_the_handshake_failed() {
 #[test]
 fn a_pair_that_would_never_be_used_is_told_of() {
     let ca = Ca::new("ca");
-    let (one, other) = (ca.issue(&["a.example", "b.example"], Kind::P256), ca.issue(&["b.example"], Kind::P256));
+    let (one, other) =
+        (ca.issue(&["a.example", "b.example"], Kind::P256), ca.issue(&["b.example"], Kind::P256));
     let rsa = ca.issue(&["b.example"], Kind::Rsa);
     let mut settings = settings(&[&one, &rsa, &other]);
     settings.pairs[2].chain.name = "other.crt".to_owned();
     let (_, warnings) = Front::new(&settings, &Clock::at(*NOW)).unwrap();
     let [Warning::Shadowed { file, name, other }] = &warnings[..] else { panic!("{warnings:?}") };
     assert_eq!((file.as_str(), name.as_str(), other.as_str()), ("other.crt", "b.example", "www.crt"));
-}
-
-#[test]
-fn random_bytes_for_a_client_hello_never_get_as_far_as_a_front() {
-    let mut acceptor = Acceptor::default();
-    acceptor.read_tls(&mut Cursor::new(b"GET / HTTP/1.1\r\n\r\n".to_vec())).unwrap();
-    let (_, mut alert) = acceptor.accept().expect_err("no ClientHello");
-    let mut told = Vec::new();
-    alert.write(&mut told).unwrap();
-    told.flush().unwrap();
-    assert_eq!(told.first(), Some(&21), "an alert record");
 }
