@@ -1,6 +1,8 @@
 //! TLS at the director: TLS in, plain bytes out.
 //!
 //! - `leg`: the seam to TCP. Two stacks are behind it: the host's, whose sockets the caller has, and ours in user space;
+//! - `relay`: one client's TLS session and the leg to its server; `http`: what of HTTP/1.1 it has to understand;
+//! - `counters`: what the sessions add up to;
 //! - `ca`: the certificate authority that laboratories and first deployments need.
 //!
 //! No IO and no clock: bytes and times are arguments. Only the provider of cryptography draws its own randomness.
@@ -9,7 +11,16 @@
 #![warn(missing_docs)]
 
 mod ca;
+mod counters;
+mod http;
 mod leg;
+mod relay;
 
 pub use ca::{Authority, CaError, Issued};
+pub use counters::{Counter, Counters};
+pub use http::{Redirect, RedirectTerms};
 pub use leg::Leg;
+pub use relay::{
+    Accept, Backend, How, Kept, Next, Opened, Relay, Scratch, Terms, Timeout, Timeouts, UnknownName, Wanted,
+    Who,
+};
