@@ -17,6 +17,7 @@ use std::time::SystemTime;
 use rustls::server::{ClientHello, NoServerSessionStorage};
 use rustls::{KeyLog, ServerConfig};
 
+mod accept;
 mod chain;
 mod client;
 mod clock;
@@ -84,6 +85,8 @@ pub struct Front {
     names: Arc<Names>,
     aes_first: Arc<ServerConfig>,
     chacha20_first: Arc<ServerConfig>,
+    /// Clients are asked for certificates.
+    asks: bool,
 }
 
 impl Front {
@@ -127,7 +130,8 @@ impl Front {
             Ok(Arc::new(config))
         };
         let (aes_first, chacha20_first) = (config(First::Aes)?, config(First::ChaCha20)?);
-        Ok((Self { pairs, names, aes_first, chacha20_first }, warnings))
+        let asks = !matches!(settings.client_certificates, ClientCertificates::Off);
+        Ok((Self { pairs, names, aes_first, chacha20_first, asks }, warnings))
     }
 
     /// How to go on with the client that said this.

@@ -1,0 +1,10 @@
+//! A relay between a client that speaks TLS and a server that speaks whatever the terms say, all in memory.
+
+mod ends;
+mod handshake;
+mod http;
+mod pressure;
+mod property;
+mod upstream;
+mod wire;
+mod world;
