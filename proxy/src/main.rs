@@ -3,6 +3,7 @@
 mod cli;
 mod daemon;
 mod decapsulator;
+mod front;
 mod reason;
 
 use std::process::ExitCode;

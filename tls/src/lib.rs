@@ -29,6 +29,7 @@ pub use http::{Redirect, RedirectTerms};
 pub use leg::Leg;
 pub use provider::provider;
 pub use relay::{
-    Accept, Backend, How, Kept, Next, NoSuchName, Opened, Relay, Scratch, Terms, Timeout, Timeouts, Wanted, Who,
+    Accept, Backend, How, Kept, Next, NoSuchName, Opened, Relay, Scratch, Terms, Timeout, Timeouts, Wanted,
+    Who,
 };
 pub use rustls::KeyLog;

@@ -45,11 +45,8 @@ pub enum FrontRefusal {
 /// How a front's connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrontEnd {
-    /// Both sides have said what they had to say; the client was first to close, or the server was.
-    Closed {
-        /// Who was first.
-        by_client: bool,
-    },
+    /// Both sides have said what they had to say.
+    Closed,
     /// One side has lost the other.
     Reset,
     /// The server did not take it.

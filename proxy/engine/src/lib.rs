@@ -61,6 +61,7 @@ pub use host::HostView;
 pub use knobs::{Defence, Knobs};
 pub use listing::{Connection, Part};
 pub use ports::PortsInUse;
+pub use proxy_protocol::header as proxy_header;
 pub use state::State;
 pub use verdict::{DropReason, Egress, Verdict};
 pub use worker::Worker;

@@ -14,7 +14,7 @@ const TCP_OVER_V4: u8 = 0x11;
 const TCP_OVER_V6: u8 = 0x21;
 
 /// The header of a TCP connection from `client` to `vip`, which are of one family.
-pub(crate) fn header(version: ProxyProtocol, client: SocketAddr, vip: SocketAddr) -> Vec<u8> {
+pub fn header(version: ProxyProtocol, client: SocketAddr, vip: SocketAddr) -> Vec<u8> {
     match version {
         ProxyProtocol::V1 => {
             let family = if client.is_ipv4() { "TCP4" } else { "TCP6" };

@@ -126,8 +126,7 @@ fn the_scheduler_chooses_and_counts_as_for_any_other_connection() {
 #[test]
 fn a_connection_of_the_hosts_tcp_has_the_states_that_its_packets_would_have_made() {
     for (how, then) in [
-        (FrontEnd::Closed { by_client: true }, State::TimeWait),
-        (FrontEnd::Closed { by_client: false }, State::TimeWait),
+        (FrontEnd::Closed, State::TimeWait),
         (FrontEnd::Reset, State::Close),
         (FrontEnd::Refused, State::Close),
     ] {

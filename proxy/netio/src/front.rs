@@ -48,3 +48,11 @@ pub fn connect(to: SocketAddr) -> io::Result<TcpStream> {
         _ => Ok(socket.into()),
     }
 }
+
+/// Has the other end told, when the socket is closed, that something is wrong (RST), and forgets what was not sent yet.
+///
+/// # Errors
+/// It is no socket of TCP.
+pub fn reset_on_close(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
+    socket2::SockRef::from(socket).set_linger(Some(std::time::Duration::ZERO))
+}

@@ -298,6 +298,11 @@ impl Steering {
         std::mem::take(&mut self.change)
     }
 
+    /// What is steered.
+    pub const fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
     /// The host as it is now.
     pub const fn host_view(&self) -> &HostView {
         &self.view

@@ -37,6 +37,7 @@ use worker::Workers;
 
 pub(crate) use rules::Rules;
 
+use crate::front::Fronts;
 use crate::reason::reason;
 
 /// Workers without being told: more hardly help one TUN device.
@@ -114,7 +115,9 @@ async fn serve(
     let tun = open(options)?;
     let queues = tun.queues.len();
     let limits = Limits { max_connections: options.engine.max_connections.get() };
-    let (engine, workers) = Engine::new(random_seed(), limits, queues, Instant::now());
+    // Each queue has a worker, and each thread of fronts one.
+    let (engine, mut workers) = Engine::new(random_seed(), limits, 2 * queues, Instant::now());
+    let fronts = Fronts::new(workers.split_off(queues));
     let engine = Arc::new(engine);
     let config = SteerConfig {
         tun_name: tun.name.clone(),
@@ -130,6 +133,7 @@ async fn serve(
         steering,
         neighbours,
         &workers,
+        fronts,
         options.config.clone(),
         options.compat,
     );

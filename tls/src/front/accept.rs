@@ -20,6 +20,7 @@ impl Accept for Front {
 
     fn subject(&self, certificate: &CertificateDer<'_>) -> String {
         // It was verified, so it could be read.
-        ClientIdentity::of(std::slice::from_ref(certificate)).map_or_else(String::new, |client| client.subject)
+        ClientIdentity::of(std::slice::from_ref(certificate))
+            .map_or_else(String::new, |client| client.subject)
     }
 }

@@ -59,6 +59,8 @@ pub enum FrontError {
          slowly, and tickets live 1 s to 7 days and at most for 100 changes"
     )]
     TicketTimes { lifetime: u64, rotation: u64 },
+    #[error("{0:?} cannot be a server's name: give a DNS name or an address")]
+    BackendName(String),
     #[error("the provider of cryptography refuses")]
     Crypto,
     #[error("rustls refuses: {0}")]

@@ -18,6 +18,7 @@ use rustls::server::{ClientHello, NoServerSessionStorage};
 use rustls::{KeyLog, ServerConfig};
 
 mod accept;
+mod backend;
 mod chain;
 mod client;
 mod clock;

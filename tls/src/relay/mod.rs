@@ -34,7 +34,7 @@ use hello::{Greeting, Hello};
 pub use next::{How, Kept, Next, Opened, Timeout, Wanted};
 use parting::Parting;
 use session::{Finish, Session, Way};
-pub use terms::{Accept, Backend, Terms, Timeouts, NoSuchName, Who};
+pub use terms::{Accept, Backend, NoSuchName, Terms, Timeouts, Who};
 pub use turn::Scratch;
 use turn::{Held, Turn};
 

@@ -1,6 +1,7 @@
 //! What the caller has to do next.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use rustls::{AlertDescription, client::ClientConnection};
 
@@ -35,8 +36,13 @@ pub struct Wanted {
 /// How a leg to a server came to be.
 #[derive(Debug)]
 pub enum Opened {
-    /// It is new: the server gets these bytes before all others, and before TLS. PROXY headers, or nothing.
-    New(Vec<u8>),
+    /// It is new.
+    New {
+        /// The server gets these bytes before all others, and before TLS. PROXY headers, or nothing.
+        preface: Vec<u8>,
+        /// The server's address: what its certificate is for, where the terms give it no name.
+        server: IpAddr,
+    },
     /// Another session has released it.
     Kept(Kept),
 }

@@ -40,9 +40,10 @@ impl Server {
             Opened::Kept(Kept(tls)) => {
                 Self { preface: Held::default(), prefaced: false, tls, reused: true, ended: false }
             }
-            Opened::New(preface) => {
+            Opened::New { preface, server } => {
+                let name = |b: &Backend| b.name.clone().unwrap_or_else(|| server.into());
                 let tls = backend
-                    .map(|b| ClientConnection::new(b.config.clone(), b.name.clone()).map(Box::new))
+                    .map(|b| ClientConnection::new(b.config.clone(), name(b)).map(Box::new))
                     .transpose()?;
                 let tls = tls.map(|mut tls| {
                     tls.set_buffer_limit(None);

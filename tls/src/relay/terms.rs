@@ -53,8 +53,8 @@ pub struct Terms {
 pub struct Backend {
     /// Whom to trust.
     pub config: Arc<ClientConfig>,
-    /// The name in the server's certificate.
-    pub name: ServerName<'static>,
+    /// The name in the servers' certificates. Without one it is each server's address.
+    pub name: Option<ServerName<'static>>,
 }
 
 /// How long what may last.

@@ -70,7 +70,7 @@ fn the_preface_comes_before_all_else() {
 
 fn with_backend(name: &'static str) -> Terms {
     let config = Arc::new(client_config(&TLS13, &[]));
-    Terms { backend: Some(Backend { config, name: ServerName::try_from(name).unwrap() }), ..terms() }
+    Terms { backend: Some(Backend { config, name: Some(ServerName::try_from(name).unwrap()) }), ..terms() }
 }
 
 /// A server that speaks TLS, after so much of a preface.

@@ -13,7 +13,7 @@ use rustls::{
     server::{ClientHello, WebPkiClientVerifier},
 };
 use tls::{
-    Accept, Authority, Counters, Issued, Leg, Next, Opened, Relay, Scratch, Terms, Timeouts, NoSuchName, Who,
+    Accept, Authority, Counters, Issued, Leg, Next, NoSuchName, Opened, Relay, Scratch, Terms, Timeouts, Who,
 };
 
 use crate::wire::{WireEnd, wire};
@@ -226,7 +226,7 @@ impl World {
                     } else {
                         let (leg, server) = wire();
                         (self.leg, self.server) = (Some(leg), Some(server));
-                        Opened::New(self.preface.clone())
+                        Opened::New { preface: self.preface.clone(), server: [127, 0, 0, 1].into() }
                     };
                     self.relay.connected(opened);
                     return true;

@@ -1,6 +1,7 @@
 //! What fronts ask of the engine: a server for a client, and what is kept about both.
 
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use super::step::Step;
 use crate::conn::{Conn, FlowKey, Millis};
 use crate::defence;
 use crate::front::{FrontConn, FrontEnd, FrontRefusal, FrontSide, FrontWay};
+use crate::millis_since;
 use crate::state::{Event, tcp};
 use crate::verdict::{DropReason, Verdict};
 
@@ -63,8 +65,7 @@ impl Worker {
     /// A connection of the host's TCP has ended.
     pub fn front_ended(&mut self, front: &FrontConn, how: FrontEnd, now: Instant) {
         let (first, second) = match how {
-            FrontEnd::Closed { by_client: true } => (Direction::In, Some(Direction::Out)),
-            FrontEnd::Closed { by_client: false } => (Direction::Out, Some(Direction::In)),
+            FrontEnd::Closed => (Direction::In, Some(Direction::Out)),
             FrontEnd::Reset | FrontEnd::Refused => (Direction::Out, None),
         };
         let event = if second.is_some() { tcp::Event::Fin } else { tcp::Event::Rst };
@@ -73,6 +74,29 @@ impl Worker {
         if let Some(second) = second {
             step.happens(&front.0, second, event);
         }
+    }
+}
+
+impl Worker {
+    /// [`Worker::poll_timeout`] for a worker that has no queue, and serves fronts alone.
+    pub fn poll_front_timeout(&self) -> Option<Instant> {
+        let due = [self.wheel.next_due(), self.templates_wheel.next_due()].into_iter().flatten().min();
+        due.map(|at| self.born + Duration::from_millis(at))
+    }
+
+    /// [`Worker::handle_timeout`] for a worker that has no queue: it sends nothing.
+    pub fn handle_front_timeout(&mut self, now: Instant) {
+        let now = millis_since(self.born, now);
+        let knobs = **self.knobs.load();
+        self.wheel.advance(now, |conn| {
+            if conn.is_held() {
+                conn.timer.set(now + HELD_MS);
+            } else if self.conns.remove(conn) {
+                self.counters.expired();
+            }
+            ControlFlow::Continue(())
+        });
+        self.expire_templates(now, knobs.template_decay);
     }
 }
 

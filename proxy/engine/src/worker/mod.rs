@@ -189,15 +189,19 @@ impl Worker {
             ControlFlow::Continue(())
         });
         conns.expecting.sweep(now);
-        let templates = &self.templates;
+        self.expire_templates(now, decay);
+        self.greetings.advance(now, &mut self.outbox, &self.counters);
+        self.defend(now, &knobs);
+    }
+
+    fn expire_templates(&mut self, now: Millis, decay: bool) {
+        let (templates, counters) = (&self.templates, &self.counters);
         self.templates_wheel.advance(now, |template| {
             if templates.expire(template, now, decay) {
                 counters.expired();
             }
             ControlFlow::Continue(())
         });
-        self.greetings.advance(now, &mut self.outbox, &self.counters);
-        self.defend(now, &knobs);
     }
 
     /// `drop_entry`. Who has flooded is not told.

@@ -31,12 +31,17 @@ use super::drains::Drains;
 use super::knobs::knobs;
 use super::rules::{self, Rules};
 use super::worker::Workers;
+use crate::front::Fronts;
+use crate::reason::reason;
 
 /// How often removed servers are looked through; one that is idle twice in a row is forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
 
 /// How often servers in their slow start are looked at.
 const RAMP: Duration = Duration::from_secs(1);
+
+/// How often fronts are told the time and their files are looked at.
+const TICK: Duration = Duration::from_secs(1);
 
 /// How long a server has to be gone before its connections end: a script that flushes all and restores it takes less.
 const GRACE: Duration = Duration::from_secs(1);
@@ -91,6 +96,8 @@ pub(super) struct Director {
     /// When to look for connections whose servers are gone.
     orphans: Option<Instant>,
     wakers: Vec<Waker>,
+    fronts: Fronts,
+    next_tick: Instant,
 }
 
 impl Director {
@@ -99,6 +106,7 @@ impl Director {
         steering: Steering,
         neighbours: Keeper,
         workers: &Workers,
+        fronts: Fronts,
         config: Option<PathBuf>,
         compat: bool,
     ) -> Self {
@@ -124,6 +132,8 @@ impl Director {
             next_ramp: Instant::now(),
             orphans: None,
             wakers: workers.wakers(),
+            fronts,
+            next_tick: Instant::now() + TICK,
         }
     }
 
@@ -147,6 +157,7 @@ impl Director {
         ops.extend(state::diff_marks(&[], file.marks()));
         let lips = rules.as_ref().map_or_else(|| file.lips(), |rules| &rules.lips);
         ops.extend(state::diff_lips(None, &[], lips));
+        Fronts::check(&ops)?;
         let table = self.engine.services().apply(&mut self.trash, &ops);
         let table = table.map_err(|(i, error)| anyhow::anyhow!("cannot {}: {error}", ops[i]))?;
         self.put_in_force(table).map_err(anyhow::Error::msg)?;
@@ -211,6 +222,11 @@ impl Director {
                 self.next_ramp = Instant::now() + RAMP;
                 self.ramp();
             }
+            () = sleep_until(self.next_tick), if self.fronts.any() => {
+                self.next_tick = Instant::now() + TICK;
+                self.fronts.tick();
+                self.fronts.heed_files();
+            }
             () = due(self.orphans) => {
                 let all = self.engine.end_orphans(ORPHANS) < ORPHANS;
                 self.orphans = if all { None } else { Some(Instant::now() + Duration::from_millis(10)) };
@@ -256,6 +272,7 @@ impl Director {
     }
 
     fn apply(&mut self, request: Apply) -> Result<Applied, ApplyError> {
+        Fronts::check(&request.ops).map_err(|error| ApplyError::System(reason(&error)))?;
         let table = self.engine.services();
         let (table, failures) = match request.mode {
             ApplyMode::Atomic => {
@@ -335,6 +352,7 @@ impl Director {
         let before = self.settings.load_full();
         let settings = before.reconciled(&self.file.settings(self.compat), &config.settings(self.compat));
         changes.extend(settings.differences(&before));
+        changes.extend(self.fronts.reload().into_iter().map(|reloaded| reloaded.to_string()));
         self.put_settings(settings);
         if config.engine != self.file.engine {
             changes.push("[engine] has changed: that takes effect when ulvs is started again".to_owned());
@@ -375,7 +393,9 @@ impl Director {
         if !self.trash.is_empty() {
             self.orphans.get_or_insert_with(|| Instant::now() + GRACE);
         }
-        self.unsteered = self.steer(&before).err().map(|error| error.to_string());
+        let fronted = self.fronts.follow(&self.engine.services());
+        let steered = self.steer(&before).map_err(anyhow::Error::new);
+        self.unsteered = fronted.and(steered).err().map(|error| reason(&error));
     }
 }
 

@@ -37,27 +37,31 @@ impl Director {
         let changed = || before.changes(&table).flat_map(|(old, new)| old.into_iter().chain(new));
         let of_mark = changed().any(|service| service.key.vip().is_none());
         let lips_changed = self.heed_lips(before, &table);
-        let steered = if rules_changed || lips_changed || of_mark && !table.marks().is_empty() {
-            self.steer_all(&table)
-        } else {
-            let mut change = TargetsChange::default();
-            for vip in changed().filter_map(|service| service.key.vip()) {
-                let part = if table.is_vip(vip) { &mut change.come } else { &mut change.gone };
-                part.vips.insert(vip);
-            }
-            let forgotten = std::mem::take(&mut self.forgotten);
-            for source in changed().flat_map(|service| service.reply_sources()).chain(forgotten) {
-                // Connections of removed servers go on in the other direction until they end.
-                let wanted = table.has_server(&source) || self.trash.has_server(&source);
-                let part = if wanted { &mut change.come } else { &mut change.gone };
-                part.servers.insert(target(source));
-            }
-            for server in changed().flat_map(|service| service.one_way_servers()) {
-                let part = if table.has_one_way_server(server) { &mut change.come } else { &mut change.gone };
-                part.one_way.insert(server);
-            }
-            self.steering.change_targets(change)
-        };
+        let fronts = self.fronts.addresses();
+        let fronts_changed = fronts != self.steering.targets().fronts;
+        let steered =
+            if fronts_changed || rules_changed || lips_changed || of_mark && !table.marks().is_empty() {
+                self.steer_all(&table)
+            } else {
+                let mut change = TargetsChange::default();
+                for vip in changed().filter_map(|service| service.key.vip()) {
+                    let part = if table.is_vip(vip) { &mut change.come } else { &mut change.gone };
+                    part.vips.insert(vip);
+                }
+                let forgotten = std::mem::take(&mut self.forgotten);
+                for source in changed().flat_map(|service| service.reply_sources()).chain(forgotten) {
+                    // Connections of removed servers go on in the other direction until they end.
+                    let wanted = table.has_server(&source) || self.trash.has_server(&source);
+                    let part = if wanted { &mut change.come } else { &mut change.gone };
+                    part.servers.insert(target(source));
+                }
+                for server in changed().flat_map(|service| service.one_way_servers()) {
+                    let part =
+                        if table.has_one_way_server(server) { &mut change.come } else { &mut change.gone };
+                    part.one_way.insert(server);
+                }
+                self.steering.change_targets(change)
+            };
         if self.steering.changed().any() {
             self.tell_engine();
         }
@@ -101,7 +105,8 @@ impl Director {
     pub(super) fn steer_all(&mut self, table: &ServiceTable) -> Result<(), SteerError> {
         self.forgotten.clear();
         let targets = Targets {
-            vips: table.vips().collect(),
+            vips: table.vips().chain(self.fronts.addresses().iter().map(SocketAddr::ip)).collect(),
+            fronts: self.fronts.addresses(),
             prefixes: table.marked_prefixes().map(|prefix| (prefix.addr(), prefix.len())).collect(),
             ways: table.marks().ask_for_input(),
             lips: table.lips().chain(self.leaving.iter().copied()).collect(),

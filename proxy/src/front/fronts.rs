@@ -1,0 +1,343 @@
+//! Which fronts there are: follows the table of services, and the files that they are made of.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context;
+use sched::{ClientIdentity, Op, Service, ServiceKey, ServiceTable, Tickets, TlsFront, TlsStack};
+use tls::{Clock, Counters, RedirectTerms, Terms, TicketKeys, TicketTimes, Timeouts, Warning};
+use tracing::{info, warn};
+
+use super::host::{Kind, Threads};
+use super::load::{self, Found};
+use super::served::{Current, Served};
+
+/// The fronts of the table in force.
+pub(crate) struct Fronts {
+    clock: Arc<Clock>,
+    /// None where nothing ends here.
+    threads: Option<Threads>,
+    /// What threads are made of, as long as there are none.
+    workers: Vec<engine::Worker>,
+    all: BTreeMap<ServiceKey, Entry>,
+    own_tickets: Option<Arc<TicketKeys>>,
+    shared_tickets: HashMap<PathBuf, (Found, Arc<TicketKeys>)>,
+}
+
+struct Entry {
+    served: Arc<Served>,
+    listens: BTreeMap<SocketAddr, Kind>,
+    found: Vec<Found>,
+    /// Why the files as they are now are not used.
+    refused: Option<String>,
+}
+
+/// What became of looking at a front's files again.
+#[derive(Clone, Debug)]
+pub(crate) struct Reloaded {
+    pub(crate) key: ServiceKey,
+    /// What is wrong with them; then everything stays as it was.
+    pub(crate) outcome: Result<(), String>,
+}
+
+impl fmt::Display for Reloaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.outcome {
+            Ok(()) => write!(f, "{}: certificates read again", self.key),
+            Err(text) => write!(f, "{}: certificates stay as they were: {text}", self.key),
+        }
+    }
+}
+
+impl Fronts {
+    /// Without any front yet. `workers` choose the servers, one for each thread.
+    pub(crate) fn new(workers: Vec<engine::Worker>) -> Self {
+        Self {
+            clock: Clock::at(SystemTime::now()),
+            threads: None,
+            workers,
+            all: BTreeMap::new(),
+            own_tickets: None,
+            shared_tickets: HashMap::new(),
+        }
+    }
+
+    /// Whether the fronts of these edits could be made.
+    ///
+    /// # Errors
+    /// What is wrong with which file, and the way out.
+    pub(crate) fn check(ops: &[Op]) -> anyhow::Result<()> {
+        for op in ops {
+            let (key, tls) = match op {
+                Op::AddService { service } => (service.key, service.tls.as_ref()),
+                Op::SetTls { key, tls } => (*key, tls.as_ref()),
+                _ => continue,
+            };
+            if let Some(tls) = tls {
+                load::check(tls).with_context(|| format!("TLS cannot end at {key}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the fronts in line with the table. Sessions that have begun go on.
+    ///
+    /// # Errors
+    /// A front cannot be made, or its address not be listened at; the others are as they should be.
+    pub(crate) fn follow(&mut self, table: &ServiceTable) -> anyhow::Result<()> {
+        let wanted: Vec<&Arc<Service>> = table.services().filter(|service| service.tls.is_some()).collect();
+        let gone: Vec<_> = self
+            .all
+            .keys()
+            .filter(|key| !wanted.iter().any(|service| service.key == **key))
+            .copied()
+            .collect();
+        for key in gone {
+            self.remove(&key);
+        }
+        let mut result = Ok(());
+        for service in wanted {
+            let Some(spec) = &service.tls else { continue };
+            let vips = table.front_vips(service);
+            let kept = self.all.get(&service.key).is_some_and(|entry| {
+                let current = entry.served.now.load();
+                current.spec == *spec && current.vips == vips
+            });
+            if !kept {
+                let made = self.put(service.key, spec, vips);
+                result = result.and(made.with_context(|| format!("TLS cannot end at {}", service.key)));
+            }
+        }
+        result
+    }
+
+    /// The addresses at which the host's TCP takes the connections.
+    pub(crate) fn addresses(&self) -> BTreeSet<SocketAddr> {
+        self.all.values().flat_map(|entry| entry.listens.keys().copied()).collect()
+    }
+
+    /// Whether there are any.
+    pub(crate) fn any(&self) -> bool {
+        !self.all.is_empty()
+    }
+
+    /// All of them.
+    pub(crate) fn served(&self) -> impl Iterator<Item = (&Arc<Served>, Option<&str>)> {
+        self.all.values().map(|entry| (&entry.served, entry.refused.as_deref()))
+    }
+
+    /// Tells them the time, which certificates are checked against. About once a second.
+    pub(crate) fn tick(&self) {
+        self.clock.set(SystemTime::now());
+    }
+
+    /// Looks whether files have changed, and uses them if they are good.
+    pub(crate) fn heed_files(&mut self) -> Vec<Reloaded> {
+        let changed = |entry: &Entry| entry.found.iter().any(Found::has_changed);
+        let keys: Vec<_> = self.all.iter().filter(|(_, entry)| changed(entry)).map(|(key, _)| *key).collect();
+        keys.into_iter().map(|key| self.renew(key)).collect()
+    }
+
+    /// Reads all files again.
+    pub(crate) fn reload(&mut self) -> Vec<Reloaded> {
+        let keys: Vec<_> = self.all.keys().copied().collect();
+        keys.into_iter().map(|key| self.renew(key)).collect()
+    }
+
+    fn renew(&mut self, key: ServiceKey) -> Reloaded {
+        let Some(entry) = self.all.get(&key) else { return Reloaded { key, outcome: Ok(()) } };
+        let (served, before) = (Arc::clone(&entry.served), entry.served.current());
+        // First, so that what changes meanwhile is seen the next time.
+        let found = find(&before.spec);
+        let made = self.current(&before.spec, before.vips.clone(), &served.counters);
+        let outcome = match made {
+            Ok(current) => {
+                tell_warnings(key, &current.warnings);
+                served.now.store(Arc::new(current));
+                info!(service = %key, "certificates read again");
+                Ok(())
+            }
+            Err(error) => {
+                let text = crate::reason::reason(&error);
+                warn!(service = %key, "certificates stay as they were: {text}");
+                Err(text)
+            }
+        };
+        if let Some(entry) = self.all.get_mut(&key) {
+            entry.found = found;
+            entry.refused = outcome.clone().err();
+        }
+        Reloaded { key, outcome }
+    }
+
+    fn put(&mut self, key: ServiceKey, spec: &Arc<TlsFront>, vips: Vec<IpAddr>) -> anyhow::Result<()> {
+        let before = self.all.get(&key).map(|entry| Arc::clone(&entry.served));
+        let counters = before.as_ref().map_or_else(Arc::default, |served| Arc::clone(&served.counters));
+        let found = find(spec);
+        let current = self.current(spec, vips, &counters)?;
+        tell_warnings(key, &current.warnings);
+        let wanted = listens(&current);
+        let listens = before.as_ref().and_then(|_| self.all.get(&key)).map(|entry| entry.listens.clone());
+        let listens = listens.unwrap_or_default();
+        let served = match before {
+            Some(served) => {
+                served.now.store(Arc::new(current));
+                served
+            }
+            None => Arc::new(Served::new(key, counters, current)),
+        };
+        for (at, kind) in &listens {
+            if wanted.get(at) != Some(kind) {
+                self.close(*at);
+            }
+        }
+        let mut entry = Entry { served, listens: BTreeMap::new(), found, refused: None };
+        let mut result = Ok(());
+        for (at, kind) in wanted {
+            if listens.get(&at) != Some(&kind) {
+                let taken =
+                    self.all.iter().any(|(other, entry)| *other != key && entry.listens.contains_key(&at));
+                let listening = match taken {
+                    true => Err(std::io::Error::from(std::io::ErrorKind::AddrInUse)),
+                    false => self.threads().and_then(|threads| threads.listen(&entry.served, at, kind)),
+                };
+                if let Err(error) = listening {
+                    result = Err(anyhow::Error::new(error).context(format!("cannot listen at {at}")));
+                    continue;
+                }
+                info!(service = %key, %at, "TLS ends here");
+            }
+            entry.listens.insert(at, kind);
+        }
+        self.all.insert(key, entry);
+        if result.is_err() {
+            self.remove(&key);
+        }
+        result
+    }
+
+    fn remove(&mut self, key: &ServiceKey) {
+        if let Some(entry) = self.all.remove(key) {
+            entry.listens.keys().for_each(|at| self.close(*at));
+            info!(service = %key, "TLS ends here no longer");
+        }
+    }
+
+    fn close(&self, at: SocketAddr) {
+        if let Some(threads) = &self.threads {
+            threads.close(at);
+        }
+    }
+
+    /// The threads, which are started when the first front needs them.
+    fn threads(&mut self) -> std::io::Result<&Threads> {
+        if self.threads.is_none() {
+            netio::process::raise_open_files()?;
+            let threads = Threads::start(std::mem::take(&mut self.workers)).map_err(std::io::Error::other)?;
+            self.threads = Some(threads);
+        }
+        self.threads.as_ref().ok_or_else(|| std::io::ErrorKind::Other.into())
+    }
+
+    fn current(
+        &mut self,
+        spec: &Arc<TlsFront>,
+        vips: Vec<IpAddr>,
+        counters: &Arc<Counters>,
+    ) -> anyhow::Result<Current> {
+        let tickets = self.tickets(&spec.tickets)?;
+        let (front, warnings) = load::front(spec, tickets, &self.clock)?;
+        let front = Arc::new(front);
+        let limits = spec.limits;
+        let seconds = |n: u32| Duration::from_secs(n.into());
+        let terms = Terms {
+            accept: Arc::clone(&front) as _,
+            http: spec.alpn.is_empty() || spec.alpn.iter().any(|p| p.starts_with("http/1")),
+            forwarded: spec.identity == ClientIdentity::Forwarded,
+            pool: spec.pool > 0,
+            backend: load::backend(spec)?,
+            attempts: limits.attempts,
+            timeouts: Timeouts {
+                handshake: seconds(limits.handshake),
+                idle: seconds(limits.idle),
+                half_closed: seconds(limits.half_closed),
+                connect: seconds(limits.connect),
+                ..Timeouts::default()
+            },
+            counters: Arc::clone(counters),
+        };
+        let redirect = spec.redirect_http.map(|_| {
+            let name = front.pairs().first().and_then(|pair| pair.names().first()).map(ToString::to_string);
+            let name = name.filter(|name| !name.starts_with('*'));
+            let host = name.or_else(|| vips.first().map(url_host)).unwrap_or_default();
+            Arc::new(RedirectTerms { port: spec.port, host, head: Timeouts::default().head })
+        });
+        Ok(Current { spec: Arc::clone(spec), vips, front, terms: Arc::new(terms), redirect, warnings })
+    }
+
+    fn tickets(&mut self, tickets: &Tickets) -> anyhow::Result<Option<Arc<TicketKeys>>> {
+        Ok(match tickets {
+            Tickets::Off => None,
+            Tickets::Own => {
+                let own = match &self.own_tickets {
+                    Some(own) => Arc::clone(own),
+                    None => TicketKeys::own(TicketTimes::default(), &self.clock)?,
+                };
+                self.own_tickets = Some(Arc::clone(&own));
+                Some(own)
+            }
+            Tickets::Shared(path) => Some(self.shared(path)?),
+        })
+    }
+
+    fn shared(&mut self, path: &Path) -> anyhow::Result<Arc<TicketKeys>> {
+        if let Some((found, keys)) = self.shared_tickets.get(path)
+            && !found.has_changed()
+        {
+            return Ok(Arc::clone(keys));
+        }
+        let found = Found::look(path);
+        let keys = load::shared_tickets(path, &self.clock)?;
+        self.shared_tickets.insert(path.to_owned(), (found, Arc::clone(&keys)));
+        Ok(keys)
+    }
+}
+
+fn find(spec: &TlsFront) -> Vec<Found> {
+    let tickets = match &spec.tickets {
+        Tickets::Shared(path) => Some(path.clone()),
+        Tickets::Own | Tickets::Off => None,
+    };
+    load::files(spec).into_iter().chain(tickets).map(|path| Found::look(&path)).collect()
+}
+
+/// Where the host's TCP has to listen.
+fn listens(current: &Current) -> BTreeMap<SocketAddr, Kind> {
+    let spec = &current.spec;
+    let tls = (spec.stack == TlsStack::Kernel).then_some((spec.port, Kind::Tls));
+    let redirect = spec.redirect_http.map(|port| (port, Kind::Redirect));
+    let ports = || tls.into_iter().chain(redirect);
+    let at = |vip: &IpAddr| {
+        let vip = *vip;
+        ports().map(move |(port, kind)| (SocketAddr::new(vip, port), kind))
+    };
+    current.vips.iter().flat_map(at).collect()
+}
+
+fn tell_warnings(key: ServiceKey, warnings: &[Warning]) {
+    for warning in warnings {
+        warn!(service = %key, "{warning}");
+    }
+}
+
+/// As it stands in a URL (RFC 3986 section 3.2.2).
+fn url_host(ip: &IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}

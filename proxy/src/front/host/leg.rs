@@ -1,0 +1,94 @@
+//! A socket of the host as a leg of a session.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+
+use mio::net::TcpStream;
+use tls::Leg;
+
+/// A socket, what has gone through it since somebody asked, and what is known of its readiness.
+#[derive(Debug)]
+pub(super) struct HostLeg {
+    pub(super) stream: TcpStream,
+    pub(super) read: u64,
+    pub(super) written: u64,
+    /// Something may have come: a read that finds nothing says no. Saves asking the kernel in vain.
+    pub(super) readable: bool,
+    /// So for room.
+    pub(super) writable: bool,
+}
+
+impl HostLeg {
+    pub(super) fn new(stream: TcpStream, writable: bool) -> Self {
+        Self { stream, read: 0, written: 0, readable: writable, writable }
+    }
+
+    /// What has gone through it since the last time: read, written.
+    pub(super) fn take_moved(&mut self) -> (u64, u64) {
+        (std::mem::take(&mut self.read), std::mem::take(&mut self.written))
+    }
+
+    fn wrote(&mut self, wanted: usize, result: io::Result<usize>) -> io::Result<usize> {
+        match &result {
+            Ok(n) => {
+                self.written += *n as u64;
+                // The kernel took less than it was given: it says when there is room again.
+                self.writable = *n == wanted;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable = false,
+            Err(_) => {}
+        }
+        result
+    }
+}
+
+impl Read for HostLeg {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.readable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let result = self.stream.read(buffer);
+        match &result {
+            // The end is found again by whoever reads again.
+            Ok(n) => self.read += *n as u64,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
+            Err(_) => {}
+        }
+        result
+    }
+}
+
+impl Write for HostLeg {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.writable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let result = self.stream.write(bytes);
+        self.wrote(bytes.len(), result)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if !self.writable {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let result = self.stream.write_vectored(slices);
+        self.wrote(slices.iter().map(|slice| slice.len()).sum(), result)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Leg for HostLeg {
+    fn shutdown(&mut self) {
+        // Fails where the other end has gone: which is found by reading.
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    fn abort(&mut self) {
+        // Closing it then sends a reset. (Nothing else can fail here.)
+        let _ = netio::front::reset_on_close(&self.stream);
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}

@@ -1,0 +1,94 @@
+//! A client of a front, its socket and its server's.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use engine::{FrontConn, FrontEnd};
+use sched::{ClientIdentity, DestKey, ProxyProtocol, ServiceKey};
+use tls::{How, Next, Redirect, Relay, Scratch, Wanted, Who};
+
+use super::leg::HostLeg;
+use crate::front::served::{Current, Served};
+
+/// Everything about one client.
+pub(super) struct Session {
+    /// Which of those who have had this place.
+    pub(super) generation: u32,
+    pub(super) served: Arc<Served>,
+    pub(super) current: Arc<Current>,
+    pub(super) talk: Talk,
+    pub(super) who: Who,
+    pub(super) client: HostLeg,
+    pub(super) server: Option<Server>,
+    /// Servers that have not taken the connection.
+    pub(super) tried: Vec<DestKey>,
+    /// When its timer fires.
+    pub(super) armed: Option<Instant>,
+    /// It waits for its turn.
+    pub(super) queued: bool,
+}
+
+/// What is spoken with a client. A redirection ends soon and is rare.
+pub(super) enum Talk {
+    Tls(Relay),
+    Redirect(Box<Redirect>),
+}
+
+/// The server of a client.
+pub(super) struct Server {
+    pub(super) leg: HostLeg,
+    pub(super) conn: FrontConn,
+    /// It has served others: if it fails, that says nothing against its server.
+    pub(super) kept: bool,
+    /// Since when it is being opened, while it is.
+    pub(super) opening: Option<Instant>,
+}
+
+impl Session {
+    /// Has everything done that can be done.
+    pub(super) fn drive(&mut self, now: Instant, scratch: &mut Scratch) -> Next {
+        match &mut self.talk {
+            Talk::Redirect(redirect) => redirect.drive(&mut self.client, now, scratch),
+            Talk::Tls(relay) => {
+                // Who is being opened is nobody's leg yet.
+                let server = self.server.as_mut().filter(|server| server.opening.is_none());
+                relay.drive(&mut self.client, server.map(|server| &mut server.leg as _), now, scratch)
+            }
+        }
+    }
+
+    /// When to drive it though nothing has come.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.talk {
+            Talk::Redirect(redirect) => Some(redirect.poll_timeout()),
+            Talk::Tls(relay) => relay.poll_timeout(),
+        }
+    }
+
+    /// The service that has the servers for what the client wants.
+    pub(super) fn service(&self, wanted: &Wanted) -> ServiceKey {
+        let by_alpn = &self.current.spec.by_alpn;
+        let of = |alpn: &[u8]| by_alpn.iter().find(|(protocol, _)| protocol.as_bytes() == alpn);
+        wanted.alpn.as_deref().and_then(of).map_or(self.served.key, |(_, key)| *key)
+    }
+
+    /// What a server is told before all else.
+    pub(super) fn preface(&self) -> Vec<u8> {
+        let version = match self.current.spec.identity {
+            ClientIdentity::ProxyV1 => ProxyProtocol::V1,
+            ClientIdentity::ProxyV2 => ProxyProtocol::V2,
+            ClientIdentity::None | ClientIdentity::Transparent | ClientIdentity::Forwarded => {
+                return Vec::new();
+            }
+        };
+        engine::proxy_header(version, self.who.client, self.who.vip)
+    }
+}
+
+/// What an end means for the connection table.
+pub(super) const fn end_of(how: How) -> FrontEnd {
+    match how {
+        How::ClientGone | How::ServerGone | How::TimedOut(_) => FrontEnd::Reset,
+        _ => FrontEnd::Closed,
+    }
+}

@@ -1,0 +1,141 @@
+//! Who comes in.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Token};
+use tls::{Redirect, Relay, Who};
+
+use super::{LISTENERS, Thread};
+use crate::front::host::Kind;
+use crate::front::host::leg::HostLeg;
+use crate::front::host::session::{Session, Talk};
+use crate::front::served::Served;
+
+/// Clients let in before those who are in have their turn.
+const AT_ONCE: usize = 32;
+/// How long to wait when the process has no descriptor left.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// A listener, and when to ask it again though it has not said anything.
+pub(super) struct Listening {
+    served: Arc<Served>,
+    at: SocketAddr,
+    kind: Kind,
+    listener: TcpListener,
+    pub(super) retry: Option<Instant>,
+}
+
+impl Thread {
+    pub(super) fn listen(
+        &mut self,
+        served: Arc<Served>,
+        at: SocketAddr,
+        kind: Kind,
+        listener: std::net::TcpListener,
+        now: Instant,
+    ) {
+        let place = self.listening.iter().position(Option::is_none).unwrap_or(self.listening.len());
+        let mut listener = TcpListener::from_std(listener);
+        let token = Token(LISTENERS + place);
+        if let Err(error) = self.poll.registry().register(&mut listener, token, Interest::READABLE) {
+            tracing::error!(%error, %at, "cannot wait for clients here");
+            return;
+        }
+        // Clients may have come since it listens.
+        let listening = Some(Listening { served, at, kind, listener, retry: Some(now) });
+        match self.listening.get_mut(place) {
+            Some(empty) => *empty = listening,
+            None => self.listening.push(listening),
+        }
+    }
+
+    pub(super) fn close(&mut self, at: SocketAddr) {
+        for listening in &mut self.listening {
+            if listening.as_ref().is_some_and(|listening| listening.at == at) {
+                *listening = None;
+            }
+        }
+    }
+
+    /// Lets clients in, as many as may.
+    pub(super) fn accept(&mut self, place: usize, now: Instant) {
+        let Some(mut listening) = self.listening.get_mut(place).and_then(Option::take) else { return };
+        listening.retry = self.let_in(&listening, now);
+        self.listening[place] = Some(listening);
+    }
+
+    /// When to go on.
+    fn let_in(&mut self, listening: &Listening, now: Instant) -> Option<Instant> {
+        let Listening { served, kind, listener, at, .. } = listening;
+        for _ in 0..AT_ONCE {
+            if *kind == Kind::Tls {
+                let limit = served.now.load().spec.limits.handshakes_per_second;
+                if let Err(later) = served.rate.take(limit, now) {
+                    return Some(later);
+                }
+            }
+            match listener.accept() {
+                Ok((stream, client)) => {
+                    self.client(served, *kind, stream, Who { client: unmapped(client), vip: *at }, now)
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return None,
+                    // Gone before we came, or a signal.
+                    ErrorKind::ConnectionAborted | ErrorKind::Interrupted => {}
+                    _ => {
+                        tracing::warn!(%error, %at, "cannot take a client");
+                        return Some(now + EXHAUSTED);
+                    }
+                },
+            }
+        }
+        Some(now)
+    }
+
+    fn client(&mut self, served: &Arc<Served>, kind: Kind, stream: TcpStream, who: Who, now: Instant) {
+        let current = served.current();
+        let talk = match (kind, &current.redirect) {
+            (Kind::Tls, _) if served.has_room() => {
+                Talk::Tls(Relay::new(Arc::clone(&current.terms), who, now))
+            }
+            (Kind::Redirect, Some(terms)) => Talk::Redirect(Box::new(Redirect::new(Arc::clone(terms), now))),
+            _ => {
+                let _ = netio::front::reset_on_close(&stream);
+                return;
+            }
+        };
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.sessions.push(None);
+            self.sessions.len() - 1
+        });
+        self.generation = self.generation.wrapping_add(1);
+        let mut session = Box::new(Session {
+            generation: self.generation,
+            served: Arc::clone(served),
+            current,
+            talk,
+            who,
+            client: HostLeg::new(stream, true),
+            server: None,
+            tried: Vec::new(),
+            armed: None,
+            queued: false,
+        });
+        if let Err(error) = self.register(&mut session.client.stream, place, false) {
+            tracing::warn!(%error, client = %who.client, "cannot wait for a client");
+            self.free.push(place);
+            return;
+        }
+        self.sessions[place] = Some(session);
+        self.drive(place, now);
+    }
+}
+
+/// A client of IPv4 as such, whatever the listener is.
+fn unmapped(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}

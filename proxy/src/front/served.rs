@@ -1,0 +1,124 @@
+//! A front as those have it who serve it.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use sched::{ServiceKey, TlsFront};
+use tls::{Counters, Front, RedirectTerms, Terms, Warning};
+
+/// A front, for as long as its service has one.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) key: ServiceKey,
+    pub(crate) counters: Arc<Counters>,
+    pub(super) now: ArcSwap<Current>,
+    pub(super) rate: Rate,
+    /// Connections refused because there were too many.
+    pub(super) too_many: AtomicU64,
+}
+
+/// What it is at present. Sessions keep what they began with.
+pub(crate) struct Current {
+    pub(crate) spec: Arc<TlsFront>,
+    pub(crate) vips: Vec<IpAddr>,
+    pub(crate) front: Arc<Front>,
+    pub(crate) terms: Arc<Terms>,
+    pub(crate) redirect: Option<Arc<RedirectTerms>>,
+    pub(crate) warnings: Vec<Warning>,
+}
+
+impl std::fmt::Debug for Current {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Current").field("spec", &self.spec).field("vips", &self.vips).finish_non_exhaustive()
+    }
+}
+
+impl Served {
+    pub(super) fn new(key: ServiceKey, counters: Arc<Counters>, current: Current) -> Self {
+        let too_many = AtomicU64::new(0);
+        Self { key, counters, now: ArcSwap::from_pointee(current), rate: Rate::default(), too_many }
+    }
+
+    pub(crate) fn current(&self) -> Arc<Current> {
+        self.now.load_full()
+    }
+
+    /// Whether one more client may be served. Counts it as refused if not.
+    pub(super) fn has_room(&self) -> bool {
+        let limit = u64::from(self.now.load().spec.limits.connections);
+        let room = limit == 0 || self.counters.open.get() < limit;
+        if !room {
+            self.too_many.fetch_add(1, Relaxed);
+        }
+        room
+    }
+}
+
+/// Bounds what begins in a second, for all threads together.
+#[derive(Debug, Default)]
+pub(super) struct Rate(Mutex<Option<(Instant, u32)>>);
+
+impl Rate {
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Whether one more may begin now; else, when to ask again. 0 is no bound.
+    pub(super) fn take(&self, limit: u32, now: Instant) -> Result<(), Instant> {
+        if limit == 0 {
+            return Ok(());
+        }
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (began, taken) = match *window {
+            Some((began, taken)) if now.saturating_duration_since(began) < Self::SECOND => (began, taken),
+            _ => (now, 0),
+        };
+        if taken >= limit {
+            return Err(began + Self::SECOND);
+        }
+        *window = Some((began, taken + 1));
+        Ok(())
+    }
+}
+
+/// Secrets of sessions in the format that Wireshark reads (SSLKEYLOGFILE).
+#[derive(Debug)]
+pub(super) struct KeyLogFile(Mutex<File>);
+
+impl KeyLogFile {
+    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+        Ok(Self(Mutex::new(file.with_context(|| format!("cannot write {}", path.display()))?)))
+    }
+}
+
+impl tls::KeyLog for KeyLogFile {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let line = format!("{label} {} {}\n", hex(client_random), hex(secret));
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A full disk must not end sessions.
+        let _ = file.write_all(line.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_allows_so_many_in_a_second_and_says_when_to_come_back() {
+        let (rate, now) = (Rate::default(), Instant::now());
+        assert!((0..5).all(|_| rate.take(5, now).is_ok()));
+        let later = rate.take(5, now + Duration::from_millis(400));
+        assert_eq!(later, Err(now + Duration::from_secs(1)));
+        assert_eq!(rate.take(5, now + Duration::from_secs(1)), Ok(()));
+        assert!((0..1000).all(|_| rate.take(0, now).is_ok()));
+    }
+}
