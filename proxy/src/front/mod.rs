@@ -3,14 +3,20 @@
 //! - `load`: files become what [`tls`] makes a front of;
 //! - `served`: what all who serve a front share, and what is swapped when files or settings change;
 //! - `fronts`: which fronts there are, by the table of services: the control plane's side;
+//! - `desk`: sessions served by one thread, over either TCP (`tcp` is the seam);
 //! - `host`: threads that serve clients by the host's own TCP.
 //!
 //! The engine chooses the servers, as for any other connection; [`tls::Relay`] moves the bytes.
 
+mod desk;
 mod fronts;
 mod host;
 mod load;
+mod pool;
 mod served;
+mod session;
+mod tcp;
+mod timers;
 
 pub(crate) use fronts::Fronts;
 pub(crate) use load::check;

@@ -3,11 +3,10 @@
 //! Each thread has a listener of its own at each address, among which the kernel shares the clients out; a session
 //! stays on the thread that has accepted it, and nothing of it is shared.
 
+mod accept;
 mod leg;
-mod pool;
-mod session;
+mod tcp;
 mod thread;
-mod timers;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

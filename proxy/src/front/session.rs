@@ -1,4 +1,4 @@
-//! A client of a front, its socket and its server's.
+//! A client of a front, its connection and its server's.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,19 +7,19 @@ use engine::{FrontConn, FrontEnd};
 use sched::{ClientIdentity, DestKey, ProxyProtocol, ServiceKey};
 use tls::{How, Next, Redirect, Relay, Scratch, Wanted, Who};
 
-use super::leg::HostLeg;
-use crate::front::served::{Current, Served};
+use super::served::{Current, Served};
+use super::tcp::Tcp;
 
 /// Everything about one client.
-pub(super) struct Session {
+pub(super) struct Session<L> {
     /// Which of those who have had this place.
     pub(super) generation: u32,
     pub(super) served: Arc<Served>,
     pub(super) current: Arc<Current>,
     pub(super) talk: Talk,
     pub(super) who: Who,
-    pub(super) client: HostLeg,
-    pub(super) server: Option<Server>,
+    pub(super) client: L,
+    pub(super) server: Option<Server<L>>,
     /// Servers that have not taken the connection.
     pub(super) tried: Vec<DestKey>,
     /// When its timer fires.
@@ -35,8 +35,8 @@ pub(super) enum Talk {
 }
 
 /// The server of a client.
-pub(super) struct Server {
-    pub(super) leg: HostLeg,
+pub(super) struct Server<L> {
+    pub(super) leg: L,
     pub(super) conn: FrontConn,
     /// It has served others: if it fails, that says nothing against its server.
     pub(super) kept: bool,
@@ -44,16 +44,23 @@ pub(super) struct Server {
     pub(super) opening: Option<Instant>,
 }
 
-impl Session {
+impl<L> Session<L> {
     /// Has everything done that can be done.
-    pub(super) fn drive(&mut self, now: Instant, scratch: &mut Scratch) -> Next {
+    pub(super) fn drive(&mut self, tcp: &mut impl Tcp<Leg = L>, now: Instant, scratch: &mut Scratch) -> Next {
+        // Who is being opened is nobody's leg yet.
+        let server = self.server.as_mut().filter(|server| server.opening.is_none());
+        let talk = &mut self.talk;
+        tcp.lend(&mut self.client, server.map(|server| &mut server.leg), &mut |client, server| match talk {
+            Talk::Redirect(redirect) => redirect.drive(client, now, scratch),
+            Talk::Tls(relay) => relay.drive(client, server, now, scratch),
+        })
+    }
+
+    /// The server that it had cannot be reached.
+    pub(super) fn refused(&mut self, now: Instant) -> Next {
         match &mut self.talk {
-            Talk::Redirect(redirect) => redirect.drive(&mut self.client, now, scratch),
-            Talk::Tls(relay) => {
-                // Who is being opened is nobody's leg yet.
-                let server = self.server.as_mut().filter(|server| server.opening.is_none());
-                relay.drive(&mut self.client, server.map(|server| &mut server.leg as _), now, scratch)
-            }
+            Talk::Tls(relay) => relay.refused(now),
+            Talk::Redirect(_) => Next::Wait,
         }
     }
 

@@ -9,11 +9,12 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Token};
 use tls::{Redirect, Relay, Who};
 
-use super::{LISTENERS, Thread};
-use crate::front::host::Kind;
-use crate::front::host::leg::HostLeg;
-use crate::front::host::session::{Session, Talk};
+use super::Kind;
+use super::leg::HostLeg;
+use super::tcp::turn_away;
+use super::thread::{LISTENERS, Thread};
 use crate::front::served::Served;
+use crate::front::session::Talk;
 
 /// Clients let in before those who are in have their turn.
 const AT_ONCE: usize = 32;
@@ -61,6 +62,15 @@ impl Thread {
         }
     }
 
+    /// Asks those listeners again whose time has come.
+    pub(super) fn retry(&mut self, now: Instant) {
+        for place in 0..self.listening.len() {
+            if self.listening[place].as_ref().is_some_and(|l| l.retry.is_some_and(|retry| retry <= now)) {
+                self.accept(place, now);
+            }
+        }
+    }
+
     /// Lets clients in, as many as may.
     pub(super) fn accept(&mut self, place: usize, now: Instant) {
         let Some(mut listening) = self.listening.get_mut(place).and_then(Option::take) else { return };
@@ -96,42 +106,22 @@ impl Thread {
         Some(now)
     }
 
-    fn client(&mut self, served: &Arc<Served>, kind: Kind, stream: TcpStream, who: Who, now: Instant) {
+    fn client(&mut self, served: &Arc<Served>, kind: Kind, mut stream: TcpStream, who: Who, now: Instant) {
         let current = served.current();
         let talk = match (kind, &current.redirect) {
             (Kind::Tls, _) if served.has_room() => {
                 Talk::Tls(Relay::new(Arc::clone(&current.terms), who, now))
             }
             (Kind::Redirect, Some(terms)) => Talk::Redirect(Box::new(Redirect::new(Arc::clone(terms), now))),
-            _ => {
-                let _ = netio::front::reset_on_close(&stream);
-                return;
-            }
+            _ => return turn_away(&stream),
         };
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.sessions.push(None);
-            self.sessions.len() - 1
-        });
-        self.generation = self.generation.wrapping_add(1);
-        let mut session = Box::new(Session {
-            generation: self.generation,
-            served: Arc::clone(served),
-            current,
-            talk,
-            who,
-            client: HostLeg::new(stream, true),
-            server: None,
-            tried: Vec::new(),
-            armed: None,
-            queued: false,
-        });
-        if let Err(error) = self.register(&mut session.client.stream, place, false) {
+        let place = self.desk.place();
+        if let Err(error) = self.desk.tcp.register(&mut stream, place, false) {
             tracing::warn!(%error, client = %who.client, "cannot wait for a client");
-            self.free.push(place);
-            return;
+            return self.desk.give_back(place);
         }
-        self.sessions[place] = Some(session);
-        self.drive(place, now);
+        let front = (Arc::clone(served), current);
+        self.desk.receive(front, (place, HostLeg::new(stream, true), who), talk, (&mut self.engine, now));
     }
 }
 
