@@ -1,6 +1,7 @@
 //! TLS at the director: TLS in, plain bytes out.
 //!
 //! - `leg`: the seam to TCP. Two stacks are behind it: the host's, whose sockets the caller has, and ours in user space;
+//! - `stack`: the one in user space, on IP frames;
 //! - `ca`: the certificate authority that laboratories and first deployments need.
 //!
 //! No IO and no clock: bytes and times are arguments. Only the provider of cryptography draws its own randomness.
@@ -10,6 +11,7 @@
 
 mod ca;
 mod leg;
+pub mod stack;
 
 pub use ca::{Authority, CaError, Issued};
 pub use leg::Leg;
