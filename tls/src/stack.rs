@@ -320,7 +320,8 @@ impl Stack {
                 (news, flow.timeouts())
             });
             if let Some((news, after)) = news {
-                self.counters.timeouts += after - before;
+                // One that is given up by it has none any more.
+                self.counters.timeouts += after.saturating_sub(before);
                 self.announce(id, news);
             }
         }

@@ -81,7 +81,7 @@ struct Recovery {
 /// What an acknowledgment was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ack {
-    /// Of what was never sent.
+    /// Of what was never sent, or too long ago.
     Impossible,
     /// Older than one before.
     Old,
@@ -220,7 +220,13 @@ impl Sender {
         bare: bool,
         now: Duration,
     ) -> Ack {
-        let Some(ack) = self.position(ack).filter(|ack| *ack >= self.una) else { return Ack::Old };
+        let ahead = ack.wrapping_sub(self.seq(self.una)) as i32;
+        if ahead < 0 {
+            // RFC 5961 section 5: no older than a window.
+            let near = ahead.unsigned_abs() as usize <= self.largest;
+            return if near { Ack::Old } else { Ack::Impossible };
+        }
+        let ack = self.una + u64::from(ahead.unsigned_abs());
         if ack > self.next {
             return Ack::Impossible;
         }

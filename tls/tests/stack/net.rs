@@ -135,15 +135,21 @@ impl Net {
         self.start + self.now
     }
 
-    /// Opens a connection and says both its ends.
+    /// Opens a connection, in which the client says the first word, and names both its ends.
     pub(crate) fn connect(&mut self, from: &str, to: &str) -> (FlowId, FlowId) {
         let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
-        let now = self.time();
-        let mtu = self.weather.mtu as u16;
+        let (now, mtu) = (self.time(), self.weather.mtu as u16);
         let client = self.stacks[CLIENT].connect(from, to, mtu, now).unwrap();
         let before = self.accepted.len();
-        self.run_until(Duration::from_secs(90), |net| net.accepted.len() > before);
+        let mut said = 0;
+        self.run_until(Duration::from_secs(90), |net| {
+            if said == 0 {
+                said = net.write(CLIENT, client, b"!").expect("the server answers");
+            }
+            net.accepted.len() > before
+        });
         let (server, ..) = self.accepted[before];
+        self.run_until(Duration::from_secs(90), |net| net.read(SERVER, server) == Ok(Some(b"!".to_vec())));
         (client, server)
     }
 
