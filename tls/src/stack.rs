@@ -265,7 +265,8 @@ impl Stack {
         StackLeg { stack: self, flow }
     }
 
-    /// Nobody will use the connection any more, whose id is void from here on. What was written still goes, if the
+    /// Nobody will use the connection any more, whose id is void from here on; an event
+    /// of it may still be in the queue. What was written still goes, if the
     /// other end takes it within a minute, and the end after it. What was not read, or comes later, is refused with a
     /// reset.
     pub fn release(&mut self, flow: FlowId) {

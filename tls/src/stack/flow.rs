@@ -112,6 +112,11 @@ impl Flow {
 
     /// Takes a segment; the frame is used up. Says whether there is news for whoever uses the connection.
     pub(super) fn receive(&mut self, frame: &mut Frame, segment: &Segment, cx: &mut Context<'_>) -> bool {
+        let news = self.take(frame, segment, cx);
+        news && self.orphaned.is_none()
+    }
+
+    fn take(&mut self, frame: &mut Frame, segment: &Segment, cx: &mut Context<'_>) -> bool {
         match &mut self.stage {
             Stage::Lost(_) => false,
             Stage::Open(open) => match open.receive(frame, segment, cx) {
@@ -284,7 +289,7 @@ impl Flow {
             }
             self.stage = Stage::Lost(io::ErrorKind::TimedOut);
         }
-        !alive
+        !alive && self.orphaned.is_none()
     }
 
     /// Bytes of rings.
@@ -488,4 +493,16 @@ impl Remnant {
 /// Room for payload in a segment.
 fn payload_of(mss: u16, timestamps: bool) -> usize {
     usize::from(mss) - if timestamps { TIMESTAMPS_LEN } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_with_nothing_to_do_is_small() {
+        let size = size_of::<Flow>() + size_of::<Open>();
+        println!("{size} bytes: {} and {}", size_of::<Flow>(), size_of::<Open>());
+        assert!(size <= 768);
+    }
 }

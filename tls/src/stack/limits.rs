@@ -10,8 +10,8 @@ pub struct Limits {
     pub flows: usize,
     /// Connections that are over but remembered, so that what comes late is answered; the oldest go first.
     pub remnants: usize,
-    /// Bytes that a connection receives ahead of its reader, at most. A window of 16 KiB is the least, and 8 MiB
-    /// the most that there is.
+    /// Bytes that a connection receives ahead of its reader, at most. Every one begins with 32 KiB; there are no more
+    /// than 4 MiB.
     pub receive: usize,
     /// Bytes that a connection holds to be sent or acknowledged, at most.
     pub send: usize,

@@ -212,7 +212,7 @@ impl Header {
         put16(header, 2, self.to.port());
         header[4..8].copy_from_slice(&self.seq.to_be_bytes());
         header[8..12].copy_from_slice(&self.ack.to_be_bytes());
-        header[12] = (header.len() / 4 << 4) as u8;
+        header[12] = ((header.len() / 4) << 4) as u8;
         header[13] = self.flags.0;
         put16(header, 14, self.window);
         let len = (header.len() + payload_len) as u32;

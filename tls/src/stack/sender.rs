@@ -199,6 +199,7 @@ impl Sender {
     pub(super) fn sleep(&mut self) {
         if self.data.is_empty() {
             self.data = VecDeque::new();
+            self.flight.sleep();
         }
     }
 
@@ -257,8 +258,9 @@ impl Sender {
             self.rtt.progress();
             self.since = now;
         }
-        self.detect(now);
-        if !self.sack {
+        if self.sack {
+            self.detect(now);
+        } else {
             self.count_duplicates(advanced > 0);
         }
         let growing = self.recovery.is_none_or(|recovery| recovery.by_timeout);
@@ -274,6 +276,7 @@ impl Sender {
         if self.flight.is_empty() && self.unsent() > 0 && now - self.sent_at > self.rtt.timeout() {
             self.cubic.on_idle();
         }
+        self.limited = false;
         let open = self.cubic.window().saturating_sub(self.flight.bytes() as usize);
         // A forced segment is one.
         let open = if self.force { open.max(self.mss) } else { open };
@@ -417,10 +420,8 @@ impl Sender {
 
     /// What was never sent.
     fn fresh(&mut self, open: usize, now: Duration) -> Option<Outgoing> {
-        let end = self.una_of_data() + self.data.len() as u64;
-        let len = end.saturating_sub(self.next) as usize;
+        let len = self.written().saturating_sub(self.next) as usize;
         if len == 0 && self.end.is_none_or(|end| self.next > end) {
-            self.limited = false;
             return None;
         }
         let window = self.edge.saturating_sub(self.next) as usize;
@@ -432,7 +433,8 @@ impl Sender {
         if allowed == 0 && len > 0 {
             return None;
         }
-        let take = self.portion(allowed, open)?;
+        let whole = if allowed < len && allowed > self.mss { allowed / self.mss * self.mss } else { allowed };
+        let take = self.portion(whole, open)?;
         let fin = take == len && self.end.is_some();
         if self.flight.is_empty() {
             self.since = now;
@@ -447,22 +449,22 @@ impl Sender {
     fn portion(&mut self, len: usize, open: usize) -> Option<usize> {
         let most = len.min(MAX_PAYLOAD);
         let take = if len <= open.min(MAX_PAYLOAD) { len } else { most.min(open) / self.mss * self.mss };
-        self.limited = take < most || (len == 0 && open == 0);
+        self.limited |= take < most;
         (take > 0 || len == 0).then_some(take)
     }
 
     fn outgoing(&self, at: u64, len: usize, fin: bool, resent: bool) -> Outgoing {
-        let push = at + len as u64 == self.una_of_data() + self.data.len() as u64;
+        let push = at + len as u64 == self.written();
         Outgoing { seq: self.seq(at), at, len, fin, push, resent }
     }
 
     fn unsent(&self) -> u64 {
-        let end = self.end.map_or(self.una_of_data() + self.data.len() as u64, |end| end + 1);
-        end.saturating_sub(self.next)
+        self.written().saturating_sub(self.next) + u64::from(self.end.is_some_and(|end| self.next <= end))
     }
 
-    fn una_of_data(&self) -> u64 {
-        self.data_end(self.una)
+    /// The position behind the last byte that was written.
+    fn written(&self) -> u64 {
+        self.data_end(self.una) + self.data.len() as u64
     }
 
     /// The position without the end of the stream.

@@ -54,7 +54,8 @@ fn a_burst_of_clients_is_served_whole_up_to_the_limit() {
     let mut stack = Stack::new([1, 2, 3], Limits { flows: 5000, ..Limits::default() }, now);
     let cookies = (0..6000).map(|number| greet(&mut stack, number, now).unwrap()).collect::<Vec<_>>();
     for (number, cookie) in (0..).zip(&cookies) {
-        let ack = build::tcp(client(number), TO).seq(number + 1).ack(cookie.wrapping_add(1)).payload(b"hello");
+        let ack =
+            build::tcp(client(number), TO).seq(number + 1).ack(cookie.wrapping_add(1)).payload(b"hello");
         assert_eq!(stack.receive(&mut ack.frame(), now), Received::Taken);
     }
     let counters = stack.counters();

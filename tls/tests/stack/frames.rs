@@ -132,6 +132,8 @@ fn nothing_that_comes_makes_a_connection_panic() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200), v6: bool, gso: bool) {
         let now = Instant::now();

@@ -59,6 +59,13 @@ impl Flight {
         self.pieces.is_empty()
     }
 
+    /// Gives the memory back that an empty one keeps.
+    pub(super) fn sleep(&mut self) {
+        if self.pieces.is_empty() {
+            self.pieces = VecDeque::new();
+        }
+    }
+
     /// Bytes on the way.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
