@@ -4,6 +4,7 @@
 //! - `front`: what clients meet: certificates by name, versions and suites, client certificates, tickets;
 //! - `relay`: one client's TLS session and the leg to its server; `http`: what of HTTP/1.1 it has to understand;
 //! - `counters`: what the sessions add up to;
+//! - `stack`: TCP in user space, on IP frames;
 //! - `ca`: the certificate authority that laboratories and first deployments need.
 //!
 //! No IO and no clock: bytes and times are arguments. Only the provider of cryptography draws its own randomness.
@@ -18,6 +19,7 @@ mod http;
 mod leg;
 mod provider;
 mod relay;
+pub mod stack;
 
 pub use ca::{Authority, CaError, Issued};
 pub use counters::{Counter, Counters};

@@ -1,0 +1,512 @@
+//! TCP in user space, for the fronts: connections on IP frames. No IO, no clock: frames, times and a seed are arguments.
+//!
+//! The shape follows what each part is good at:
+//! - **Handshakes** are the stack's own. Those of clients cost nothing until they are complete: every SYN is answered
+//!   with a cookie, which the client's acknowledgment brings back ([`cookie`]). A flood leaves no trace, and a burst of
+//!   any size is answered. Those towards servers are a few numbers until then ([`opening`]).
+//! - **Receiving** is done by smoltcp's sockets, one for each connection that has lately received something
+//!   ([`receiver`]).
+//! - **Sending** is the stack's own: with selective acknowledgments, RACK-TLP and CUBIC ([`sender`]).
+//!
+//! A connection with nothing to do is some 700 bytes. Rings are allocated when something comes or is written, grow with
+//! use, and are given back after [`Limits::idle`].
+//!
+//! Each packet costs one look-up, however many connections there are. What came for nobody is answered by a reset.
+//!
+//! The contract: after [`Stack::receive`], [`Stack::handle_timeout`] and any use of a [`StackLeg`], take frames with
+//! [`Stack::poll_transmit`] until there are none, and events with [`Stack::next_event`]. Call
+//! [`Stack::handle_timeout`] at [`Stack::poll_timeout`]. Times never go back. Every connection that was accepted or
+//! opened is [released](Stack::release) in the end, whatever became of it.
+
+mod cookie;
+mod flow;
+mod leg;
+mod limits;
+mod opening;
+mod receiver;
+mod segment;
+mod sender;
+mod siphash;
+mod timers;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use foldhash::SharedSeed;
+use foldhash::quality::SeedableRandomState;
+use wire::frame::{Frame, GsoKind};
+use wire::packet::TcpFlags;
+
+use self::cookie::{Baker, Offer};
+use self::flow::{Agreed, Context, Flow, Kind, Remnant};
+use self::opening::{DEFAULT_MSS, LEAST_MSS, Opening};
+use self::receiver::{FIRST_WINDOW, SCALE, Shared};
+use self::segment::{Header, Segment, mss_of};
+use self::siphash::SipHash;
+use self::timers::Timers;
+
+pub use leg::StackLeg;
+pub use limits::{Counters, Limits};
+
+/// How long a connection is remembered that is over (RFC 9293 section 3.6.1 says four minutes, for a network in which
+/// packets live two).
+const REMEMBER: Duration = Duration::from_secs(10);
+
+/// A connection of one stack. It is never used again for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowId {
+    index: u32,
+    generation: u32,
+}
+
+/// What has happened to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A client has opened one.
+    Accepted {
+        /// The connection.
+        flow: FlowId,
+        /// The client's end.
+        client: SocketAddr,
+        /// The end that the client went to.
+        vip: SocketAddr,
+    },
+    /// There is something to read, the end, an error, or room to write again after there was none. Told once, until
+    /// it is taken; who is told reads and writes until that would block.
+    Ready(FlowId),
+}
+
+/// What [`Stack::receive`] has made of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It has been taken in; what is in the frame now is of no use.
+    Taken,
+    /// The frame now holds the answer, to be sent.
+    Answer,
+}
+
+/// Why a connection cannot be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// One end is IPv4, the other IPv6.
+    #[error("a connection has both ends in IPv4, or both in IPv6")]
+    TwoFamilies,
+    /// There is one between the same ends.
+    #[error("there is a connection from {from} to {to}")]
+    InUse {
+        /// This end.
+        from: SocketAddr,
+        /// The other end.
+        to: SocketAddr,
+    },
+    /// There are as many as [`Limits::flows`] allows.
+    #[error("there are as many connections as there may be ({0})")]
+    Full(usize),
+}
+
+/// Both ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Ends {
+    local: SocketAddr,
+    remote: SocketAddr,
+}
+
+#[derive(Debug)]
+enum Known {
+    Flow(FlowId),
+    /// One that is over, with the number it was remembered under.
+    Remnant(Remnant, u64),
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    flow: Option<Box<Flow>>,
+    /// It is in the queue of those that may have something to send.
+    queued: bool,
+    /// `Ready` was told and not taken.
+    announced: bool,
+    /// For when it is in the heap.
+    armed: Option<Duration>,
+}
+
+/// All connections of one worker.
+#[derive(Debug)]
+pub struct Stack {
+    limits: Limits,
+    start: Instant,
+    now: Duration,
+    /// What timestamps begin with.
+    clock_offset: u32,
+    baker: Baker,
+    shared: Shared,
+    known: HashMap<Ends, Known, SeedableRandomState>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    timers: Timers,
+    queue: VecDeque<FlowId>,
+    events: VecDeque<Event>,
+    /// In the order in which they are forgotten.
+    remnants: VecDeque<(Duration, u64, Ends)>,
+    /// How many there have been.
+    buried: u64,
+    counters: Counters,
+}
+
+impl Stack {
+    /// A stack without connections. The seed has to be secret: cookies and sequence numbers come from it.
+    pub fn new(seed: [u64; 3], limits: Limits, now: Instant) -> Self {
+        let key = SipHash::new(seed[0], seed[1]);
+        Self {
+            limits,
+            start: now,
+            now: Duration::ZERO,
+            clock_offset: key.hash(&[]) as u32,
+            baker: Baker::new(key),
+            shared: Shared::new(),
+            known: HashMap::with_hasher(SeedableRandomState::with_seed(seed[2], SharedSeed::global_fixed())),
+            slots: Vec::new(),
+            free: Vec::new(),
+            timers: Timers::default(),
+            queue: VecDeque::new(),
+            events: VecDeque::new(),
+            remnants: VecDeque::new(),
+            buried: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes a frame. Every SYN in it is for this stack: whoever calls has decided that.
+    pub fn receive(&mut self, frame: &mut Frame, now: Instant) -> Received {
+        self.advance(now);
+        self.counters.received += 1;
+        let Some(segment) = Segment::parse(frame) else {
+            self.counters.bad += 1;
+            return Received::Taken;
+        };
+        let ends = Ends { local: segment.to, remote: segment.from };
+        let opens = segment.flags.syn() && !segment.flags.ack() && !segment.flags.rst();
+        let remnant = match self.known.get(&ends) {
+            Some(Known::Flow(flow)) => {
+                let flow = *flow;
+                self.deliver(flow, frame, &segment);
+                return Received::Taken;
+            }
+            Some(Known::Remnant(remnant, _)) => Some(*remnant),
+            None => None,
+        };
+        let answer = if opens {
+            self.greet(&segment)
+        } else if let Some(offer) = self.taste(&segment) {
+            self.accept(frame, &segment, offer);
+            None
+        } else if let Some(remnant) = remnant {
+            remnant.answer(&segment, self.clock())
+        } else if segment.flags.rst() {
+            None
+        } else {
+            self.counters.resets += 1;
+            Some(segment.reset())
+        };
+        let Some(answer) = answer else { return Received::Taken };
+        answer.write(frame, [&[], &[]], 1);
+        self.counters.sent += 1;
+        Received::Answer
+    }
+
+    /// Opens a connection over a way that takes packets of up to `mtu` bytes. It is `Ready` when that has succeeded, or
+    /// failed.
+    pub fn connect(
+        &mut self,
+        from: SocketAddr,
+        to: SocketAddr,
+        mtu: u16,
+        now: Instant,
+    ) -> Result<FlowId, ConnectError> {
+        self.advance(now);
+        let ends = Ends { local: from, remote: to };
+        if from.is_ipv4() != to.is_ipv4() {
+            return Err(ConnectError::TwoFamilies);
+        }
+        let isn = self.baker.initial(from, to, self.now);
+        let isn = match self.known.get(&ends) {
+            Some(Known::Flow(_)) => return Err(ConnectError::InUse { from, to }),
+            // What is new to the other end if it remembers the connection before.
+            Some(Known::Remnant(remnant, _)) if (isn.wrapping_sub(remnant.beyond()) as i32) < 0 => {
+                remnant.beyond()
+            }
+            _ => isn,
+        };
+        if self.counters.flows >= self.limits.flows as u64 {
+            return Err(ConnectError::Full(self.limits.flows));
+        }
+        let mss = mss_of(mtu, from.ip()).max(LEAST_MSS);
+        let flow = Flow::opening(from, to, Opening::new(isn, mss, self.now));
+        self.counters.connects += 1;
+        let id = self.insert(ends, flow);
+        self.act(id, |_, _| ());
+        Ok(id)
+    }
+
+    /// The next event.
+    pub fn next_event(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        if let Event::Ready(flow) = event
+            && let Some(slot) = self.slot(flow)
+        {
+            slot.announced = false;
+        }
+        Some(event)
+    }
+
+    /// The connection, to be used.
+    pub fn leg(&mut self, flow: FlowId) -> StackLeg<'_> {
+        StackLeg { stack: self, flow }
+    }
+
+    /// Nobody will use the connection any more, whose id is void from here on; an event
+    /// of it may still be in the queue. What was written still goes, if the
+    /// other end takes it within a minute, and the end after it. What was not read, or comes later, is refused with a
+    /// reset.
+    pub fn release(&mut self, flow: FlowId) {
+        self.act(flow, |flow, cx| flow.release(cx.now));
+    }
+
+    /// Somewhere on the way from `local` to `remote` packets over `mtu` bytes do not pass (RFC 1191, RFC 8201).
+    pub fn shrink(&mut self, local: SocketAddr, remote: SocketAddr, mtu: u16) {
+        if let Some(Known::Flow(flow)) = self.known.get(&Ends { local, remote }) {
+            let mss = mss_of(mtu.max(if local.is_ipv4() { 552 } else { 1280 }), local.ip());
+            self.act(*flow, |flow, _| flow.shrink(mss));
+        }
+    }
+
+    /// Makes `out` the next frame to send; `false` when there is none for now.
+    pub fn poll_transmit(&mut self, out: &mut Frame, now: Instant) -> bool {
+        self.advance(now);
+        while let Some(id) = self.queue.front().copied() {
+            let kind = self.change(id, |flow, cx| flow.next_frame(out, cx)).flatten();
+            let Some(kind) = kind else {
+                self.queue.pop_front();
+                if let Some(slot) = self.slot(id) {
+                    slot.queued = false;
+                }
+                self.settle(id);
+                continue;
+            };
+            self.counters.sent += 1;
+            self.counters.resent += u64::from(kind == Kind::Resent);
+            self.counters.super_packets += u64::from(out.offload.gso != GsoKind::None);
+            return true;
+        }
+        false
+    }
+
+    /// When to call [`Stack::handle_timeout`], if nothing else happens.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let forget = self.remnants.front().map(|(until, ..)| *until);
+        self.timers.first().into_iter().chain(forget).min().map(|at| self.start + at)
+    }
+
+    /// Does what has to be done by now.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.advance(now);
+        while let Some((at, id)) = self.timers.pop(self.now) {
+            let Some(slot) = self.slot(id).filter(|slot| slot.armed == Some(at)) else { continue };
+            slot.armed = None;
+            let timeouts = |flow: &Flow| flow.timeouts();
+            let before = self.slot(id).and_then(|slot| slot.flow.as_deref().map(timeouts)).unwrap_or(0);
+            let news = self.act(id, |flow, cx| {
+                let news = flow.handle_timeout(cx);
+                (news, flow.timeouts())
+            });
+            if let Some((news, after)) = news {
+                // One that is given up by it has none any more.
+                self.counters.timeouts += after.saturating_sub(before);
+                self.announce(id, news);
+            }
+        }
+        while self.remnants.front().is_some_and(|(until, ..)| *until <= self.now) {
+            self.forget();
+        }
+    }
+
+    /// What the stack has done and holds.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn deliver(&mut self, id: FlowId, frame: &mut Frame, segment: &Segment) {
+        let news = self.act(id, |flow, cx| flow.receive(frame, segment, cx));
+        self.announce(id, news.unwrap_or(false));
+    }
+
+    /// The answer to a SYN.
+    fn greet(&mut self, segment: &Segment) -> Option<Header> {
+        if self.counters.flows >= self.limits.flows as u64 {
+            self.counters.refused += 1;
+            return None;
+        }
+        let mss = segment.mss.unwrap_or(DEFAULT_MSS).max(LEAST_MSS);
+        let offer = Offer { mss, scale: segment.scale, sack: segment.sack_permitted };
+        self.counters.cookies_sent += 1;
+        Some(Header {
+            seq: self.baker.bake(segment.from, segment.to, segment.seq, offer, self.now),
+            ack: segment.seq.wrapping_add(1),
+            flags: TcpFlags::SYN | TcpFlags::ACK,
+            window: FIRST_WINDOW,
+            mss: Some(mss_of(self.limits.mtu, segment.to.ip())),
+            scale: segment.scale.map(|_| SCALE),
+            sack_permitted: segment.sack_permitted,
+            timestamps: segment.timestamps.map(|(value, _)| (self.clock(), value)),
+            ..Header::new(segment.to, segment.from)
+        })
+    }
+
+    /// What its SYN offered, if the segment completes a handshake.
+    fn taste(&self, segment: &Segment) -> Option<Offer> {
+        let other = TcpFlags::SYN | TcpFlags::RST;
+        if !segment.flags.ack() || segment.flags.0 & other.0 != 0 {
+            return None;
+        }
+        let seq = segment.seq.wrapping_sub(1);
+        self.baker.taste(segment.from, segment.to, seq, segment.ack, self.now)
+    }
+
+    fn accept(&mut self, frame: &mut Frame, segment: &Segment, offer: Offer) {
+        if self.counters.flows >= self.limits.flows as u64 {
+            self.counters.refused += 1;
+            return;
+        }
+        let (client, vip) = (segment.from, segment.to);
+        let agreed = Agreed {
+            mss: offer.mss.min(mss_of(self.limits.mtu, vip.ip())),
+            scale: offer.scale,
+            sack: offer.sack,
+            timestamp: segment.timestamps.map(|(value, _)| value),
+        };
+        // The client gives back the time at which it was greeted. That may be a lie: it is its own loss.
+        let rtt = segment.timestamps.map(|(_, echo)| self.clock().wrapping_sub(echo));
+        let rtt = rtt.filter(|rtt| *rtt < 3000).map(|rtt| Duration::from_millis(u64::from(rtt.max(1))));
+        let flow = Flow::open(segment, agreed, rtt, &self.context().1);
+        let id = self.insert(Ends { local: vip, remote: client }, flow);
+        self.counters.cookies_accepted += 1;
+        self.events.push_back(Event::Accepted { flow: id, client, vip });
+        self.deliver(id, frame, segment);
+    }
+
+    fn insert(&mut self, ends: Ends, flow: Flow) -> FlowId {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            (self.slots.len() - 1) as u32
+        });
+        let slot = &mut self.slots[index as usize];
+        slot.flow = Some(Box::new(flow));
+        let id = FlowId { index, generation: slot.generation };
+        if let Some(Known::Remnant(..)) = self.known.insert(ends, Known::Flow(id)) {
+            self.counters.remnants -= 1;
+        }
+        self.counters.flows += 1;
+        id
+    }
+
+    /// Does something with a flow, and what follows from it.
+    fn act<R>(&mut self, id: FlowId, act: impl FnOnce(&mut Flow, &mut Context<'_>) -> R) -> Option<R> {
+        let result = self.change(id, act)?;
+        let slot = &mut self.slots[id.index as usize];
+        if !std::mem::replace(&mut slot.queued, true) {
+            self.queue.push_back(id);
+        }
+        Some(result)
+    }
+
+    /// Does something with a flow, and keeps count of its rings.
+    fn change<R>(&mut self, id: FlowId, act: impl FnOnce(&mut Flow, &mut Context<'_>) -> R) -> Option<R> {
+        let (slots, mut cx) = self.context();
+        let slot = slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)?;
+        let flow = slot.flow.as_deref_mut()?;
+        let before = flow.ring_bytes() as u64;
+        let result = act(flow, &mut cx);
+        let after = flow.ring_bytes() as u64;
+        self.counters.ring_bytes = self.counters.ring_bytes + after - before;
+        self.counters.awake = self.counters.awake + u64::from(after > 0) - u64::from(before > 0);
+        Some(result)
+    }
+
+    /// After a flow has sent what it had: ends it if it is over, or sets its timer.
+    fn settle(&mut self, id: FlowId) {
+        let idle = self.limits.idle;
+        let Some(slot) = self.slot(id) else { return };
+        let Some(flow) = slot.flow.as_deref() else { return };
+        if flow.is_over() {
+            return self.remove(id);
+        }
+        if let Some(deadline) = flow.deadline(idle)
+            && slot.armed.is_none_or(|armed| deadline < armed)
+        {
+            slot.armed = Some(deadline);
+            self.timers.push(deadline, id);
+        }
+    }
+
+    fn remove(&mut self, id: FlowId) {
+        let Some(slot) = self.slot(id) else { return };
+        let Some(flow) = slot.flow.take() else { return };
+        *slot = Slot { generation: id.generation.wrapping_add(1), ..Slot::default() };
+        self.free.push(id.index);
+        self.counters.flows -= 1;
+        let rings = flow.ring_bytes() as u64;
+        self.counters.ring_bytes -= rings;
+        self.counters.awake -= u64::from(rings > 0);
+        let ends = Ends { local: flow.local, remote: flow.remote };
+        let Some(remnant) = flow.remnant().filter(|_| self.limits.remnants > 0) else {
+            self.known.remove(&ends);
+            return;
+        };
+        self.buried += 1;
+        let number = self.buried;
+        self.known.insert(ends, Known::Remnant(remnant, number));
+        self.remnants.push_back((self.now + REMEMBER, number, ends));
+        self.counters.remnants += 1;
+        while self.remnants.len() > self.limits.remnants {
+            self.forget();
+        }
+    }
+
+    /// Forgets the oldest remnant, unless its place was taken.
+    fn forget(&mut self) {
+        let Some((_, number, ends)) = self.remnants.pop_front() else { return };
+        if matches!(self.known.get(&ends), Some(Known::Remnant(_, of)) if *of == number) {
+            self.known.remove(&ends);
+            self.counters.remnants -= 1;
+        }
+    }
+
+    fn announce(&mut self, id: FlowId, news: bool) {
+        if news
+            && let Some(slot) = self.slot(id)
+            && !std::mem::replace(&mut slot.announced, true)
+        {
+            self.events.push_back(Event::Ready(id));
+        }
+    }
+
+    fn slot(&mut self, id: FlowId) -> Option<&mut Slot> {
+        self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)
+    }
+
+    fn context(&mut self) -> (&mut Vec<Slot>, Context<'_>) {
+        let clock = self.clock();
+        let Limits { receive, send, idle, .. } = self.limits;
+        (&mut self.slots, Context { shared: &mut self.shared, now: self.now, clock, receive, send, idle })
+    }
+
+    /// The value of timestamps: milliseconds.
+    fn clock(&self) -> u32 {
+        self.clock_offset.wrapping_add(self.now.as_millis() as u32)
+    }
+
+    fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now.saturating_duration_since(self.start));
+    }
+}
