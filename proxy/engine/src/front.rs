@@ -19,16 +19,27 @@ pub enum FrontWay {
     Userspace {
         /// Servers see the client's own address and port; else one of the director's, as by FullNAT.
         transparent: bool,
+        /// Which of the callers has it: told with each of its packets, wherever they come in.
+        owner: u16,
     },
 }
 
 /// Which side of a front a packet comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FrontSide {
     /// From the client, of a connection that may not have begun yet.
     Client,
     /// From the server.
     Server,
+}
+
+/// Whom a packet is diverted to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Diverted {
+    /// Where it comes from. An ICMP error about what was sent to a side comes from there.
+    pub side: FrontSide,
+    /// Who has its connection; nobody yet where no server was chosen.
+    pub owner: Option<u16>,
 }
 
 /// Why a client of a front gets no server.
@@ -71,6 +82,11 @@ impl FrontConn {
     /// Who the server is to believe to speak with, where no socket of the host decides it.
     pub fn peer(&self) -> SocketAddr {
         self.0.legs.peer()
+    }
+
+    /// The largest packet in bytes that gets to the server, as far as the host knows; 0 if it does not.
+    pub fn mtu(&self) -> u32 {
+        self.0.legs.dest.mtu.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Somebody has ended it: a drain whose time is over, or settings that end what has no server.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use wire::packet::ParseError;
 
-use crate::front::FrontSide;
+use crate::front::Diverted;
 
 /// What to do with the frame that was given to [`crate::Worker::process`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +14,8 @@ pub enum Verdict {
     Transmit(Egress),
     /// Send the frame, which now holds an answer of our own (RST, ICMP error, echo reply).
     Reply,
-    /// The frame is for whoever ends connections here (a front), from this side.
-    Divert(FrontSide),
+    /// The frame is for whoever ends connections here (a front).
+    Divert(Diverted),
     /// Give the frame back to the host's stack: it is not ours.
     Pass,
     /// Forget the frame: a copy of it waits for what will decide about it, the first fragment of its datagram.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::{
-    Connection, DropReason, Engine, FrontConn, FrontEnd, FrontRefusal, FrontSide, FrontWay, HostView, Limits,
-    Part, State, Verdict, Worker,
+    Connection, Diverted, DropReason, Engine, FrontConn, FrontEnd, FrontRefusal, FrontSide, FrontWay,
+    HostView, Limits, Part, State, Verdict, Worker,
 };
 use sched::{
     CertFiles, DestSpec, Direction, Netmask, Op, Path, Persistence, Proto, ServiceKey, ServiceSpec, TlsFront,
@@ -15,8 +15,8 @@ use sched::{
 };
 use wire::build::{Build, tcp};
 
-const TRANSPARENT: FrontWay = FrontWay::Userspace { transparent: true };
-const OURS: FrontWay = FrontWay::Userspace { transparent: false };
+const TRANSPARENT: FrontWay = FrontWay::Userspace { transparent: true, owner: 3 };
+const OURS: FrontWay = FrontWay::Userspace { transparent: false, owner: 3 };
 
 fn at(text: &str) -> SocketAddr {
     text.parse().expect("an address and a port")
@@ -205,20 +205,24 @@ fn packets_of_the_hosts_fronts_are_the_hosts() {
 #[test]
 fn packets_of_our_fronts_are_diverted_from_both_sides() {
     let mut director = Director::new(TlsStack::Userspace, |service| service);
-    let diverted = |side| Verdict::Divert(side);
-    assert_eq!(director.process(&tcp(client(1), vip()).syn()), diverted(FrontSide::Client));
+    let diverted = |side, owner| Verdict::Divert(Diverted { side, owner });
+    assert_eq!(director.process(&tcp(client(1), vip()).syn()), diverted(FrontSide::Client, None));
     assert_eq!(director.listed().len(), 0, "no server yet");
     for (n, way) in [(1, TRANSPARENT), (2, OURS)] {
         let front = director.open(n, way);
         let peer: IpAddr = if way == TRANSPARENT { client(n).ip() } else { "10.0.0.1".parse().unwrap() };
         assert_eq!(front.peer().ip(), peer);
-        assert_eq!(director.process(&tcp(client(n), vip())), diverted(FrontSide::Client));
+        assert_eq!(director.process(&tcp(client(n), vip())), diverted(FrontSide::Client, Some(3)));
         let answer = tcp(front.server(), front.peer()).syn().ack(1);
-        assert_eq!(director.process(&answer), diverted(FrontSide::Server));
+        assert_eq!(director.process(&answer), diverted(FrontSide::Server, Some(3)));
+        let router: IpAddr = "198.51.100.1".parse().unwrap();
+        let said = tcp(vip(), client(n)).payload_len(1400).bytes();
+        let too_big = wire::build::too_big(router, vip().ip(), 1280, &said);
+        assert_eq!(director.process(&too_big), diverted(FrontSide::Client, Some(3)));
         drop(front);
     }
     let counters = director.engine.counters();
-    assert_eq!((counters.received, counters.diverted), (5, 5));
+    assert_eq!((counters.received, counters.diverted), (7, 7));
 }
 
 #[test]
@@ -226,7 +230,10 @@ fn one_whose_server_goes_is_told_and_one_whose_front_goes_is_not() {
     let mut director = Director::new(TlsStack::Userspace, |service| service);
     let front = director.open(1, TRANSPARENT);
     director.apply(Op::SetTls { key: key(), tls: None });
-    assert_eq!(director.process(&tcp(client(1), vip())), Verdict::Divert(FrontSide::Client));
+    assert_eq!(
+        director.process(&tcp(client(1), vip())),
+        Verdict::Divert(Diverted { side: FrontSide::Client, owner: Some(3) })
+    );
     assert!(!front.is_over());
     let table = director.engine.services();
     let dest = &table.get(&key()).expect("the service").dests.iter().find(|d| d.live.key == front.dest());

@@ -24,6 +24,7 @@ use control::config::{Config, EngineConfig, Offload, Workers as WorkerCount};
 use engine::{Engine, Limits};
 use netio::link::Keeper;
 use netio::netns::Users;
+use netio::poll::Waker;
 use netio::process::Readiness;
 use netio::steer::{self, SteerConfig, Steering};
 use netio::tun::{Tun, TunConfig};
@@ -37,7 +38,7 @@ use worker::Workers;
 
 pub(crate) use rules::Rules;
 
-use crate::front::Fronts;
+use crate::front::{Fronts, userspaces};
 use crate::reason::reason;
 
 /// Workers without being told: more hardly help one TUN device.
@@ -117,7 +118,14 @@ async fn serve(
     let limits = Limits { max_connections: options.engine.max_connections.get() };
     // Each queue has a worker, and each thread of fronts one.
     let (engine, mut workers) = Engine::new(random_seed(), limits, 2 * queues, Instant::now());
-    let fronts = Fronts::new(workers.split_off(queues));
+    let of_fronts = workers.split_off(queues);
+    let wakers = (0..queues).map(|_| Waker::new()).collect::<std::io::Result<Vec<_>>>();
+    let wakers = wakers.context("cannot make a worker's eventfd")?;
+    let (ours, directory) = userspaces([(); 3].map(|()| random_seed()), wakers.clone(), Instant::now());
+    let workers =
+        workers.into_iter().zip(ours).zip(wakers).map(|((engine, ours), waker)| (engine, ours, waker));
+    let workers = workers.collect();
+    let fronts = Fronts::new(of_fronts, directory);
     let engine = Arc::new(engine);
     let config = SteerConfig {
         tun_name: tun.name.clone(),

@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use super::host::{Kind, Threads};
 use super::load::{self, Found};
 use super::served::{Current, Served};
+use super::user::Directory;
 
 /// The fronts of the table in force.
 pub(crate) struct Fronts {
@@ -24,6 +25,8 @@ pub(crate) struct Fronts {
     /// What threads are made of, as long as there are none.
     workers: Vec<engine::Worker>,
     all: BTreeMap<ServiceKey, Entry>,
+    /// Who serves whom by our own TCP.
+    directory: Arc<Directory>,
     own_tickets: Option<Arc<TicketKeys>>,
     shared_tickets: HashMap<PathBuf, (Found, Arc<TicketKeys>)>,
 }
@@ -55,8 +58,9 @@ impl fmt::Display for Reloaded {
 
 impl Fronts {
     /// Without any front yet. `workers` choose the servers, one for each thread.
-    pub(crate) fn new(workers: Vec<engine::Worker>) -> Self {
+    pub(crate) fn new(workers: Vec<engine::Worker>, directory: Arc<Directory>) -> Self {
         Self {
+            directory,
             clock: Clock::at(SystemTime::now()),
             threads: None,
             workers,
@@ -112,6 +116,7 @@ impl Fronts {
                 result = result.and(made.with_context(|| format!("TLS cannot end at {}", service.key)));
             }
         }
+        self.directory.store(Arc::new(self.all.values().flat_map(|entry| diverted(&entry.served)).collect()));
         result
     }
 
@@ -326,6 +331,13 @@ fn listens(current: &Current) -> BTreeMap<SocketAddr, Kind> {
         ports().map(move |(port, kind)| (SocketAddr::new(vip, port), kind))
     };
     current.vips.iter().flat_map(at).collect()
+}
+
+/// Where clients reach a front by our own TCP.
+fn diverted(served: &Arc<Served>) -> Vec<(SocketAddr, Arc<Served>)> {
+    let current = served.now.load();
+    let ours = current.vips.iter().filter(|_| current.spec.stack == TlsStack::Userspace);
+    ours.map(|vip| (SocketAddr::new(*vip, current.spec.port), Arc::clone(served))).collect()
 }
 
 fn tell_warnings(key: ServiceKey, warnings: &[Warning]) {

@@ -4,7 +4,8 @@
 //! - `served`: what all who serve a front share, and what is swapped when files or settings change;
 //! - `fronts`: which fronts there are, by the table of services: the control plane's side;
 //! - `desk`: sessions served by one thread, over either TCP (`tcp` is the seam);
-//! - `host`: threads that serve clients by the host's own TCP.
+//! - `host`: threads that serve clients by the host's own TCP;
+//! - `user`: the engine's workers serve them by ours.
 //!
 //! The engine chooses the servers, as for any other connection; [`tls::Relay`] moves the bytes.
 
@@ -17,6 +18,8 @@ mod served;
 mod session;
 mod tcp;
 mod timers;
+mod user;
 
 pub(crate) use fronts::Fronts;
 pub(crate) use load::check;
+pub(crate) use user::{Userspace, userspaces};

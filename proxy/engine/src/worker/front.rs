@@ -15,7 +15,7 @@ use super::opening::starts;
 use super::step::Step;
 use crate::conn::{Conn, FlowKey, Millis};
 use crate::defence;
-use crate::front::{FrontConn, FrontEnd, FrontRefusal, FrontSide, FrontWay};
+use crate::front::{Diverted, FrontConn, FrontEnd, FrontRefusal, FrontSide, FrontWay};
 use crate::millis_since;
 use crate::state::{Event, tcp};
 use crate::verdict::{DropReason, Verdict};
@@ -124,9 +124,7 @@ impl Step<'_> {
         }
         let conn = self.connect(&request, choice)?;
         conn.hold();
-        if way == FrontWay::Kernel {
-            self.happens(&conn, Direction::In, tcp::Event::Syn);
-        }
+        self.happens(&conn, Direction::In, tcp::Event::Syn);
         Ok(conn)
     }
 
@@ -152,10 +150,7 @@ impl Step<'_> {
             return Verdict::Drop(DropReason::Fragment);
         }
         self.seen(frame, packet, conn, direction);
-        Verdict::Divert(match direction {
-            Direction::In => FrontSide::Client,
-            Direction::Out => FrontSide::Server,
-        })
+        Verdict::Divert(diverted(way, direction))
     }
 
     /// A packet to a front from a client who has no server yet.
@@ -174,8 +169,21 @@ impl Step<'_> {
                 return Verdict::Drop(DropReason::Defence);
             }
         }
-        Verdict::Divert(FrontSide::Client)
+        Verdict::Divert(Diverted { side: FrontSide::Client, owner: None })
     }
+}
+
+/// To whom a front's packet goes that has come in that direction.
+pub(super) const fn diverted(way: FrontWay, direction: Direction) -> Diverted {
+    let side = match direction {
+        Direction::In => FrontSide::Client,
+        Direction::Out => FrontSide::Server,
+    };
+    let owner = match way {
+        FrontWay::Userspace { owner, .. } => Some(owner),
+        FrontWay::Kernel => None,
+    };
+    Diverted { side, owner }
 }
 
 /// A held connection is looked at again so much later.

@@ -16,7 +16,7 @@ impl Step<'_> {
     pub(super) fn method_for(&self, request: &Request<'_>, choice: &Choice) -> ForwardMethod {
         match request.front {
             None => {}
-            Some(FrontWay::Userspace { transparent: false }) => return ForwardMethod::FullNat,
+            Some(FrontWay::Userspace { transparent: false, .. }) => return ForwardMethod::FullNat,
             Some(_) => return ForwardMethod::Masq,
         }
         let past_us = self.knobs.hairpin

@@ -10,6 +10,7 @@ use wire::packet::{Fragment, Packet};
 use wire::{checksum, icmp, reply};
 
 use super::begin::Request;
+use super::front::diverted;
 use super::step::Step;
 use super::traffic::count;
 use crate::conn::{Conn, FlowKey};
@@ -65,9 +66,8 @@ impl Step<'_> {
         let legs = &conn.legs;
         match legs.front {
             None => {}
-            // The host's TCP heeds it; ours does without.
             Some(FrontWay::Kernel) => return Verdict::Pass,
-            Some(FrontWay::Userspace { .. }) => return Verdict::Drop(DropReason::IcmpHeeded),
+            Some(way) => return Verdict::Divert(diverted(way, direction)),
         }
         if !legs.method.sees_replies() && direction == Direction::Out {
             // About a request, which has been forwarded as it was: its sender is told by whoever says it.

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use wire::frame::Frame;
 
 use self::send::Sender;
+use crate::front::Userspace;
 
 /// Frames per reading of the clock: bounds how late timers can be under load.
 const BATCH: usize = 64;
@@ -61,7 +62,7 @@ impl Workers {
     /// Starts one thread per queue.
     pub(super) fn start(
         queues: Vec<Queue>,
-        workers: Vec<engine::Worker>,
+        workers: Vec<(engine::Worker, Userspace, Waker)>,
         neighbours: &Arc<Neighbours>,
     ) -> anyhow::Result<Self> {
         let mut all = Self {
@@ -71,13 +72,13 @@ impl Workers {
             panicked: Arc::default(),
             no_link: None,
         };
-        for (i, (queue, engine)) in queues.into_iter().zip(workers).enumerate() {
-            let waker = Waker::new().context("cannot make a worker's eventfd")?;
+        for (i, (queue, (engine, fronts, waker))) in queues.into_iter().zip(workers).enumerate() {
             let link = LinkSocket::open().map_err(|e| all.no_link = Some(e.to_string())).ok();
             let worker = Worker {
                 sender: Sender::new(Arc::clone(&all.errors), link, Arc::clone(neighbours)),
                 queue,
                 engine,
+                fronts,
                 waker: waker.clone(),
                 stop: Arc::clone(&all.stop),
                 errors: Arc::clone(&all.errors),
@@ -120,6 +121,7 @@ struct Worker {
     queue: Queue,
     sender: Sender,
     engine: engine::Worker,
+    fronts: Userspace,
     waker: Waker,
     stop: Arc<AtomicBool>,
     errors: Arc<PortErrors>,
@@ -140,7 +142,11 @@ impl Worker {
                 }
             }
             self.sender.release(&mut own, now);
-            let due = self.engine.poll_timeout().into_iter().chain(self.sender.next_due()).min();
+            let (sender, queue) = (&mut self.sender, &self.queue);
+            self.fronts
+                .run(&mut self.engine, &mut own, now, |frame| sender.send(queue, frame, Egress::Route));
+            let dues = [self.engine.poll_timeout(), self.sender.next_due(), self.fronts.poll_timeout(now)];
+            let due = dues.into_iter().flatten().min();
             let timeout = due.map(|at| at.saturating_duration_since(now));
             if timeout.is_some_and(|t| t.is_zero()) {
                 self.engine.handle_timeout(now);
@@ -173,7 +179,12 @@ impl Worker {
                 Verdict::Transmit(egress) => self.sender.send(&self.queue, frame, egress),
                 // Both find their way by the host's routing.
                 Verdict::Reply | Verdict::Pass => self.sender.send(&self.queue, frame, Egress::Route),
-                Verdict::Divert(_) | Verdict::Drop(_) | Verdict::Wait => {}
+                Verdict::Divert(diverted) => {
+                    if self.fronts.receive(diverted, frame, now) {
+                        self.sender.send(&self.queue, frame, Egress::Route);
+                    }
+                }
+                Verdict::Drop(_) | Verdict::Wait => {}
             }
         }
         Ok(BATCH)
