@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use rustls::server::{ClientHello, NoServerSessionStorage};
 use rustls::{KeyLog, ServerConfig};
 
+mod certificate;
 mod chain;
 mod client;
 mod clock;
@@ -28,11 +29,12 @@ mod source;
 mod subject;
 mod tickets;
 
+pub use certificate::{KeyKind, Name};
 pub use client::{Authorities, ClientCertificates};
 pub use clock::Clock;
 pub use error::{FrontError, Warning};
 pub use names::{Refused, UnknownName};
-pub use pair::{KeyKind, Name, Pair, PairFiles};
+pub use pair::{Pair, PairFiles};
 pub use profile::Profile;
 pub use source::Source;
 pub use subject::{ClientIdentity, Fingerprint};

@@ -65,10 +65,31 @@ fn unknown_names_are_refused_where_the_front_says_so() {
     assert_eq!(refused("other.example"), Err(Failure::Refused(Refused::UnknownName)));
     assert_eq!(refused("10.0.0.1"), Err(Failure::Refused(Refused::NoName)));
     let both = refusing(&[&www, &address]);
-    assert_eq!(served(&both, &[&www, &address], "10.0.0.1", ANY), Ok(1), "who knows an address only");
+    assert_eq!(served(&both, &[&www, &address], "10.0.0.1", ANY), Ok(1));
     assert_eq!(
         served(&both, &[&www, &address], "other.example", ANY),
         Err(Failure::Refused(Refused::UnknownName))
+    );
+}
+
+#[test]
+fn who_asks_for_no_name_gets_the_first_certificate_for_an_address() {
+    let ca = Ca::new("ca");
+    let www = ca.issue(&["www.example"], Kind::P256);
+    let (one, two) = (ca.issue(&["10.0.0.1"], Kind::Rsa), ca.issue(&["10.0.0.2"], Kind::P256));
+    let same = ca.issue(&["10.0.0.1"], Kind::Ed25519);
+    let made = [&www, &one, &two, &same];
+    let front = front(&settings(&made));
+    assert_eq!(
+        served(&front, &made, "10.0.0.1", ANY),
+        Ok(3),
+        "which of two for the same address is the key's affair"
+    );
+    assert_eq!(served(&front, &made, "10.0.0.1", &[RSA_PSS_SHA256]), Ok(1));
+    assert_eq!(
+        served(&front, &made, "other.example", ANY),
+        Ok(0),
+        "but names that nobody has are the first pair's"
     );
 }
 
