@@ -164,13 +164,16 @@ fn a_ticket_does_not_let_anybody_in_who_would_not_be_without() {
         Front::new(&settings, &clock).unwrap().0
     };
     let open = with(ClientCertificates::Off);
+    let ajar = with(ClientCertificates::Optional(authorities(&ca, vec![])));
     let closed = with(ClientCertificates::Required(authorities(&ca, vec![])));
     let list = crl(&ca, &[1], *NOW + DAY);
     let stricter = with(ClientCertificates::Required(authorities(&ca, vec![list])));
     for versions in [TLS12, TLS13] {
         let nobody = bearing(&ca, versions, None);
-        meet(&open, &nobody, "www.example").unwrap();
-        assert!(meet(&closed, &nobody, "www.example").is_err(), "from where no certificate is asked for");
+        for from in [&open, &ajar] {
+            meet(from, &nobody, "www.example").unwrap();
+            assert!(meet(&closed, &nobody, "www.example").is_err(), "from where no certificate is needed");
+        }
 
         let ulla = bearing(&ca, versions, Some(&[&person(&ca, 1)]));
         meet(&closed, &ulla, "www.example").unwrap();

@@ -1,7 +1,5 @@
 //! Versions, suites, groups, ALPN, stapling: what is agreed upon.
 
-use std::sync::Mutex;
-
 use rustls::{AlertDescription, CipherSuite, Error, NamedGroup, ProtocolVersion};
 
 use super::*;
@@ -106,6 +104,25 @@ fn what_cannot_stand_in_alpn_is_refused() {
     for protocol in [String::new(), "x".repeat(256)] {
         let settings = FrontSettings { alpn: vec![protocol], ..settings(&[&made]) };
         assert!(matches!(Front::new(&settings, &Clock::at(*NOW)), Err(FrontError::Alpn(_))));
+    }
+}
+
+#[test]
+fn the_stapled_response_gets_to_clients() {
+    let www = Ca::new("ca").issue(&["www.example"], Kind::P256);
+    let response = [0x30, 3, 0x0a, 1, 0];
+    let mut settings = settings(&[&www]);
+    settings.pairs[0].ocsp = Some(source("www.ocsp", response));
+    let front = front(&settings);
+    for versions in [TLS12, TLS13] {
+        let schemes = vec![SignatureScheme::ECDSA_NISTP256_SHA256];
+        let verifier = Arc::new(Credulous { schemes, ..Credulous::default() });
+        let config = client_builder(CryptoProvider::clone(&provider()), versions)
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
+            .with_no_client_auth();
+        meet(&front, &Arc::new(config), "www.example").unwrap();
+        assert_eq!(*verifier.stapled.lock().unwrap(), response);
     }
 }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::result_large_err)] // No test is slowed down by it.
 
 use std::io::{Cursor, Read, Write};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
@@ -169,12 +169,19 @@ fn client_of(ca: &Ca, provider: CryptoProvider, versions: Versions) -> ClientCon
 fn credulous(versions: Versions, schemes: &[SignatureScheme]) -> ClientConfig {
     client_builder(CryptoProvider::clone(&provider()), versions)
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Credulous(schemes.to_vec())))
+        .with_custom_certificate_verifier(Arc::new(Credulous {
+            schemes: schemes.to_vec(),
+            ..Credulous::default()
+        }))
         .with_no_client_auth()
 }
 
-#[derive(Debug)]
-struct Credulous(Vec<SignatureScheme>);
+#[derive(Debug, Default)]
+struct Credulous {
+    schemes: Vec<SignatureScheme>,
+    /// The OCSP response that came with the last certificate.
+    stapled: Mutex<Vec<u8>>,
+}
 
 impl ServerCertVerifier for Credulous {
     fn verify_server_cert(
@@ -182,9 +189,10 @@ impl ServerCertVerifier for Credulous {
         _: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
-        _: &[u8],
+        stapled: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        *self.stapled.lock().unwrap() = stapled.to_vec();
         Ok(ServerCertVerified::assertion())
     }
 
@@ -207,7 +215,7 @@ impl ServerCertVerifier for Credulous {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.clone()
+        self.schemes.clone()
     }
 }
 

@@ -172,7 +172,7 @@ fn files_that_hold_something_else_are_named_with_the_way_out() {
 }
 
 #[test]
-fn what_is_stapled_is_an_ocsp_response_and_gets_to_clients() {
+fn what_is_stapled_is_an_ocsp_response() {
     let ca = Ca::new("ca");
     let www = ca.issue(&["www.example"], Kind::P256);
     let with = |bytes: &[u8]| PairFiles { ocsp: Some(source("www.ocsp", bytes)), ..www.files() };

@@ -115,7 +115,10 @@ fn a_tls_1_2_client_without_suites_for_ecdsa_gets_rsa() {
     provider.cipher_suites.retain(|suite| format!("{:?}", suite.suite()).contains("ECDHE_RSA"));
     let config = client_builder(provider, TLS12)
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Credulous(ANY.to_vec())))
+        .with_custom_certificate_verifier(Arc::new(Credulous {
+            schemes: ANY.to_vec(),
+            ..Credulous::default()
+        }))
         .with_no_client_auth();
     let session = meet(&front, &Arc::new(config), "www.example").unwrap();
     assert_eq!(session.certificate(), &rsa.der);
