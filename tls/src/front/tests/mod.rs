@@ -24,6 +24,7 @@ use crate::provider::provider;
 
 mod clients;
 mod handshakes;
+mod openssl;
 mod pairs;
 mod resumption;
 mod sni;
