@@ -2,6 +2,9 @@
 //!
 //! With revocation lists each certificate of a client's chain has to be on a list's authority's books: a client whose
 //! issuer has no list is refused, as nginx and HAProxy do it. A list that should have been replaced still counts.
+//!
+//! Nobody is verified again who comes with a ticket: a certificate that has expired since may be used until the ticket
+//! dies. One that has been revoked may not: a new list is a new [`Verification::digest`], and makes tickets worthless.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,8 +14,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
+use super::certificate::parsed;
 use super::error::{FrontError, Warning};
-use super::pair::parsed;
 use super::source::Source;
 use super::subject::{rfc4514, sha256};
 use crate::provider::provider;

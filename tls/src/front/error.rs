@@ -81,6 +81,10 @@ pub enum Warning {
         "{file}: the certificate of {subject} has no subject alternative name: many clients refuse it (RFC 9110 4.3.4)"
     )]
     NoNames { file: String, subject: String },
+    #[error(
+        "{file}: the certificate of {subject} demands a stapled OCSP response (RFC 7633), and none is given"
+    )]
+    MustStaple { file: String, subject: String },
     #[error("{file}: never used for {name}: {other} has the same kind of key and comes first")]
     Shadowed { file: String, name: String, other: String },
     #[error(

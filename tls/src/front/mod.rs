@@ -12,13 +12,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustls::server::{ClientHello, NoServerSessionStorage};
 use rustls::{KeyLog, ServerConfig};
 
 mod accept;
 mod backend;
+mod certificate;
 mod chain;
 mod client;
 mod clock;
@@ -30,11 +31,12 @@ mod source;
 mod subject;
 mod tickets;
 
+pub use certificate::{KeyKind, Name};
 pub use client::{Authorities, ClientCertificates};
 pub use clock::Clock;
 pub use error::{FrontError, Warning};
 pub use names::{Refused, UnknownName};
-pub use pair::{KeyKind, Name, Pair, PairFiles};
+pub use pair::{Pair, PairFiles};
 pub use profile::Profile;
 pub use source::Source;
 pub use subject::{ClientIdentity, Fingerprint};
@@ -93,7 +95,7 @@ pub struct Front {
 impl Front {
     /// Makes a front. Certificates are checked as of the clock's time; sessions go by it too.
     pub fn new(settings: &FrontSettings, clock: &Arc<Clock>) -> Result<(Self, Vec<Warning>), FrontError> {
-        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(clock.seconds());
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(clock.seconds());
         let mut warnings = Vec::new();
         let mut pairs = Vec::with_capacity(settings.pairs.len());
         for files in &settings.pairs {
@@ -119,10 +121,9 @@ impl Front {
             config.ignore_client_order = true;
             config.alpn_protocols = alpn(&settings.alpn)?;
             config.session_storage = Arc::new(NoServerSessionStorage {});
-            config.send_tls13_tickets = 0;
+            // One is enough: each costs a tenth of a handshake, and whoever comes again gets another.
+            config.send_tls13_tickets = usize::from(settings.tickets.is_some());
             if let Some(tickets) = &settings.tickets {
-                // One: a second costs as much as a tenth of the handshake, and hardly a client uses it.
-                config.send_tls13_tickets = 1;
                 config.ticketer = tickets.bound(binding);
             }
             if let Some(key_log) = &settings.key_log {

@@ -10,17 +10,20 @@ use std::sync::Arc;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::certificate::{KeyKind, Name};
 use super::error::Warning;
-use super::pair::{KeyKind, Name, Pair};
+use super::pair::Pair;
 
 /// What becomes of clients that ask for a name that no certificate has, or for none.
+///
+/// Who asks for none knows an address only: addresses do not stand in SNI. So the first pair that is for an address
+/// serves these, if there is one, whatever is said here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnknownName {
     /// They get the first pair, and make of it what they like.
     #[default]
     FirstPair,
-    /// They are refused. Those that ask for none because they know an address only are served if there is a
-    /// certificate for an address.
+    /// They are refused.
     Refuse,
 }
 
@@ -70,17 +73,14 @@ impl Names {
                 group.push(pair);
             }
         }
-        let first =
-            || keys(&sorted.iter().copied().filter(|pair| same_names(pair, &pairs[0])).collect::<Vec<_>>());
-        let (unknown, none) = match unknown {
-            UnknownName::FirstPair => (Some(first()), Some(first())),
-            UnknownName::Refuse => {
-                let for_addresses =
-                    |pair: &&Pair| pair.names().iter().any(|name| matches!(name, Name::Ip(_)));
-                let group = keys(&sorted.iter().copied().filter(for_addresses).collect::<Vec<_>>());
-                (None, (!group.is_empty()).then_some(group))
-            }
+        let like = |one: &Pair| {
+            let alike: Vec<_> = sorted.iter().copied().filter(|pair| same_names(pair, one)).collect();
+            keys(&alike)
         };
+        let first = (unknown == UnknownName::FirstPair).then(|| &pairs[0]);
+        let for_address =
+            pairs.iter().find(|pair| pair.names().iter().any(|name| matches!(name, Name::Ip(_))));
+        let (unknown, none) = (first.map(like), for_address.or(first).map(like));
         (Self { exact: all_keys(exact), wildcard: all_keys(wildcard), unknown, none }, warnings)
     }
 

@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn strings_of_old_types_are_read_and_what_is_no_text_is_not() {
-        let read = |tag, data: &[u8]| text(&Any::from_tag_and_data(tag, data.into()));
+        let read = |tag, data: &[u8]| text(&Any::from_tag_and_data(tag, data));
         assert_eq!(read(Tag::BmpString, &[0, b'a', 1, 7]), Some("ać".to_owned()));
         assert_eq!(read(Tag::BmpString, &[0, b'a', 1]), None);
         assert_eq!(read(Tag::T61String, &[b'a', 0xe9]), Some("aé".to_owned()));

@@ -39,9 +39,8 @@ fn crl(ca: &Ca, revoked: &[u64], next_update: SystemTime) -> Source {
 }
 
 fn bearing(ca: &Ca, versions: Versions, certificate: Option<&[&Made]>) -> Arc<ClientConfig> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(ca.made.der.clone()).unwrap();
-    let builder = client_builder(versions).with_root_certificates(roots);
+    let provider = CryptoProvider::clone(&provider());
+    let builder = client_builder(provider, versions).with_root_certificates(roots(ca));
     Arc::new(match certificate {
         Some(chain) => {
             let key = source("client.key", &chain[0].key).keys().unwrap().remove(0);
@@ -165,13 +164,16 @@ fn a_ticket_does_not_let_anybody_in_who_would_not_be_without() {
         Front::new(&settings, &clock).unwrap().0
     };
     let open = with(ClientCertificates::Off);
+    let ajar = with(ClientCertificates::Optional(authorities(&ca, vec![])));
     let closed = with(ClientCertificates::Required(authorities(&ca, vec![])));
     let list = crl(&ca, &[1], *NOW + DAY);
     let stricter = with(ClientCertificates::Required(authorities(&ca, vec![list])));
     for versions in [TLS12, TLS13] {
         let nobody = bearing(&ca, versions, None);
-        meet(&open, &nobody, "www.example").unwrap();
-        assert!(meet(&closed, &nobody, "www.example").is_err(), "from where no certificate is asked for");
+        for from in [&open, &ajar] {
+            meet(from, &nobody, "www.example").unwrap();
+            assert!(meet(&closed, &nobody, "www.example").is_err(), "from where no certificate is needed");
+        }
 
         let ulla = bearing(&ca, versions, Some(&[&person(&ca, 1)]));
         meet(&closed, &ulla, "www.example").unwrap();
@@ -192,16 +194,18 @@ fn a_ticket_does_not_let_anybody_in_who_would_not_be_without() {
 }
 
 #[test]
-fn the_order_of_authorities_and_lists_makes_no_difference_to_tickets() {
+fn tickets_go_by_authorities_and_lists_in_whatever_order() {
     let (one, two) = (Ca::new("one"), Ca::new("two"));
-    let digest = |cas: [&Ca; 2]| {
+    let (none, some) = (crl(&one, &[], *NOW + DAY), crl(&one, &[1], *NOW + DAY));
+    let digest = |cas: [&Ca; 2], crls: &[&Source]| {
         let ca = source("clients.pem", format!("{}{}", cas[0].made.pem, cas[1].made.pem));
-        let mut warnings = Vec::new();
-        let required = ClientCertificates::Required(Authorities { ca, crls: vec![] });
-        required.verification(*NOW, &mut warnings).unwrap().digest
+        let crls = crls.iter().map(|crl| (*crl).clone()).collect();
+        let required = ClientCertificates::Required(Authorities { ca, crls });
+        required.verification(*NOW, &mut Vec::new()).unwrap().digest
     };
-    assert_eq!(digest([&one, &two]), digest([&two, &one]));
-    assert_ne!(digest([&one, &two]), digest([&one, &one]));
+    assert_eq!(digest([&one, &two], &[&none, &some]), digest([&two, &one], &[&some, &none]));
+    assert_ne!(digest([&one, &two], &[]), digest([&one, &one], &[]));
+    assert_ne!(digest([&one, &two], &[&none]), digest([&one, &two], &[&some]));
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! Versions, suites, groups, ALPN, stapling: what is agreed upon.
 
-use std::sync::Mutex;
-
 use rustls::{AlertDescription, CipherSuite, Error, NamedGroup, ProtocolVersion};
 
 use super::*;
@@ -34,19 +32,12 @@ fn every_kind_of_key_serves_every_version_that_its_profile_has() {
 }
 
 fn suite(front: &Front, ca: &Ca, versions: Versions, offered: &[CipherSuite]) -> CipherSuite {
-    let mut provider = rustls::crypto::CryptoProvider::clone(&provider());
+    let mut provider = CryptoProvider::clone(&provider());
     provider.cipher_suites = offered
         .iter()
         .map(|wanted| *provider.cipher_suites.iter().find(|suite| suite.suite() == *wanted).unwrap())
         .collect();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(ca.made.der.clone()).unwrap();
-    let config = ClientConfig::builder_with_details(Arc::new(provider), Clock::at(*NOW))
-        .with_protocol_versions(versions)
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let session = meet(front, &Arc::new(config), "www.example").unwrap();
+    let session = meet(front, &Arc::new(client_of(ca, provider, versions)), "www.example").unwrap();
     session.server.negotiated_cipher_suite().unwrap().suite()
 }
 
@@ -73,24 +64,14 @@ fn aes_128_is_chosen_whatever_the_clients_order_unless_it_wants_chacha20() {
 fn keys_are_exchanged_post_quantum_where_both_can() {
     let ca = Ca::new("ca");
     let front = front(&settings(&[&ca.issue(&["www.example"], Kind::P256)]));
-    let mut config = client(&ca, TLS13);
     let group = |config| {
         let session = meet(&front, &Arc::new(config), "www.example").unwrap();
         session.server.negotiated_key_exchange_group().unwrap().name()
     };
-    assert_eq!(group(config.clone()), NamedGroup::X25519);
-    let hybrid = rustls::crypto::CryptoProvider::clone(&Profile::Modern.provider(First::Aes));
+    assert_eq!(group(client(&ca, TLS13)), NamedGroup::X25519);
+    let hybrid = Profile::Modern.provider(First::Aes);
     let best = hybrid.kx_groups[0].name();
-    config = {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(ca.made.der.clone()).unwrap();
-        ClientConfig::builder_with_details(Arc::new(hybrid), Clock::at(*NOW))
-            .with_protocol_versions(TLS13)
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth()
-    };
-    assert_eq!(group(config), best);
+    assert_eq!(group(client_of(&ca, hybrid, TLS13)), best);
 }
 
 #[test]
@@ -123,6 +104,25 @@ fn what_cannot_stand_in_alpn_is_refused() {
     for protocol in [String::new(), "x".repeat(256)] {
         let settings = FrontSettings { alpn: vec![protocol], ..settings(&[&made]) };
         assert!(matches!(Front::new(&settings, &Clock::at(*NOW)), Err(FrontError::Alpn(_))));
+    }
+}
+
+#[test]
+fn the_stapled_response_gets_to_clients() {
+    let www = Ca::new("ca").issue(&["www.example"], Kind::P256);
+    let response = [0x30, 3, 0x0a, 1, 0];
+    let mut settings = settings(&[&www]);
+    settings.pairs[0].ocsp = Some(source("www.ocsp", response));
+    let front = front(&settings);
+    for versions in [TLS12, TLS13] {
+        let schemes = vec![SignatureScheme::ECDSA_NISTP256_SHA256];
+        let verifier = Arc::new(Credulous { schemes, ..Credulous::default() });
+        let config = client_builder(CryptoProvider::clone(&provider()), versions)
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&verifier) as _)
+            .with_no_client_auth();
+        meet(&front, &Arc::new(config), "www.example").unwrap();
+        assert_eq!(*verifier.stapled.lock().unwrap(), response);
     }
 }
 

@@ -1,7 +1,9 @@
 //! Fronts and clients that meet in memory. Certificates are rcgen's, the time is [`NOW`] unless a test says otherwise.
 
+#![allow(clippy::result_large_err)] // No test is slowed down by it.
+
 use std::io::{Cursor, Read, Write};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
@@ -9,6 +11,7 @@ use rcgen::{
     PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize,
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::Acceptor;
 use rustls::{
@@ -21,6 +24,7 @@ use crate::provider::provider;
 
 mod clients;
 mod handshakes;
+mod openssl;
 mod pairs;
 mod resumption;
 mod sni;
@@ -136,27 +140,49 @@ type Versions = &'static [&'static SupportedProtocolVersion];
 const TLS12: Versions = &[&rustls::version::TLS12];
 const TLS13: Versions = &[&rustls::version::TLS13];
 
-fn client_builder(versions: Versions) -> ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
-    ClientConfig::builder_with_details(provider(), Clock::at(*NOW)).with_protocol_versions(versions).unwrap()
+fn client_builder(
+    provider: CryptoProvider,
+    versions: Versions,
+) -> ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
+    ClientConfig::builder_with_details(Arc::new(provider), Clock::at(*NOW))
+        .with_protocol_versions(versions)
+        .unwrap()
+}
+
+/// Who trusts this authority alone.
+fn roots(ca: &Ca) -> rustls::RootCertStore {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(ca.made.der.clone()).unwrap();
+    roots
 }
 
 /// A client that trusts this authority.
 fn client(ca: &Ca, versions: Versions) -> ClientConfig {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(ca.made.der.clone()).unwrap();
-    client_builder(versions).with_root_certificates(roots).with_no_client_auth()
+    client_of(ca, CryptoProvider::clone(&provider()), versions)
+}
+
+/// The same, with what this provider has.
+fn client_of(ca: &Ca, provider: CryptoProvider, versions: Versions) -> ClientConfig {
+    client_builder(provider, versions).with_root_certificates(roots(ca)).with_no_client_auth()
 }
 
 /// A client that trusts everybody, but understands these signatures only.
 fn credulous(versions: Versions, schemes: &[SignatureScheme]) -> ClientConfig {
-    client_builder(versions)
+    client_builder(CryptoProvider::clone(&provider()), versions)
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Credulous(schemes.to_vec())))
+        .with_custom_certificate_verifier(Arc::new(Credulous {
+            schemes: schemes.to_vec(),
+            ..Credulous::default()
+        }))
         .with_no_client_auth()
 }
 
-#[derive(Debug)]
-struct Credulous(Vec<SignatureScheme>);
+#[derive(Debug, Default)]
+struct Credulous {
+    schemes: Vec<SignatureScheme>,
+    /// The OCSP response that came with the last certificate.
+    stapled: Mutex<Vec<u8>>,
+}
 
 impl ServerCertVerifier for Credulous {
     fn verify_server_cert(
@@ -164,9 +190,10 @@ impl ServerCertVerifier for Credulous {
         _: &CertificateDer<'_>,
         _: &[CertificateDer<'_>],
         _: &ServerName<'_>,
-        _: &[u8],
+        stapled: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        *self.stapled.lock().unwrap() = stapled.to_vec();
         Ok(ServerCertVerified::assertion())
     }
 
@@ -189,7 +216,7 @@ impl ServerCertVerifier for Credulous {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.clone()
+        self.schemes.clone()
     }
 }
 

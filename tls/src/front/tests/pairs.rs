@@ -172,7 +172,7 @@ fn files_that_hold_something_else_are_named_with_the_way_out() {
 }
 
 #[test]
-fn what_is_stapled_is_an_ocsp_response_and_gets_to_clients() {
+fn what_is_stapled_is_an_ocsp_response() {
     let ca = Ca::new("ca");
     let www = ca.issue(&["www.example"], Kind::P256);
     let with = |bytes: &[u8]| PairFiles { ocsp: Some(source("www.ocsp", bytes)), ..www.files() };
@@ -189,6 +189,21 @@ fn what_is_stapled_is_an_ocsp_response_and_gets_to_clients() {
     ] {
         assert!(refused(&with(bytes)).starts_with(says), "{bytes:?}: {}", refused(&with(bytes)));
     }
+}
+
+#[test]
+fn a_certificate_that_demands_stapling_says_so_where_nothing_is_stapled() {
+    let ca = Ca::new("ca");
+    let mut params = params("www.example");
+    params.subject_alt_names = vec![rcgen::SanType::DnsName("www.example".try_into().unwrap())];
+    let feature =
+        rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 24], vec![0x30, 3, 2, 1, 5]);
+    params.custom_extensions = vec![feature];
+    let www = ca.sign(&params, &Kind::P256.key());
+    let told = Warning::MustStaple { file: "www.crt".to_owned(), subject: "CN=www.example".to_owned() };
+    assert_eq!(made(&www.files()).1, [told]);
+    let ocsp = Some(source("www.ocsp", [0x30, 3, 0x0a, 1, 0]));
+    assert_eq!(made(&PairFiles { ocsp, ..www.files() }).1, []);
 }
 
 /// Keys and certificates as openssl makes them, in a folder of their own. The commands are a shell's.
@@ -310,7 +325,7 @@ proptest! {
         let at = at.index(der.len());
         der[at] = byte;
         let ders = [CertificateDer::from(der)];
-        if let Ok(certificates) = pair::parsed("c", &ders) {
+        if let Ok(certificates) = certificate::parsed("c", &ders) {
             let _ = subject::rfc4514(certificates[0].subject());
         }
     }

@@ -48,7 +48,7 @@ fn dots_at_the_end_and_capitals_do_not_matter_in_certificates_either() {
     ];
     let made = ca.sign(&params, &Kind::P256.key());
     let front = front(&FrontSettings { unknown_name: UnknownName::Refuse, ..settings(&[&made]) });
-    assert!(front.names.find(Some("www.example.")).is_ok());
+    assert!(front.names.find(Some("WWW.example.")).is_ok());
     assert!(front.names.find(Some("a.b.example")).is_ok());
     assert!(front.names.find(Some(".b.example")).is_ok(), "rustls lets no such name through");
 }
@@ -65,10 +65,31 @@ fn unknown_names_are_refused_where_the_front_says_so() {
     assert_eq!(refused("other.example"), Err(Failure::Refused(Refused::UnknownName)));
     assert_eq!(refused("10.0.0.1"), Err(Failure::Refused(Refused::NoName)));
     let both = refusing(&[&www, &address]);
-    assert_eq!(served(&both, &[&www, &address], "10.0.0.1", ANY), Ok(1), "who knows an address only");
+    assert_eq!(served(&both, &[&www, &address], "10.0.0.1", ANY), Ok(1));
     assert_eq!(
         served(&both, &[&www, &address], "other.example", ANY),
         Err(Failure::Refused(Refused::UnknownName))
+    );
+}
+
+#[test]
+fn who_asks_for_no_name_gets_the_first_certificate_for_an_address() {
+    let ca = Ca::new("ca");
+    let www = ca.issue(&["www.example"], Kind::P256);
+    let (one, two) = (ca.issue(&["10.0.0.1"], Kind::Rsa), ca.issue(&["10.0.0.2"], Kind::P256));
+    let same = ca.issue(&["10.0.0.1"], Kind::Ed25519);
+    let made = [&www, &one, &two, &same];
+    let front = front(&settings(&made));
+    assert_eq!(
+        served(&front, &made, "10.0.0.1", ANY),
+        Ok(3),
+        "which of two for the same address is the key's affair"
+    );
+    assert_eq!(served(&front, &made, "10.0.0.1", &[RSA_PSS_SHA256]), Ok(1));
+    assert_eq!(
+        served(&front, &made, "other.example", ANY),
+        Ok(0),
+        "but names that nobody has are the first pair's"
     );
 }
 
@@ -90,13 +111,14 @@ fn a_tls_1_2_client_without_suites_for_ecdsa_gets_rsa() {
     let ca = Ca::new("ca");
     let (rsa, ecdsa) = (ca.issue(&["www.example"], Kind::Rsa), ca.issue(&["www.example"], Kind::P256));
     let front = front(&settings(&[&rsa, &ecdsa]));
-    let mut provider = rustls::crypto::CryptoProvider::clone(&provider());
+    let mut provider = CryptoProvider::clone(&provider());
     provider.cipher_suites.retain(|suite| format!("{:?}", suite.suite()).contains("ECDHE_RSA"));
-    let config = ClientConfig::builder_with_details(Arc::new(provider), Clock::at(*NOW))
-        .with_protocol_versions(TLS12)
-        .unwrap()
+    let config = client_builder(provider, TLS12)
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Credulous(ANY.to_vec())))
+        .with_custom_certificate_verifier(Arc::new(Credulous {
+            schemes: ANY.to_vec(),
+            ..Credulous::default()
+        }))
         .with_no_client_auth();
     let session = meet(&front, &Arc::new(config), "www.example").unwrap();
     assert_eq!(session.certificate(), &rsa.der);

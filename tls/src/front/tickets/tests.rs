@@ -48,6 +48,7 @@ fn times_without_sense_are_refused() {
 fn keys_of_its_own_are_forgotten_when_their_tickets_are_dead() {
     let clock = Clock::at(now(1000));
     let keys = TicketKeys::own(times(100, 250), &clock).unwrap();
+    assert_eq!(keys.ring().unwrap().keys.len(), 1, "of no other period has anybody a ticket");
     let first = keys.ring().unwrap().keys[0].name;
     let known = |seconds| {
         clock.set(now(seconds));
@@ -106,6 +107,20 @@ const KNOWN: [(u64, u128); 5] = [
     (9, 0x6ef41012d390c7ffa6407afbdbbca4e0),
     (10, 0xfc7999f30e4c22a505b6494011de6196),
     (11, 0x45a4681657fd54f0a2eb06fe741f3e52),
+];
+
+#[test]
+fn a_ticket_of_another_director_is_read() {
+    let keys = shared(&Clock::at(now(1000))).bound(BINDING);
+    assert_eq!(keys.decrypt(&TICKET).as_deref(), Some(&b"session"[..]));
+}
+
+/// Made with aws-lc-rs.
+const TICKET: [u8; 59] = [
+    0xfc, 0x79, 0x99, 0xf3, 0x0e, 0x4c, 0x22, 0xa5, 0x05, 0xb6, 0x49, 0x40, 0x11, 0xde, 0x61, 0x96, 0xb3,
+    0x80, 0xa5, 0x49, 0x64, 0x89, 0x85, 0x63, 0x72, 0x41, 0xfc, 0x7f, 0xdc, 0xb9, 0xc9, 0x0e, 0x4f, 0x29,
+    0x8f, 0xbd, 0x07, 0xf5, 0x35, 0x06, 0xb5, 0x5c, 0xf5, 0xc5, 0xc9, 0x63, 0x95, 0x12, 0x31, 0x6d, 0x3c,
+    0x6d, 0xac, 0x27, 0xf4, 0xf7, 0x63, 0x79, 0x64,
 ];
 
 #[test]
