@@ -1,13 +1,18 @@
 //! Where TLS ends at the director: the front of a service.
 
+mod flaw;
+
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::key::ServiceKey;
+
+pub use flaw::TlsFlaw;
 
 /// A front: TLS from clients ends here, and what it held goes on to a server that the service has chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +91,19 @@ impl TlsFront {
             key_log: None,
             limits: TlsLimits::default(),
         }
+    }
+
+    /// All the files that it names.
+    pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let certs =
+            self.certs.iter_mut().flat_map(|c| [&mut c.cert, &mut c.key].into_iter().chain(&mut c.ocsp));
+        let clients = self.client_auth.iter_mut().flat_map(|c| std::iter::once(&mut c.ca).chain(&mut c.crl));
+        let servers = self.backend_tls.iter_mut().map(|b| &mut b.ca);
+        let secret = match &mut self.tickets {
+            Tickets::Shared(path) => Some(path),
+            Tickets::Own | Tickets::Off => None,
+        };
+        certs.chain(clients).chain(servers).chain(secret).chain(&mut self.key_log)
     }
 }
 
@@ -170,6 +188,45 @@ impl Default for TlsLimits {
             connections: 0,
             handshakes_per_second: 0,
         }
+    }
+}
+
+impl TlsLimits {
+    /// What each may be, by its name in the configuration.
+    pub const RANGES: [(&str, RangeInclusive<u32>); 7] = [
+        ("handshake_timeout", 1..=3600),
+        ("idle_timeout", 1..=31 * 86_400),
+        ("half_closed_timeout", 1..=86_400),
+        ("connect_timeout", 1..=3600),
+        ("connect_attempts", 1..=100),
+        ("max_connections", 0..=u32::MAX),
+        ("handshakes_per_second", 0..=u32::MAX),
+    ];
+
+    /// The values, in the order of [`Self::RANGES`].
+    pub const fn in_order(&self) -> [u32; 7] {
+        [
+            self.handshake,
+            self.idle,
+            self.half_closed,
+            self.connect,
+            self.attempts,
+            self.connections,
+            self.handshakes_per_second,
+        ]
+    }
+
+    /// The same to write to.
+    pub const fn in_order_mut(&mut self) -> [&mut u32; 7] {
+        [
+            &mut self.handshake,
+            &mut self.idle,
+            &mut self.half_closed,
+            &mut self.connect,
+            &mut self.attempts,
+            &mut self.connections,
+            &mut self.handshakes_per_second,
+        ]
     }
 }
 
