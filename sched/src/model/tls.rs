@@ -35,7 +35,7 @@ pub struct TlsFront {
     #[serde(default)]
     pub strict_sni: bool,
     /// The protocols that are offered (ALPN), best first.
-    #[serde(default = "http1", skip_serializing_if = "is_http1")]
+    #[serde(default = "TlsFront::default_alpn", skip_serializing_if = "is_http1")]
     pub alpn: Vec<String>,
     /// Services that have the servers for a protocol, where it is not this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -79,7 +79,7 @@ impl TlsFront {
             stack: TlsStack::default(),
             certs: vec![cert],
             strict_sni: false,
-            alpn: http1(),
+            alpn: Self::default_alpn(),
             by_alpn: Vec::new(),
             profile: TlsProfile::default(),
             client_auth: None,
@@ -91,6 +91,11 @@ impl TlsFront {
             key_log: None,
             limits: TlsLimits::default(),
         }
+    }
+
+    /// What is offered where nothing is said.
+    pub fn default_alpn() -> Vec<String> {
+        vec!["http/1.1".to_owned()]
     }
 
     /// All the files that it names.
@@ -109,10 +114,6 @@ impl TlsFront {
 
 const fn https() -> u16 {
     443
-}
-
-fn http1() -> Vec<String> {
-    vec!["http/1.1".to_owned()]
 }
 
 fn is_http1(alpn: &[String]) -> bool {
