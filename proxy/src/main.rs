@@ -3,6 +3,7 @@
 mod cli;
 mod daemon;
 mod decapsulator;
+mod front_files;
 mod reason;
 
 use std::process::ExitCode;

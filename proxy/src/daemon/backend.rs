@@ -10,7 +10,7 @@ use std::time::Instant;
 use control::api::{
     Applied, Apply, ApplyError, Backend, ConnPage, ConnQuery, ConnView, DestView, DrainList, DrainOrder,
     DrainView, LocalPortsView, MarkList, Reloaded, ServiceList, ServiceView, SetError, Settings,
-    SettingsChange, Status,
+    SettingsChange, Status, TlsList, TlsReload, TlsReloaded, TlsView,
 };
 use engine::{Connection, Counters, DropReason, Engine, Part, PortsInUse};
 use sched::Service;
@@ -78,6 +78,7 @@ impl Backend for Handle {
             workers: self.facts.workers,
             generation: services.generation(),
             services: services.len(),
+            fronts: services.services().filter(|service| service.tls.is_some()).count(),
             connections: self.engine.connections_held() as u64,
             max_connections: self.facts.max_connections as u64,
             config: self.facts.config.as_ref().map(|path| path.display().to_string()),
@@ -144,6 +145,17 @@ impl Backend for Handle {
     async fn drains(&self) -> DrainList {
         // An engine that is stopping drains nobody.
         self.ask(Order::Drains).await.unwrap_or_default()
+    }
+
+    fn tls(&self) -> TlsList {
+        let table = self.engine.services();
+        let front = |s: &Service| Some(TlsView::new(s.key, table.front_vips(s), s.tls.clone()?));
+        TlsList { fronts: table.services().filter_map(|s| front(s)).collect() }
+    }
+
+    async fn reload_tls(&self) -> Result<TlsReloaded, String> {
+        let unchanged = |view: TlsView| TlsReload { service: view.service, changes: Vec::new(), error: None };
+        Ok(TlsReloaded { fronts: self.tls().fronts.into_iter().map(unchanged).collect() })
     }
 
     async fn reload(&self) -> Result<Reloaded, String> {

@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::dest::{DestKey, DestSpec};
 use super::key::ServiceKey;
 
 pub use flaw::TlsFlaw;
@@ -96,6 +97,13 @@ impl TlsFront {
     /// What is offered where nothing is said.
     pub fn default_alpn() -> Vec<String> {
         vec!["http/1.1".to_owned()]
+    }
+
+    /// A server that would get plain text where TLS is meant to be: it has the front's port, which is the service's, and
+    /// nothing says otherwise.
+    pub fn plain_on_its_port<'a>(&self, mut dests: impl Iterator<Item = &'a DestSpec>) -> Option<DestKey> {
+        let said = self.server_port.is_some() || self.backend_tls.is_some();
+        dests.find(|dest| !said && dest.addr.port() == self.port).map(|dest| dest.addr)
     }
 
     /// All the files that it names.

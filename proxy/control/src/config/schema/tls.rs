@@ -213,11 +213,8 @@ fn limits(section: &Section<'_>, problems: &mut Problems) -> TlsLimits {
 
 /// A server without a port has the service's, which is the one of TLS: hardly anybody means plain text there.
 fn check_servers(section: &Section<'_>, tls: &TlsFront, dests: &[DestSpec], problems: &mut Problems) {
-    if tls.server_port.is_some() || tls.backend_tls.is_some() {
-        return;
-    }
-    if let Some(dest) = dests.iter().find(|dest| dest.addr.port() == tls.port) {
-        let text = format!("the server {} would get plain text on the port of TLS", dest.addr);
+    if let Some(server) = tls.plain_on_its_port(dests.iter()) {
+        let text = format!("the server {server} would get plain text on the port of TLS");
         let help = format!(
             "say where servers speak plain HTTP: server_port = 80 (or {}, if it is so), or give them TLS: backend_tls",
             tls.port

@@ -111,6 +111,7 @@ fn view(service: &Service) -> ServiceView {
         tcp: service.tcp,
         persistence: service.persistence,
         pe: service.pe,
+        tls: service.tls.clone(),
         lips: service.lips.to_vec(),
         rates: Rates::default(),
         counts: Counts::default(),
