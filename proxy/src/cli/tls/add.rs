@@ -15,8 +15,9 @@ use super::super::service::WhichService;
 use super::absolute;
 
 const AFTER_HELP: &str = "\
-A service that has a front already keeps what is not said: --cert and --key alone add a certificate, for other names
-(SNI), or take the place of the one from the same file. The word `none` takes a setting away.
+A service that has a front already keeps what is not said: --cert and --key alone add a certificate
+for other names (SNI), or take the place of the one from the same file. The word `none` takes a
+setting away.
 Examples:
   ulvs tls add tcp/10.0.0.1:443 --cert site.crt --key site.key --server-port 80
   ulvs tls add tcp/10.0.0.1:443 --cert other.crt --key other.key
