@@ -13,6 +13,7 @@ mod container;
 mod control;
 mod ends;
 mod forwarding;
+mod fronts;
 mod ftp;
 mod fullnat;
 mod host;

@@ -9,8 +9,8 @@ use crate::dest::{Dest, DestLive};
 use crate::lips::{self, Lips};
 use crate::marks::{MarkCounts, MarkLive, Marks};
 use crate::model::{
-    DestKey, DestSpec, Family, ForwardMethod, Mss, Persistence, Proto, SchedFlags, ServiceKey, ServiceSpec,
-    TlsFront, Weight,
+    DestKey, DestSpec, Family, ForwardMethod, Mss, Persistence, SchedFlags, ServiceKey, ServiceSpec,
+    TlsFront, Weight, is_host,
 };
 use crate::op::{Op, OpError};
 use crate::ramp::{Ramp, weigh};
@@ -329,21 +329,9 @@ fn thresholds(dest: &Dest) -> Effect {
     Effect::Thresholds { live: Arc::clone(&dest.live), upper: dest.upper, lower: dest.lower }
 }
 
-/// A front is for TCP, and on the port of its service where that has one.
+/// A front that makes sense ([`TlsFront::flaws`]).
 fn check_tls(key: &ServiceKey, tls: Option<&Arc<TlsFront>>) -> Result<(), OpError> {
-    let Some(tls) = tls else { return Ok(()) };
-    let fits = match *key {
-        ServiceKey::Addr { proto, l4_port, .. } => {
-            proto == Proto::Tcp && (l4_port == 0 || l4_port == tls.port)
-        }
-        ServiceKey::Mark { .. } => true,
-    };
-    let family = key.family();
-    let of_family = tls.vips.iter().all(|vip| is_host(*vip) && Family::from(*vip) == family);
-    if !fits || !of_family || tls.port == 0 || tls.certs.is_empty() || tls.redirect_http == Some(tls.port) {
-        return Err(OpError::InvalidTls);
-    }
-    Ok(())
+    if tls.is_some_and(|tls| !tls.flaws(key).is_empty()) { Err(OpError::InvalidTls) } else { Ok(()) }
 }
 
 fn check_service(spec: &ServiceSpec) -> Result<(), OpError> {
@@ -405,10 +393,4 @@ fn check_lip(key: Option<&ServiceKey>, lip: IpAddr) -> Result<(), OpError> {
         Some(key) if key.family() != lip.into() => Err(OpError::LipFamilyMismatch),
         _ => Ok(()),
     }
-}
-
-/// Whether one host can have this address.
-fn is_host(addr: IpAddr) -> bool {
-    let broadcast = matches!(addr, IpAddr::V4(addr) if addr.is_broadcast());
-    !(addr.is_unspecified() || addr.is_multicast() || broadcast)
 }

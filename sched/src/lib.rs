@@ -27,9 +27,9 @@ pub use dest::{Dest, DestLive, Path};
 pub use marks::{MarkRule, Marks, PacketFacts};
 pub use model::{
     BackendTls, CertFiles, ClientAuth, ClientIdentity, DestKey, DestSpec, Family, ForwardMethod, Mark, Mss,
-    Netmask, NoMss, NoSuchWord, Persistence, PersistenceEngine, Proto, ProxyProtocol, SchedFlags, ServiceKey,
-    ServiceSpec, TcpOptions, Tickets, TlsFront, TlsLimits, TlsProfile, TlsStack, Tunnel, TunnelChecksum,
-    TunnelKind, Weight,
+    Netmask, NoMss, NoService, NoSuchWord, Persistence, PersistenceEngine, Proto, ProxyProtocol, SchedFlags,
+    ServiceKey, ServiceSpec, TcpOptions, Tickets, TlsFlaw, TlsFront, TlsLimits, TlsProfile, TlsStack, Tunnel,
+    TunnelChecksum, TunnelKind, Weight,
 };
 pub use op::{Op, OpError};
 pub use service::{Service, SvcLive};

@@ -137,7 +137,9 @@ impl fmt::Display for Op {
             Self::DelLip { key: Some(key), lip } => write!(f, "delete local address {lip} from {key}"),
             Self::DelLip { key: None, lip } => write!(f, "delete local address {lip}"),
             Self::SetTls { key, tls: Some(tls) } => {
-                write!(f, "TLS for {key} ends here: port {}, {} certificates", tls.port, tls.certs.len())
+                let (port, certs) = (tls.port, tls.certs.len());
+                let s = if certs == 1 { "" } else { "s" };
+                write!(f, "TLS for {key} ends here: port {port}, {certs} certificate{s}")
             }
             Self::SetTls { key, tls: None } => write!(f, "TLS for {key} ends here no longer"),
             Self::Flush => f.write_str("delete everything"),
@@ -196,9 +198,8 @@ pub enum OpError {
     /// An address that cannot be a VIP or a server (EINVAL).
     #[error("Invalid operation.  Possibly wrong module version, address not unicast, ...")]
     Invalid,
-    /// TLS cannot end here: the service is not of TCP, or of another port; an address is of another family or no host's; or
-    /// there is no certificate.
-    #[error("TLS cannot end there: see its port, addresses and certificates")]
+    /// TLS cannot end here: the front makes no sense. [`crate::TlsFront::flaws`] says why.
+    #[error("TLS cannot end there: see its port, addresses, certificates and how servers learn of clients")]
     InvalidTls,
     /// TLS that does not end here anyway.
     #[error("TLS does not end at this service")]

@@ -1,5 +1,7 @@
 //! The format of `ipvsadm-save`: one `ipvsadm` command line per service and server, without the program's name.
 
+mod front;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,6 +11,8 @@ use sched::{
 };
 
 use crate::settings::Timeouts;
+
+pub use front::front;
 
 /// Writes addresses and ports: as numbers, or as the names that a host knows for them.
 pub trait Names {
@@ -61,6 +65,7 @@ pub fn write(
             tcp(out, service.tcp)?;
             writeln!(out)?;
         }
+        front::write(out, service)?;
         for lip in &service.lips {
             writeln!(out, "{OURS}-P {option} -z {lip}")?;
         }

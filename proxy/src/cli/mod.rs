@@ -13,6 +13,7 @@ mod run;
 mod service;
 mod status;
 mod sysctl;
+mod tls;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -99,6 +100,8 @@ enum Command {
     /// The same for IPv6
     #[command(name = "ip6tables-restore", disable_help_flag = true)]
     Ip6tablesRestore(Words),
+    /// Have TLS end here, so that servers get plain HTTP
+    Tls(tls::TlsArgs),
     /// A certificate authority for laboratories and first deployments
     #[command(subcommand)]
     Ca(ca::CaCommand),
@@ -151,6 +154,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Ip6tables(Words { args }) => iptables::main(Program::IP6TABLES, args),
         Command::Ip6tablesSave(Words { args }) => iptables::main(Program::IP6TABLES_SAVE, args),
         Command::Ip6tablesRestore(Words { args }) => iptables::main(Program::IP6TABLES_RESTORE, args),
+        Command::Tls(args) => tls::main(args),
         Command::Ca(command) => ca::main(command),
         Command::Lab(args) => lab(args),
     }

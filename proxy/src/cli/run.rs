@@ -8,7 +8,7 @@ use control::api::Settings;
 use control::config::{Config, Offload, Workers};
 use netio::process::spawn_detached;
 
-use super::{StateDir, detached, fail, rules, say};
+use super::{StateDir, detached, fail, rules, say, tls};
 use crate::daemon::{self, Options};
 use crate::reason::reason;
 
@@ -90,6 +90,10 @@ pub(super) fn main(args: RunArgs) -> ExitCode {
 pub(super) fn check(file: &Path) -> ExitCode {
     match Config::load(file) {
         Ok(config) => {
+            let warnings = match tls::check(file, &config) {
+                Ok(warnings) => warnings,
+                Err(text) => return fail(&text),
+            };
             let services = config.services();
             let (services, servers) = (services.len(), services.iter().map(|s| s.dests.len()).sum());
             let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
@@ -106,6 +110,9 @@ pub(super) fn check(file: &Path) -> ExitCode {
             ));
             for line in config.settings(false).differences(&Settings::default()) {
                 say(&format!("  {line}"));
+            }
+            for warning in warnings {
+                say(&format!("  warning: {warning}"));
             }
             ExitCode::SUCCESS
         }

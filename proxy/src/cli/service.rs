@@ -1,10 +1,62 @@
 //! How a command line names a service: `tcp/10.0.0.1:80`, or with the options of ipvsadm.
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
 
 use clap::Args;
-use sched::{Family, Mark, Proto, ServiceKey};
+use sched::{NoService, ServiceKey};
+
+/// A service with the options of ipvsadm.
+#[derive(Clone, Debug, Args)]
+struct KeyOptions {
+    /// The service, as with ipvsadm
+    #[arg(short = 't', long, value_name = "VIP:PORT", group = "service-option")]
+    tcp_service: Option<String>,
+    /// The service, as with ipvsadm
+    #[arg(short = 'u', long, value_name = "VIP:PORT", group = "service-option")]
+    udp_service: Option<String>,
+    /// The service, as with ipvsadm
+    #[arg(long, value_name = "VIP:PORT", group = "service-option")]
+    sctp_service: Option<String>,
+    /// The service, as with ipvsadm
+    #[arg(short = 'f', long, value_name = "MARK", group = "service-option")]
+    fwmark_service: Option<String>,
+    /// The mark is one of IPv6
+    #[arg(short = '6', long, requires = "fwmark_service")]
+    ipv6: bool,
+}
+
+impl KeyOptions {
+    /// The word for what was given, if anything was.
+    fn word(&self) -> Option<String> {
+        let mark = if self.ipv6 { "fwm6" } else { "fwm" };
+        let (kind, text) = match self {
+            Self { tcp_service: Some(text), .. } => ("tcp", text),
+            Self { udp_service: Some(text), .. } => ("udp", text),
+            Self { sctp_service: Some(text), .. } => ("sctp", text),
+            Self { fwmark_service: Some(text), .. } => (mark, text),
+            _ => return None,
+        };
+        Some(format!("{kind}/{text}"))
+    }
+}
+
+/// A service, in either style.
+#[derive(Clone, Debug, Args)]
+pub(super) struct WhichService {
+    /// The service: tcp/10.0.0.1:443, `tcp/[fd00::1]:443`, fwm/3, fwm6/3
+    #[arg(value_name = "SERVICE", conflicts_with = "service-option")]
+    word: Option<String>,
+    #[command(flatten)]
+    options: KeyOptions,
+}
+
+impl WhichService {
+    /// The service, or what is wrong or missing.
+    pub(super) fn understand(&self) -> Result<ServiceKey, String> {
+        let word = self.options.word().or_else(|| self.word.clone());
+        key(&word.ok_or("which service? for example tcp/10.0.0.1:443")?)
+    }
+}
 
 /// A service and one of its servers, in either style.
 #[derive(Clone, Debug, Args)]
@@ -13,21 +65,8 @@ pub(super) struct Which {
     /// 192.168.1.1 for the service's port)
     #[arg(value_name = "SERVICE SERVER", num_args = 0..=2)]
     words: Vec<String>,
-    /// The service, as with ipvsadm
-    #[arg(short = 't', long, value_name = "VIP:PORT", group = "key")]
-    tcp_service: Option<String>,
-    /// The service, as with ipvsadm
-    #[arg(short = 'u', long, value_name = "VIP:PORT", group = "key")]
-    udp_service: Option<String>,
-    /// The service, as with ipvsadm
-    #[arg(long, value_name = "VIP:PORT", group = "key")]
-    sctp_service: Option<String>,
-    /// The service, as with ipvsadm
-    #[arg(short = 'f', long, value_name = "MARK", group = "key")]
-    fwmark_service: Option<String>,
-    /// The mark is one of IPv6
-    #[arg(short = '6', long, requires = "fwmark_service")]
-    ipv6: bool,
+    #[command(flatten)]
+    options: KeyOptions,
     /// The server, as with ipvsadm
     #[arg(short = 'r', long, value_name = "SERVER")]
     real_server: Option<String>,
@@ -35,18 +74,18 @@ pub(super) struct Which {
 
 impl Which {
     /// Whether nothing was named.
-    pub(super) const fn is_nothing(&self) -> bool {
-        self.words.is_empty() && self.key_option().is_none() && self.real_server.is_none()
+    pub(super) fn is_nothing(&self) -> bool {
+        self.words.is_empty() && self.options.word().is_none() && self.real_server.is_none()
     }
 
     /// The service and the server, or what is wrong or missing.
     pub(super) fn understand(&self) -> Result<(ServiceKey, SocketAddr), String> {
         let mut words = self.words.iter();
-        let text = match self.key_option() {
-            Some((proto, text)) => format!("{proto}/{text}"),
+        let text = match self.options.word() {
+            Some(text) => text,
             None => words.next().ok_or("which service? for example tcp/10.0.0.1:80")?.clone(),
         };
-        let key = service(&text)?;
+        let key = key(&text)?;
         let server = match &self.real_server {
             Some(text) => text,
             None => words.next().ok_or("which server? for example 192.168.1.1:8080")?,
@@ -56,40 +95,10 @@ impl Which {
         }
         Ok((key, self::server(server, &key)?))
     }
-
-    const fn key_option(&self) -> Option<(&'static str, &String)> {
-        let mark = if self.ipv6 { "fwm6" } else { "fwm" };
-        match self {
-            Self { tcp_service: Some(text), .. } => Some(("tcp", text)),
-            Self { udp_service: Some(text), .. } => Some(("udp", text)),
-            Self { sctp_service: Some(text), .. } => Some(("sctp", text)),
-            Self { fwmark_service: Some(text), .. } => Some((mark, text)),
-            _ => None,
-        }
-    }
 }
 
-/// `tcp/10.0.0.1:80`, `fwm/3`.
-fn service(text: &str) -> Result<ServiceKey, String> {
-    let unknown = || {
-        format!(
-            "`{text}` is no service: write tcp/10.0.0.1:80, udp/[fd00::1]:53, sctp/10.0.0.1:99, fwm/3 or fwm6/3"
-        )
-    };
-    let (kind, rest) = text.split_once('/').ok_or_else(unknown)?;
-    let mark = |family| {
-        let mark = rest.parse::<NonZeroU32>().ok().map(Mark);
-        mark.map(|mark| ServiceKey::Mark { mark, family }).ok_or_else(unknown)
-    };
-    let proto = match kind {
-        "tcp" => Proto::Tcp,
-        "udp" => Proto::Udp,
-        "sctp" => Proto::Sctp,
-        "fwm" => return mark(Family::Ipv4),
-        "fwm6" => return mark(Family::Ipv6),
-        _ => return Err(unknown()),
-    };
-    rest.parse().map(|vip| ServiceKey::addr(proto, vip)).map_err(|_| unknown())
+fn key(text: &str) -> Result<ServiceKey, String> {
+    text.parse().map_err(|error: NoService| error.to_string())
 }
 
 /// A server; without a port it has the service's.

@@ -39,7 +39,11 @@ fn render(status: &Status) -> String {
     }
     line("log", status.log.clone().unwrap_or_else(|| "standard error".to_owned()));
     line("device", format!("{}, {} workers, offload: {}", status.device, status.workers, status.offload));
-    line("services", format!("{} (generation {})", status.services, status.generation));
+    let fronts = match status.fronts {
+        0 => String::new(),
+        n => format!("; TLS ends at {n} of them, see `ulvs tls list`"),
+    };
+    line("services", format!("{} (generation {}){fronts}", status.services, status.generation));
     line("connections", format!("{} of at most {}", status.connections, status.max_connections));
     let pairs = |map: &std::collections::BTreeMap<String, u64>| {
         let shown: Vec<_> =
@@ -100,6 +104,13 @@ mod tests {
         let text = render(&Status { local_ports, ..Status::default() });
         let expected = "local ports  100 in use; most from 10.0.0.5 towards 10.0.0.7:80: 10 of 100 (TCP)\n";
         assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn fronts_are_counted_where_there_are_any() {
+        let text = |fronts| render(&Status { services: 3, generation: 7, fronts, ..Status::default() });
+        assert!(text(0).contains("services     3 (generation 7)\n"), "{}", text(0));
+        assert!(text(1).contains("services     3 (generation 7); TLS ends at 1 of them, "), "{}", text(1));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Instant;
 use control::api::{
     Applied, Apply, ApplyError, Backend, ConnPage, ConnQuery, ConnView, DestView, DrainList, DrainOrder,
     DrainView, LocalPortsView, MarkList, Reloaded, ServiceList, ServiceView, SetError, Settings,
-    SettingsChange, Status,
+    SettingsChange, Status, TlsList, TlsReloaded,
 };
 use engine::{Connection, Counters, DropReason, Engine, Part, PortsInUse};
 use sched::Service;
@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::director::{Director, InForce, Notices, Order};
 use super::worker::PortErrors;
+use crate::front::Listing;
 
 /// Connections on one page, about. Each page walks the table, so few and large ones.
 const PAGE: usize = 65_536;
@@ -42,6 +43,7 @@ pub(super) struct Handle {
     facts: Facts,
     notices: Arc<Notices>,
     settings: Arc<InForce>,
+    fronts: Arc<Listing>,
     orders: mpsc::Sender<Order>,
 }
 
@@ -53,7 +55,8 @@ impl Handle {
         director: &Director,
         orders: mpsc::Sender<Order>,
     ) -> Self {
-        Self { engine, port, facts, notices: director.notices(), settings: director.settings(), orders }
+        let (notices, settings, fronts) = (director.notices(), director.settings(), director.fronts());
+        Self { engine, port, facts, notices, settings, fronts, orders }
     }
 
     async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, String> {
@@ -78,6 +81,7 @@ impl Backend for Handle {
             workers: self.facts.workers,
             generation: services.generation(),
             services: services.len(),
+            fronts: services.services().filter(|service| service.tls.is_some()).count(),
             connections: self.engine.connections_held() as u64,
             max_connections: self.facts.max_connections as u64,
             config: self.facts.config.as_ref().map(|path| path.display().to_string()),
@@ -144,6 +148,14 @@ impl Backend for Handle {
     async fn drains(&self) -> DrainList {
         // An engine that is stopping drains nobody.
         self.ask(Order::Drains).await.unwrap_or_default()
+    }
+
+    fn tls(&self) -> TlsList {
+        self.fronts.load().list(std::time::SystemTime::now())
+    }
+
+    async fn reload_tls(&self) -> Result<TlsReloaded, String> {
+        self.ask(Order::ReloadTls).await
     }
 
     async fn reload(&self) -> Result<Reloaded, String> {

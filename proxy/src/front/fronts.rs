@@ -1,21 +1,22 @@
 //! Which fronts there are: follows the table of services, and the files that they are made of.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
+use control::api::TlsReload;
 use sched::{ClientIdentity, Op, Service, ServiceKey, ServiceTable, Tickets, TlsFront, TlsStack};
-use tls::{Clock, Counters, RedirectTerms, Terms, TicketKeys, TicketTimes, Timeouts, Warning};
+use tls::{Clock, Counters, Front, Pair, RedirectTerms, Terms, TicketKeys, TicketTimes, Timeouts, Warning};
 use tracing::{info, warn};
 
 use super::host::{Kind, Threads};
 use super::load::{self, Found};
 use super::served::{Current, Served};
 use super::user::Directory;
+use super::view::{Listed, Listing};
 
 /// The fronts of the table in force.
 pub(crate) struct Fronts {
@@ -27,6 +28,7 @@ pub(crate) struct Fronts {
     all: BTreeMap<ServiceKey, Entry>,
     /// Who serves whom by our own TCP.
     directory: Arc<Directory>,
+    listing: Arc<Listing>,
     own_tickets: Option<Arc<TicketKeys>>,
     shared_tickets: HashMap<PathBuf, (Found, Arc<TicketKeys>)>,
 }
@@ -39,28 +41,12 @@ struct Entry {
     refused: Option<String>,
 }
 
-/// What became of looking at a front's files again.
-#[derive(Clone, Debug)]
-pub(crate) struct Reloaded {
-    pub(crate) key: ServiceKey,
-    /// What is wrong with them; then everything stays as it was.
-    pub(crate) outcome: Result<(), String>,
-}
-
-impl fmt::Display for Reloaded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.outcome {
-            Ok(()) => write!(f, "{}: certificates read again", self.key),
-            Err(text) => write!(f, "{}: certificates stay as they were: {text}", self.key),
-        }
-    }
-}
-
 impl Fronts {
     /// Without any front yet. `workers` choose the servers, one for each thread.
     pub(crate) fn new(workers: Vec<engine::Worker>, directory: Arc<Directory>) -> Self {
         Self {
             directory,
+            listing: Arc::default(),
             clock: Clock::at(SystemTime::now()),
             threads: None,
             workers,
@@ -73,16 +59,17 @@ impl Fronts {
     /// Whether the fronts of these edits could be made.
     ///
     /// # Errors
-    /// What is wrong with which file, and the way out.
-    pub(crate) fn check(ops: &[Op]) -> anyhow::Result<()> {
-        for op in ops {
+    /// For which of them what is wrong with which file, and the way out.
+    pub(crate) fn check(ops: &[Op]) -> Result<(), (usize, anyhow::Error)> {
+        for (i, op) in ops.iter().enumerate() {
             let (key, tls) = match op {
                 Op::AddService { service } => (service.key, service.tls.as_ref()),
                 Op::SetTls { key, tls } => (*key, tls.as_ref()),
                 _ => continue,
             };
             if let Some(tls) = tls {
-                load::check(tls).with_context(|| format!("TLS cannot end at {key}"))?;
+                let checked = load::check(tls).with_context(|| format!("TLS cannot end at {key}"));
+                checked.map_err(|error| (i, error))?;
             }
         }
         Ok(())
@@ -116,6 +103,7 @@ impl Fronts {
                 result = result.and(made.with_context(|| format!("TLS cannot end at {}", service.key)));
             }
         }
+        self.list();
         self.directory.store(Arc::new(self.all.values().flat_map(|entry| diverted(&entry.served)).collect()));
         result
     }
@@ -130,9 +118,9 @@ impl Fronts {
         !self.all.is_empty()
     }
 
-    /// All of them.
-    pub(crate) fn served(&self) -> impl Iterator<Item = (&Arc<Served>, Option<&str>)> {
-        self.all.values().map(|entry| (&entry.served, entry.refused.as_deref()))
+    /// All of them, for whoever asks.
+    pub(crate) fn listing(&self) -> Arc<Listing> {
+        Arc::clone(&self.listing)
     }
 
     /// Tells them the time, which certificates are checked against. About once a second.
@@ -141,42 +129,43 @@ impl Fronts {
     }
 
     /// Looks whether files have changed, and uses them if they are good.
-    pub(crate) fn heed_files(&mut self) -> Vec<Reloaded> {
+    pub(crate) fn heed_files(&mut self) -> Vec<TlsReload> {
         let changed = |entry: &Entry| entry.found.iter().any(Found::has_changed);
         let keys: Vec<_> = self.all.iter().filter(|(_, entry)| changed(entry)).map(|(key, _)| *key).collect();
         keys.into_iter().map(|key| self.renew(key)).collect()
     }
 
     /// Reads all files again.
-    pub(crate) fn reload(&mut self) -> Vec<Reloaded> {
+    pub(crate) fn reload(&mut self) -> Vec<TlsReload> {
         let keys: Vec<_> = self.all.keys().copied().collect();
         keys.into_iter().map(|key| self.renew(key)).collect()
     }
 
-    fn renew(&mut self, key: ServiceKey) -> Reloaded {
-        let Some(entry) = self.all.get(&key) else { return Reloaded { key, outcome: Ok(()) } };
+    fn renew(&mut self, service: ServiceKey) -> TlsReload {
+        let mut reload = TlsReload { service, changes: Vec::new(), error: None };
+        let Some(entry) = self.all.get(&service) else { return reload };
         let (served, before) = (Arc::clone(&entry.served), entry.served.current());
         // First, so that what changes meanwhile is seen the next time.
         let found = find(&before.spec);
-        let made = self.current(&before.spec, before.vips.clone(), &served.counters);
-        let outcome = match made {
+        match self.current(&before.spec, before.vips.clone(), &served.counters) {
             Ok(current) => {
-                tell_warnings(key, &current.warnings);
+                reload.changes = changes(&before.front, &current.front);
+                tell_warnings(service, &current.warnings);
                 served.now.store(Arc::new(current));
-                info!(service = %key, "certificates read again");
-                Ok(())
+                reload.changes.iter().for_each(|line| info!(%service, "{line}"));
             }
             Err(error) => {
                 let text = crate::reason::reason(&error);
-                warn!(service = %key, "certificates stay as they were: {text}");
-                Err(text)
+                warn!(%service, "certificates stay as they were: {text}");
+                reload.error = Some(text);
             }
-        };
-        if let Some(entry) = self.all.get_mut(&key) {
-            entry.found = found;
-            entry.refused = outcome.clone().err();
         }
-        Reloaded { key, outcome }
+        if let Some(entry) = self.all.get_mut(&service) {
+            entry.found = found;
+            entry.refused.clone_from(&reload.error);
+        }
+        self.list();
+        reload
     }
 
     fn put(&mut self, key: ServiceKey, spec: &Arc<TlsFront>, vips: Vec<IpAddr>) -> anyhow::Result<()> {
@@ -223,6 +212,12 @@ impl Fronts {
             self.remove(&key);
         }
         result
+    }
+
+    fn list(&self) {
+        let one =
+            |entry: &Entry| Listed { served: Arc::clone(&entry.served), refused: entry.refused.clone() };
+        self.listing.store(Arc::new(self.all.values().map(one).collect()));
     }
 
     fn remove(&mut self, key: &ServiceKey) {
@@ -310,6 +305,14 @@ impl Fronts {
         self.shared_tickets.insert(path.to_owned(), (found, Arc::clone(&keys)));
         Ok(keys)
     }
+}
+
+/// What is new about the certificates, a line each.
+fn changes(before: &Front, now: &Front) -> Vec<String> {
+    let known = |pair: &Pair| before.pairs().iter().any(|other| other.fingerprint() == pair.fingerprint());
+    let new = now.pairs().iter().filter(|pair| !known(pair));
+    new.map(|pair| format!("another certificate in {}: {}", pair.file(), pair.fingerprint().short()))
+        .collect()
 }
 
 fn find(spec: &TlsFront) -> Vec<Found> {

@@ -5,6 +5,7 @@
 //! - `fronts`: which fronts there are, by the table of services: the control plane's side;
 //! - `desk`: sessions served by one thread, over either TCP (`tcp` is the seam);
 //! - `host`: threads that serve clients by the host's own TCP;
+//! - `view`: fronts for listings;
 //! - `user`: the engine's workers serve them by ours.
 //!
 //! The engine chooses the servers, as for any other connection; [`tls::Relay`] moves the bytes.
@@ -19,7 +20,9 @@ mod session;
 mod tcp;
 mod timers;
 mod user;
+mod view;
 
 pub(crate) use fronts::Fronts;
 pub(crate) use load::check;
 pub(crate) use user::{Userspace, userspaces};
+pub(crate) use view::Listing;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -154,6 +155,52 @@ impl fmt::Display for ServiceKey {
     }
 }
 
+impl ServiceKey {
+    /// `tcp/10.0.0.1:80`, `fwm/5`, `fwm6/5`: as command lines and the configuration name it.
+    pub fn word(&self) -> String {
+        match self {
+            Self::Addr { proto, vip, l4_port } => {
+                format!("{}/{}", proto.name().to_ascii_lowercase(), SocketAddr::new(*vip, *l4_port))
+            }
+            Self::Mark { mark, family: Family::Ipv4 } => format!("fwm/{}", mark.0),
+            Self::Mark { mark, family: Family::Ipv6 } => format!("fwm6/{}", mark.0),
+        }
+    }
+}
+
+/// What is not the [word](ServiceKey::word) of a service.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no service: write tcp/10.0.0.1:80, udp/[fd00::1]:53, sctp/10.0.0.1:99, fwm/3 or fwm6/3")]
+pub struct NoService(String);
+
+impl FromStr for ServiceKey {
+    type Err = NoService;
+
+    fn from_str(text: &str) -> Result<Self, NoService> {
+        let unknown = || NoService(text.to_owned());
+        let (kind, rest) = text.split_once('/').ok_or_else(unknown)?;
+        let mark = |family| {
+            let mark = rest.parse::<NonZeroU32>().ok().map(Mark);
+            mark.map(|mark| Self::Mark { mark, family }).ok_or_else(unknown)
+        };
+        let proto = match kind {
+            "tcp" => Proto::Tcp,
+            "udp" => Proto::Udp,
+            "sctp" => Proto::Sctp,
+            "fwm" => return mark(Family::Ipv4),
+            "fwm6" => return mark(Family::Ipv6),
+            _ => return Err(unknown()),
+        };
+        rest.parse().map(|vip| Self::addr(proto, vip)).map_err(|_| unknown())
+    }
+}
+
+/// Whether it may be the address of one host.
+pub(crate) fn is_host(addr: IpAddr) -> bool {
+    let broadcast = matches!(addr, IpAddr::V4(addr) if addr.is_broadcast());
+    !(addr.is_unspecified() || addr.is_multicast() || broadcast)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,5 +234,18 @@ mod tests {
         let mark = |family| ServiceKey::Mark { mark: Mark(NonZeroU32::MIN), family }.to_string();
         assert_eq!(mark(Family::Ipv4), "FWM 1");
         assert_eq!(mark(Family::Ipv6), "FWM 1 IPv6");
+    }
+
+    #[test]
+    fn the_word_of_a_service_names_it() {
+        for word in ["tcp/10.0.0.1:80", "udp/[fd00::1]:53", "sctp/10.0.0.1:0", "fwm/3", "fwm6/4294967295"] {
+            assert_eq!(word.parse::<ServiceKey>().unwrap().word(), word);
+        }
+        for word in
+            ["", "tcp", "10.0.0.1:80", "tcp/10.0.0.1", "TCP/10.0.0.1:80", "icmp/10.0.0.1:8", "fwm/0", "3"]
+        {
+            let error = word.parse::<ServiceKey>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{word}` is no service: write tcp/10.0.0.1:80")), "{error}");
+        }
     }
 }

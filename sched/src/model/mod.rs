@@ -8,11 +8,12 @@ mod tcp;
 mod tls;
 
 pub use dest::{DestKey, DestSpec, ForwardMethod, Tunnel, TunnelChecksum, TunnelKind, Weight};
-pub use key::{Family, Mark, Proto, ServiceKey};
+pub(crate) use key::is_host;
+pub use key::{Family, Mark, NoService, Proto, ServiceKey};
 pub use persistence::{Netmask, Persistence, PersistenceEngine};
 pub use service::{SchedFlags, ServiceSpec};
 pub use tcp::{Mss, NoMss, ProxyProtocol, TcpOptions};
 pub use tls::{
-    BackendTls, CertFiles, ClientAuth, ClientIdentity, NoSuchWord, Tickets, TlsFront, TlsLimits, TlsProfile,
-    TlsStack,
+    BackendTls, CertFiles, ClientAuth, ClientIdentity, NoSuchWord, Tickets, TlsFlaw, TlsFront, TlsLimits,
+    TlsProfile, TlsStack,
 };

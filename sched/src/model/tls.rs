@@ -1,13 +1,19 @@
 //! Where TLS ends at the director: the front of a service.
 
+mod flaw;
+
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::dest::{DestKey, DestSpec};
 use super::key::ServiceKey;
+
+pub use flaw::TlsFlaw;
 
 /// A front: TLS from clients ends here, and what it held goes on to a server that the service has chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +36,7 @@ pub struct TlsFront {
     #[serde(default)]
     pub strict_sni: bool,
     /// The protocols that are offered (ALPN), best first.
-    #[serde(default = "http1", skip_serializing_if = "is_http1")]
+    #[serde(default = "TlsFront::default_alpn", skip_serializing_if = "is_http1")]
     pub alpn: Vec<String>,
     /// Services that have the servers for a protocol, where it is not this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -74,7 +80,7 @@ impl TlsFront {
             stack: TlsStack::default(),
             certs: vec![cert],
             strict_sni: false,
-            alpn: http1(),
+            alpn: Self::default_alpn(),
             by_alpn: Vec::new(),
             profile: TlsProfile::default(),
             client_auth: None,
@@ -87,14 +93,35 @@ impl TlsFront {
             limits: TlsLimits::default(),
         }
     }
+
+    /// What is offered where nothing is said.
+    pub fn default_alpn() -> Vec<String> {
+        vec!["http/1.1".to_owned()]
+    }
+
+    /// A server that would get plain text where TLS is meant to be: it has the front's port, which is the service's, and
+    /// nothing says otherwise.
+    pub fn plain_on_its_port<'a>(&self, mut dests: impl Iterator<Item = &'a DestSpec>) -> Option<DestKey> {
+        let said = self.server_port.is_some() || self.backend_tls.is_some();
+        dests.find(|dest| !said && dest.addr.port() == self.port).map(|dest| dest.addr)
+    }
+
+    /// All the files that it names.
+    pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let certs =
+            self.certs.iter_mut().flat_map(|c| [&mut c.cert, &mut c.key].into_iter().chain(&mut c.ocsp));
+        let clients = self.client_auth.iter_mut().flat_map(|c| std::iter::once(&mut c.ca).chain(&mut c.crl));
+        let servers = self.backend_tls.iter_mut().map(|b| &mut b.ca);
+        let secret = match &mut self.tickets {
+            Tickets::Shared(path) => Some(path),
+            Tickets::Own | Tickets::Off => None,
+        };
+        certs.chain(clients).chain(servers).chain(secret).chain(&mut self.key_log)
+    }
 }
 
 const fn https() -> u16 {
     443
-}
-
-fn http1() -> Vec<String> {
-    vec!["http/1.1".to_owned()]
 }
 
 fn is_http1(alpn: &[String]) -> bool {
@@ -170,6 +197,45 @@ impl Default for TlsLimits {
             connections: 0,
             handshakes_per_second: 0,
         }
+    }
+}
+
+impl TlsLimits {
+    /// What each may be, by its name in the configuration.
+    pub const RANGES: [(&str, RangeInclusive<u32>); 7] = [
+        ("handshake_timeout", 1..=3600),
+        ("idle_timeout", 1..=31 * 86_400),
+        ("half_closed_timeout", 1..=86_400),
+        ("connect_timeout", 1..=3600),
+        ("connect_attempts", 1..=100),
+        ("max_connections", 0..=u32::MAX),
+        ("handshakes_per_second", 0..=u32::MAX),
+    ];
+
+    /// The values, in the order of [`Self::RANGES`].
+    pub const fn in_order(&self) -> [u32; 7] {
+        [
+            self.handshake,
+            self.idle,
+            self.half_closed,
+            self.connect,
+            self.attempts,
+            self.connections,
+            self.handshakes_per_second,
+        ]
+    }
+
+    /// The same to write to.
+    pub const fn in_order_mut(&mut self) -> [&mut u32; 7] {
+        [
+            &mut self.handshake,
+            &mut self.idle,
+            &mut self.half_closed,
+            &mut self.connect,
+            &mut self.attempts,
+            &mut self.connections,
+            &mut self.handshakes_per_second,
+        ]
     }
 }
 

@@ -16,6 +16,7 @@ use super::drain::{DrainList, DrainOrder, DrainView};
 use super::error::{ErrorBody, ErrorCode, Failure};
 use super::marks::MarkList;
 use super::socket::{SOCKET_NAME, connect_named};
+use super::tls::{TlsList, TlsReloaded};
 use super::view::{Applied, Apply, ApplyMode, ConnPage, ConnQuery, Reloaded, ServiceList, Status};
 use crate::settings::{Settings, SettingsChange};
 
@@ -111,6 +112,16 @@ impl Client {
     /// How far all drains have come.
     pub async fn drains(&mut self) -> Result<DrainList, ClientError> {
         self.get("/v1/drains").await
+    }
+
+    /// The fronts at which TLS ends.
+    pub async fn tls(&mut self) -> Result<TlsList, ClientError> {
+        self.get("/v1/tls").await
+    }
+
+    /// Makes the engine read certificates and the other files of fronts again.
+    pub async fn reload_tls(&mut self) -> Result<TlsReloaded, ClientError> {
+        self.post("/v1/tls/reload", &()).await
     }
 
     /// Makes the engine read its configuration file again.
@@ -236,6 +247,16 @@ impl Blocking {
     /// How far all drains have come.
     pub fn drains(&mut self) -> Result<DrainList, ClientError> {
         self.run(|c| c.drains())
+    }
+
+    /// The fronts at which TLS ends.
+    pub fn tls(&mut self) -> Result<TlsList, ClientError> {
+        self.run(|c| c.tls())
+    }
+
+    /// Makes the engine read certificates and the other files of fronts again.
+    pub fn reload_tls(&mut self) -> Result<TlsReloaded, ClientError> {
+        self.run(|c| c.reload_tls())
     }
 
     /// Makes the engine read its configuration file again.

@@ -18,6 +18,14 @@ pub enum ApplyError {
         /// Why.
         error: OpError,
     },
+    /// The edit at `index` names files of a front that are of no use: the text says which and why.
+    #[error("{reason}")]
+    Files {
+        /// Its place in the list, from 0.
+        index: usize,
+        /// For people.
+        reason: String,
+    },
     /// The edits are fine but the system is not: the text says what failed.
     #[error("{0}")]
     System(String),
@@ -74,6 +82,8 @@ pub enum Failure {
     BadSetting,
     /// The configuration file has errors; nothing was changed (HTTP 422).
     BadConfig,
+    /// A certificate or another file that an edit names is of no use; nothing was changed (HTTP 422).
+    BadFiles,
     /// The system refused something (HTTP 500).
     System,
 }

@@ -11,6 +11,8 @@
 //! | `POST /v1/settings` with [`SettingsChange`] | [`Settings`] as they are then |
 //! | `GET /v1/drains` | [`DrainList`] |
 //! | `POST /v1/drain` with [`DrainOrder`] | [`DrainView`], at the beginning or the end of the drain |
+//! | `GET /v1/tls` | [`TlsList`] |
+//! | `POST /v1/tls/reload` | [`TlsReloaded`]: certificates and other files were read again |
 //! | `POST /v1/reload` | [`Reloaded`] |
 //! | `POST /v1/stop` | `{}` |
 //!
@@ -24,6 +26,7 @@ mod error;
 mod marks;
 mod server;
 mod socket;
+mod tls;
 mod view;
 
 pub use client::{Blocking, Client, ClientError};
@@ -32,6 +35,7 @@ pub use error::{ApplyError, ErrorBody, ErrorCode, Failure, SetError};
 pub use marks::{MarkChain, MarkList, MarkView};
 pub use server::{Backend, serve};
 pub use socket::{BindError, ControlSocket, SOCKET_NAME};
+pub use tls::{CertView, TlsList, TlsReload, TlsReloaded, TlsView};
 pub use view::{
     Applied, Apply, ApplyMode, ConnPage, ConnQuery, ConnView, DestView, LocalPortsView, OpFailure, Reloaded,
     ServiceList, ServiceView, Status,

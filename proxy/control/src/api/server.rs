@@ -23,6 +23,7 @@ use super::drain::{DrainList, DrainOrder, DrainView};
 use super::error::{ApplyError, ErrorBody, ErrorCode, Failure, SetError};
 use super::marks::MarkList;
 use super::socket::ControlSocket;
+use super::tls::{TlsList, TlsReloaded};
 use super::view::{Applied, Apply, ConnPage, ConnQuery, Reloaded, ServiceList, Status};
 use crate::settings::{Settings, SettingsChange};
 
@@ -58,6 +59,13 @@ pub trait Backend: Send + Sync + 'static {
     /// How far all drains have come.
     fn drains(&self) -> impl Future<Output = DrainList> + Send;
 
+    /// The fronts at which TLS ends, with what they have done.
+    fn tls(&self) -> TlsList;
+
+    /// Reads certificates and the other files of fronts again. A front whose files are of no use goes on with what it had, and
+    /// says so; the error is for when nothing was tried.
+    fn reload_tls(&self) -> impl Future<Output = Result<TlsReloaded, String>> + Send;
+
     /// Reads the configuration file again. The error is for people and names file and line; nothing was changed.
     fn reload(&self) -> impl Future<Output = Result<Reloaded, String>> + Send;
 
@@ -88,6 +96,8 @@ pub async fn serve<B: Backend>(
         .route("/v1/settings", get(settings::<B>).post(set::<B>))
         .route("/v1/drain", post(drain::<B>))
         .route("/v1/drains", get(drains::<B>))
+        .route("/v1/tls", get(tls::<B>))
+        .route("/v1/tls/reload", post(reload_tls::<B>))
         .route("/v1/reload", post(reload::<B>))
         .route("/v1/stop", post(stop::<B>))
         .fallback(not_found)
@@ -207,6 +217,21 @@ async fn drains<B: Backend>(State(shared): State<Shared<B>>) -> Json<DrainList> 
     Json(shared.backend.drains().await)
 }
 
+async fn tls<B: Backend>(State(shared): State<Shared<B>>) -> Json<TlsList> {
+    Json(shared.backend.tls())
+}
+
+async fn reload_tls<B: Backend>(
+    writer: Writer,
+    State(shared): State<Shared<B>>,
+) -> Result<Json<TlsReloaded>, Refusal> {
+    let failed =
+        |text| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, text, ErrorCode::Other(Failure::System));
+    let reloaded = shared.backend.reload_tls().await.map_err(failed)?;
+    info!(fronts = reloaded.fronts.len(), uid = writer.uid, pid = writer.pid, "certificates read again");
+    Ok(Json(reloaded))
+}
+
 async fn reload<B: Backend>(_: Writer, State(shared): State<Shared<B>>) -> Result<Json<Reloaded>, Refusal> {
     let unusable =
         |text| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, text, ErrorCode::Other(Failure::BadConfig));
@@ -289,6 +314,11 @@ impl From<ApplyError> for Refusal {
                 StatusCode::CONFLICT,
                 ErrorBody { error: text, code: ErrorCode::Op(error), index: Some(index) },
             ),
+            ApplyError::Files { index, .. } => {
+                let code = ErrorCode::Other(Failure::BadFiles);
+                let index = Some(index);
+                Self(StatusCode::UNPROCESSABLE_ENTITY, ErrorBody { error: text, code, index })
+            }
             ApplyError::System(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, text, ErrorCode::Other(Failure::System))
             }

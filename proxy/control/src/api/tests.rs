@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use sched::{Op, OpError, Proto, ServiceKey, Weight};
+use sched::{CertFiles, Op, OpError, Proto, ServiceKey, TlsFront, Weight};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 
@@ -10,7 +10,7 @@ use super::*;
 
 const CONNS: u64 = 25;
 
-/// Refuses every edit of port 1; has [`CONNS`] connections, seven to a page.
+/// Refuses every edit of port 1, and every front for its files; has [`CONNS`] connections, seven to a page.
 struct Fake {
     stop: std::sync::Mutex<Option<oneshot::Sender<()>>>,
 }
@@ -36,6 +36,12 @@ impl Backend for Fake {
 
     async fn apply(&self, request: Apply) -> Result<Applied, ApplyError> {
         let refused = |op: &Op| matches!(op, Op::DelService { key: ServiceKey::Addr { l4_port: 1, .. } });
+        if let Some(index) = request.ops.iter().position(|op| matches!(op, Op::SetTls { .. })) {
+            return Err(ApplyError::Files {
+                index,
+                reason: "cannot read /site.crt: no such file".to_owned(),
+            });
+        }
         let failures: Vec<_> = request.ops.iter().enumerate().filter(|(_, op)| refused(op)).collect();
         let error = OpError::NoSuchService;
         if let (ApplyMode::Atomic, Some((index, _))) = (request.mode, failures.first()) {
@@ -64,6 +70,16 @@ impl Backend for Fake {
         DrainList { drains: vec![drained(order())] }
     }
 
+    fn tls(&self) -> TlsList {
+        TlsList { fronts: vec![front()] }
+    }
+
+    async fn reload_tls(&self) -> Result<TlsReloaded, String> {
+        let changes = vec!["/site.crt: www.example until 2030-01-01".to_owned()];
+        let one = TlsReload { service: order().service, changes, error: Some("no".to_owned()) };
+        Ok(TlsReloaded { fronts: vec![one] })
+    }
+
     async fn reload(&self) -> Result<Reloaded, String> {
         Err("ulvs.toml:3:1: no".to_owned())
     }
@@ -86,6 +102,26 @@ fn conn(n: u64) -> ConnView {
         vip: "10.0.0.1:80".parse().unwrap(),
         dest: "192.168.1.2:8080".parse().unwrap(),
     }
+}
+
+fn front() -> TlsView {
+    let pair = CertFiles { cert: "/site.crt".into(), key: "/site.key".into(), ocsp: None };
+    let certificate = CertView {
+        file: "/site.crt".into(),
+        names: vec!["www.example".to_owned()],
+        subject: "CN=www.example".to_owned(),
+        issuer: "CN=ulvs CA".to_owned(),
+        not_before: 0,
+        not_after: 86_400,
+        key: "ECDSA P-256".to_owned(),
+        fingerprint: "00".repeat(32),
+        days_left: -1,
+        warnings: vec!["it is over".to_owned()],
+    };
+    let vips = vec!["10.0.0.1".parse().unwrap()];
+    let view = TlsView::new(order().service, vips, Arc::new(TlsFront::new(pair)));
+    let counters = [(TlsView::FULL.to_owned(), 7)].into();
+    TlsView { certificates: vec![certificate], counters, sessions: 3, error: Some("no".to_owned()), ..view }
 }
 
 fn order() -> DrainOrder {
@@ -160,6 +196,25 @@ async fn a_client_reads_and_changes_the_state() {
     drop(client);
     task.await.unwrap().unwrap();
     assert!(matches!(Client::connect_to(&name).await, Err(ClientError::NoEngine)));
+}
+
+#[tokio::test]
+async fn fronts_are_shown_and_those_with_bad_files_are_refused() {
+    let (name, _task) = engine().await;
+    let mut client = Client::connect_to(&name).await.unwrap();
+    let list = client.tls().await.unwrap();
+    assert_eq!(list.fronts, [front()]);
+    assert_eq!((list.fronts[0].count(TlsView::FULL), list.fronts[0].count(TlsView::FAILED)), (7, 0));
+    let reloaded = client.reload_tls().await.unwrap();
+    assert_eq!((reloaded.fronts[0].changes.len(), reloaded.fronts[0].error.as_deref()), (1, Some("no")));
+    let set = Op::SetTls { key: order().service, tls: Some(front().settings) };
+    let refused = client.apply(ApplyMode::Atomic, vec![del(80), set]).await.unwrap_err();
+    assert_eq!(refused.to_string(), "cannot read /site.crt: no such file");
+    let body = r#"{"ops":[{"op":"set-tls","key":{"addr":{"proto":"tcp","vip":"10.0.0.1","l4_port":443}},"tls":null}]}"#;
+    assert_eq!(
+        raw(&name, &format!("POST /v1/apply\n\n{body}")).await,
+        r#"422 {"error":"cannot read /site.crt: no such file","code":"bad-files","index":0}"#
+    );
 }
 
 #[tokio::test]

@@ -32,6 +32,9 @@ pub struct Status {
     pub generation: u64,
     /// Services in the table.
     pub services: usize,
+    /// Those of them at which TLS ends.
+    #[serde(default)]
+    pub fronts: usize,
     /// Connections in the table.
     pub connections: u64,
     /// The most connections that the table takes.

@@ -45,6 +45,38 @@
 //! lower = 750                     # ... until it has fewer than these; default: three quarters
 //! slow_start = "30s"              # a new server takes so long to reach its weight
 //!
+//! [service.tls]                   # TLS from clients ends here; files are relative to this one
+//! port = 443                      # default: the service's TCP port, of several 443
+//! vips = ["172.16.0.99"]          # only where a mark's rules do not name it
+//! cert = "site.crt"               # and those that lead to a known authority, PEM
+//! key = "site.key"                # others should not read it: 0600, or 0640 of root
+//! ocsp = "site.ocsp"              # sent along, DER
+//! server_port = 80                # default: that of each server; 80 where it has none
+//! stack = "kernel"                # whose TCP clients speak with; or "userspace"
+//! sni = "any"                     # "strict" refuses names that no certificate is for
+//! alpn = ["h2", "http/1.1"]       # offered, best first; default: http/1.1 alone
+//! alpn_service = { h2 = "tcp/10.0.0.1:8443" }   # or "fwm/4": the service that has the servers for it
+//! profile = "intermediate"        # TLS 1.2 and 1.3; "modern" is 1.3 alone
+//! client_auth = { mode = "required", ca = "clients.crt", crl = "clients.crl" }   # or "optional"
+//! tickets = "own"                 # "off", or { file = "tickets.key" }: what several directors share
+//! identity = "none"               # tells servers the client: "proxy-v1", "proxy-v2", "forwarded" in each request;
+//!                                 # "transparent", which needs the userspace stack, shows its own address
+//! pool = 0                        # idle connections kept to each server for anybody's next request
+//! redirect_http = 80              # plain HTTP on this port is sent to https
+//! backend_tls = { ca = "ca.crt", name = "www.example" }   # servers speak TLS too
+//! key_log = "keys.log"            # the secrets of all sessions, for Wireshark
+//! handshake_timeout = "10s"
+//! idle_timeout = "1h"
+//! half_closed_timeout = "60s"
+//! connect_timeout = "5s"          # to a server, before the next one is asked ...
+//! connect_attempts = 3            # ... of so many
+//! max_connections = 0             # 0: no limit of its own
+//! handshakes_per_second = 0
+//!
+//! [[service.tls.certificate]]     # another pair, for other names (SNI)
+//! cert = "other.crt"
+//! key = "other.key"
+//!
 //! [[service]]                     # all packets with a mark
 //! mark = 3
 //! family = "ipv6"                 # default: ipv4
@@ -75,6 +107,7 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 
 use sched::{MarkRule, ServiceSpec};
 
@@ -152,17 +185,23 @@ pub enum Offload {
 }
 
 impl Config {
-    /// Reads a file.
+    /// Reads a file. The names of files in it are relative to its directory.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
-        let bytes = read(path).map_err(|e| ConfigError::unreadable(&name, &e))?;
-        match String::from_utf8(bytes) {
-            Ok(text) => Self::parse(&name, &text),
-            Err(e) => Err(ConfigError::not_utf8(&name, &e)),
+        let unreadable = |e| ConfigError::unreadable(&name, &e);
+        let bytes = read(path).map_err(unreadable)?;
+        let text = String::from_utf8(bytes).map_err(|e| ConfigError::not_utf8(&name, &e))?;
+        let mut config = Self::parse(&name, &text)?;
+        let path = std::path::absolute(path).map_err(unreadable)?;
+        let dir = path.parent().unwrap_or(&path);
+        let fronts = config.services.iter_mut().filter_map(|service| service.tls.as_mut());
+        for file in fronts.flat_map(|tls| Arc::make_mut(tls).paths_mut()) {
+            *file = dir.join(&*file);
         }
+        Ok(config)
     }
 
-    /// Parses a file's text; `name` is for error messages.
+    /// Parses a file's text; `name` is for error messages. Names of files in it stay as they are.
     pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
         schema::parse(text).map_err(|problems| ConfigError::new(name, text, problems))
     }

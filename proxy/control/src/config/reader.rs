@@ -24,6 +24,10 @@ impl Problems {
         self.0.is_empty()
     }
 
+    pub(super) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn into_vec(self) -> Vec<Problem> {
         self.0
     }
@@ -152,12 +156,13 @@ impl<'a> Section<'a> {
     pub(super) fn table(
         &self,
         key: &str,
+        header: &str,
         problems: &mut Problems,
     ) -> Option<(&'a DeTable<'a>, Range<usize>)> {
         let value = self.value(key)?;
         let table = value.get_ref().as_table();
         if table.is_none() {
-            let help = format!("begin it with the line [{key}]");
+            let help = format!("begin it with the line {header}");
             problems.note(value.span(), format!("`{key}` has to be a table"), help);
         }
         table.map(|table| (table, value.span()))

@@ -2,7 +2,7 @@
 //!
 //! | listing | object |
 //! |---|---|
-//! | `-L` | `services`: list of `protocol`, `address`, `port` or `mark`, `family`; `scheduler`, `flags`, `one_packet`, `proxy_protocol` and `mss` or null, `toa`, `persistent` (`timeout`, `netmask`, `engine`) or null, `stats`, `rate`, `servers` |
+//! | `-L` | `services`: list of `protocol`, `address`, `port` or `mark`, `family`; `scheduler`, `flags`, `one_packet`, `proxy_protocol` and `mss` or null, `toa`, `tls` (`port`, `server_port` or null, `stack`, `certificates`: list of files) or null, `persistent` (`timeout`, `netmask`, `engine`) or null, `stats`, `rate`, `servers` |
 //! | its `servers` | list of `address`, `port`, `forward`, `tunnel` (`type`, `port`, `checksum`) or null, `weight`, `upper_threshold`, `lower_threshold`, `slow_start`, `active`, `inactive`, `persistent`, `stats`, `rate` |
 //! | `-L -c` | `connections`: list of `protocol` (null for a mark's template), `template`, `expires`, `state`, `client`, `virtual`, `server` (each `address`, `port`), `engine`, `engine_data` |
 //! | `-L --timeout` | `timeouts`: `tcp`, `tcp_fin`, `udp` |
@@ -12,12 +12,13 @@
 //! Times are in seconds, counts are numbers, addresses are never names.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use control::api::{ConnView, DestView, ServiceView, Timeouts};
 use control::save;
 use sched::{
-    Counts, Family, ForwardMethod, Mss, PersistenceEngine, Proto, ProxyProtocol, Rates, ServiceKey, Tunnel,
-    TunnelChecksum, TunnelKind,
+    Counts, Family, ForwardMethod, Mss, PersistenceEngine, Proto, ProxyProtocol, Rates, ServiceKey, TlsFront,
+    TlsStack, Tunnel, TunnelChecksum, TunnelKind,
 };
 use serde::Serialize;
 
@@ -116,10 +117,19 @@ struct Service<'a> {
     proxy_protocol: Option<ProxyProtocol>,
     toa: bool,
     mss: Option<Mss>,
+    tls: Option<Front<'a>>,
     persistent: Option<Persistent>,
     stats: Counts,
     rate: Rates,
     servers: Vec<Server>,
+}
+
+#[derive(Serialize)]
+struct Front<'a> {
+    port: u16,
+    server_port: Option<u16>,
+    stack: TlsStack,
+    certificates: Vec<&'a Path>,
 }
 
 #[derive(Serialize)]
@@ -201,6 +211,7 @@ impl<'a> From<&'a ServiceView> for Service<'a> {
             proxy_protocol: service.tcp.proxy_protocol,
             toa: service.tcp.toa,
             mss: service.tcp.mss,
+            tls: service.tls.as_deref().map(Front::from),
             persistent: service.persistence.map(|p| Persistent {
                 timeout: p.timeout,
                 netmask: p.mask.to_string(),
@@ -209,6 +220,17 @@ impl<'a> From<&'a ServiceView> for Service<'a> {
             stats: service.counts,
             rate: service.rates,
             servers: service.dests.iter().map(Server::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a TlsFront> for Front<'a> {
+    fn from(front: &'a TlsFront) -> Self {
+        Self {
+            port: front.port,
+            server_port: front.server_port,
+            stack: front.stack,
+            certificates: front.certs.iter().map(|pair| pair.cert.as_path()).collect(),
         }
     }
 }

@@ -101,6 +101,9 @@ fn later(timeouts: &mut Timeouts, new: Timeouts) {
 }
 
 fn change(line: &Line<'_>, names: &dyn Resolve) -> Result<Change, Failure> {
+    if let Some(front) = control::save::front(line.text) {
+        return front.map(Change::Table).map_err(Failure::options);
+    }
     let words = line.words();
     match words.first() {
         Some(first) if !first.starts_with('-') => {

@@ -14,6 +14,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use control::api::{
     Applied, Apply, ApplyError, ApplyMode, DrainList, DrainOrder, DrainView, OpFailure, Reloaded, SetError,
+    TlsReloaded,
 };
 use control::config::Config;
 use control::settings::{Settings, SettingsChange, Timeouts};
@@ -31,7 +32,7 @@ use super::drains::Drains;
 use super::knobs::knobs;
 use super::rules::{self, Rules};
 use super::worker::Workers;
-use crate::front::Fronts;
+use crate::front::{Fronts, Listing};
 use crate::reason::reason;
 
 /// How often removed servers are looked through; one that is idle twice in a row is forgotten.
@@ -57,6 +58,7 @@ pub(super) enum Order {
     Drain(DrainOrder, oneshot::Sender<Result<DrainView, ApplyError>>),
     Drains(oneshot::Sender<DrainList>),
     Reload(oneshot::Sender<Result<Reloaded, String>>),
+    ReloadTls(oneshot::Sender<TlsReloaded>),
     Stop,
 }
 
@@ -137,6 +139,10 @@ impl Director {
         }
     }
 
+    pub(super) fn fronts(&self) -> Arc<Listing> {
+        self.fronts.listing()
+    }
+
     pub(super) fn notices(&self) -> Arc<Notices> {
         Arc::clone(&self.notices)
     }
@@ -157,7 +163,7 @@ impl Director {
         ops.extend(state::diff_marks(&[], file.marks()));
         let lips = rules.as_ref().map_or_else(|| file.lips(), |rules| &rules.lips);
         ops.extend(state::diff_lips(None, &[], lips));
-        Fronts::check(&ops)?;
+        Fronts::check(&ops).map_err(|(_, error)| error)?;
         let table = self.engine.services().apply(&mut self.trash, &ops);
         let table = table.map_err(|(i, error)| anyhow::anyhow!("cannot {}: {error}", ops[i]))?;
         self.put_in_force(table).map_err(anyhow::Error::msg)?;
@@ -198,6 +204,9 @@ impl Director {
             }
             Order::Reload(reply) => {
                 let _ = reply.send(self.reload());
+            }
+            Order::ReloadTls(reply) => {
+                let _ = reply.send(TlsReloaded { fronts: self.fronts.reload() });
             }
             Order::Stop => return ControlFlow::Break(()),
         }
@@ -272,7 +281,8 @@ impl Director {
     }
 
     fn apply(&mut self, request: Apply) -> Result<Applied, ApplyError> {
-        Fronts::check(&request.ops).map_err(|error| ApplyError::System(reason(&error)))?;
+        let files = |(index, error)| ApplyError::Files { index, reason: reason(&error) };
+        Fronts::check(&request.ops).map_err(files)?;
         let table = self.engine.services();
         let (table, failures) = match request.mode {
             ApplyMode::Atomic => {
@@ -352,7 +362,12 @@ impl Director {
         let before = self.settings.load_full();
         let settings = before.reconciled(&self.file.settings(self.compat), &config.settings(self.compat));
         changes.extend(settings.differences(&before));
-        changes.extend(self.fronts.reload().into_iter().map(|reloaded| reloaded.to_string()));
+        for reloaded in self.fronts.reload() {
+            let key = reloaded.service;
+            changes.extend(reloaded.changes.iter().map(|line| format!("{key}: {line}")));
+            changes
+                .extend(reloaded.error.map(|text| format!("{key}: certificates stay as they were: {text}")));
+        }
         self.put_settings(settings);
         if config.engine != self.file.engine {
             changes.push("[engine] has changed: that takes effect when ulvs is started again".to_owned());

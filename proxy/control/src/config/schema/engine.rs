@@ -9,7 +9,7 @@ use super::super::{EngineConfig, Offload, Workers};
 
 pub(super) fn engine(root: &Section<'_>, problems: &mut Problems) -> EngineConfig {
     let mut config = EngineConfig::default();
-    let Some((table, span)) = root.table("engine", problems) else { return config };
+    let Some((table, span)) = root.table("engine", "[engine]", problems) else { return config };
     let known = ["workers", "offload", "max_connections", "device"];
     let section = Section::new(table, span, "[engine]", &known, problems);
     if let Some(value) = section.value("workers") {

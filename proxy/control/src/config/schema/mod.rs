@@ -9,6 +9,7 @@ mod server;
 mod service;
 mod settings;
 mod tcp;
+mod tls;
 
 use toml::de::DeTable;
 

@@ -64,6 +64,12 @@ impl Taken {
         }
         twice
     }
+
+    /// Whether a service has that port of the VIP.
+    pub(super) fn has(&self, vip: IpAddr, proto: Proto, port: u16) -> bool {
+        let ports = self.ports.get(&(vip, proto)).into_iter().flatten();
+        ports.into_iter().any(|(range, _)| (range.first..=range.last).contains(&port))
+    }
 }
 
 /// The rules that give packets for these ports a mark.

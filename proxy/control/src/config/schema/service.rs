@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::ops::Range;
+use std::sync::Arc;
 
 use sched::{Algorithm, Family, Mark, MarkRule, Netmask, Persistence, PersistenceEngine, Proto, SchedFlags};
 use sched::{ServiceKey, ServiceSpec, algo};
@@ -12,9 +13,10 @@ use toml::de::{DeTable, DeValue};
 use super::super::reader::{At, Problems, Section, integer};
 use super::address::address;
 use super::lip;
-use super::ports::{self, Taken};
+use super::ports::{self, Ports, Taken};
 use super::server::servers;
 use super::tcp;
+use super::tls::{self, Front};
 use crate::nearest::nearest;
 
 pub(super) const VIP: &str = "\"10.0.0.1\"";
@@ -33,22 +35,26 @@ const KNOWN: &[&str] = &[
     "mss",
     "lips",
     "server",
+    "tls",
 ];
 
 /// The services, and the rules that sets of ports are made of.
 pub(super) fn services(root: &Section<'_>, problems: &mut Problems) -> (Vec<ServiceSpec>, Vec<MarkRule>) {
-    let (mut specs, mut rules) = (Vec::new(), Vec::new());
+    let (mut specs, mut rules, mut fronts) = (Vec::new(), Vec::new(), Vec::new());
     let mut taken = Taken::of(root);
     let mut seen: HashMap<ServiceKey, Range<usize>> = HashMap::new();
     for table in root.tables("service", "[[service]]", problems) {
-        let Some((spec, place, of_set)) = service(&table, &mut taken, problems) else { continue };
-        rules.extend(of_set);
+        let Some((spec, identity, front)) = service(&table, &mut taken, problems) else { continue };
+        let Some(place) = identity.place else { continue };
+        rules.extend(identity.rules);
+        fronts.extend(front);
         if seen.insert(spec.key, place.clone()).is_some() {
             let help = "merge its servers into the first one, or delete one of the two";
             problems.note(place, format!("the service {} is there already", spec.key), help);
         }
         specs.push(spec);
     }
+    tls::check_beside(&fronts, &specs, &taken, problems);
     (specs, rules)
 }
 
@@ -58,6 +64,9 @@ pub(super) struct Identity {
     pub(super) key: Option<ServiceKey>,
     pub(super) family: Option<Family>,
     pub(super) l4_port: Option<u16>,
+    /// A mark alone has no VIP and no ports.
+    pub(super) vip: Option<IpAddr>,
+    pub(super) ports: Vec<Ports>,
     /// Where the file says it.
     place: Option<Range<usize>>,
     /// The rules of a set of ports.
@@ -68,7 +77,7 @@ fn service(
     table: &At<&DeTable<'_>>,
     taken: &mut Taken,
     problems: &mut Problems,
-) -> Option<(ServiceSpec, Range<usize>, Vec<MarkRule>)> {
+) -> Option<(ServiceSpec, Identity, Option<Front>)> {
     let section = Section::new(table.value, table.span.clone(), "this service", KNOWN, problems);
     let has = |key| section.value(key).is_some();
     let identity = if has("mark") && !has("vip") && !has("ports") {
@@ -89,10 +98,11 @@ fn service(
     let dests = servers(&section, &identity, problems);
     let lips = lip::of_service(&section, &identity, &dests, problems);
     let tcp = tcp::options(&section, &identity, &dests, problems);
+    let front = tls::front(&section, &identity, &dests, problems);
+    let tls = front.as_ref().map(|front| Arc::clone(&front.tls));
     let key = identity.key?;
-    let spec =
-        ServiceSpec { key, scheduler, flags, one_packet, persistence, pe, tcp, tls: None, lips, dests };
-    Some((spec, identity.place?, identity.rules))
+    let spec = ServiceSpec { key, scheduler, flags, one_packet, persistence, pe, tcp, tls, lips, dests };
+    Some((spec, identity, front))
 }
 
 fn by_address(section: &Section<'_>, taken: &mut Taken, problems: &mut Problems) -> Identity {
@@ -104,7 +114,7 @@ fn by_address(section: &Section<'_>, taken: &mut Taken, problems: &mut Problems)
     let vip: Option<IpAddr> = vip.and_then(|v| address(&v, problems));
     let mark = mark(section, problems);
     let family = vip.map(Family::from);
-    let known = Identity { family, place, ..Identity::default() };
+    let known = Identity { family, vip, place, ..Identity::default() };
     let Some(ports) = ports::ports(section, problems) else { return known };
     let one = ports::one(&ports).filter(|_| section.value("mark").is_none());
     let l4_port = Some(one.map_or(0, |(_, port)| port));
@@ -116,7 +126,7 @@ fn by_address(section: &Section<'_>, taken: &mut Taken, problems: &mut Problems)
     }
     if let Some((proto, l4_port)) = one {
         let key = Some(ServiceKey::Addr { proto, vip, l4_port });
-        return Identity { key, l4_port: Some(l4_port), ..known };
+        return Identity { key, l4_port: Some(l4_port), ports, ..known };
     }
     let chosen = match section.value("mark") {
         Some(_) => mark,
@@ -124,7 +134,7 @@ fn by_address(section: &Section<'_>, taken: &mut Taken, problems: &mut Problems)
     };
     let Some(mark) = chosen else { return Identity { l4_port, ..known } };
     let key = Some(ServiceKey::Mark { mark, family: vip.into() });
-    Identity { key, l4_port, rules: ports::rules(vip, &ports, mark), ..known }
+    Identity { key, l4_port, rules: ports::rules(vip, &ports, mark), ports, ..known }
 }
 
 fn by_mark(section: &Section<'_>, problems: &mut Problems) -> Identity {
@@ -142,7 +152,7 @@ fn by_mark(section: &Section<'_>, problems: &mut Problems) -> Identity {
     };
     let place = section.value("mark").map(|value| value.span());
     let key = mark(section, problems).map(|mark| ServiceKey::Mark { mark, family });
-    Identity { key, family: Some(family), l4_port: Some(0), place, rules: Vec::new() }
+    Identity { key, family: Some(family), l4_port: Some(0), place, ..Identity::default() }
 }
 
 fn mark(section: &Section<'_>, problems: &mut Problems) -> Option<Mark> {

@@ -23,7 +23,7 @@ pub(super) fn settings(root: &Section<'_>, problems: &mut Problems) -> Chosen {
 }
 
 fn timeouts(root: &Section<'_>, timeouts: &mut Timeouts, problems: &mut Problems) {
-    let Some((table, span)) = root.table("timeouts", problems) else { return };
+    let Some((table, span)) = root.table("timeouts", "[timeouts]", problems) else { return };
     let known = timeouts.named().map(|(name, _)| name);
     let section = Section::new(table, span, "[timeouts]", &known, problems);
     let range = u64::from(*Timeouts::RANGE.start())..=u64::from(*Timeouts::RANGE.end());
@@ -43,7 +43,7 @@ fn sysctls(
     chosen: &mut Vec<(Sysctl, i32)>,
     problems: &mut Problems,
 ) {
-    let Some((table, _)) = root.table(key, problems) else { return };
+    let Some((table, _)) = root.table(key, &format!("[{key}]"), problems) else { return };
     for (name, value) in table.iter() {
         let sysctl = match Sysctl::find(&format!("{prefix}{}", name.get_ref())) {
             Ok(sysctl) => sysctl,

@@ -1,5 +1,6 @@
 mod marks;
 mod mistakes;
+mod tls;
 
 use sched::{
     DestSpec, Family, ForwardMethod, Mark, Mss, Netmask, Persistence, PersistenceEngine, Proto,
