@@ -288,9 +288,9 @@ impl Flow {
             Stage::Lost(_) => true,
         };
         if !alive {
-            self.abort();
-            if let Stage::Opening(_) = self.stage {
-                self.reset = None;
+            // Nobody has answered a SYN, and nobody is told.
+            if let Stage::Open(_) = self.stage {
+                self.abort();
             }
             self.stage = Stage::Lost(io::ErrorKind::TimedOut);
         }
