@@ -2,13 +2,14 @@
 //!
 //! The shape follows what each part is good at:
 //! - **Handshakes** are the stack's own. Those of clients cost nothing until they are complete: every SYN is answered
-//!   with a cookie, which the client's acknowledgment brings back ([`cookie`]). A flood leaves no trace, and a burst of
-//!   any size is answered. Those towards servers are a few numbers until then ([`opening`]).
+//!   with a cookie, which the client's acknowledgment brings back (`cookie`). A flood leaves no trace, and a burst of
+//!   any size is answered. (It also means that nothing is sent again to a client whose acknowledgment got lost: the
+//!   client has to speak first, as with TLS it does.) Those towards servers are a few numbers until then (`opening`).
 //! - **Receiving** is done by smoltcp's sockets, one for each connection that has lately received something
-//!   ([`receiver`]).
-//! - **Sending** is the stack's own: with selective acknowledgments, RACK-TLP and CUBIC ([`sender`]).
+//!   (`receiver`).
+//! - **Sending** is the stack's own: with selective acknowledgments, RACK-TLP and CUBIC (`sender`).
 //!
-//! A connection with nothing to do is some 700 bytes. Rings are allocated when something comes or is written, grow with
+//! A connection with nothing to do is some 900 bytes. Rings are allocated when something comes or is written, grow with
 //! use, and are given back after [`Limits::idle`].
 //!
 //! Each packet costs one look-up, however many connections there are. What came for nobody is answered by a reset.

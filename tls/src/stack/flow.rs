@@ -18,6 +18,9 @@ use super::sender::{Ack, Sender};
 
 /// How long an acknowledgment waits for company (RFC 9293 section 3.8.6.3).
 const ACK_DELAY: Duration = Duration::from_millis(10);
+/// How often what does not fit is answered, unless it has data: two ends that disagree would never end it otherwise
+/// (RFC 5961 section 7; the time is Linux's).
+const CHALLENGE: Duration = Duration::from_millis(500);
 /// How long a connection that nobody here has an interest in any more waits for its other end.
 const ORPHANED: Duration = Duration::from_secs(60);
 
@@ -70,6 +73,8 @@ struct Open {
     owed: Owed,
     /// The last acknowledgment that was sent.
     told: u32,
+    /// When something that does not fit was last answered.
+    challenged: Option<Duration>,
     active: Duration,
     /// A writer waits for room.
     blocked: bool,
@@ -283,9 +288,9 @@ impl Flow {
             Stage::Lost(_) => true,
         };
         if !alive {
-            self.abort();
-            if let Stage::Opening(_) = self.stage {
-                self.reset = None;
+            // Nobody has answered a SYN, and nobody is told.
+            if let Stage::Open(_) = self.stage {
+                self.abort();
             }
             self.stage = Stage::Lost(io::ErrorKind::TimedOut);
         }
@@ -323,6 +328,7 @@ impl Flow {
             agreed,
             owed: Owed::No,
             told: next,
+            challenged: None,
             active: cx.now,
             blocked: false,
         }));
@@ -350,7 +356,7 @@ impl Open {
             if ahead == 0 {
                 return Err(io::ErrorKind::ConnectionReset);
             } else if inside {
-                self.owed = Owed::Now;
+                self.challenge(cx.now);
             }
             return Ok(false);
         }
@@ -360,7 +366,7 @@ impl Open {
             self.agreed.timestamp.is_some_and(|recent| (value.wrapping_sub(recent) as i32) < 0)
         };
         if segment.flags.syn() || segment.timestamps.is_some_and(old) {
-            self.owed = Owed::Now;
+            self.challenge(cx.now);
             return Ok(false);
         }
         if !segment.flags.ack() {
@@ -377,7 +383,7 @@ impl Open {
         let window = usize::from(segment.window) << self.agreed.scale.unwrap_or(0);
         let blocks = segment.blocks.as_slice();
         if self.sender.acknowledge(segment.ack, window, blocks, !has_data, cx.now) == Ack::Impossible {
-            self.owed = Owed::Now;
+            self.challenge(cx.now);
             return Ok(false);
         }
         let mut news = self.blocked && self.sender.room() > 0;
@@ -390,9 +396,15 @@ impl Open {
             self.owe(taken.urgent, cx.now);
         } else if ahead < 0 {
             // The other end asks whether this one is alive, or for its window.
-            self.owed = Owed::Now;
+            self.challenge(cx.now);
         }
         Ok(news)
+    }
+
+    fn challenge(&mut self, now: Duration) {
+        if self.challenged.is_none_or(|last| last + CHALLENGE <= now) {
+            (self.challenged, self.owed) = (Some(now), Owed::Now);
+        }
     }
 
     /// RFC 9293 section 3.8.6.3: at once for two segments, or when something is out of order.

@@ -27,7 +27,7 @@ use super::segment::{Block, MAX_PAYLOAD};
 const SMALL_RING: usize = 4 << 10;
 /// What may be written at least before anything is acknowledged.
 const LEAST_ROOM: usize = 128 << 10;
-/// Timeouts in a row after which the other end is given up, nearly seven minutes.
+/// Timeouts in a row after which the other end is given up: some minutes.
 const MOST_TIMEOUTS: u32 = 13;
 /// The longest that the other end may delay an acknowledgment (RFC 8985 section 7.2).
 const MAX_ACK_DELAY: Duration = Duration::from_millis(200);
@@ -376,12 +376,11 @@ impl Sender {
 
     /// RFC 8985 section 6.2.
     fn detect(&mut self, now: Duration) {
-        let window = if self.flight.reordered()
-            || !(self.recovery.is_some() || self.flight.selected_segments(self.mss) >= 3)
-        {
-            (self.rtt.least() / 4).min(self.rtt.smoothed().unwrap_or_default())
-        } else {
+        let proven = self.recovery.is_some() || self.flight.selected_segments(self.mss) >= 3;
+        let window = if proven && !self.flight.reordered() {
             Duration::ZERO
+        } else {
+            (self.rtt.least() / 4).min(self.rtt.smoothed().unwrap_or_default())
         };
         let (lost, look_at) = self.flight.detect(window, now);
         self.look_at = look_at;

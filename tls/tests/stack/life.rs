@@ -265,6 +265,22 @@ fn resets_and_syns_of_those_who_guess_change_nothing() {
 }
 
 #[test]
+fn two_ends_that_disagree_do_not_argue_without_end() {
+    let mut net = net();
+    net.connect(FROM, TO);
+    net.run_for(SECOND);
+    // Another connection between the same ends: each of both takes the other's segments for wrong.
+    let mut other = Net::new(8, FAIR, Limits::default());
+    other.connect(FROM, TO);
+    std::mem::swap(&mut net.stacks[SERVER], &mut other.stacks[SERVER]);
+    let packets = net.packets;
+    net.inject(CLIENT, build::tcp(TO, FROM).seq(1).ack(1).bytes());
+    net.run_for(20 * SECOND);
+    let packets = net.packets - packets;
+    assert!((1..=80).contains(&packets), "{packets} packets");
+}
+
+#[test]
 fn a_smaller_way_is_learned_and_nothing_is_lost() {
     let mut net = Net::new(3, Weather { mtu: 1400, ..FAIR }, Limits::default());
     let (client, server) = net.connect(FROM, TO);
