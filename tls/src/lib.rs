@@ -8,8 +8,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-mod ca;
+pub mod ca;
 mod leg;
 
-pub use ca::{Authority, CaError, Issued};
 pub use leg::Leg;
