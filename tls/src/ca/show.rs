@@ -120,7 +120,7 @@ pub fn items(text: &[u8]) -> Result<Vec<Item>, CaError> {
     blocks.iter().map(item).collect()
 }
 
-fn item(block: &Block) -> Result<Item, CaError> {
+pub(super) fn item(block: &Block) -> Result<Item, CaError> {
     Ok(match block.kind {
         Kind::Certificate => {
             Item::Certificate(Box::new(certificate_view(&certificate(&block.der)?, &block.der)))

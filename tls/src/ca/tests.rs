@@ -371,6 +371,40 @@ fn what_is_shown_is_what_openssl_shows() {
     assert_eq!(show::items(file.as_bytes()).unwrap().len(), 3);
 }
 
+#[test]
+fn damaged_bytes_are_shown_or_refused_and_never_make_it_panic() {
+    let now = SystemTime::now();
+    let desk = Desk::new();
+    let (pair, ca) = authority(KeyKind::EcdsaP256, 365, now);
+    let mut index = Index::default();
+    index
+        .revoke(
+            ca.issue(&order(Usage::Server, &["w"]), KeyKind::EcdsaP256, now).unwrap().0.entry,
+            Reason::Superseded,
+            now.into(),
+        )
+        .unwrap();
+    desk.openssl(
+        "req -new -newkey ed25519 -nodes -keyout k -out r -subj /CN=w -addext subjectAltName=DNS:w,IP:::1",
+    );
+    let crl = ca.crl(&index, 1, 30, now).unwrap().pem;
+    for text in [pair.cert_pem.as_bytes(), pair.key_pem.as_bytes(), crl.as_bytes(), &desk.read("r")] {
+        let mut block = pem::blocks(text).unwrap().remove(0);
+        assert!(show::item(&block).is_ok());
+        for at in 0..block.der.len() {
+            for mask in [0x01, 0x20, 0x80, 0xff] {
+                block.der[at] ^= mask;
+                let _ = (show::item(&block), Request::from_der(&block.der));
+                let _ = authority::certificate(&block.der).map(|cert| Subject::try_from(cert.subject()));
+                block.der[at] ^= mask;
+            }
+            let rest = block.der.split_off(at);
+            assert!(show::item(&block).is_err(), "{:?} of {at} bytes", block.kind);
+            block.der.extend(rest);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_makes_it_panic(text in any::<Vec<u8>>()) {
