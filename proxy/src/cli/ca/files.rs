@@ -56,8 +56,11 @@ pub(super) fn at(path: &Path, error: CaError) -> anyhow::Error {
     }
 }
 
-/// Complains about the first of these files that is there.
+/// Complains about the first of these files that is there, and where there is no place for them.
 pub(super) fn refuse_existing(stem: &Path, files: &[(&str, &str)]) -> anyhow::Result<()> {
+    if let Some(dir) = stem.parent().filter(|dir| !dir.as_os_str().is_empty() && !dir.is_dir()) {
+        bail!("cannot write {}: {} is no directory: make it first", stem.display(), dir.display());
+    }
     for (ending, _) in files {
         let path = with_ending(stem, ending);
         if path.symlink_metadata().is_ok() {

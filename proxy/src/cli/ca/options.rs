@@ -11,7 +11,7 @@ use super::usage;
 /// Where an authority is.
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct Place {
-    /// The authority's directory: its certificate and key, the list of what it has issued, and new files
+    /// The authority's directory: its certificate and key, and the list of what it has issued
     /// [default: where --ca-cert is, or the current directory]
     #[arg(long, value_name = "DIR")]
     pub(super) dir: Option<PathBuf>,
@@ -128,6 +128,7 @@ pub(in crate::cli) struct IssueArgs {
 }
 
 const ISSUE_HELP: &str = "\
+The files are written to the authority's directory, unless --out says where.
 Examples:
   ulvs ca issue --dns www.ilinux.io --ip 172.16.0.99
   ulvs ca issue --client --cn Wang --email wang@ilinux.io --out wang
