@@ -83,7 +83,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ("ulvs ca issue --dns w --subj CN=w", "'--subj </KEY=VALUE...>': the subject cannot be used"),
         ("ulvs ca issue --client --cn ''", "the subject cannot be used: CN is empty"),
         ("ulvs ca issue --dns w --email w@w", "--client"),
-        ("ulvs ca issue --dns w --out no/where", "cannot write no/where.key: No such file"),
+        ("ulvs ca issue --dns w --out no/where", "cannot write no/where: no is no directory: make it first"),
         ("ulvs ca issue --dns w --ca-cert ca.crt --ca-key other/ca.key", "ca.crt: the key is not the key of"),
         (
             "ulvs ca issue --dns w --ca-cert www.crt --ca-key www.key",
@@ -116,6 +116,7 @@ fn what_is_wrong_is_said_with_its_place() {
     ] {
         desk.refused(line, expected);
     }
+    assert_eq!(desk.read("index.txt").lines().count(), 1, "nothing was issued");
     let both = desk.try_sh("ulvs ca show nonsense www.crt");
     assert!(String::from_utf8_lossy(&both.stdout).contains("CN=www"), "what can be shown is shown");
     assert!(desk.sh("ulvs ca issue --dns late.ilinux.io").contains("the authority itself ends then"));

@@ -33,6 +33,10 @@ commonName = supplied
 basicConstraints = CA:FALSE
 subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid,issuer
+[ sub ]
+basicConstraints = critical,CA:TRUE,pathlen:0
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
 ";
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -118,6 +122,25 @@ fn one_command_does_what_three_of_openssl_do_with_either_authority() {
             assert!(server.curl("web.ilinux.io", &desk.path(ca), &[]).contains("no alternative certificate"));
         }
     }
+}
+
+#[test]
+fn an_authority_below_another_gives_servers_the_chain_that_clients_need() {
+    let desk = Desk::new();
+    let (root, options) = make_authority(&desk, Openssl);
+    desk.sh(&format!(
+        "openssl req -new -newkey rsa:2048 -nodes -keyout sub.key -out sub.csr -subj {CA_SUBJECT}2"
+    ));
+    desk.sh(&format!("openssl ca {options} -extensions sub -in sub.csr -out sub.crt"));
+    desk.sh("cat sub.crt cacert.pem > both.pem; mkdir sub");
+    desk.sh("ulvs ca issue --dir sub --ca-cert both.pem --ca-key sub.key --dns www.ilinux.io --chain");
+    desk.sh("openssl x509 -in sub.crt > expected.pem; cat sub/www.ilinux.io.crt expected.pem > expected");
+    assert_eq!(desk.read("sub/www.ilinux.io.chain.crt"), desk.read("expected"));
+    let (cert, key) = ("sub/www.ilinux.io.crt", "sub/www.ilinux.io.key");
+    let without = Server::start(&desk, cert, key, &[]);
+    assert!(without.curl("www.ilinux.io", &desk.path(root), &[]).contains("unable to get local issuer"));
+    let with = Server::start(&desk, cert, key, &["-cert_chain", "sub/www.ilinux.io.chain.crt"]);
+    assert_eq!(with.curl("www.ilinux.io", &desk.path(root), &[]), "");
 }
 
 #[test]
