@@ -8,6 +8,7 @@
 
 mod arms;
 mod bulk;
+mod ca;
 mod conformance;
 mod container;
 mod control;

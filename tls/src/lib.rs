@@ -12,7 +12,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-mod ca;
+pub mod ca;
 mod counters;
 mod front;
 mod http;
@@ -21,7 +21,6 @@ mod provider;
 mod relay;
 pub mod stack;
 
-pub use ca::{Authority, CaError, Issued};
 pub use counters::{Counter, Counters};
 pub use front::{
     Authorities, ClientCertificates, ClientIdentity, Clock, Fingerprint, Front, FrontError, FrontSettings,
