@@ -5,6 +5,7 @@ mod handshake;
 mod http;
 mod pressure;
 mod property;
+mod redirect;
 mod upstream;
 mod wire;
 mod world;

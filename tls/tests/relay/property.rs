@@ -152,7 +152,7 @@ fn check(world: &mut World, said: &mut Said) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn both_sides_get_everything_where_nothing_goes_wrong(acts in prop::collection::vec(act(), 1..60), old: bool) {
