@@ -187,7 +187,7 @@ fn exchanged(request: &str, response: &str) -> (Result<(), Status>, String, Opti
     requests(&mut exchange, &[request.as_bytes()], &mut Vec::new()).unwrap();
     let mut got = Vec::new();
     let result = exchange.scan_response(response.as_bytes(), &mut |bytes| got.extend(bytes));
-    (result, String::from_utf8(got).unwrap(), exchange.complete())
+    (result, String::from_utf8(got).unwrap(), exchange.complete(true))
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn another_protocol_begins_where_both_want_it() {
         let held = offer.len() - 7;
         assert_eq!(requests(&mut exchange, &[offer], &mut out), Ok(held), "nothing passes before the answer");
         exchange.scan_response(response.as_bytes(), &mut |_| {}).unwrap();
-        exchange.complete();
+        exchange.complete(true);
         out.clear();
         let rest = requests(&mut exchange, &[&offer[held..]], &mut out);
         assert_eq!((rest.is_ok(), &out[..] == b"no\0http"), (passes, passes));
@@ -341,7 +341,7 @@ fn served(pieces: &[&[u8]]) -> (Vec<u8>, Result<(), Status>) {
             }
             let _ = exchange
                 .scan_response(b"HTTP/1.1 204 No Content\r\nConnection: keep-alive\r\n\r\n", &mut |_| {});
-            if exchange.complete() != Some(true) {
+            if exchange.complete(true) != Some(true) {
                 break;
             }
         }

@@ -175,7 +175,10 @@ impl Session {
         if http.answered() {
             self.again = Vec::new();
         }
-        match http.complete() {
+        if self.deaf {
+            http.last();
+        }
+        match http.complete(self.cleared == 0 && self.owed.is_empty()) {
             None => Ok(None),
             Some(false) => Err(Finish::Politely(How::Closed)),
             Some(true) if self.client_end.is_some() => Err(Finish::Politely(How::Closed)),

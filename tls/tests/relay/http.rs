@@ -305,3 +305,20 @@ fn a_leg_with_a_preface_is_one_clients() {
     assert!(world.ask(GET).starts_with("GET / "));
     assert!(world.free.is_empty());
 }
+
+#[test]
+fn a_leg_is_not_free_before_it_has_the_whole_request() {
+    let mut world = pooled();
+    world.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n");
+    world.server().wire.borrow_mut().there.room = 1000;
+    world.client.say(vec![b'a'; 9000]);
+    world.client.say(GET);
+    world.run();
+    assert_eq!(world.answer(OK), OK);
+    assert!(world.free.is_empty() && world.leg.is_some());
+    world.server().wire.borrow_mut().there.room = usize::MAX;
+    world.run();
+    // The same leg, as it happens: it was free by then.
+    assert_eq!(world.connects.len(), 2);
+    assert!(world.served().starts_with(&format!("{}GET / ", "a".repeat(9000))));
+}

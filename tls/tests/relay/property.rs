@@ -91,10 +91,8 @@ fn perform(world: &mut World, act: &Act, said: &mut Said) {
     }
     let Some(server) = &mut world.server else { return };
     match act {
-        Act::ServerSays(n) if !said.server_ended => {
-            if server.write_all(&bytes(said.server, *n)).is_ok() {
-                said.server += n;
-            }
+        Act::ServerSays(n) if !said.server_ended && server.write_all(&bytes(said.server, *n)).is_ok() => {
+            said.server += n;
         }
         Act::ServerReads(n) => {
             let mut buf = vec![0; *n];

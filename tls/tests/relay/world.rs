@@ -169,19 +169,20 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(terms: Terms, client: ClientConfig) -> Self {
+    pub(crate) fn new(terms: impl Into<Arc<Terms>>, client: ClientConfig) -> Self {
         Self::named(terms, client, NAME)
     }
 
-    pub(crate) fn named(terms: Terms, config: ClientConfig, name: &'static str) -> Self {
+    pub(crate) fn named(terms: impl Into<Arc<Terms>>, config: ClientConfig, name: &'static str) -> Self {
         let now = Instant::now();
+        let terms = terms.into();
         let counters = terms.counters.clone();
         let (far, near) = wire();
         let mut tls = ClientConnection::new(Arc::new(config), ServerName::try_from(name).unwrap()).unwrap();
         tls.set_buffer_limit(None);
         let who = Who { client: addr("192.0.2.7:40000"), vip: addr("203.0.113.1:443") };
         Self {
-            relay: Relay::new(Arc::new(terms), who, now),
+            relay: Relay::new(terms, who, now),
             counters,
             client: Client { tls, leg: far, got: Vec::new(), error: None, ended: false },
             near,
@@ -198,7 +199,7 @@ impl World {
     }
 
     /// A world in which the handshake is done.
-    pub(crate) fn established(terms: Terms) -> Self {
+    pub(crate) fn established(terms: impl Into<Arc<Terms>>) -> Self {
         let mut world = Self::new(terms, client_config(&rustls::version::TLS13, &[]));
         world.run();
         assert!(!world.client.tls.is_handshaking());
