@@ -30,6 +30,8 @@ pub(super) struct Server {
     tls: Option<Box<ClientConnection>>,
     /// It has served others before.
     pub(super) reused: bool,
+    /// It has answered this client before.
+    pub(super) known: bool,
     /// The end of this direction was said.
     ended: bool,
 }
@@ -37,9 +39,14 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(opened: Opened, backend: Option<&Backend>) -> Result<Self, rustls::Error> {
         Ok(match opened {
-            Opened::Kept(Kept(tls)) => {
-                Self { preface: Held::default(), prefaced: false, tls, reused: true, ended: false }
-            }
+            Opened::Kept(Kept(tls)) => Self {
+                preface: Held::default(),
+                prefaced: false,
+                tls,
+                reused: true,
+                known: false,
+                ended: false,
+            },
             Opened::New(preface) => {
                 let tls = backend
                     .map(|b| ClientConnection::new(b.config.clone(), b.name.clone()).map(Box::new))
@@ -53,6 +60,7 @@ impl Server {
                     preface: Held::new(preface),
                     tls,
                     reused: false,
+                    known: false,
                     ended: false,
                 }
             }

@@ -184,7 +184,10 @@ impl Session {
             Some(true) if self.client_end.is_some() => Err(Finish::Politely(How::Closed)),
             Some(true) => match std::mem::replace(&mut self.way, Way::Nowhere) {
                 Way::Open(server) if pool && server.reusable() => Ok(Some(server.keep())),
-                way => {
+                mut way => {
+                    if let Way::Open(server) = &mut way {
+                        server.known = true;
+                    }
                     self.way = way;
                     Ok(None)
                 }

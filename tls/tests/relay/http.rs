@@ -303,7 +303,28 @@ fn a_leg_with_a_preface_is_one_clients() {
     assert!(world.ask(GET).starts_with("PROXY\r\nGET / "));
     world.answer(OK);
     assert!(world.ask(GET).starts_with("GET / "));
-    assert!(world.free.is_empty());
+    world.answer(OK);
+    assert_eq!((world.free.len(), world.connects.len()), (0, 1));
+}
+
+#[test]
+fn a_server_that_closes_an_old_leg_leaves_it_to_the_client_to_ask_again() {
+    for reset in [false, true] {
+        let mut world = established();
+        world.ask(GET);
+        world.answer(OK);
+        world.client.got.clear();
+        // The two cross each other.
+        if reset {
+            world.server().abort()
+        } else {
+            world.server().shutdown()
+        }
+        world.client.say(GET);
+        world.run();
+        assert_eq!(world.client.heard(), "");
+        assert!(world.client.ended && !world.client.leg.is_reset());
+    }
 }
 
 #[test]
