@@ -199,16 +199,22 @@ impl Exchange {
         self.answered
     }
 
+    /// The server takes nothing any more: this response is the last.
+    pub(crate) const fn last(&mut self) {
+        self.kept = false;
+    }
+
     /// Once the response is complete: whether another request may come on this connection, after which the exchange
-    /// begins anew. A response that comes before its request is complete ends a connection unless it says otherwise.
-    pub(crate) fn complete(&mut self) -> Option<bool> {
+    /// begins anew. For that the request has to have gone on to its last byte, `passed`; a connection that ends does
+    /// not wait for it.
+    pub(crate) fn complete(&mut self, passed: bool) -> Option<bool> {
         if !matches!(self.down, Down::Complete) {
             return None;
         }
         if !self.kept || !self.asked.as_ref().is_some_and(|asked| asked.persist) {
             return Some(false);
         }
-        if !matches!(self.up, Up::Complete) {
+        if !matches!(self.up, Up::Complete) || !passed {
             return None;
         }
         *self = Self::new();

@@ -36,3 +36,6 @@ fn length(value: &[u8]) -> Option<u64> {
     }
     str::from_utf8(value).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

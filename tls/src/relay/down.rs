@@ -126,9 +126,14 @@ impl Session {
         self.tls.send_close_notify();
     }
 
-    /// The server is lost. A request that it has not begun to answer may be asked again, when the leg was old: servers
-    /// close those as they like.
+    /// The server is lost. Servers close old legs as they like, which is no failure: a request that such a one has not
+    /// begun to answer may be asked again, by us where the leg was another client's, by the client where it was its own
+    /// (RFC 9110, 9.2.2; it must not see an answer for that).
     fn lost(&mut self) -> Down {
+        let known = matches!(&self.way, Way::Open(server) if server.known);
+        if known && self.http.as_ref().is_some_and(|http| http.server_ended() == Ended::Unanswered) {
+            return Finish::Politely(How::ServerGone).into();
+        }
         let reused = matches!(&self.way, Way::Open(server) if server.reused);
         if reused && !self.again.is_empty() && self.http.as_ref().is_some_and(|http| http.repeatable()) {
             self.owed = super::turn::Held::new(std::mem::take(&mut self.again));

@@ -1,6 +1,9 @@
 //! Before the session: the ClientHello, and what else may come in its place.
 
-use rustls::{AlertDescription, server::Acceptor, server::ServerConnection};
+use rustls::{
+    AlertDescription,
+    server::{AcceptedAlert, Acceptor, ServerConnection},
+};
 
 use super::{
     next::How,
@@ -79,7 +82,7 @@ impl Hello {
             let accepted = match self.acceptor.accept() {
                 Ok(None) => continue,
                 Ok(Some(accepted)) => accepted,
-                Err((_, mut alert)) => return told(&mut alert),
+                Err((error, mut alert)) => return told(&error, &mut alert),
             };
             let Ok(config) = accept.accept(&accepted.client_hello()) else {
                 return refused(AlertDescription::UnrecognisedName);
@@ -89,7 +92,7 @@ impl Hello {
                     session.set_buffer_limit(None);
                     Greeting::Session(Box::new(session), bytes.to_vec())
                 }
-                Err((_, mut alert)) => told(&mut alert),
+                Err((error, mut alert)) => told(&error, &mut alert),
             };
         }
         Greeting::Waiting
@@ -109,14 +112,14 @@ fn count(greeting: &Greeting, counters: &Counters) {
     }
 }
 
-/// An alert of rustls'.
-fn told(alert: &mut rustls::server::AcceptedAlert) -> Greeting {
+/// An alert of rustls', or, where it has none for an error, of ours.
+fn told(error: &rustls::Error, alert: &mut AcceptedAlert) -> Greeting {
     let mut bytes = Vec::new();
     // A vector takes everything.
     let _ = alert.write_all(&mut bytes);
     match bytes[..] {
         [21, _, _, 0, 2, _, code] => Greeting::Refused(bytes, How::Alert(AlertDescription::from(code))),
-        _ => refused(AlertDescription::DecodeError),
+        _ => refused(alert_of(error)),
     }
 }
 

@@ -151,7 +151,7 @@ impl Relay {
             Greeting::Gone => return self.finish(Finish::Abruptly(How::ClientGone), turn),
             Greeting::Refused(words, how) => {
                 turn.terms.counters.handshaking.sub(1);
-                self.stage = Stage::Parting(Parting::new(Held::new(words), how, turn.now));
+                self.stage = Stage::Parting(Parting::new(Held::new(words), how, turn.now, false));
             }
         }
         Step::Moved
@@ -206,7 +206,8 @@ impl Relay {
         match (finish, stage) {
             (Finish::Politely(how), Stage::Session(mut session)) => {
                 session.leave_server(how, turn);
-                self.stage = Stage::Parting(Parting::new(session.last_words(), how, turn.now));
+                let told = session.told;
+                self.stage = Stage::Parting(Parting::new(session.last_words(), how, turn.now, told));
             }
             _ => {
                 turn.client.abort();

@@ -21,8 +21,8 @@ pub(super) struct Parting {
 }
 
 impl Parting {
-    pub(super) const fn new(words: Held, how: How, since: Instant) -> Self {
-        Self { words, how, since, told: false, ignored: 0 }
+    pub(super) const fn new(words: Held, how: How, since: Instant, told: bool) -> Self {
+        Self { words, how, since, told, ignored: 0 }
     }
 
     /// Whether it is over.

@@ -30,6 +30,8 @@ pub(super) struct Server {
     tls: Option<Box<ClientConnection>>,
     /// It has served others before.
     pub(super) reused: bool,
+    /// It has answered this client before.
+    pub(super) known: bool,
     /// The end of this direction was said.
     ended: bool,
 }
@@ -37,9 +39,14 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(opened: Opened, backend: Option<&Backend>) -> Result<Self, rustls::Error> {
         Ok(match opened {
-            Opened::Kept(Kept(tls)) => {
-                Self { preface: Held::default(), prefaced: false, tls, reused: true, ended: false }
-            }
+            Opened::Kept(Kept(tls)) => Self {
+                preface: Held::default(),
+                prefaced: false,
+                tls,
+                reused: true,
+                known: false,
+                ended: false,
+            },
             Opened::New { preface, server } => {
                 let name = |b: &Backend| b.name.clone().unwrap_or_else(|| server.into());
                 let tls = backend
@@ -54,6 +61,7 @@ impl Server {
                     preface: Held::new(preface),
                     tls,
                     reused: false,
+                    known: false,
                     ended: false,
                 }
             }

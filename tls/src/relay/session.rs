@@ -175,13 +175,19 @@ impl Session {
         if http.answered() {
             self.again = Vec::new();
         }
-        match http.complete() {
+        if self.deaf {
+            http.last();
+        }
+        match http.complete(self.cleared == 0 && self.owed.is_empty()) {
             None => Ok(None),
             Some(false) => Err(Finish::Politely(How::Closed)),
             Some(true) if self.client_end.is_some() => Err(Finish::Politely(How::Closed)),
             Some(true) => match std::mem::replace(&mut self.way, Way::Nowhere) {
                 Way::Open(server) if pool && server.reusable() => Ok(Some(server.keep())),
-                way => {
+                mut way => {
+                    if let Way::Open(server) = &mut way {
+                        server.known = true;
+                    }
                     self.way = way;
                     Ok(None)
                 }

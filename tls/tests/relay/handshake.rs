@@ -83,9 +83,8 @@ fn a_client_that_does_not_trust_the_front_is_counted_by_its_own_alert() {
     let mut config = client_config(&TLS13, &[]);
     let nobody = rustls::client::WebPkiServerVerifier::builder_with_provider(
         Arc::new({
-            let other = tls::Authority::create("other", 1, std::time::SystemTime::now()).unwrap();
             let mut roots = rustls::RootCertStore::empty();
-            let pem = other.pem().cert_pem.clone();
+            let pem = crate::world::new_authority("other").cert_pem;
             roots.add(rustls::pki_types::pem::PemObject::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
             roots
         }),

@@ -11,32 +11,32 @@ use tls::Leg;
 
 /// One direction.
 #[derive(Debug)]
-pub struct Direction {
-    pub queue: VecDeque<u8>,
+pub(crate) struct Direction {
+    pub(crate) queue: VecDeque<u8>,
     /// Bytes that may be under way.
-    pub room: usize,
-    pub fin: bool,
+    pub(crate) room: usize,
+    pub(crate) fin: bool,
 }
 
 /// A connection, as both ends see it.
 #[derive(Debug)]
-pub struct Wire {
-    pub there: Direction,
-    pub back: Direction,
-    pub reset: bool,
+pub(crate) struct Wire {
+    pub(crate) there: Direction,
+    pub(crate) back: Direction,
+    pub(crate) reset: bool,
     /// Bytes that one read or one write moves.
-    pub step: usize,
+    pub(crate) step: usize,
 }
 
 /// One end of a connection.
 #[derive(Clone, Debug)]
-pub struct WireEnd {
-    pub wire: Rc<RefCell<Wire>>,
+pub(crate) struct WireEnd {
+    pub(crate) wire: Rc<RefCell<Wire>>,
     near: bool,
 }
 
 /// A connection: the end that has made it, and the end that has taken it.
-pub fn wire() -> (WireEnd, WireEnd) {
+pub(crate) fn wire() -> (WireEnd, WireEnd) {
     let direction = || Direction { queue: VecDeque::new(), room: usize::MAX, fin: false };
     let wire = Wire { there: direction(), back: direction(), reset: false, step: usize::MAX };
     let wire = Rc::new(RefCell::new(wire));
@@ -57,19 +57,19 @@ impl WireEnd {
         Self { wire: self.wire.clone(), near: !self.near }
     }
 
-    pub fn is_reset(&self) -> bool {
+    pub(crate) fn is_reset(&self) -> bool {
         self.wire.borrow().reset
     }
 
     /// Everything that waits for this end.
-    pub fn take(&mut self) -> Vec<u8> {
+    pub(crate) fn take(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let _ = self.read_to_end(&mut bytes);
         bytes
     }
 
     /// Whether the other end has said its end and everything before it was read.
-    pub fn ended(&self) -> bool {
+    pub(crate) fn ended(&self) -> bool {
         self.other().with(|d, _| d.fin && d.queue.is_empty()).unwrap_or(false)
     }
 }

@@ -12,20 +12,31 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
     server::{ClientHello, WebPkiClientVerifier},
 };
-use tls::{
-    Accept, Authority, Counters, Issued, Leg, Next, NoSuchName, Opened, Relay, Scratch, Terms, Timeouts, Who,
-};
+use tls::ca::{Authority, Key, KeyKind, Name, Order, Pair, Subject, Usage};
+use tls::{Accept, Counters, Leg, Next, NoSuchName, Opened, Relay, Scratch, Terms, Timeouts, Who};
 
 use crate::wire::{WireEnd, wire};
 
-pub const NAME: &str = "www.example";
+pub(crate) const NAME: &str = "www.example";
 
-fn authority() -> &'static (Authority, Issued) {
-    static CA: OnceLock<(Authority, Issued)> = OnceLock::new();
+/// An authority called `name`.
+pub(crate) fn new_authority(name: &str) -> Pair {
+    let subject = Subject::new(Some(name), None).unwrap();
+    Authority::create(&subject, KeyKind::by_name("ecdsa-p256").unwrap(), 30, SystemTime::now()).unwrap()
+}
+
+/// An authority, and a server's certificate of it.
+fn authority() -> &'static (Pair, Pair) {
+    static CA: OnceLock<(Pair, Pair)> = OnceLock::new();
     CA.get_or_init(|| {
-        let ca = Authority::create("ca.example", 30, SystemTime::now()).unwrap();
-        let server = ca.issue(&[NAME.to_owned()], 30, SystemTime::now()).unwrap();
-        (ca, server)
+        let pair = new_authority("ca.example");
+        let key = Key::read(pair.key_pem.as_bytes()).unwrap();
+        let ca = Authority::load(pair.cert_pem.as_bytes(), key).unwrap();
+        let subject = Subject::new(None, None).unwrap();
+        let order = Order { usage: Usage::Server, subject, names: vec![Name::dns(NAME).unwrap()], days: 30 };
+        let (_, server) =
+            ca.issue(&order, KeyKind::by_name("ecdsa-p256").unwrap(), SystemTime::now()).unwrap();
+        (pair, server)
     })
 }
 
@@ -37,7 +48,7 @@ fn pair() -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
 
 fn roots() -> Arc<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(authority().0.pem().cert_pem.as_bytes()).unwrap()).unwrap();
+    roots.add(CertificateDer::from_pem_slice(authority().0.cert_pem.as_bytes()).unwrap()).unwrap();
     Arc::new(roots)
 }
 
@@ -46,7 +57,7 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 }
 
 /// A server's configuration, for the front or for a server that speaks TLS itself.
-pub fn server_config(alpn: &[&[u8]], ask: bool) -> ServerConfig {
+pub(crate) fn server_config(alpn: &[&[u8]], ask: bool) -> ServerConfig {
     let config =
         ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
     let (chain, key) = pair();
@@ -64,7 +75,7 @@ pub fn server_config(alpn: &[&[u8]], ask: bool) -> ServerConfig {
     config
 }
 
-pub fn client_config(version: &'static SupportedProtocolVersion, alpn: &[&[u8]]) -> ClientConfig {
+pub(crate) fn client_config(version: &'static SupportedProtocolVersion, alpn: &[&[u8]]) -> ClientConfig {
     let config = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[version]).unwrap();
     let mut config = config.with_root_certificates(roots()).with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|p| p.to_vec()).collect();
@@ -72,9 +83,9 @@ pub fn client_config(version: &'static SupportedProtocolVersion, alpn: &[&[u8]])
 }
 
 /// A front that knows one name.
-pub struct Front {
-    pub config: Arc<ServerConfig>,
-    pub asks: bool,
+pub(crate) struct Front {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) asks: bool,
 }
 
 impl Accept for Front {
@@ -95,7 +106,7 @@ impl Accept for Front {
 }
 
 /// Terms for bytes, with timeouts that a test can tell apart.
-pub fn terms() -> Terms {
+pub(crate) fn terms() -> Terms {
     Terms {
         accept: Arc::new(Front { config: Arc::new(server_config(&[], false)), asks: false }),
         http: false,
@@ -108,23 +119,23 @@ pub fn terms() -> Terms {
     }
 }
 
-pub fn http_terms() -> Terms {
+pub(crate) fn http_terms() -> Terms {
     Terms { http: true, forwarded: true, ..terms() }
 }
 
 /// A client that speaks TLS.
-pub struct Client {
-    pub tls: ClientConnection,
-    pub leg: WireEnd,
-    pub got: Vec<u8>,
-    pub error: Option<String>,
+pub(crate) struct Client {
+    pub(crate) tls: ClientConnection,
+    pub(crate) leg: WireEnd,
+    pub(crate) got: Vec<u8>,
+    pub(crate) error: Option<String>,
     /// The end was said in TLS.
-    pub ended: bool,
+    pub(crate) ended: bool,
 }
 
 impl Client {
     /// Moves what can be moved between TLS and the wire.
-    pub fn pump(&mut self) {
+    pub(crate) fn pump(&mut self) {
         while self.tls.wants_write() && self.tls.write_tls(&mut self.leg).is_ok() {}
         while let Ok(1..) = self.tls.read_tls(&mut self.leg) {
             match self.tls.process_new_packets() {
@@ -139,49 +150,50 @@ impl Client {
         while self.tls.wants_write() && self.tls.write_tls(&mut self.leg).is_ok() {}
     }
 
-    pub fn say(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn say(&mut self, bytes: impl AsRef<[u8]>) {
         self.tls.writer().write_all(bytes.as_ref()).unwrap();
         self.pump();
     }
 
-    pub fn heard(&self) -> String {
+    pub(crate) fn heard(&self) -> String {
         String::from_utf8_lossy(&self.got).into_owned()
     }
 }
 
 /// All of it.
-pub struct World {
-    pub relay: Relay,
-    pub counters: Arc<Counters>,
-    pub client: Client,
-    pub near: WireEnd,
+pub(crate) struct World {
+    pub(crate) relay: Relay,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) client: Client,
+    pub(crate) near: WireEnd,
     /// The server's leg, and the server.
-    pub leg: Option<WireEnd>,
-    pub server: Option<WireEnd>,
-    pub preface: Vec<u8>,
+    pub(crate) leg: Option<WireEnd>,
+    pub(crate) server: Option<WireEnd>,
+    pub(crate) preface: Vec<u8>,
     /// Servers take connections.
-    pub open: bool,
-    pub connects: Vec<tls::Wanted>,
-    pub free: Vec<(WireEnd, WireEnd, tls::Kept)>,
-    pub now: Instant,
-    pub end: Option<tls::How>,
-    pub scratch: Scratch,
+    pub(crate) open: bool,
+    pub(crate) connects: Vec<tls::Wanted>,
+    pub(crate) free: Vec<(WireEnd, WireEnd, tls::Kept)>,
+    pub(crate) now: Instant,
+    pub(crate) end: Option<tls::How>,
+    pub(crate) scratch: Scratch,
 }
 
 impl World {
-    pub fn new(terms: Terms, client: ClientConfig) -> Self {
+    pub(crate) fn new(terms: impl Into<Arc<Terms>>, client: ClientConfig) -> Self {
         Self::named(terms, client, NAME)
     }
 
-    pub fn named(terms: Terms, config: ClientConfig, name: &'static str) -> Self {
+    pub(crate) fn named(terms: impl Into<Arc<Terms>>, config: ClientConfig, name: &'static str) -> Self {
         let now = Instant::now();
+        let terms = terms.into();
         let counters = terms.counters.clone();
         let (far, near) = wire();
         let mut tls = ClientConnection::new(Arc::new(config), ServerName::try_from(name).unwrap()).unwrap();
         tls.set_buffer_limit(None);
         let who = Who { client: addr("192.0.2.7:40000"), vip: addr("203.0.113.1:443") };
         Self {
-            relay: Relay::new(Arc::new(terms), who, now),
+            relay: Relay::new(terms, who, now),
             counters,
             client: Client { tls, leg: far, got: Vec::new(), error: None, ended: false },
             near,
@@ -198,7 +210,7 @@ impl World {
     }
 
     /// A world in which the handshake is done.
-    pub fn established(terms: Terms) -> Self {
+    pub(crate) fn established(terms: impl Into<Arc<Terms>>) -> Self {
         let mut world = Self::new(terms, client_config(&rustls::version::TLS13, &[]));
         world.run();
         assert!(!world.client.tls.is_handshaking());
@@ -206,7 +218,7 @@ impl World {
     }
 
     /// Drives the relay once and does what it says.
-    pub fn turn(&mut self) -> bool {
+    pub(crate) fn turn(&mut self) -> bool {
         let server = self.leg.as_mut().map(|leg| leg as &mut dyn Leg);
         let mut next = self.relay.drive(&mut self.near, server, self.now, &mut self.scratch);
         loop {
@@ -245,46 +257,51 @@ impl World {
     }
 
     /// Until nothing moves.
-    pub fn run(&mut self) {
-        for _ in 0..10_000 {
+    pub(crate) fn run(&mut self) {
+        loop {
             self.client.pump();
+            let before = self.moved();
             let more = self.turn();
-            let before = self.client.got.len();
             self.client.pump();
-            let moved = self.client.got.len() != before || self.client.tls.wants_write();
-            let waits = {
-                let wire = self.near.wire.borrow();
-                !wire.there.queue.is_empty() && !wire.reset
-            };
-            if self.end.is_some() || !(more || moved || waits) {
+            if self.end.is_some() || !(more || self.moved() != before) {
                 return;
             }
         }
     }
 
-    pub fn wait(&mut self, time: Duration) {
+    /// Something that changes when anything moves.
+    fn moved(&self) -> impl PartialEq + use<> {
+        let near = self.near.wire.borrow();
+        let far = self.leg.as_ref().map(|leg| {
+            let wire = leg.wire.borrow();
+            (wire.there.queue.len(), wire.back.queue.len(), wire.there.fin, wire.reset)
+        });
+        (near.there.queue.len(), near.back.queue.len(), near.back.fin, near.reset, self.client.got.len(), far)
+    }
+
+    pub(crate) fn wait(&mut self, time: Duration) {
         self.now += time;
         self.run();
     }
 
-    pub fn server(&mut self) -> &mut WireEnd {
+    pub(crate) fn server(&mut self) -> &mut WireEnd {
         self.server.as_mut().expect("a server was connected")
     }
 
     /// What the server has got.
-    pub fn served(&mut self) -> String {
+    pub(crate) fn served(&mut self) -> String {
         String::from_utf8_lossy(&self.server().take()).into_owned()
     }
 
     /// The client asks, and the server gets this.
-    pub fn ask(&mut self, request: impl AsRef<[u8]>) -> String {
+    pub(crate) fn ask(&mut self, request: impl AsRef<[u8]>) -> String {
         self.client.say(request);
         self.run();
         self.served()
     }
 
     /// The server answers, and the client gets this.
-    pub fn answer(&mut self, response: impl AsRef<[u8]>) -> String {
+    pub(crate) fn answer(&mut self, response: impl AsRef<[u8]>) -> String {
         self.server().write_all(response.as_ref()).unwrap();
         self.client.got.clear();
         self.run();
@@ -292,6 +309,6 @@ impl World {
     }
 }
 
-pub fn addr(text: &str) -> SocketAddr {
+pub(crate) fn addr(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
