@@ -88,7 +88,7 @@ fn a_front_is_set_by_hand_and_survives_save_and_restore() {
     let saved = fronts.scene.write("saved", &engine.ulvs("ipvsadm -Sn"));
     engine.ulvs("ipvsadm -C");
     assert!(engine.ulvs("tls list").starts_with("TLS ends at no service"));
-    let mut restore = fronts.scene.director().command(&binary());
+    let mut restore = fronts.scene.director().command(binary());
     restore.args(["ipvsadm", "-R"]).stdin(Stdio::from(File::open(saved).unwrap()));
     let output = restore.output().unwrap();
     assert!(output.status.success(), "{}", printed(&output));

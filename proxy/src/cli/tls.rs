@@ -3,6 +3,7 @@
 mod add;
 mod check;
 mod show;
+mod values;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -2,10 +2,8 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::Args;
-use control::duration;
 use sched::{
     BackendTls, CertFiles, ClientAuth, ClientIdentity, ServiceKey, Tickets, TlsFront, TlsLimits, TlsProfile,
     TlsStack,
@@ -13,6 +11,7 @@ use sched::{
 
 use super::super::service::WhichService;
 use super::absolute;
+use super::values::{Choice, List, OfProtocol, choice, choose, list, sni, tickets, time};
 
 const AFTER_HELP: &str = "\
 A service that has a front already keeps what is not said: --cert and --key alone add a certificate
@@ -246,73 +245,4 @@ fn put<T>(setting: &mut T, given: Option<T>) {
     if let Some(given) = given {
         *setting = given;
     }
-}
-
-/// Something, or `none`.
-#[derive(Clone, Debug)]
-enum Choice<T> {
-    Nothing,
-    This(T),
-}
-
-fn choose<T: Clone>(setting: &mut Option<T>, given: Option<&Choice<T>>) {
-    match given {
-        None => {}
-        Some(Choice::Nothing) => *setting = None,
-        Some(Choice::This(value)) => *setting = Some(value.clone()),
-    }
-}
-
-fn choice<T: FromStr<Err: ToString>>(text: &str) -> Result<Choice<T>, String> {
-    match text {
-        "none" => Ok(Choice::Nothing),
-        text => text.parse().map(Choice::This).map_err(|error: T::Err| error.to_string()),
-    }
-}
-
-/// Words with commas between them, or `none`.
-#[derive(Clone, Debug)]
-struct List<T>(Vec<T>);
-
-fn list<T: FromStr<Err: ToString>>(text: &str) -> Result<List<T>, String> {
-    let words = text.split(',').filter(|_| text != "none");
-    words
-        .map(|word| word.parse().map_err(|error: T::Err| error.to_string()))
-        .collect::<Result<_, _>>()
-        .map(List)
-}
-
-/// `h2=tcp/10.0.0.1:8443`.
-#[derive(Clone, Debug)]
-struct OfProtocol(String, ServiceKey);
-
-impl FromStr for OfProtocol {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, service) =
-            text.split_once('=').ok_or("write a protocol and its service: h2=tcp/10.0.0.1:8443")?;
-        let service = service.parse().map_err(|error: sched::NoService| error.to_string())?;
-        Ok(Self(name.to_owned(), service))
-    }
-}
-
-fn sni(text: &str) -> Result<bool, String> {
-    match text {
-        "any" => Ok(false),
-        "strict" => Ok(true),
-        _ => Err("write any or strict".to_owned()),
-    }
-}
-
-fn tickets(text: &str) -> Result<Tickets, String> {
-    Ok(match text {
-        "own" => Tickets::Own,
-        "off" => Tickets::Off,
-        file => Tickets::Shared(file.into()),
-    })
-}
-
-fn time(text: &str) -> Result<u32, String> {
-    duration::seconds(text).ok_or_else(|| "write a time such as 10s, 5m or 1h".to_owned())
 }
