@@ -23,7 +23,7 @@ impl Fronts {
     fn new() -> Self {
         let scene = Scene::new(&NatOptions::default());
         let dir = scene.lab.state_dir().to_str().unwrap().to_owned();
-        for line in ["new", "issue one.example", "issue two.example"] {
+        for line in ["init", "issue --dns one.example", "issue --dns two.example"] {
             let words = [["ca"].as_slice(), &line.split(' ').collect::<Vec<_>>(), &["--dir", &dir]].concat();
             let output = ulvs(scene.director(), &words);
             assert!(output.status.success(), "{}", printed(&output));
