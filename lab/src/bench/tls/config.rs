@@ -1,5 +1,6 @@
 //! The contenders' configurations. What they say about the same thing says the same: nobody logs, nobody gives up on
-//! idle clients, everybody has its own defaults for protocol versions and ciphers.
+//! idle clients, everybody speaks TLS 1.2 and
+//! 1.3, with ciphers of its own choice.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -64,7 +65,7 @@ pub(super) fn nginx(
          proxy_max_temp_file_size 0; sendfile on; tcp_nopush on;\n\
          upstream servers {{ {servers} keepalive 64; keepalive_requests 1000000000; }}\n\
          server {{\nlisten {vip} ssl backlog=4096;\nssl_certificate {}; ssl_certificate_key {};\n\
-         ssl_session_cache {cache}; ssl_session_tickets {tickets};\n\
+         ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache {cache}; ssl_session_tickets {tickets};\n\
          location / {{ proxy_pass http://servers; proxy_http_version 1.1; proxy_set_header Connection \"\"; }}\n}}\n}}\n",
         2 * connections,
         site.cert.display(),

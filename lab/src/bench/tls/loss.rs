@@ -90,7 +90,7 @@ impl Network {
 }
 
 /// By a route, because only the first network namespace may choose among all of them for its sockets.
-fn use_control(stand: &Stand<'_>, control: &str) -> anyhow::Result<()> {
+pub(super) fn use_control(stand: &Stand<'_>, control: &str) -> anyhow::Result<()> {
     let director = &stand.lab.director;
     let route = director.exec(&["ip", "-4", "route", "show", "dev", "to-client"])?;
     let route = route.lines().next().context("the director has no route to the client")?;

@@ -28,7 +28,7 @@ pub(super) enum Measure {
 }
 
 /// A number of a measurement: its row in the table, with the unit.
-pub(super) type Figure = (&'static str, f64);
+pub(super) type Figure = (String, f64);
 
 /// Connections of measurements of rates.
 const BUSY: u32 = 50;
@@ -41,6 +41,9 @@ const IDLE: u32 = 5000;
 const BULK: u64 = 1_000_000_000;
 /// Longest wait for a download.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Seconds for connections to come up, and between the end of a measurement and that of its load.
+const WARM_UP: u32 = 3;
+const COOL_DOWN: u32 = 1;
 /// Until whoever gives memory back has done so.
 const SETTLED: Duration = Duration::from_secs(3);
 
@@ -53,63 +56,31 @@ impl Measure {
     /// Measures it.
     pub(super) fn run(self, stand: &Stand<'_>) -> anyhow::Result<Vec<Figure>> {
         match self {
-            Self::Requests => rate(
-                stand,
-                BUSY,
-                false,
-                [
-                    "keep-alive requests, 1000/s",
-                    "- CPU for each, us",
-                    "- bytes to the client for each",
-                    "- errors",
-                ],
-            ),
-            Self::Full => rate(
-                stand,
-                BUSY,
-                true,
-                [
-                    "full handshakes, 1000/s",
-                    "- CPU for each, us",
-                    "- bytes to the client for each",
-                    "- errors",
-                ],
-            ),
-            Self::Resumed => rate(
-                stand,
-                BUSY,
-                true,
-                [
-                    "resumed connections, 1000/s",
-                    "- CPU for each, us",
-                    "- bytes to the client for each",
-                    "- errors",
-                ],
-            ),
-            Self::Bulk1 => bulk(stand, 1, ["download, 1 stream, Gbit/s", "- CPU for each GB, s"]),
-            Self::Bulk4 => bulk(stand, 4, ["download, 4 streams, Gbit/s", "- CPU for each GB, s"]),
+            Self::Requests => rate(stand, false, "keep-alive requests, 1000/s"),
+            Self::Full => rate(stand, true, "full handshakes, 1000/s"),
+            Self::Resumed => rate(stand, true, "resumed connections, 1000/s"),
+            Self::Bulk1 => bulk(stand, 1, "download, 1 stream, Gbit/s"),
+            Self::Bulk4 => bulk(stand, 4, "download, 4 streams, Gbit/s"),
             Self::Idle => idle(stand),
             Self::Crowd => crowd(stand),
         }
     }
 }
 
-fn rate(
-    stand: &Stand<'_>,
-    connections: u32,
-    close: bool,
-    rows: [&'static str; 4],
-) -> anyhow::Result<Vec<Figure>> {
+fn rate(stand: &Stand<'_>, close: bool, row: &str) -> anyhow::Result<Vec<Figure>> {
     let before = stand.usage()?;
-    let url = stand.url("/");
-    let rate = tools::wrk(&stand.lab.client, &url, connections, stand.bench.seconds, close)?;
+    let rate = tools::wrk(&stand.lab.client, &stand.url("/"), BUSY, stand.bench.seconds, close)?;
     let used = stand.usage()?.since(before);
-    let values =
-        [rate.per_s / 1e3, used.cpu * 1e6 / rate.requests, used.sent / rate.requests, rate.errors as f64];
-    Ok(rows.into_iter().zip(values).collect())
+    Ok(vec![
+        figure(row, rate.per_s / 1e3),
+        figure("- CPU for each, us", used.cpu * 1e6 / rate.requests),
+        // A resumed connection is told from a full handshake by the certificate that it has not.
+        figure("- bytes to the client for each", used.sent / rate.requests),
+        figure("- errors", rate.errors as f64),
+    ])
 }
 
-fn bulk(stand: &Stand<'_>, streams: u64, rows: [&'static str; 2]) -> anyhow::Result<Vec<Figure>> {
+fn bulk(stand: &Stand<'_>, streams: u64, row: &str) -> anyhow::Result<Vec<Figure>> {
     let url = stand.url(&format!("/bytes/{}", BULK / streams));
     let (before, start) = (stand.usage()?, Instant::now());
     let downloads: Vec<Download> = (0..streams)
@@ -122,7 +93,7 @@ fn bulk(stand: &Stand<'_>, streams: u64, rows: [&'static str; 2]) -> anyhow::Res
     let took = start.elapsed().as_secs_f64();
     let used = stand.usage()?.since(before);
     anyhow::ensure!(bytes == BULK as f64, "{bytes} of {BULK} bytes came within {PATIENCE:?}");
-    Ok(rows.into_iter().zip([bytes * 8e-9 / took, used.cpu * 1e9 / bytes]).collect())
+    Ok(vec![figure(row, bytes * 8e-9 / took), figure("- CPU for each GB, s", used.cpu * 1e9 / bytes)])
 }
 
 fn idle(stand: &Stand<'_>) -> anyhow::Result<Vec<Figure>> {
@@ -133,28 +104,45 @@ fn idle(stand: &Stand<'_>) -> anyhow::Result<Vec<Figure>> {
     let used = stand.usage()?.since(before);
     let each = |what: f64| what / f64::from(connections);
     Ok(vec![
-        ("idle connections", f64::from(connections)),
-        ("- memory for each, KiB", each(used.resident)),
-        ("- kernel sockets for each", each(used.sockets)),
+        figure(format!("memory for each of {connections} idle connections, KiB"), each(used.resident)),
+        figure("- kernel sockets for each", each(used.sockets)),
     ])
 }
 
 fn crowd(stand: &Stand<'_>) -> anyhow::Result<Vec<Figure>> {
-    let requests = || {
-        let url = stand.url("/");
-        tools::wrk(&stand.lab.client, &url, CROWD_BUSY, stand.bench.seconds, false)
-    };
-    let alone = requests()?;
+    let (alone, alone_cpu, alone_errors) = steady(stand)?;
     let connections = possible(stand, CROWD_IDLE);
     let _holders = stand.idle(connections)?;
-    let among = requests()?;
+    let (among, among_cpu, among_errors) = steady(stand)?;
     Ok(vec![
-        ("requests of 500 connections, 1000/s", alone.per_s / 1e3),
-        ("- among so many idle ones", f64::from(connections)),
-        ("- 1000/s", among.per_s / 1e3),
-        ("- share of the rate alone", among.per_s / alone.per_s),
-        ("- errors", (alone.errors + among.errors) as f64),
+        figure("requests of 500 connections, 1000/s", alone / 1e3),
+        figure("- CPU for each, us", alone_cpu),
+        figure(format!("- among {connections} idle ones, 1000/s"), among / 1e3),
+        figure("- CPU for each, us", among_cpu),
+        figure("- of the rate alone", among / alone),
+        figure("- errors", (alone_errors + among_errors) as f64),
     ])
+}
+
+/// Requests in a second of [`CROWD_BUSY`] connections once all of them are up, the CPU for each in microseconds, and
+/// errors.
+fn steady(stand: &Stand<'_>) -> anyhow::Result<(f64, f64, u64)> {
+    let (seconds, url) = (stand.bench.seconds, stand.url("/"));
+    thread::scope(|scope| {
+        let load = scope
+            .spawn(|| tools::wrk(&stand.lab.client, &url, CROWD_BUSY, WARM_UP + seconds + COOL_DOWN, false));
+        thread::sleep(Duration::from_secs(WARM_UP.into()));
+        let (start, before, requests) = (Instant::now(), stand.usage()?, stand.requests());
+        thread::sleep(Duration::from_secs(seconds.into()));
+        let (took, answered) = (start.elapsed().as_secs_f64(), (stand.requests() - requests) as f64);
+        let used = stand.usage()?.since(before);
+        let load = load.join().map_err(|_| anyhow::anyhow!("the load generator panicked"))??;
+        Ok((answered / took, used.cpu * 1e6 / answered, load.errors))
+    })
+}
+
+fn figure(row: impl Into<String>, value: f64) -> Figure {
+    (row.into(), value)
 }
 
 /// So many connections, if whoever needs two descriptors for each has them.

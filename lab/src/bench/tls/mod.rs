@@ -156,3 +156,6 @@ fn facts(args: &TlsArgs, ulvs: &Path) -> anyhow::Result<Vec<(String, String)>> {
     }
     Ok(facts)
 }
+
+#[cfg(test)]
+mod tests;

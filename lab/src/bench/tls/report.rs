@@ -32,13 +32,12 @@ impl Table {
 
     /// Adds what was measured of a column in a round: the rows that belong together, in order, the first of which has a
     /// name of its own.
-    pub(super) fn add<N: AsRef<str>>(&mut self, column: usize, figures: &[(N, f64)]) {
+    pub(super) fn add(&mut self, column: usize, figures: &[(String, f64)]) {
         let Some((first, _)) = figures.first() else { return };
-        let start = self.rows.iter().position(|row| row.name == first.as_ref()).unwrap_or_else(|| {
-            let rows = figures.iter().map(|(name, _)| Row {
-                name: name.as_ref().to_owned(),
-                samples: vec![Vec::new(); self.columns.len()],
-            });
+        let start = self.rows.iter().position(|row| row.name == *first).unwrap_or_else(|| {
+            let rows = figures
+                .iter()
+                .map(|(name, _)| Row { name: name.clone(), samples: vec![Vec::new(); self.columns.len()] });
             let start = self.rows.len();
             self.rows.extend(rows);
             start
@@ -92,6 +91,11 @@ impl Table {
 }
 
 impl Row {
+    /// Nobody wants to read of no errors.
+    fn says_something(&self) -> bool {
+        self.samples.iter().flatten().any(|sample| *sample != 0.0)
+    }
+
     /// Median, least and most of the ratios within the rounds.
     fn ratio(&self, (ours, theirs): (usize, usize)) -> Option<[f64; 3]> {
         let ratios = self.samples[ours].iter().zip(&self.samples[theirs]).filter(|(_, b)| **b > 0.0);
@@ -106,7 +110,7 @@ impl fmt::Display for Table {
         let names: Vec<String> = names.collect();
         writeln!(f, "| | {} |", names.join(" | "))?;
         write!(f, "|---|{}", "---:|".repeat(names.len()))?;
-        for row in &self.rows {
+        for row in self.rows.iter().filter(|row| row.says_something()) {
             write!(f, "\n| {} |", row.name)?;
             for samples in &row.samples {
                 write!(f, " {} |", shown(spread(samples), !self.ratios))?;
@@ -146,14 +150,20 @@ fn shown(value: Option<[f64; 3]>, with_spread: bool) -> String {
 mod tests {
     use super::*;
 
+    fn add(table: &mut Table, column: usize, figures: &[(&str, f64)]) {
+        let figures: Vec<_> = figures.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+        table.add(column, &figures);
+    }
+
     fn table() -> Table {
         let names = ["haproxy", "nginx", "ulvs-kernel"].map(str::to_owned).to_vec();
         let mut table = Table::new(names, true);
         for (round, theirs) in [100.0, 200.0, 400.0].into_iter().enumerate() {
-            table.add(0, &[("requests", theirs), ("- CPU", 10.0)]);
-            table.add(1, &[("requests", theirs * 2.0), ("- CPU", 0.0)]);
-            table.add(2, &[("requests", theirs * [0.5, 1.5, 1.0][round]), ("- CPU", 5.0)]);
-            table.add(0, &[("handshakes", theirs), ("- CPU", 30.0)]);
+            let ours = theirs * [0.5, 1.5, 1.0][round];
+            add(&mut table, 0, &[("requests", theirs), ("- CPU", 10.0), ("- errors", 0.0)]);
+            add(&mut table, 1, &[("requests", theirs * 2.0), ("- CPU", 0.0), ("- errors", 0.0)]);
+            add(&mut table, 2, &[("requests", ours), ("- CPU", 5.0), ("- errors", 0.0)]);
+            add(&mut table, 0, &[("handshakes", theirs), ("- CPU", 30.0), ("- errors", 1.0)]);
         }
         table
     }
@@ -178,13 +188,16 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[4], "| handshakes | 200 | - | - | - | - | - |");
         assert_eq!(lines[5], "| - CPU | 30.0 | - | - | - | - | - |");
+        // Errors only where there are some.
+        assert_eq!(lines[6], "| - errors | 1.00 | - | - | - | - | - |");
+        assert_eq!(lines.len(), 7);
     }
 
     #[test]
     fn without_ratios_the_values_have_the_spread() {
         let mut table = Table::new(vec!["haproxy".to_owned(), "nginx".to_owned()], false);
         for value in [0.9, 0.004, 0.05] {
-            table.add(0, &[("10 ms", value)]);
+            add(&mut table, 0, &[("10 ms", value)]);
         }
         assert_eq!(table.to_string().lines().last(), Some("| 10 ms | 0.0500 (0.0040-0.90) | - |"));
     }

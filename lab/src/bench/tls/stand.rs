@@ -114,7 +114,8 @@ impl<'a> Stand<'a> {
         Ok(holders)
     }
 
-    fn requests(&self) -> u64 {
+    /// What the servers have answered so far.
+    pub(super) fn requests(&self) -> u64 {
         self.servers.iter().map(|server| server.counters().requests()).sum()
     }
 

@@ -154,7 +154,10 @@ pub(super) fn version(program: &Path, option: &str) -> anyhow::Result<String> {
     let output = Command::new(program).arg(option).stdin(Stdio::null()).output();
     let output = output.with_context(|| format!("cannot run {}", program.display()))?;
     let text = [output.stdout, output.stderr].concat();
-    Ok(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_owned())
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().next().unwrap_or_default();
+    // What it was built for and from what is too much.
+    Ok(line.split(" (").next().unwrap_or_default().trim().to_owned())
 }
 
 #[cfg(test)]
