@@ -66,6 +66,8 @@ impl Sender {
     /// Gbit/s of payload that one download has, from its first byte.
     pub(super) fn goodput(self, bench: &Bench, network: Network) -> anyhow::Result<f64> {
         let stand = Stand::new(bench, self.contender, true, Some(network.impairments()))?;
+        // The sender is measured, not how much the client has room for.
+        stand.lab.client.sysctl("net.ipv4.tcp_rmem", "4096 131072 67108864")?;
         if let Some(control) = self.control {
             use_control(&stand, control)?;
         }

@@ -157,7 +157,7 @@ pub(super) fn version(program: &Path, option: &str) -> anyhow::Result<String> {
     let text = String::from_utf8_lossy(&text);
     let line = text.lines().next().unwrap_or_default();
     // What it was built for and from what is too much.
-    Ok(line.split(" (").next().unwrap_or_default().trim().to_owned())
+    Ok(line.split(['(', '[']).next().unwrap_or_default().trim().to_owned())
 }
 
 #[cfg(test)]
