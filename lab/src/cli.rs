@@ -75,7 +75,7 @@ pub fn main(args: LabArgs, ulvs: &Path) -> anyhow::Result<ExitCode> {
         }
         LabCommand::Shell { place } => shell(enter(place)?, ulvs),
         LabCommand::Bench(args) => {
-            let state_root = enter(args.place)?;
+            let state_root = enter(args.place())?;
             bench::main(&args, ulvs, state_root)
         }
     }

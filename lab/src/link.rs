@@ -1,5 +1,8 @@
 //! Links, addresses and routes of nodes, over netlink: no `ip` binary is needed.
 
+mod impaired;
+mod line;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::{IpAddr, Ipv6Addr};
@@ -17,7 +20,10 @@ use rtnetlink::{Handle, LinkBridge, LinkMessageBuilder, LinkUnspec, LinkVeth, Ro
 use crate::addr::Cidr;
 use crate::node::Node;
 
-/// One end of a veth pair.
+pub use self::impaired::{Impaired, Way, impaired};
+pub use self::line::{Counts, Impairment, Rate};
+
+/// One end of a link.
 #[derive(Clone, Copy)]
 pub struct End<'a> {
     /// Where it goes.

@@ -6,6 +6,7 @@
 //! connection table.
 
 mod report;
+mod tls;
 mod variant;
 
 use std::io::{self, Write as _};
@@ -14,16 +15,20 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use self::report::Table;
+use self::tls::TlsArgs;
 use self::variant::Variant;
 use crate::cli::Place;
 use crate::load::{self, Direction, LoadSpec, Mode, Report};
 
 /// Options of `ulvs lab bench`.
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    other: Option<OtherBench>,
     /// How often everything is measured
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
@@ -37,7 +42,24 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    pub(crate) place: Place,
+    place: Place,
+}
+
+/// What else there is to measure.
+#[derive(Clone, Debug, Subcommand)]
+enum OtherBench {
+    /// TLS that ends at the director, with HAProxy and nginx beside it
+    Tls(TlsArgs),
+}
+
+impl BenchArgs {
+    /// Where the namespaces belong.
+    pub(crate) fn place(&self) -> Place {
+        match &self.other {
+            None => self.place,
+            Some(OtherBench::Tls(args)) => args.place,
+        }
+    }
 }
 
 /// A kind of load and what is counted of it.
@@ -77,6 +99,9 @@ const WORKLOADS: [Workload; 4] = [
 ];
 
 pub(crate) fn main(args: &BenchArgs, ulvs: &Path, state_root: Option<PathBuf>) -> anyhow::Result<ExitCode> {
+    if let Some(OtherBench::Tls(args)) = &args.other {
+        return tls::main(args, ulvs, state_root);
+    }
     for variant in &args.variants {
         variant.check()?;
     }
@@ -116,4 +141,13 @@ fn measure(
             load::run(&director.lab.client, &spec)
         })
         .collect()
+}
+
+/// Where a program is, also where only root's `PATH` has it.
+fn find(program: &str, package: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    dirs.map(|dir| dir.join(program)).find(|file| file.is_file()).with_context(|| {
+        format!("{program} is not installed (Debian package {package}); install it, or measure without it")
+    })
 }

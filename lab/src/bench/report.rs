@@ -125,7 +125,8 @@ fn shown(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+/// The middle of them; between the two in the middle, where there is none.
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {

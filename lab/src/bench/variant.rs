@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use clap::ValueEnum;
 
+use super::find;
 use crate::addr::Family;
 use crate::client;
 use crate::node::Child;
@@ -121,15 +122,6 @@ fn haproxy(lab: &NatLab, vip: SocketAddr) -> anyhow::Result<Child> {
     let mut command = lab.director.command(find("haproxy", "haproxy")?);
     command.args(["-q", "-db", "-f"]).arg(&file).stdin(Stdio::null()).stdout(Stdio::null());
     lab.director.spawn(&mut command)
-}
-
-/// Where a program is, also where only root's `PATH` has it.
-fn find(program: &str, package: &str) -> anyhow::Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let dirs = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    dirs.map(|dir| dir.join(program)).find(|file| file.is_file()).with_context(|| {
-        format!("{program} is not installed (Debian package {package}); leave it out with --variants")
-    })
 }
 
 fn start_ulvs(lab: &NatLab, vip: SocketAddr, ulvs: &Path, offload: &str) -> anyhow::Result<Option<Child>> {

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::draw::{Drawing, Nic};
 use crate::addr::{Cidr, Family, Pair};
-use crate::link::{self, End};
+use crate::link::{self, End, Impaired, Impairment};
 use crate::node::Node;
 
 /// Where the VIP is before the director balances anything.
@@ -47,6 +47,9 @@ pub struct NatOptions {
     pub vip: VipPlace,
     /// MTU of the link between client and director, in bytes.
     pub client_mtu: u32,
+    /// What the link between client and director does to packets, on the way to the director and back. Not given: it
+    /// is a veth pair, which does nothing. Given: there is no ARP on it.
+    pub client_link: Option<[Impairment; 2]>,
     /// MTU of the servers' network, in bytes.
     pub server_mtu: u32,
     /// One router for each entry between the director and the servers' network; the entry is the MTU of the link that
@@ -68,6 +71,7 @@ impl Default for NatOptions {
             server_side: ServerSide::Bridge,
             vip: VipPlace::Routed,
             client_mtu: 1500,
+            client_link: None,
             server_mtu: 1500,
             path: Vec::new(),
             forwarding: true,
@@ -89,6 +93,8 @@ pub struct NatLab {
     pub servers: Vec<Node>,
     /// The routers between director and servers, nearest to the director first.
     pub routers: Vec<Node>,
+    /// The link between client and director, where it is an impaired one.
+    pub client_link: Option<Impaired>,
     /// The virtual address in both families.
     pub vip: Pair,
     /// The client's addresses.
@@ -104,6 +110,8 @@ pub struct NatLab {
 
 /// The director's interface towards the client.
 const TO_CLIENT: &str = "to-client";
+/// Decides which packets an impaired link hits.
+const SEED: u64 = 1;
 const TO_SERVERS: &str = "to-servers";
 const TO_DIRECTOR: &str = "to-director";
 
@@ -122,6 +130,7 @@ impl NatLab {
             director,
             servers: nodes("server", options.servers)?,
             routers: nodes("router", options.path.len())?,
+            client_link: None,
             vip: vip(options.vip)?,
             client_addr: Pair::parse("198.51.100.10", "2001:db8:1::10")?,
             director_addr: Pair::parse("198.51.100.1", "2001:db8:1::1")?,
@@ -180,10 +189,16 @@ impl NatLab {
 
     fn connect_client(&mut self, options: &NatOptions) -> anyhow::Result<()> {
         let mtu = options.client_mtu;
-        link::veth(
+        let ends = (
             End { node: &self.client, name: "eth0", mtu },
             End { node: &self.director, name: TO_CLIENT, mtu },
-        )?;
+        );
+        match options.client_link {
+            None => link::veth(ends.0, ends.1)?,
+            Some(impairments) => {
+                self.client_link = Some(link::impaired(ends.0, ends.1, impairments, SEED)?);
+            }
+        }
         let client = address(&self.client, "eth0", self.client_addr, 24, mtu)?;
         let director = address(&self.director, TO_CLIENT, self.director_addr, 24, mtu)?;
         default_route(&self.client, self.director_addr)?;
