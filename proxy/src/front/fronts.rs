@@ -18,6 +18,11 @@ use super::served::{Current, Served};
 use super::user::Directory;
 use super::view::{Listed, Listing};
 
+/// Seconds.
+const DAY: u64 = 86_400;
+/// Days before its end from which a certificate is complained about.
+const EXPIRES_SOON: u64 = 21;
+
 /// The fronts of the table in force.
 pub(crate) struct Fronts {
     clock: Arc<Clock>,
@@ -126,6 +131,12 @@ impl Fronts {
     /// Tells them the time, which certificates are checked against. About once a second.
     pub(crate) fn tick(&self) {
         self.clock.set(SystemTime::now());
+    }
+
+    /// What its owner should know of them, a line each.
+    pub(crate) fn notices(&self) -> Vec<String> {
+        let now = SystemTime::now();
+        self.all.values().flat_map(|entry| notices(entry, now)).collect()
     }
 
     /// Looks whether files have changed, and uses them if they are good.
@@ -305,6 +316,26 @@ impl Fronts {
         self.shared_tickets.insert(path.to_owned(), (found, Arc::clone(&keys)));
         Ok(keys)
     }
+}
+
+fn notices(entry: &Entry, now: SystemTime) -> Vec<String> {
+    let current = entry.served.current();
+    let mut lines = Vec::new();
+    for pair in current.front.pairs() {
+        let left = pair.not_after().duration_since(now).map_or(0, |left| left.as_secs() / DAY);
+        let file = pair.file();
+        if pair.not_after() <= now {
+            lines.push(format!(
+                "the certificate in {file} has expired: clients refuse it; put another one there"
+            ));
+        } else if left < EXPIRES_SOON {
+            lines.push(format!(
+                "the certificate in {file} expires in {left} days: another one there is taken at once"
+            ));
+        }
+    }
+    lines.extend(entry.refused.iter().map(|text| format!("certificates stay as they were: {text}")));
+    lines.iter().map(|line| format!("{}: {line}", entry.served.key)).collect()
 }
 
 /// What is new about the certificates, a line each.

@@ -69,21 +69,27 @@ pub(super) struct Rate(Mutex<Option<(Instant, u32)>>);
 impl Rate {
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Whether one more may begin now; else, when to ask again. 0 is no bound.
-    pub(super) fn take(&self, limit: u32, now: Instant) -> Result<(), Instant> {
+    /// When one more may begin, if that is not now. 0 is no bound.
+    pub(super) fn full_until(&self, limit: u32, now: Instant) -> Option<Instant> {
         if limit == 0 {
-            return Ok(());
+            return None;
+        }
+        let window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (began, taken) =
+            window.filter(|(began, _)| now.saturating_duration_since(*began) < Self::SECOND)?;
+        (taken >= limit).then(|| began + Self::SECOND)
+    }
+
+    /// One has begun.
+    pub(super) fn count(&self, limit: u32, now: Instant) {
+        if limit == 0 {
+            return;
         }
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (began, taken) = match *window {
-            Some((began, taken)) if now.saturating_duration_since(began) < Self::SECOND => (began, taken),
-            _ => (now, 0),
-        };
-        if taken >= limit {
-            return Err(began + Self::SECOND);
+        match &mut *window {
+            Some((began, taken)) if now.saturating_duration_since(*began) < Self::SECOND => *taken += 1,
+            _ => *window = Some((now, 1)),
         }
-        *window = Some((began, taken + 1));
-        Ok(())
     }
 }
 
@@ -115,10 +121,16 @@ mod tests {
     #[test]
     fn a_rate_allows_so_many_in_a_second_and_says_when_to_come_back() {
         let (rate, now) = (Rate::default(), Instant::now());
-        assert!((0..5).all(|_| rate.take(5, now).is_ok()));
-        let later = rate.take(5, now + Duration::from_millis(400));
-        assert_eq!(later, Err(now + Duration::from_secs(1)));
-        assert_eq!(rate.take(5, now + Duration::from_secs(1)), Ok(()));
-        assert!((0..1000).all(|_| rate.take(0, now).is_ok()));
+        let begin = |at| {
+            let full = rate.full_until(5, at);
+            if full.is_none() {
+                rate.count(5, at);
+            }
+            full
+        };
+        assert!((0..5).all(|_| begin(now).is_none()));
+        assert_eq!(begin(now + Duration::from_millis(400)), Some(now + Duration::from_secs(1)));
+        assert_eq!(begin(now + Duration::from_secs(1)), None);
+        assert_eq!(rate.full_until(0, now), None);
     }
 }

@@ -88,6 +88,8 @@ pub(super) struct Director {
     leaving: BTreeSet<IpAddr>,
     /// All ports of the range for local addresses are the host's own.
     no_host_ports: bool,
+    /// What servers answer fronts in user space from, or have answered from while there are such connections.
+    fronted: BTreeSet<ReplySource>,
     /// What removed servers answered from that were forgotten lately: perhaps nobody does now.
     forgotten: Vec<ReplySource>,
     /// Why not all traffic is steered as it should be.
@@ -100,6 +102,8 @@ pub(super) struct Director {
     wakers: Vec<Waker>,
     fronts: Fronts,
     next_tick: Instant,
+    /// What is to be said about fronts, as it was said last.
+    front_notices: Vec<String>,
 }
 
 impl Director {
@@ -127,6 +131,7 @@ impl Director {
             compat,
             leaving: BTreeSet::new(),
             no_host_ports: false,
+            fronted: BTreeSet::new(),
             forgotten: Vec::new(),
             unsteered: None,
             next_sweep: Instant::now() + SWEEP,
@@ -136,6 +141,7 @@ impl Director {
             wakers: workers.wakers(),
             fronts,
             next_tick: Instant::now() + TICK,
+            front_notices: Vec::new(),
         }
     }
 
@@ -225,6 +231,7 @@ impl Director {
             () = sleep_until(self.next_sweep) => {
                 self.next_sweep = Instant::now() + SWEEP;
                 self.forgotten.extend(self.trash.sweep());
+                self.forget_fronted();
                 self.let_lips_go();
             }
             () = sleep_until(self.next_ramp), if self.engine.services().is_ramping() => {
@@ -235,6 +242,7 @@ impl Director {
                 self.next_tick = Instant::now() + TICK;
                 self.fronts.tick();
                 self.fronts.heed_files();
+                self.tell_front_notices();
             }
             () = due(self.orphans) => {
                 let all = self.engine.end_orphans(ORPHANS) < ORPHANS;

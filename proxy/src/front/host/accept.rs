@@ -82,14 +82,17 @@ impl Thread {
     fn let_in(&mut self, listening: &Listening, now: Instant) -> Option<Instant> {
         let Listening { served, kind, listener, at, .. } = listening;
         for _ in 0..AT_ONCE {
-            if *kind == Kind::Tls {
-                let limit = served.now.load().spec.limits.handshakes_per_second;
-                if let Err(later) = served.rate.take(limit, now) {
-                    return Some(later);
-                }
+            let limit = match kind {
+                Kind::Tls => served.now.load().spec.limits.handshakes_per_second,
+                Kind::Redirect => 0,
+            };
+            // They wait where the kernel keeps them.
+            if let Some(later) = served.rate.full_until(limit, now) {
+                return Some(later);
             }
             match listener.accept() {
                 Ok((stream, client)) => {
+                    served.rate.count(limit, now);
                     self.client(served, *kind, stream, Who { client: unmapped(client), vip: *at }, now)
                 }
                 Err(error) => match error.kind() {

@@ -154,13 +154,15 @@ impl Userspace {
         let served = self.directory.load().get(&who.vip).map(Arc::clone);
         let limit = |served: &Served| served.now.load().spec.limits.handshakes_per_second;
         // A client that is turned away here has completed a handshake of TCP already: it is told.
-        let served =
-            served.filter(|served| served.rate.take(limit(served), now).is_ok() && served.has_room());
+        let may =
+            |served: &Arc<Served>| served.rate.full_until(limit(served), now).is_none() && served.has_room();
+        let served = served.filter(may);
         let Some(served) = served else {
             tls::Leg::abort(&mut self.desk.tcp.clients.leg(flow));
             self.desk.tcp.clients.release(flow);
             return;
         };
+        served.rate.count(limit(&served), now);
         let current = served.current();
         let talk = Talk::Tls(Relay::new(Arc::clone(&current.terms), who, now));
         let place = self.desk.place();
