@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::{Engine, PortsInUse};
-use sched::{ForwardMethod, Proto, Service, ServiceTable};
+use sched::{ClientIdentity, ForwardMethod, Proto, Service, ServiceTable, TlsFront, TlsStack};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
@@ -25,12 +25,16 @@ pub(super) fn notices(
 ) -> Vec<String> {
     let without = |service: &&Arc<Service>| {
         let fullnat = service.dests.iter().any(|dest| dest.method == ForwardMethod::FullNat);
-        fullnat && table.lips_of(service).iter().all(|lip| is_local(*lip))
+        let ours = |front: &Arc<TlsFront>| {
+            front.stack == TlsStack::Userspace && front.identity != ClientIdentity::Transparent
+        };
+        (fullnat || service.tls.as_ref().is_some_and(ours))
+            && table.lips_of(service).iter().all(|lip| is_local(*lip))
     };
     let service = table.services().filter(|_| none_of_the_hosts).find(without);
     let line = |service: &Arc<Service>| {
         format!(
-            "{} has servers behind FullNAT and no port to speak from: all from ulvs.lip_port_first to \
+            "{} has servers behind FullNAT, or a front in user space, and no port to speak from: all from ulvs.lip_port_first to \
              ulvs.lip_port_last are the host's own (net.ipv4.ip_local_port_range, ip_local_reserved_ports); change one of \
              the two, or give it addresses that are nobody's (ipvsadm -P)",
             service.key

@@ -72,7 +72,12 @@ impl Director {
             self.tell_paths(service);
             self.neighbours.add(next_hops(service));
         }
-        if rules_changed || of_mark || lips_changed || changed().any(|service| methods::concerns(service)) {
+        if fronts_changed
+            || rules_changed
+            || of_mark
+            || lips_changed
+            || changed().any(|service| methods::concerns(service))
+        {
             self.tell_notices();
         }
         steered
