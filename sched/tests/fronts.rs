@@ -152,6 +152,21 @@ fn flaws_are_named_all_of_them() {
         (HTTPS, TlsFront { pool: 1, identity: ClientIdentity::Forwarded, ..good.clone() }, vec![]),
         (
             HTTPS,
+            TlsFront { alpn: alpn(&["h2", "http/1.1"]), identity: ClientIdentity::Forwarded, ..good.clone() },
+            vec![TlsFlaw::Forgeable(h2())],
+        ),
+        (
+            HTTPS,
+            TlsFront {
+                alpn: alpn(&["h2", "http/1.1"]),
+                by_alpn: by("h2", "fwm/3"),
+                identity: ClientIdentity::Forwarded,
+                ..good.clone()
+            },
+            vec![],
+        ),
+        (
+            HTTPS,
             TlsFront { pool: 1, identity: ClientIdentity::ProxyV2, ..good.clone() },
             vec![TlsFlaw::SharedIdentity(ClientIdentity::ProxyV2)],
         ),

@@ -41,6 +41,11 @@ pub enum TlsFlaw {
     /// Something about requests, and there are none to see.
     #[error("`{0}` is about requests of HTTP/1.1, which is not among the protocols that are offered")]
     NoRequests(&'static str),
+    /// Fields that clients could write themselves, in requests that nobody here reads.
+    #[error(
+        "requests by `{0}` pass unread, so clients could write themselves what identity forwarded tells servers"
+    )]
+    Forgeable(String),
     /// Connections that many clients use, and every one says whose it is.
     #[error("connections that go from client to client cannot say, by identity {0}, whose they are")]
     SharedIdentity(ClientIdentity),
@@ -65,7 +70,7 @@ impl TlsFlaw {
             Self::NoCertificate => "cert",
             Self::Alpn(_) => "alpn",
             Self::NotOffered(_) | Self::AlpnService(..) => "alpn_service",
-            Self::Transparent => "identity",
+            Self::Transparent | Self::Forgeable(_) => "identity",
             Self::NoRequests(setting) | Self::Limit(setting) => setting,
             Self::SharedIdentity(_) | Self::Pool(_) => "pool",
             Self::Redirect(_) => "redirect_http",
@@ -89,6 +94,9 @@ impl TlsFlaw {
             Self::AlpnService(..) => "name another service, of TCP, or a mark: tcp/10.0.0.1:8443".to_owned(),
             Self::Transparent => "take the stack `userspace`, or another identity".to_owned(),
             Self::NoRequests(_) => "offer http/1.1 too (alpn), or leave it out".to_owned(),
+            Self::Forgeable(name) => {
+                format!("do not offer `{name}`, give it servers of its own (alpn_service), or take another identity")
+            }
             Self::SharedIdentity(_) => {
                 "take the identity `forwarded`, which each request has, or no pool".to_owned()
             }
@@ -162,6 +170,14 @@ impl TlsFront {
         }
         if self.identity == ClientIdentity::Forwarded && !requests {
             flaws.push(TlsFlaw::NoRequests("identity"));
+        }
+        let unread =
+            |name: &&String| !name.starts_with("http/1.") && self.by_alpn.iter().all(|(own, _)| own != *name);
+        if self.identity == ClientIdentity::Forwarded
+            && requests
+            && let Some(name) = self.alpn.iter().find(unread)
+        {
+            flaws.push(TlsFlaw::Forgeable(name.clone()));
         }
         if self.pool > 0 && !requests {
             flaws.push(TlsFlaw::NoRequests("pool"));
