@@ -49,7 +49,9 @@ pub(super) fn of_service(
             }
         }
     }
-    if !dests.is_empty() && dests.iter().all(|dest| dest.method != ForwardMethod::FullNat) {
+    // A front in user space speaks with all servers from there.
+    let fronted = section.value("tls").is_some();
+    if !fronted && !dests.is_empty() && dests.iter().all(|dest| dest.method != ForwardMethod::FullNat) {
         let help = "write method = \"fullnat\" for the servers that shall see them, or delete the line";
         problems.note(section.place_of("lips"), "no server of this service sees its `lips`", help);
     }
