@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::algo::{Algorithm, Change, Flow, Scheduler};
 use crate::dest::Dest;
 use crate::model::{
-    DestKey, Persistence, PersistenceEngine, Proto, SchedFlags, ServiceKey, ServiceSpec, TcpOptions,
-    TlsFront, TlsStack,
+    DestKey, Persistence, PersistenceEngine, SchedFlags, ServiceKey, ServiceSpec, TcpOptions,
+    TlsFront,
 };
 use crate::ramp::weigh;
 use crate::stats::Stats;
@@ -106,19 +106,7 @@ impl Service {
 
     /// What its servers answer from, once for each whose replies come back through us.
     pub fn reply_sources(&self) -> impl Iterator<Item = ReplySource> {
-        let replies = self.dests.iter().filter(|dest| dest.replies);
-        replies.map(|dest| reply_source(&self.key, dest.live.key)).chain(self.front_sources())
-    }
-
-    /// What its servers answer a front in user space from.
-    pub fn front_sources(&self) -> impl Iterator<Item = ReplySource> {
-        let front = self.tls.as_ref().filter(|tls| tls.stack == TlsStack::Userspace);
-        front.into_iter().flat_map(|tls| {
-            self.dests.iter().map(|dest| {
-                let server = dest.live.key;
-                (Some(Proto::Tcp), SocketAddr::new(server.ip(), tls.port_of(server.port())))
-            })
-        })
+        self.dests.iter().filter(|dest| dest.replies).map(|dest| reply_source(&self.key, dest.live.key))
     }
 
     /// The addresses of its servers that answer clients past us, once for each.

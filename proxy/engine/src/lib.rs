@@ -39,7 +39,6 @@ mod state;
 mod verdict;
 mod worker;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -179,15 +178,6 @@ impl Engine {
         self.conns.for_each(part, |conn| visit(Connection::of(conn, now)));
         self.conns.expecting.for_each(part, now, |expected| visit(Connection::of_expected(expected, now)));
         self.templates.for_each(part, |template| visit(Connection::of_template(template, now)));
-    }
-
-    /// Shows the server of every connection that a front in user space has. Walks the whole table.
-    pub fn front_servers(&self, mut visit: impl FnMut(SocketAddr)) {
-        self.conns.for_each(Part::ALL, |conn| {
-            if conn.is_held() && conn.legs.front != Some(FrontWay::Kernel) {
-                visit(conn.legs.server);
-            }
-        });
     }
 
     /// Has up to `limit` connections of a server ended by the workers, those of TCP with a reset to both ends, and says

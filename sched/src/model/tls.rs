@@ -72,12 +72,6 @@ pub struct TlsFront {
 }
 
 impl TlsFront {
-    /// The port that a server is spoken to on that has this one in the table, or none (0).
-    pub fn port_of(&self, of_server: u16) -> u16 {
-        const HTTP: u16 = 80;
-        self.server_port.unwrap_or(if of_server == 0 { HTTP } else { of_server })
-    }
-
     /// A front with one certificate, and everything else at its default.
     pub fn new(cert: CertFiles) -> Self {
         Self {

@@ -213,7 +213,7 @@ impl Step<'_> {
         let method = self.method_for(request, &choice);
         let Choice { dest, template, bypass, .. } = choice;
         let port = match (front, service.tls.as_ref()) {
-            (Some(_), Some(tls)) => tls.port_of(dest.key.port()),
+            (Some(_), Some(tls)) => tls.port_of(&dest.key),
             _ => server_port(service, &dest, vip.port()),
         };
         let server = SocketAddr::new(dest.key.ip(), port);

@@ -88,8 +88,6 @@ pub(super) struct Director {
     leaving: BTreeSet<IpAddr>,
     /// All ports of the range for local addresses are the host's own.
     no_host_ports: bool,
-    /// What servers answer fronts in user space from, or have answered from while there are such connections.
-    fronted: BTreeSet<ReplySource>,
     /// What removed servers answered from that were forgotten lately: perhaps nobody does now.
     forgotten: Vec<ReplySource>,
     /// Why not all traffic is steered as it should be.
@@ -131,7 +129,6 @@ impl Director {
             compat,
             leaving: BTreeSet::new(),
             no_host_ports: false,
-            fronted: BTreeSet::new(),
             forgotten: Vec::new(),
             unsteered: None,
             next_sweep: Instant::now() + SWEEP,
@@ -231,7 +228,6 @@ impl Director {
             () = sleep_until(self.next_sweep) => {
                 self.next_sweep = Instant::now() + SWEEP;
                 self.forgotten.extend(self.trash.sweep());
-                self.forget_fronted();
                 self.let_lips_go();
             }
             () = sleep_until(self.next_ramp), if self.engine.services().is_ramping() => {

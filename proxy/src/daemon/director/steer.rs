@@ -48,13 +48,10 @@ impl Director {
                     let part = if table.is_vip(vip) { &mut change.come } else { &mut change.gone };
                     part.vips.insert(vip);
                 }
-                self.fronted.extend(changed().flat_map(|service| service.front_sources()));
-                let forgotten = std::mem::take(&mut self.forgotten);
+                    let forgotten = std::mem::take(&mut self.forgotten);
                 for source in changed().flat_map(|service| service.reply_sources()).chain(forgotten) {
                     // Connections of removed servers go on in the other direction until they end.
-                    let wanted = table.has_server(&source)
-                        || self.trash.has_server(&source)
-                        || self.fronted.contains(&source);
+                    let wanted = table.has_server(&source) || self.trash.has_server(&source);
                     let part = if wanted { &mut change.come } else { &mut change.gone };
                     part.servers.insert(target(source));
                 }
@@ -110,35 +107,15 @@ impl Director {
         self.leaving.len() < before
     }
 
-    /// Lets go what no front in user space speaks with any more: with the next change it is steered no longer.
-    pub(super) fn forget_fronted(&mut self) {
-        if self.fronted.is_empty() {
-            return;
-        }
-        let (table, mut busy) = (self.engine.services(), BTreeSet::new());
-        self.engine.front_servers(|server| {
-            busy.insert(server);
-        });
-        let stays = |source: &ReplySource| table.has_server(source) || busy.contains(&source.1);
-        let gone = self.fronted.extract_if(.., |source| !stays(source));
-        self.forgotten.extend(gone);
-    }
-
     pub(super) fn steer_all(&mut self, table: &ServiceTable) -> Result<(), SteerError> {
         self.forgotten.clear();
-        self.fronted.extend(table.services().flat_map(|service| service.front_sources()));
         let targets = Targets {
             vips: table.vips().chain(self.fronts.addresses().iter().map(SocketAddr::ip)).collect(),
             fronts: self.fronts.addresses(),
             prefixes: table.marked_prefixes().map(|prefix| (prefix.addr(), prefix.len())).collect(),
             ways: table.marks().ask_for_input(),
             lips: table.lips().chain(self.leaving.iter().copied()).collect(),
-            servers: table
-                .servers()
-                .chain(self.trash.servers())
-                .chain(self.fronted.iter().copied())
-                .map(target)
-                .collect(),
+            servers: table.servers().chain(self.trash.servers()).map(target).collect(),
             one_way: table.one_way_servers().collect(),
         };
         self.steering.set_targets(&targets)
