@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sched::{Dest, DestLive, FTP, FTP_DATA, Flow, ForwardMethod, Mark, Proto, Service, TcpOptions, TlsFront};
+use sched::{Dest, DestLive, FTP, FTP_DATA, Flow, ForwardMethod, Mark, Proto, Service, TcpOptions};
 use wire::frame::Frame;
 use wire::packet::{L4, Packet};
 use wire::reply;
@@ -213,7 +213,7 @@ impl Step<'_> {
         let method = self.method_for(request, &choice);
         let Choice { dest, template, bypass, .. } = choice;
         let port = match (front, service.tls.as_ref()) {
-            (Some(_), Some(tls)) => front_port(tls, &dest),
+            (Some(_), Some(tls)) => tls.port_of(&dest.key),
             _ => server_port(service, &dest, vip.port()),
         };
         let server = SocketAddr::new(dest.key.ip(), port);
@@ -252,12 +252,6 @@ impl Step<'_> {
 fn server_port(service: &Service, dest: &DestLive, vip_port: u16) -> u16 {
     let of_many = service.persistence.is_some() && service.key.l4_port() != Some(vip_port);
     if of_many || dest.key.port() == 0 { vip_port } else { dest.key.port() }
-}
-
-/// The port of a server behind a front: it speaks plain HTTP unless somebody says where.
-fn front_port(front: &TlsFront, dest: &DestLive) -> u16 {
-    const HTTP: u16 = 80;
-    front.server_port.unwrap_or(if dest.key.port() == 0 { HTTP } else { dest.key.port() })
 }
 
 /// [`opens`], mostly. So does the answer to a SYN from the server's data port of FTP, which came to the
