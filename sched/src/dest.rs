@@ -46,7 +46,19 @@ impl Dest {
         let replies = method.sees_replies();
         let (effective, last_weight) = (weight, weight);
         let fronted = [].into();
-        Self { method, weight, effective, last_weight, upper, lower, slow_start, replies, fronted, live, ramp }
+        Self {
+            method,
+            weight,
+            effective,
+            last_weight,
+            upper,
+            lower,
+            slow_start,
+            replies,
+            fronted,
+            live,
+            ramp,
+        }
     }
 
     /// The same server with other settings. `effective` is final only after [`crate::ramp::weigh`].
