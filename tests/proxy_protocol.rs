@@ -21,17 +21,17 @@ use crate::support::{Engine, PATIENCE};
 
 const KINDS: [(&str, &str); 4] = [("-m", "v1"), ("-m", "v2"), ("--fullnat", "v1"), ("--fullnat", "v2")];
 /// What HAProxy takes with a header of the PROXY protocol, and the server behind it without.
-const FRONT: u16 = 8080;
+pub const FRONT: u16 = 8080;
 const PLAIN: u16 = 80;
 
 /// HAProxy on a server. `/client` is answered with what the header says, everything else by the plain server.
-struct HaProxy {
+pub struct HaProxy {
     _child: Child,
-    _plain: Http,
 }
 
 impl HaProxy {
-    fn start(lab: &NatLab, server: &Node) -> Self {
+    /// In front of a server that is there.
+    pub fn start(lab: &NatLab, server: &Node) -> Self {
         let path = lab.state_dir().join("haproxy.cfg");
         let config = format!(
             "global\n    maxconn 2000\n\
@@ -43,13 +43,12 @@ impl HaProxy {
              backend plain\n    server plain 127.0.0.1:{PLAIN}\n"
         );
         std::fs::write(&path, config).unwrap();
-        let plain = Http::start(server, PLAIN).unwrap();
         let mut command = server.command("haproxy");
         command.args(["-db", "-f", path.to_str().unwrap()]).stdin(Stdio::null()).stdout(Stdio::null());
         let child = server.spawn(&mut command).unwrap();
         let here = SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), FRONT);
         wait_for("HAProxy", PATIENCE, || client::connect(server, here).ok()).unwrap();
-        Self { _child: child, _plain: plain }
+        Self { _child: child }
     }
 }
 
@@ -81,6 +80,7 @@ fn is_known(connection: &mut Connection, vip: SocketAddr) {
 #[test]
 fn haproxy_believes_the_header_and_gets_exactly_what_its_clients_send() {
     let lab = lab(Vec::new());
+    let _plain = Http::start(&lab.servers[0], PLAIN).unwrap();
     let _haproxy = HaProxy::start(&lab, &lab.servers[0]);
     let engine = Engine::start(&lab, &[]);
     let vips = serve(&engine, &lab);
@@ -134,6 +134,7 @@ fn headers_and_bytes_survive_loss_on_both_sides() {
         let chain = format!("chain c {{ type filter hook {hook} priority 0; {rule}\n}}");
         node.exec(&["nft", &format!("table inet impair {{ {chain}\n}}\n")]).unwrap();
     };
+    let _plain = Http::start(&lab.servers[0], PLAIN).unwrap();
     let _haproxy = HaProxy::start(&lab, &lab.servers[0]);
     let engine = Engine::start(&lab, &[]);
     let vips = serve(&engine, &lab);

@@ -1,15 +1,16 @@
 //! A real server: its settings in one snapshot, and the live part that all snapshots and connections share.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use arc_swap::ArcSwapOption;
 
-use crate::model::{DestKey, DestSpec, ForwardMethod, Weight};
+use crate::model::{DestKey, DestSpec, ForwardMethod, Proto, ServiceKey, TlsFront, TlsStack, Weight};
 use crate::ramp::Ramp;
 use crate::stats::Stats;
+use crate::table::{ReplySource, reply_source};
 
 /// A server as one snapshot has it.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct Dest {
     pub slow_start: u32,
     /// Its replies come back through us, or did under a method that it had before: connections keep theirs.
     pub replies: bool,
+    /// Ports at which it answers fronts by our own TCP, or did: connections keep theirs.
+    pub(crate) fronted: Arc<[u16]>,
     /// What outlives the snapshot.
     pub live: Arc<DestLive>,
     pub(crate) ramp: Ramp,
@@ -42,17 +45,47 @@ impl Dest {
         let &DestSpec { addr: _, method, weight, upper, lower, slow_start } = spec;
         let replies = method.sees_replies();
         let (effective, last_weight) = (weight, weight);
-        Self { method, weight, effective, last_weight, upper, lower, slow_start, replies, live, ramp }
+        let fronted = [].into();
+        Self {
+            method,
+            weight,
+            effective,
+            last_weight,
+            upper,
+            lower,
+            slow_start,
+            replies,
+            fronted,
+            live,
+            ramp,
+        }
     }
 
     /// The same server with other settings. `effective` is final only after [`crate::ramp::weigh`].
     pub(crate) fn edited(&self, spec: &DestSpec) -> Self {
         let mut dest = Self::new(spec, Arc::clone(&self.live), self.ramp.edited(self, spec));
         dest.replies |= self.replies;
+        dest.fronted = Arc::clone(&self.fronted);
         if dest.weight.0 == 0 {
             dest.last_weight = self.last_weight;
         }
         dest
+    }
+
+    /// Has it answer this front.
+    pub(crate) fn front(&mut self, front: &TlsFront) {
+        let port = front.port_of(&self.live.key);
+        if front.stack == TlsStack::Userspace && !self.fronted.contains(&port) {
+            self.fronted = self.fronted.iter().copied().chain([port]).collect();
+        }
+    }
+
+    /// What it answers from, as a server of this service, where its replies come back through us.
+    pub(crate) fn reply_sources(&self, service: &ServiceKey) -> impl Iterator<Item = ReplySource> + use<> {
+        let (key, fronted) = (self.live.key, Arc::clone(&self.fronted));
+        let own = self.replies.then(|| reply_source(service, key));
+        let at = move |i: usize| (Some(Proto::Tcp), SocketAddr::new(key.ip(), fronted[i]));
+        own.into_iter().chain((0..self.fronted.len()).map(at))
     }
 
     /// Connections that count as active: TCP in ESTABLISHED, SYN_SENT, SYN_RECV or SYNACK.

@@ -267,7 +267,13 @@ impl Draft {
         if tls.is_none() && service.tls.is_none() {
             return Err(OpError::NoTls);
         }
-        Arc::make_mut(service).tls = tls.cloned();
+        let service = Arc::make_mut(service);
+        service.tls = tls.cloned();
+        if let Some(tls) = tls {
+            let mut dests = service.dests.to_vec();
+            dests.iter_mut().for_each(|dest| dest.front(tls));
+            service.dests = dests.into();
+        }
         Ok(())
     }
 
@@ -295,18 +301,20 @@ impl Draft {
 
     /// Puts a server at the head of the list: a new one, or one that was removed from here before.
     fn put_dest(&mut self, service: &mut Service, spec: &DestSpec, ramp: Ramp) {
-        let (live, replies) = match self.trash.take(service.key, &service.live, spec.addr) {
-            Some(Returned { live, replies, foreign }) => {
+        let (live, replies, fronted) = match self.trash.take(service.key, &service.live, spec.addr) {
+            Some(Returned { live, replies, fronted, foreign }) => {
                 if foreign {
                     self.effects.push(Effect::ZeroDest(Arc::clone(&live)));
                 }
                 self.effects.push(Effect::Available(Arc::clone(&live), true));
-                (live, replies)
+                (live, replies, fronted)
             }
-            None => (Arc::new(DestLive::new(spec.addr)), false),
+            None => (Arc::new(DestLive::new(spec.addr)), false, [].into()),
         };
         let mut dests = vec![Dest::new(spec, live, ramp)];
         dests[0].replies |= replies;
+        dests[0].fronted = fronted;
+        service.tls.iter().for_each(|tls| dests[0].front(tls));
         self.effects.push(thresholds(&dests[0]));
         dests.extend_from_slice(&service.dests);
         self.ramping |= !ramp.is_done();

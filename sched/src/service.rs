@@ -12,7 +12,7 @@ use crate::model::{
 };
 use crate::ramp::weigh;
 use crate::stats::Stats;
-use crate::table::{ReplySource, reply_source};
+use crate::table::ReplySource;
 
 /// A service as one snapshot has it.
 #[derive(Clone, Debug)]
@@ -104,9 +104,9 @@ impl Service {
         (!same).then(|| Self { dests, ..self.clone() })
     }
 
-    /// What its servers answer from, once for each whose replies come back through us.
+    /// What its servers answer from where their replies come back through us.
     pub fn reply_sources(&self) -> impl Iterator<Item = ReplySource> {
-        self.dests.iter().filter(|dest| dest.replies).map(|dest| reply_source(&self.key, dest.live.key))
+        self.dests.iter().flat_map(|dest| dest.reply_sources(&self.key))
     }
 
     /// The addresses of its servers that answer clients past us, once for each.

@@ -6,7 +6,7 @@ use crate::dest::{Dest, DestLive};
 use crate::model::{DestKey, ServiceKey};
 use crate::service::SvcLive;
 use crate::shards::Shards;
-use crate::table::{ReplySource, reply_source};
+use crate::table::ReplySource;
 
 /// Removed servers, by the service and address they had. Adding a server again takes it out, with its connections
 /// and, unless the service itself was made anew in between, its counters.
@@ -19,11 +19,10 @@ pub struct Trash {
 
 #[derive(Clone, Debug)]
 struct Entry {
-    live: Arc<DestLive>,
     /// The service it was removed from; only its identity counts.
     service: Weak<SvcLive>,
-    /// Its connections' replies come back through us.
-    replies: bool,
+    /// As it was: its connections' replies still come.
+    dest: Dest,
     /// Nobody held it at the last sweep.
     idle: bool,
 }
@@ -33,6 +32,8 @@ pub(crate) struct Returned {
     pub(crate) live: Arc<DestLive>,
     /// Connections that it may still have answer through us.
     pub(crate) replies: bool,
+    /// Or those of fronts, at these ports.
+    pub(crate) fronted: Arc<[u16]>,
     /// It was removed from another service.
     pub(crate) foreign: bool,
 }
@@ -44,11 +45,11 @@ impl Trash {
     /// Returns what the freed ones answered from.
     pub fn sweep(&mut self) -> Vec<ReplySource> {
         let mut freed = Vec::new();
-        self.entries.retain(|(key, addr), entry| {
-            let idle = Arc::strong_count(&entry.live) == 1;
+        self.entries.retain(|(key, _), entry| {
+            let idle = Arc::strong_count(&entry.dest.live) == 1;
             let stays = !(idle && std::mem::replace(&mut entry.idle, idle));
-            if !stays && entry.replies {
-                freed.push(reply_source(key, *addr));
+            if !stays {
+                freed.extend(entry.dest.reply_sources(key));
             }
             stays
         });
@@ -77,13 +78,10 @@ impl Trash {
     }
 
     pub(crate) fn put(&mut self, key: ServiceKey, service: &Arc<SvcLive>, dest: &Dest) {
-        let (live, replies, service) = (Arc::clone(&dest.live), dest.replies, Arc::downgrade(service));
-        let addr = live.key;
+        dest.reply_sources(&key).for_each(|source| self.sources.count(source));
+        let (dest, service) = (dest.clone(), Arc::downgrade(service));
         // There is none under this address: it was taken out when the server was added.
-        self.entries.insert((key, addr), Entry { live, service, replies, idle: false });
-        if replies {
-            self.sources.count(reply_source(&key, addr));
-        }
+        self.entries.insert((key, dest.live.key), Entry { dest, service, idle: false });
     }
 
     /// The server that was removed under this address.
@@ -93,10 +91,9 @@ impl Trash {
         service: &Arc<SvcLive>,
         addr: DestKey,
     ) -> Option<Returned> {
-        let Entry { live, service: from, replies, .. } = self.entries.remove(&(key, addr))?;
-        if replies {
-            self.sources.discount(&reply_source(&key, addr));
-        }
-        Some(Returned { live, replies, foreign: !std::ptr::eq(from.as_ptr(), Arc::as_ptr(service)) })
+        let Entry { dest, service: from, .. } = self.entries.remove(&(key, addr))?;
+        dest.reply_sources(&key).for_each(|source| self.sources.discount(&source));
+        let Dest { live, replies, fronted, .. } = dest;
+        Some(Returned { live, replies, fronted, foreign: !std::ptr::eq(from.as_ptr(), Arc::as_ptr(service)) })
     }
 }

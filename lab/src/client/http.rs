@@ -1,6 +1,6 @@
 //! The HTTP client for [`serve::Http`](crate::serve::Http).
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -70,10 +70,10 @@ pub fn upload(
     Connection::open(node, target)?.upload(bytes, progress)
 }
 
-/// A connection that is kept alive.
+/// A connection that is kept alive, by TCP alone or by what is spoken over it.
 #[derive(Debug)]
-pub struct Connection {
-    stream: TcpStream,
+pub struct Connection<S = TcpStream> {
+    stream: S,
     target: SocketAddr,
     /// Received and not yet used.
     input: Vec<u8>,
@@ -82,12 +82,24 @@ pub struct Connection {
 impl Connection {
     /// Connects from the node.
     pub fn open(node: &Node, target: SocketAddr) -> anyhow::Result<Self> {
-        Ok(Self { stream: connect(node, target)?, target, input: Vec::new() })
+        Ok(Self::over(connect(node, target)?, target))
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
+    /// On a stream that leads to the target.
+    pub fn over(stream: S, target: SocketAddr) -> Self {
+        Self { stream, target, input: Vec::new() }
     }
 
-    /// The socket.
-    pub fn stream(&self) -> &TcpStream {
+    /// The stream.
+    pub fn stream(&self) -> &S {
         &self.stream
+    }
+
+    /// The same, for whoever has more to say.
+    pub fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
     }
 
     /// One GET with a small answer.

@@ -4,11 +4,12 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::steer::OWN;
-use crate::sys::socket::set_transparent;
+use crate::sys::socket::{disconnect, set_transparent};
 
 /// Connections that wait to be accepted; the kernel's `net.core.somaxconn` may allow fewer.
 const BACKLOG: i32 = 16_384;
@@ -49,10 +50,10 @@ pub fn connect(to: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-/// Has the other end told, when the socket is closed, that something is wrong (RST), and forgets what was not sent yet.
+/// Ends a connection so that the other end learns that something is wrong (RST), and forgets what was not sent yet.
 ///
 /// # Errors
 /// It is no socket of TCP.
-pub fn reset_on_close(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
-    socket2::SockRef::from(socket).set_linger(Some(std::time::Duration::ZERO))
+pub fn reset(socket: &impl AsRawFd) -> io::Result<()> {
+    disconnect(socket)
 }

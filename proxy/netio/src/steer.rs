@@ -95,7 +95,8 @@ pub struct Targets {
     /// Whether [`HostView::ways`] is asked for.
     pub ways: bool,
     /// Addresses and TCP ports, VIPs among the former, at which sockets of this host take the connections (see
-    /// [`crate::front`]).
+    /// [`crate::front`]), or still have some. Where nobody listens any more, new ones are not for them, if the kernel can tell
+    /// (`nft_socket`).
     pub fronts: BTreeSet<SocketAddr>,
     /// All NAT servers, by IP protocol number and address: their replies are steered as well. Protocol 0 is every
     /// transport that a service can have, port 0 every port.

@@ -15,7 +15,7 @@ use tls::{How, Next, Scratch, Who};
 
 use super::pool::Pool;
 use super::served::{Current, Served};
-use super::session::{Session, Talk, end_of};
+use super::session::{Server, Session, Talk, end_of};
 use super::tcp::Tcp;
 use super::timers::Timers;
 
@@ -142,8 +142,8 @@ impl<T: Tcp> Desk<T> {
     fn sweep(&mut self, now: Instant) {
         self.pool.sweep(&mut self.tcp, now);
         for place in 0..self.sessions.len() {
-            let ended = self.sessions[place]
-                .take_if(|session| session.server.as_ref().is_some_and(|server| server.conn.is_over()));
+            let ended =
+                self.sessions[place].take_if(|session| session.server.as_ref().is_some_and(Server::is_over));
             if let Some(mut session) = ended {
                 self.tcp.abort(&mut session.client);
                 if let Some(server) = &mut session.server {

@@ -31,6 +31,8 @@ pub(crate) struct Fronts {
     /// What threads are made of, as long as there are none.
     workers: Vec<engine::Worker>,
     all: BTreeMap<ServiceKey, Entry>,
+    /// Where nobody is let in any more, and whose sessions may still be open there.
+    left: BTreeMap<SocketAddr, Arc<Served>>,
     /// Who serves whom by our own TCP.
     directory: Arc<Directory>,
     listing: Arc<Listing>,
@@ -56,6 +58,7 @@ impl Fronts {
             threads: None,
             workers,
             all: BTreeMap::new(),
+            left: BTreeMap::new(),
             own_tickets: None,
             shared_tickets: HashMap::new(),
         }
@@ -113,9 +116,16 @@ impl Fronts {
         result
     }
 
-    /// The addresses at which the host's TCP takes the connections.
+    /// The addresses at which the host's TCP takes the connections, or still has some.
     pub(crate) fn addresses(&self) -> BTreeSet<SocketAddr> {
-        self.all.values().flat_map(|entry| entry.listens.keys().copied()).collect()
+        self.all.values().flat_map(|entry| entry.listens.keys()).chain(self.left.keys()).copied().collect()
+    }
+
+    /// Lets those addresses go at which no session is left. Whether there was one.
+    pub(crate) fn let_go(&mut self) -> bool {
+        let before = self.left.len();
+        self.left.retain(|_, served| served.counters.open.get() > 0);
+        self.left.len() < before
     }
 
     /// Whether there are any.
@@ -197,7 +207,7 @@ impl Fronts {
         };
         for (at, kind) in &listens {
             if wanted.get(at) != Some(kind) {
-                self.close(*at);
+                self.close(*at, &served);
             }
         }
         let mut entry = Entry { served, listens: BTreeMap::new(), found, refused: None };
@@ -233,14 +243,17 @@ impl Fronts {
 
     fn remove(&mut self, key: &ServiceKey) {
         if let Some(entry) = self.all.remove(key) {
-            entry.listens.keys().for_each(|at| self.close(*at));
+            entry.listens.keys().for_each(|at| self.close(*at, &entry.served));
             info!(service = %key, "TLS ends here no longer");
         }
     }
 
-    fn close(&self, at: SocketAddr) {
+    fn close(&mut self, at: SocketAddr, served: &Arc<Served>) {
         if let Some(threads) = &self.threads {
             threads.close(at);
+        }
+        if served.counters.open.get() > 0 {
+            self.left.insert(at, Arc::clone(served));
         }
     }
 

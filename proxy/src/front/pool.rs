@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use engine::FrontConn;
 use sched::ServiceKey;
 use tls::Kept;
 
@@ -16,10 +17,21 @@ const LIFETIME: Duration = Duration::from_secs(4);
 /// Which servers' connections.
 pub(super) type Of = (ServiceKey, SocketAddr);
 
-struct Idle<L> {
-    leg: L,
-    kept: Kept,
-    since: Instant,
+pub(super) struct Idle<L> {
+    pub(super) leg: L,
+    pub(super) kept: Kept,
+    /// By which its packets come, where the engine has to know.
+    pub(super) carrier: Option<FrontConn>,
+    pub(super) since: Instant,
+}
+
+impl<L> Idle<L> {
+    /// Whether it is young enough, and nobody has ended it.
+    fn is_of_use(&mut self, tcp: &mut impl Tcp<Leg = L>, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) < LIFETIME
+            && !self.carrier.as_ref().is_some_and(FrontConn::is_over)
+            && tcp.is_silent(&mut self.leg)
+    }
 }
 
 /// Idle connections, newest last.
@@ -33,23 +45,23 @@ impl<L> Default for Pool<L> {
 
 impl<L> Pool<L> {
     /// Keeps a connection, unless there are `most` already: then it comes back.
-    pub(super) fn put(&mut self, of: Of, leg: L, kept: Kept, most: u32, now: Instant) -> Option<L> {
+    pub(super) fn put(&mut self, of: Of, one: Idle<L>, most: u32) -> Option<Idle<L>> {
         let idle = self.0.entry(of).or_default();
         if idle.len() >= most as usize {
-            return Some(leg);
+            return Some(one);
         }
-        idle.push(Idle { leg, kept, since: now });
+        idle.push(one);
         None
     }
 
     /// The one that was used last and that its server has not closed.
-    pub(super) fn take(&mut self, of: Of, tcp: &mut impl Tcp<Leg = L>, now: Instant) -> Option<(L, Kept)> {
+    pub(super) fn take(&mut self, of: Of, tcp: &mut impl Tcp<Leg = L>, now: Instant) -> Option<Idle<L>> {
         let idle = self.0.get_mut(&of)?;
-        while let Some(Idle { mut leg, kept, since }) = idle.pop() {
-            if now.saturating_duration_since(since) < LIFETIME && tcp.is_silent(&mut leg) {
-                return Some((leg, kept));
+        while let Some(mut one) = idle.pop() {
+            if one.is_of_use(tcp, now) {
+                return Some(one);
             }
-            tcp.close(leg);
+            tcp.close(one.leg);
         }
         None
     }
@@ -57,10 +69,7 @@ impl<L> Pool<L> {
     /// Lets those go that are of no use any more.
     pub(super) fn sweep(&mut self, tcp: &mut impl Tcp<Leg = L>, now: Instant) {
         self.0.retain(|_, idle| {
-            let mut of_use = |one: &mut Idle<L>| {
-                now.saturating_duration_since(one.since) < LIFETIME && tcp.is_silent(&mut one.leg)
-            };
-            let useless: Vec<_> = idle.extract_if(.., |one| !of_use(one)).collect();
+            let useless: Vec<_> = idle.extract_if(.., |one| !one.is_of_use(tcp, now)).collect();
             useless.into_iter().for_each(|one| tcp.close(one.leg));
             !idle.is_empty()
         });

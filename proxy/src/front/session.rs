@@ -34,10 +34,19 @@ pub(super) enum Talk {
     Redirect(Box<Redirect>),
 }
 
+impl<L> Server<L> {
+    /// Somebody has ended it.
+    pub(super) fn is_over(&self) -> bool {
+        self.conn.is_over() || self.carrier.as_ref().is_some_and(FrontConn::is_over)
+    }
+}
+
 /// The server of a client.
 pub(super) struct Server<L> {
     pub(super) leg: L,
     pub(super) conn: FrontConn,
+    /// By which its packets come, if that is the connection of somebody whom it has served before.
+    pub(super) carrier: Option<FrontConn>,
     /// It has served others: if it fails, that says nothing against its server.
     pub(super) kept: bool,
     /// Since when it is being opened, while it is.

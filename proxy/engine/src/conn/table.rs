@@ -1,7 +1,7 @@
 //! The connection table: both directions of every flow, shared by all workers, bounded.
 //!
 //! Invariants: a connection that is found is under both of its keys; a key leads to one connection, so a reply tuple
-//! is never shared. While one is being put in, it holds its keys but nobody finds it; while it is being taken out,
+//! is never shared. (One that a front has parked is under its server's alone.) While one is being put in, it holds its keys but nobody finds it; while it is being taken out,
 //! nobody finds it and it stands in nobody's way. No guard is held across a second map call or a packet.
 
 use std::hash::BuildHasher;
@@ -84,6 +84,11 @@ impl ConnTable {
         self.expecting.forget(conn);
         self.room.give_back();
         true
+    }
+
+    /// Has the client's packets find it no more.
+    pub(crate) fn leave_client(&self, conn: &Arc<Conn>) {
+        self.take(&conn.in_key(), conn);
     }
 
     /// Shows every connection of `part` to `visit`, in no order. Holds a shard at a time: not for the packet path, and

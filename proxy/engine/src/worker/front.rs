@@ -78,6 +78,17 @@ impl Worker {
 }
 
 impl Worker {
+    /// A connection to a server is kept, but is this client's no more. By our own TCP what the server says still comes by
+    /// it: it is given back, to be held for as long as the server's connection.
+    pub fn park_front(&mut self, front: FrontConn, now: Instant) -> Option<FrontConn> {
+        self.front_ended(&front, FrontEnd::Closed, now);
+        let ours = matches!(front.0.legs.front, Some(FrontWay::Userspace { .. }));
+        ours.then(|| {
+            self.conns.leave_client(&front.0);
+            front
+        })
+    }
+
     /// [`Worker::poll_timeout`] for a worker that has no queue, and serves fronts alone.
     pub fn poll_front_timeout(&self) -> Option<Instant> {
         let due = [self.wheel.next_due(), self.templates_wheel.next_due()].into_iter().flatten().min();

@@ -44,8 +44,9 @@ pub(crate) enum Expression<'a> {
     /// Loads 1 when this host has a socket for the packet that is bound to no address in particular, else 0. Does not
     /// match without a socket, or for one that is not complete (a handshake in progress, TIME_WAIT).
     SocketWildcard { register: u32 },
-    /// Matches when this host has a socket for the packet, in whatever state; what it loads means nothing to us.
-    Socket { register: u32 },
+    /// Loads 1 when the socket that this host has for the packet, in whatever state, may use addresses that are not the
+    /// host's, else 0. Does not match without one.
+    SocketTransparent { register: u32 },
     /// Loads the mark of the socket that this host has for the packet. Does not match without one.
     SocketMark { register: u32 },
     /// Loads a value.
@@ -96,7 +97,7 @@ impl Expression<'_> {
             }),
             Self::Lookup { register, set } => named(m, "lookup", |m| m.string(1, set).be32(2, reg(register))),
             Self::SocketWildcard { register } => socket(m, 2, register),
-            Self::Socket { register } => socket(m, 0, register),
+            Self::SocketTransparent { register } => socket(m, 0, register),
             Self::SocketMark { register } => socket(m, 1, register),
             Self::Value { register, value } => {
                 named(m, "immediate", |m| m.be32(1, reg(register)).nest(2, |m| m.bytes(1, value)))

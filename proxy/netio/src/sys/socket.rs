@@ -3,6 +3,17 @@
 use std::io;
 use std::os::fd::AsRawFd;
 
+/// Ends a socket's connection at once: the other end gets RST if there is one, and what was not sent yet is forgotten
+/// (`tcp_disconnect`).
+pub(crate) fn disconnect(socket: &impl AsRawFd) -> io::Result<()> {
+    let nobody = libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
+    // SAFETY: the kernel reads an address of the given length, which outlives the call.
+    let result = unsafe {
+        libc::connect(socket.as_raw_fd(), &raw const nobody, size_of_val(&nobody) as libc::socklen_t)
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Lets a socket use addresses that are not the host's (`IP_TRANSPARENT`, `IPV6_TRANSPARENT`).
 pub(crate) fn set_transparent(socket: &impl AsRawFd, v6: bool) -> io::Result<()> {
     let on: libc::c_int = 1;

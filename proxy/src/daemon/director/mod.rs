@@ -228,7 +228,7 @@ impl Director {
             () = sleep_until(self.next_sweep) => {
                 self.next_sweep = Instant::now() + SWEEP;
                 self.forgotten.extend(self.trash.sweep());
-                self.let_lips_go();
+                self.let_addresses_go();
             }
             () = sleep_until(self.next_ramp), if self.engine.services().is_ramping() => {
                 self.next_ramp = Instant::now() + RAMP;
@@ -253,11 +253,11 @@ impl Director {
         Ok(())
     }
 
-    fn let_lips_go(&mut self) {
-        if self.retain_leaving() {
+    fn let_addresses_go(&mut self) {
+        if self.retain_leaving() | self.fronts.let_go() {
             let table = self.engine.services();
             if let Err(error) = self.steer_all(&table) {
-                tracing::warn!("a local address that is no longer used is still answered for: {error}");
+                tracing::warn!("an address that is no longer used is still answered for: {error}");
             }
         }
     }

@@ -6,6 +6,7 @@ use engine::{FrontEnd, Worker};
 use tls::{Kept, Next, Opened, Wanted};
 
 use super::Desk;
+use crate::front::pool::Idle;
 use crate::front::session::{Server, Session, Talk};
 use crate::front::tcp::Tcp;
 
@@ -31,17 +32,18 @@ impl<T: Tcp> Desk<T> {
         };
         if session.current.spec.pool > 0
             && let Talk::Tls(relay) = &mut session.talk
-            && let Some((mut leg, kept)) = self.pool.take((key, conn.server()), &mut self.tcp, now)
+            && let Some(Idle { mut leg, kept, carrier, .. }) =
+                self.pool.take((key, conn.server()), &mut self.tcp, now)
             && self.tcp.unpark(&mut leg, place)
         {
             engine.front_connected(&conn, Duration::ZERO, now);
-            session.server = Some(Server { leg, conn, kept: true, opening: None });
+            session.server = Some(Server { leg, conn, carrier, kept: true, opening: None });
             relay.connected(Opened::Kept(kept));
             return Some(session.drive(&mut self.tcp, now, &mut self.scratch));
         }
         match self.tcp.connect(place, &conn) {
             Ok(leg) => {
-                session.server = Some(Server { leg, conn, kept: false, opening: Some(now) });
+                session.server = Some(Server { leg, conn, carrier: None, kept: false, opening: Some(now) });
                 None
             }
             Err(error) => {
@@ -98,15 +100,20 @@ impl<T: Tcp> Desk<T> {
         engine: &mut Worker,
         now: Instant,
     ) {
-        let Some(mut server) = session.server.take() else { return };
-        engine.front_ended(&server.conn, FrontEnd::Closed, now);
-        let (of, most) = ((session.served.key, server.conn.server()), session.current.spec.pool);
-        let left = match self.tcp.park(&mut server.leg) {
-            true => self.pool.put(of, server.leg, kept, most, now),
-            false => Some(server.leg),
+        let Some(Server { mut leg, conn, carrier, .. }) = session.server.take() else { return };
+        let (of, most) = ((session.served.key, conn.server()), session.current.spec.pool);
+        let carrier = match carrier {
+            Some(carrier) => {
+                engine.front_ended(&conn, FrontEnd::Closed, now);
+                Some(carrier)
+            }
+            None => engine.park_front(conn, now),
         };
-        if let Some(leg) = left {
-            self.tcp.close(leg);
+        let parked = self.tcp.park(&mut leg);
+        let idle = Idle { leg, kept, carrier, since: now };
+        let left = if parked { self.pool.put(of, idle, most) } else { Some(idle) };
+        if let Some(idle) = left {
+            self.tcp.close(idle.leg);
         }
     }
 }

@@ -87,8 +87,7 @@ impl Leg for HostLeg {
     }
 
     fn abort(&mut self) {
-        // Closing it then sends a reset. (Nothing else can fail here.)
-        let _ = netio::front::reset_on_close(&self.stream);
-        let _ = self.stream.shutdown(Shutdown::Both);
+        // Not by closing it: that may be much later, and a shutdown before it would be a clean end. (Cannot fail.)
+        let _ = netio::front::reset(&self.stream);
     }
 }

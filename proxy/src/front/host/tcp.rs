@@ -1,7 +1,6 @@
 //! The host's TCP.
 
 use std::io;
-use std::net::Shutdown;
 
 use engine::{FrontConn, FrontWay};
 use mio::net::TcpStream;
@@ -91,5 +90,5 @@ impl Tcp for HostTcp {
 /// Has a client told that something is wrong, before anything was said.
 pub(super) fn turn_away(stream: &TcpStream) {
     // Fails only where the client has gone.
-    let _ = netio::front::reset_on_close(stream).and_then(|()| stream.shutdown(Shutdown::Both));
+    let _ = netio::front::reset(stream);
 }

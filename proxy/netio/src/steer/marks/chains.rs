@@ -25,7 +25,7 @@ pub(super) fn chains(table: &Table, tun: u32, sockets: bool, of_fronts: bool, ne
     let mut changes = vec![table.chain("prerouting", "filter", Hook::Prerouting, MANGLE)];
     if needs.fronts {
         // Even what this host itself says to one, which has been to our device.
-        for matches in fronts() {
+        for matches in fronts(of_fronts) {
             changes.push(table.rule("prerouting", &marking(matches, FRONT)));
         }
     }
@@ -85,17 +85,25 @@ fn own_sockets(table: &Table) -> Vec<Change> {
     vec![
         table.subchain(CHAIN),
         table.rule(CHAIN, &listens),
-        table.rule(CHAIN, &marking(vec![Expression::Socket { register: 0 }], OWN)),
+        table.rule(CHAIN, &marking(vec![Expression::SocketTransparent { register: 0 }], OWN)),
         table.rule("prerouting", &[Expression::Jump { chain: CHAIN }]),
     ]
 }
 
 type Match = Vec<Expression<'static>>;
 
-/// What is for fronts, and the errors about what they say.
-fn fronts() -> [Match; 5] {
+/// What is for fronts, and the errors about what they say. `of_fronts`: only where a socket of theirs takes it. One that
+/// is no more has no listener, and only its sessions that are still open get what is theirs.
+fn fronts(of_fronts: bool) -> [Match; 5] {
     let lookup = |mut m: Match, set| {
         m.push(Expression::Lookup { register: 0, set });
+        m
+    };
+    let taken = |mut m: Match| {
+        if of_fronts {
+            m.push(Expression::SocketTransparent { register: 0 });
+            m.push(Expression::Compare { register: 0, equal: true, value: &[1] });
+        }
         m
     };
     let mut to4 = of_family(IPV4).to_vec();
@@ -122,8 +130,8 @@ fn fronts() -> [Match; 5] {
     quoting6 = errors6(quoting6);
     quoting6.extend([transport(8 + 8, 16, 0), transport(8 + 6, 1, 4), transport(8 + 40, 2, 5)]);
     [
-        lookup(to4, "fronts4"),
-        lookup(to6, "fronts6"),
+        taken(lookup(to4, "fronts4")),
+        taken(lookup(to6, "fronts6")),
         quoting4(&[3], &[4]),
         quoting4(&[11], &[12]),
         lookup(quoting6, "fronts6"),

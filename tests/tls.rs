@@ -1,0 +1,27 @@
+//! Connections that end at the director: real clients, real servers, by the host's TCP and by ours.
+
+/// Each case by either TCP.
+macro_rules! over_both_stacks {
+    ($($case:ident),* $(,)?) => {
+        mod kernel {
+            $(#[test] fn $case() { super::$case("kernel"); })*
+        }
+        mod userspace {
+            $(#[test] fn $case() { super::$case("userspace"); })*
+        }
+    };
+}
+
+mod choices;
+mod dead;
+mod ends;
+mod http;
+mod identity;
+mod life;
+mod limits;
+mod many;
+mod paths;
+mod peers;
+mod pool;
+mod scene_conns;
+mod transfers;
