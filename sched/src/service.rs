@@ -7,8 +7,7 @@ use std::time::Duration;
 use crate::algo::{Algorithm, Change, Flow, Scheduler};
 use crate::dest::Dest;
 use crate::model::{
-    DestKey, Persistence, PersistenceEngine, SchedFlags, ServiceKey, ServiceSpec, TcpOptions,
-    TlsFront,
+    DestKey, Persistence, PersistenceEngine, SchedFlags, ServiceKey, ServiceSpec, TcpOptions, TlsFront,
 };
 use crate::ramp::weigh;
 use crate::stats::Stats;

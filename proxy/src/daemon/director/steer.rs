@@ -48,7 +48,7 @@ impl Director {
                     let part = if table.is_vip(vip) { &mut change.come } else { &mut change.gone };
                     part.vips.insert(vip);
                 }
-                    let forgotten = std::mem::take(&mut self.forgotten);
+                let forgotten = std::mem::take(&mut self.forgotten);
                 for source in changed().flat_map(|service| service.reply_sources()).chain(forgotten) {
                     // Connections of removed servers go on in the other direction until they end.
                     let wanted = table.has_server(&source) || self.trash.has_server(&source);
