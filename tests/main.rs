@@ -33,4 +33,5 @@ mod sctp;
 mod selftest;
 mod support;
 mod surroundings;
+mod tls;
 mod tunnels;
