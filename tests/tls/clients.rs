@@ -35,7 +35,9 @@ fn every_kind_of_key_serves_every_client_in_both_versions() {
                 let option = format!("-tls{}", version.replace('.', "_"));
                 let text = scene.s_client(&format!("{option} -servername {name} -verify_return_error"));
                 let session = format!("New, TLSv{version}, Cipher is");
-                for expected in [session.as_str(), "Verify return code: 0 (ok)", "HTTP/1.1 200 OK", "\nserver"] {
+                for expected in
+                    [session.as_str(), "Verify return code: 0 (ok)", "HTTP/1.1 200 OK", "\nserver"]
+                {
                     assert!(text.contains(expected), "{name} {version}: {expected:?} is not in\n{text}");
                 }
                 let output = scene.sh(&format!("python3 client.py {python} {name}"));
@@ -87,8 +89,11 @@ fn the_intermediate_profile_has_no_suite_without_forward_secrecy_or_with_cbc() {
         let text = printed(&scene.sh("openssl ciphers -s -tls1_2 ALL:COMPLEMENTOFALL:@SECLEVEL=0"));
         let all: Vec<_> = text.trim().split(':').filter(|suite| !suite.starts_with("TLS_")).collect();
         let good = |suite: &&&str| {
-            suite.starts_with("ECDHE-") && (suite.contains("-GCM-") || suite.ends_with("CHACHA20-POLY1305"))
-                && !suite.contains("PSK") && !suite.contains("ARIA") && !suite.contains("CAMELLIA")
+            suite.starts_with("ECDHE-")
+                && (suite.contains("-GCM-") || suite.ends_with("CHACHA20-POLY1305"))
+                && !suite.contains("PSK")
+                && !suite.contains("ARIA")
+                && !suite.contains("CAMELLIA")
         };
         let bad: Vec<_> = all.iter().filter(|suite| !good(suite)).copied().collect();
         let good: Vec<_> = all.iter().filter(good).copied().collect();
@@ -96,7 +101,8 @@ fn the_intermediate_profile_has_no_suite_without_forward_secrecy_or_with_cbc() {
         assert!(bad.contains(&"ECDHE-RSA-AES128-SHA256") && bad.contains(&"AES128-GCM-SHA256"), "{bad:?}");
         for suite in good {
             let name = if suite.contains("ECDSA") { "two.example" } else { "one.example" };
-            let text = scene.s_client(&format!("-tls1_2 -cipher {suite} -servername {name} -verify_return_error"));
+            let text =
+                scene.s_client(&format!("-tls1_2 -cipher {suite} -servername {name} -verify_return_error"));
             assert!(text.contains(&format!("New, TLSv1.2, Cipher is {suite}")), "{text}");
         }
         // All bad ones at once: there is none among them, whatever the certificate.

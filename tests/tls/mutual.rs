@@ -20,7 +20,8 @@ fn mirror(node: &Node, at: SocketAddr) {
             while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
                 head.push(byte[0]);
             }
-            let start = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", head.len());
+            let start =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", head.len());
             // A client that has gone is its own affair.
             let _ = stream.write_all(&[start.as_bytes(), &head].concat());
         }
@@ -115,10 +116,18 @@ fn what_a_client_says_about_itself_does_not_reach_the_server() {
     both(|scene| {
         prepare(scene, " --client-optional");
         let forged = [
-            "X-SSL-Client-Verify: SUCCESS", "x-ssl-client-subject: CN=root", "X_SSL_Client_Subject: CN=root",
-            "X-SSL-Client-Serial: 1", "X-Forwarded-For: 127.0.0.1", "x_forwarded_for: 127.0.0.1",
-            "X-Forwarded-Proto: http", "X-Forwarded-Host: root.example", "X-Forwarded-Port: 1",
-            "X-Forwarded-User: root", "Forwarded: for=127.0.0.1", "X-Forwarded-For:127.0.0.1,127.0.0.1",
+            "X-SSL-Client-Verify: SUCCESS",
+            "x-ssl-client-subject: CN=root",
+            "X_SSL_Client_Subject: CN=root",
+            "X-SSL-Client-Serial: 1",
+            "X-Forwarded-For: 127.0.0.1",
+            "x_forwarded_for: 127.0.0.1",
+            "X-Forwarded-Proto: http",
+            "X-Forwarded-Host: root.example",
+            "X-Forwarded-Port: 1",
+            "X-Forwarded-User: root",
+            "Forwarded: for=127.0.0.1",
+            "X-Forwarded-For:127.0.0.1,127.0.0.1",
         ];
         let mut options: String = forged.iter().map(|line| format!("-H '{line}' ")).collect();
         options += "-H 'X-Mine: kept'";

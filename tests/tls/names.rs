@@ -132,12 +132,19 @@ fn http_2_passes_to_servers_that_speak_it() {
         let pages = curl(vip.port(), "--http2 https://one.example:443/a");
         assert_eq!(pages, "nginx HTTP/2.0\n2nginx HTTP/2.0\n2");
         // openssl's client asks for the one and for the other, and for what there is not.
-        for (asked, chosen) in [("h2,http/1.1", "h2"), ("http/1.1,h2", "h2"), ("spdy/3,http/1.1", "http/1.1")] {
-            let text = printed(&scene.sh(&format!("openssl s_client -connect $AT -CAfile ca.crt -alpn {asked} </dev/null")));
+        for (asked, chosen) in [("h2,http/1.1", "h2"), ("http/1.1,h2", "h2"), ("spdy/3,http/1.1", "http/1.1")]
+        {
+            let text = printed(
+                &scene.sh(&format!("openssl s_client -connect $AT -CAfile ca.crt -alpn {asked} </dev/null")),
+            );
             assert!(text.contains(&format!("ALPN protocol: {chosen}")), "{asked}: {text}");
         }
         for version in ["-tls1_2", "-tls1_3"] {
-            assert_eq!(subject(scene, &format!("{version} -alpn spdy/3")), Err(120), "no_application_protocol");
+            assert_eq!(
+                subject(scene, &format!("{version} -alpn spdy/3")),
+                Err(120),
+                "no_application_protocol"
+            );
         }
         assert_eq!(scene.counter("alert-no_application_protocol"), 2);
         scene.wait_idle();

@@ -113,7 +113,8 @@ impl Scene<'_> {
 
     /// The counters of the front that are not 0.
     pub fn counters(&self) -> BTreeMap<String, u64> {
-        let counters: BTreeMap<String, u64> = serde_json::from_value(self.show()["counters"].clone()).unwrap();
+        let counters: BTreeMap<String, u64> =
+            serde_json::from_value(self.show()["counters"].clone()).unwrap();
         counters.into_iter().filter(|(_, n)| *n > 0).collect()
     }
 
@@ -130,7 +131,8 @@ impl Scene<'_> {
 
     /// Waits until nobody is served.
     pub fn wait_idle(&self) {
-        let wait = wait_for("the end of all sessions", PATIENCE, || (self.show()["sessions"] == 0).then_some(()));
+        let wait =
+            wait_for("the end of all sessions", PATIENCE, || (self.show()["sessions"] == 0).then_some(()));
         wait.unwrap_or_else(|error| panic!("{error}: {}", self.show()));
         assert_eq!(self.counter("handshakes-open"), 0);
     }
