@@ -3,4 +3,7 @@
 mod clients;
 mod mutual;
 mod names;
+mod renewal;
+mod resumption;
 mod scene_shake;
+mod stapling;

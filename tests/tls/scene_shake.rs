@@ -84,6 +84,18 @@ impl Scene<'_> {
         self.pair_files(name)
     }
 
+    /// Another pair for a name, in the files NAME.new.*.
+    pub fn issue_new(&self, name: &str) {
+        self.ca(&format!("issue --dns {name} --key ed25519 --out {}", self.path(&format!("{name}.new"))));
+    }
+
+    /// Runs a line of a shell on the client that has to succeed: what it says.
+    pub fn shell(&self, line: &str) -> String {
+        let output = self.sh(line);
+        assert!(output.status.success(), "{line}: {}", printed(&output));
+        printed(&output)
+    }
+
     /// The options that name a pair that is there.
     pub fn pair_files(&self, name: &str) -> String {
         format!("--cert {0}.crt --key {0}.key", self.path(name))
