@@ -1,4 +1,4 @@
-//! Connections that end at the director: real clients, real servers, by the host's TCP and by ours.
+//! TLS ends at the director: real clients, real servers, by the host's TCP and by ours.
 
 /// Each case by either TCP.
 macro_rules! over_both_stacks {
@@ -13,6 +13,7 @@ macro_rules! over_both_stacks {
 }
 
 mod choices;
+mod clients;
 mod dead;
 mod ends;
 mod http;
@@ -20,8 +21,14 @@ mod identity;
 mod life;
 mod limits;
 mod many;
+mod mutual;
+mod names;
 mod paths;
 mod peers;
 mod pool;
+mod renewal;
+mod resumption;
 mod scene_conns;
+mod scene_shake;
+mod stapling;
 mod transfers;

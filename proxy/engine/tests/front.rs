@@ -195,6 +195,16 @@ fn whoever_has_refused_is_not_asked_again() {
 }
 
 #[test]
+fn a_front_may_ask_a_service_of_another_port_for_a_server() {
+    let mut director = Director::new(TlsStack::Kernel, |service| service);
+    let other = ServiceKey::addr(Proto::Tcp, at("203.0.113.1:8443"));
+    let dests = vec![DestSpec::new(at("10.0.0.13:8080"))];
+    director.apply(Op::AddService { service: ServiceSpec { dests, ..ServiceSpec::new(other, "rr") } });
+    let front = director.worker.open_front(&other, FrontWay::Kernel, (client(1), vip()), &[], director.now);
+    assert_eq!(front.expect("a server").server(), at("10.0.0.13:8080"));
+}
+
+#[test]
 fn packets_of_the_hosts_fronts_are_the_hosts() {
     let mut director = Director::new(TlsStack::Kernel, |service| service);
     assert_eq!(director.process(&tcp(client(1), vip()).syn()), Verdict::Pass);

@@ -28,7 +28,7 @@ http and https of one address as one service, whose servers are the same for bot
   ulvs ipvsadm -A -f 3 -s sh
   ulvs ipvsadm -a -f 3 -r 172.16.0.7 -m
   ulvs tls add fwm/3 --cert site.crt --key site.key
-A certificate to try it with: `ulvs ca new`, then `ulvs ca issue www.example`.
+A certificate to try it with: `ulvs ca init`, then `ulvs ca issue --dns www.example`.
 The same in a configuration file is [service.tls].";
 
 /// TLS from clients ends here, and what it held goes on to a server that the service has chosen.

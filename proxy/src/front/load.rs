@@ -120,11 +120,16 @@ fn source(path: &Path) -> anyhow::Result<Source> {
 
 /// The same of a file that nobody else may read.
 fn secret(path: &Path) -> anyhow::Result<Source> {
-    let name = path.display();
-    let meta = std::fs::metadata(path).with_context(|| format!("cannot read {name}"))?;
-    let mode = meta.permissions().mode() & 0o777;
+    let meta = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    check_secrecy(path, &meta)?;
+    source(path)
+}
+
+/// Whether nobody else may read a file.
+pub(super) fn check_secrecy(path: &Path, meta: &std::fs::Metadata) -> anyhow::Result<()> {
+    let (name, mode) = (path.display(), meta.permissions().mode() & 0o777);
     if mode & EXCESSIVE != 0 {
         bail!("{name} is a secret, and others may read or change it (mode {mode:04o}): chmod 600 {name}");
     }
-    source(path)
+    Ok(())
 }

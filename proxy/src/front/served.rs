@@ -14,6 +14,8 @@ use arc_swap::ArcSwap;
 use sched::{ServiceKey, TlsFront};
 use tls::{Counters, Front, RedirectTerms, Terms, Warning};
 
+use super::load::check_secrecy;
+
 /// A front, for as long as its service has one.
 #[derive(Debug)]
 pub(crate) struct Served {
@@ -99,8 +101,12 @@ pub(super) struct KeyLogFile(Mutex<File>);
 
 impl KeyLogFile {
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+        let unwritable = || format!("cannot write {}", path.display());
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
-        Ok(Self(Mutex::new(file.with_context(|| format!("cannot write {}", path.display()))?)))
+        let file = file.with_context(unwritable)?;
+        // It may have been there.
+        check_secrecy(path, &file.metadata().with_context(unwritable)?)?;
+        Ok(Self(Mutex::new(file)))
     }
 }
 

@@ -7,10 +7,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Names that are the director's to give.
-const OURS: [&[u8]; 3] = [b"x-forwarded-for", b"x-forwarded-proto", b"forwarded"];
-/// And all names that begin so.
-const PREFIX: &[u8] = b"x-ssl-client-";
+/// A name that is the director's to give.
+const OURS: &[u8] = b"forwarded";
+/// And all names that begin so: servers that believe `X-Forwarded-For` believe `X-Forwarded-Host` from the same mouth.
+const PREFIXES: [&[u8]; 2] = [b"x-ssl-client-", b"x-forwarded-"];
 
 /// The fields for all requests of one client.
 #[derive(Debug)]
@@ -93,6 +93,6 @@ impl Name {
 
     pub(super) fn is_ours(&self) -> bool {
         let known = &self.bytes[..self.len.min(Self::LONGEST)];
-        known.starts_with(PREFIX) || (known.len() == self.len && OURS.contains(&known))
+        PREFIXES.iter().any(|prefix| known.starts_with(prefix)) || (known.len() == self.len && known == OURS)
     }
 }

@@ -36,7 +36,12 @@ pub(super) struct Hello {
     first: Vec<u8>,
     /// They are not.
     tls: bool,
+    /// The beginning of the ClientHello, to the version that it asks for.
+    head: Vec<u8>,
 }
+
+/// Header of the record (5), header of the message (4), version.
+const HEAD: usize = 11;
 
 impl Hello {
     /// Reads on.
@@ -75,6 +80,8 @@ impl Hello {
     }
 
     fn feed(&mut self, mut bytes: &[u8], accept: &dyn Accept) -> Greeting {
+        let missing = HEAD.saturating_sub(self.head.len()).min(bytes.len());
+        self.head.extend_from_slice(&bytes[..missing]);
         while !bytes.is_empty() {
             if self.acceptor.read_tls(&mut bytes).is_err() {
                 return refused(AlertDescription::DecodeError);
@@ -82,6 +89,7 @@ impl Hello {
             let accepted = match self.acceptor.accept() {
                 Ok(None) => continue,
                 Ok(Some(accepted)) => accepted,
+                Err((error, _)) if self.is_old(&error) => return refused(AlertDescription::ProtocolVersion),
                 Err((error, mut alert)) => return told(&error, &mut alert),
             };
             let Ok(config) = accept.accept(&accepted.client_hello()) else {
@@ -96,6 +104,14 @@ impl Hello {
             };
         }
         Greeting::Waiting
+    }
+
+    /// Whether the client speaks nothing newer than TLS 1.1. rustls misses what only 1.2 brought before it looks at the
+    /// version, and would not say what is the matter (RFC 5246, E.1).
+    fn is_old(&self, error: &rustls::Error) -> bool {
+        let missed = rustls::PeerIncompatible::SignatureAlgorithmsExtensionRequired;
+        *error == rustls::Error::PeerIncompatible(missed)
+            && matches!(self.head[..], [.., major, minor] if (major, minor) < (3, 3))
     }
 }
 

@@ -135,12 +135,13 @@ impl Step<'_> {
 
     /// Whom the service sends a flow to, which begins with this datagram.
     pub(super) fn choose(&mut self, datagram: &[u8], request: &Request<'_>) -> Result<Choice, Refusal> {
-        let Request { service, vip, .. } = *request;
+        let Request { service, vip, front, .. } = *request;
         if let Some(persistence) = service.persistence {
             return self.come_back(datagram, request, persistence);
         }
-        // What the service of FTP gets for other ports belongs to a client that came back, or to nobody here.
-        if service.key.l4_port().is_some_and(|port| port != vip.port()) {
+        // What the service of FTP gets for other ports belongs to a client that came back, or to nobody here. A front may
+        // ask a service that has its own port.
+        if front.is_none() && service.key.l4_port().is_some_and(|port| port != vip.port()) {
             return Err(Refusal::Nobody);
         }
         let dest = self.pick(request)?;

@@ -270,6 +270,11 @@ impl Director {
     }
 
     pub(super) fn reload_and_log(&mut self) {
+        if self.config.is_none() && self.fronts.any() {
+            // Certificates are files, too. What comes of it is logged there.
+            self.fronts.reload();
+            return;
+        }
         match self.reload() {
             Ok(done) if done.changes.is_empty() => info!("reload: nothing has changed"),
             Ok(done) => done.changes.iter().for_each(|line| info!("reload: {line}")),
