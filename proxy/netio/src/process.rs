@@ -13,3 +13,14 @@ pub fn raise_open_files() -> std::io::Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
 }
+
+/// Bytes of memory that the process has at the moment.
+///
+/// # Errors
+/// `/proc` is not there.
+pub fn resident() -> std::io::Result<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)?;
+    Ok(pages * page.map_or(4096, |bytes| bytes.unsigned_abs()))
+}

@@ -45,6 +45,9 @@ fn render(status: &Status) -> String {
     };
     line("services", format!("{} (generation {}){fronts}", status.services, status.generation));
     line("connections", format!("{} of at most {}", status.connections, status.max_connections));
+    if status.memory > 0 {
+        line("memory", format!("{:.1} MiB", status.memory as f64 / 1_048_576.0));
+    }
     let pairs = |map: &std::collections::BTreeMap<String, u64>| {
         let shown: Vec<_> =
             map.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();

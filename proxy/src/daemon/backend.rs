@@ -82,6 +82,7 @@ impl Backend for Handle {
             generation: services.generation(),
             services: services.len(),
             fronts: services.services().filter(|service| service.tls.is_some()).count(),
+            memory: netio::process::resident().unwrap_or_default(),
             connections: self.engine.connections_held() as u64,
             max_connections: self.facts.max_connections as u64,
             config: self.facts.config.as_ref().map(|path| path.display().to_string()),

@@ -35,6 +35,9 @@ pub struct Status {
     /// Those of them at which TLS ends.
     #[serde(default)]
     pub fronts: usize,
+    /// Bytes of memory that the process has (resident).
+    #[serde(default)]
+    pub memory: u64,
     /// Connections in the table.
     pub connections: u64,
     /// The most connections that the table takes.
