@@ -123,7 +123,7 @@ fn carry(from: &Queue, to: &Queue, line: &Mutex<Line>, waker: &Waker) -> io::Res
     let mut frame = Frame::new();
     loop {
         let due = lock(line).due();
-        if poll::wait(from, waker, due.map(|due| due.saturating_sub(start.elapsed())))?.woken {
+        if poll::wait(from, None, waker, due.map(|due| due.saturating_sub(start.elapsed())))?.woken {
             return Ok(());
         }
         let mut line = lock(line);

@@ -15,13 +15,31 @@ pub enum FrontWay {
     /// The host's: no packet of it comes by here, so its caller says what happens
     /// ([`crate::Worker::front_moved`], [`crate::Worker::front_ended`]).
     Kernel,
-    /// Our own: packets of both sides come by here and are diverted ([`crate::Verdict::Divert`]).
+    /// Our own: packets of clients come by here and are diverted ([`crate::Verdict::Divert`]), perhaps those of servers too.
     Userspace {
-        /// Servers see the client's own address and port; else one of the director's, as by FullNAT.
-        transparent: bool,
+        /// Who speaks with servers.
+        speaker: Speaker,
         /// Which of the callers has it: told with each of its packets, wherever they come in.
         owner: u16,
     },
+}
+
+/// Who speaks with the servers of a front whose clients speak with our own TCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    /// The host's TCP, as in [`FrontWay::Kernel`]. Where the service has local addresses it becomes [`Speaker::Local`].
+    Host,
+    /// Our own, from a local address and port, as by FullNAT.
+    Local,
+    /// Our own, from the client's address and port.
+    Client,
+}
+
+impl FrontWay {
+    /// Whether packets of servers come by here.
+    pub(crate) const fn hears_servers(self) -> bool {
+        matches!(self, Self::Userspace { speaker: Speaker::Local | Speaker::Client, .. })
+    }
 }
 
 /// Which side of a front a packet comes from.
@@ -72,6 +90,11 @@ impl FrontConn {
     /// The server that was chosen, under the name that its service has for it.
     pub fn dest(&self) -> DestKey {
         self.0.legs.dest.key
+    }
+
+    /// How it is kept.
+    pub fn way(&self) -> FrontWay {
+        self.0.legs.front.unwrap_or(FrontWay::Kernel)
     }
 
     /// Where the server is reached.

@@ -56,7 +56,7 @@ use ports::Ports;
 use random::Random;
 
 pub use counters::Counters;
-pub use front::{Diverted, FrontConn, FrontEnd, FrontRefusal, FrontSide, FrontWay};
+pub use front::{Diverted, FrontConn, FrontEnd, FrontRefusal, FrontSide, FrontWay, Speaker};
 pub use host::HostView;
 pub use knobs::{Defence, Knobs};
 pub use listing::{Connection, Part};

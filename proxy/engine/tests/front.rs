@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use engine::{
     Connection, Diverted, DropReason, Engine, FrontConn, FrontEnd, FrontRefusal, FrontSide, FrontWay,
-    HostView, Limits, Part, State, Verdict, Worker,
+    HostView, Limits, Part, Speaker, State, Verdict, Worker,
 };
 use sched::{
     CertFiles, DestSpec, Direction, Netmask, Op, Path, Persistence, Proto, ServiceKey, ServiceSpec, TlsFront,
@@ -15,8 +15,8 @@ use sched::{
 };
 use wire::build::{Build, tcp};
 
-const TRANSPARENT: FrontWay = FrontWay::Userspace { transparent: true, owner: 3 };
-const OURS: FrontWay = FrontWay::Userspace { transparent: false, owner: 3 };
+const TRANSPARENT: FrontWay = FrontWay::Userspace { speaker: Speaker::Client, owner: 3 };
+const OURS: FrontWay = FrontWay::Userspace { speaker: Speaker::Local, owner: 3 };
 
 fn at(text: &str) -> SocketAddr {
     text.parse().expect("an address and a port")
@@ -264,4 +264,23 @@ fn a_client_that_uses_its_port_again_gets_a_connection_again() {
         let again = director.worker.open_front(&key(), way, (client(2), vip()), &[], director.now);
         assert_eq!(again.err(), Some(FrontRefusal::Dropped(DropReason::ReplyTupleTaken)), "{way:?}");
     }
+}
+
+#[test]
+fn servers_may_be_spoken_with_by_the_hosts_tcp_unless_there_are_local_addresses() {
+    let way = |speaker| FrontWay::Userspace { speaker, owner: 3 };
+    let mut director = Director::new(TlsStack::Userspace, |service| service);
+    let front = director.open(1, way(Speaker::Host));
+    assert_eq!(front.way(), way(Speaker::Host));
+    let client_side = Verdict::Divert(Diverted { side: FrontSide::Client, owner: Some(3) });
+    assert_eq!(director.process(&tcp(client(1), vip())), client_side);
+    // What a server says to a socket of the host is not ours.
+    assert_eq!(director.process(&tcp(front.server(), client(1)).syn().ack(1)), Verdict::Pass);
+
+    director.apply(Op::AddLip { key: Some(key()), lip: "10.0.0.5".parse().unwrap() });
+    let front = director.open(2, way(Speaker::Host));
+    assert_eq!(
+        (front.way(), front.peer().ip()),
+        (way(Speaker::Local), "10.0.0.5".parse::<IpAddr>().unwrap())
+    );
 }

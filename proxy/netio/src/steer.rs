@@ -98,6 +98,8 @@ pub struct Targets {
     /// [`crate::front`]), or still have some. Where nobody listens any more, new ones are not for them, if the kernel can tell
     /// (`nft_socket`).
     pub fronts: BTreeSet<SocketAddr>,
+    /// Sockets of fronts speak with servers ([`crate::front::connect`]), whose answers are for them.
+    pub front_sockets: bool,
     /// All NAT servers, by IP protocol number and address: their replies are steered as well. Protocol 0 is every
     /// transport that a service can have, port 0 every port.
     pub servers: BTreeSet<(u8, SocketAddr)>,

@@ -121,7 +121,8 @@ async fn serve(
     let of_fronts = workers.split_off(queues);
     let wakers = (0..queues).map(|_| Waker::new()).collect::<std::io::Result<Vec<_>>>();
     let wakers = wakers.context("cannot make a worker's eventfd")?;
-    let (ours, directory) = userspaces([(); 3].map(|()| random_seed()), wakers.clone(), Instant::now());
+    let (ours, directory) = userspaces([(); 3].map(|()| random_seed()), wakers.clone(), Instant::now())
+        .context("cannot make a poll for fronts")?;
     let workers =
         workers.into_iter().zip(ours).zip(wakers).map(|((engine, ours), waker)| (engine, ours, waker));
     let workers = workers.collect();

@@ -165,7 +165,7 @@ impl Conn {
     pub(crate) fn out_key(&self) -> FlowKey {
         let legs = &self.legs;
         // What does not come by us would look like this if it did.
-        let comes_back = legs.method.sees_replies() && legs.front != Some(FrontWay::Kernel);
+        let comes_back = legs.method.sees_replies() && legs.front.is_none_or(FrontWay::hears_servers);
         let server = if comes_back { legs.server } else { legs.vip };
         FlowKey::new(legs.proto, server, legs.peer())
     }

@@ -15,7 +15,7 @@ use super::opening::starts;
 use super::step::Step;
 use crate::conn::{Conn, FlowKey, Millis};
 use crate::defence;
-use crate::front::{Diverted, FrontConn, FrontEnd, FrontRefusal, FrontSide, FrontWay};
+use crate::front::{Diverted, FrontConn, FrontEnd, FrontRefusal, FrontSide, FrontWay, Speaker};
 use crate::millis_since;
 use crate::state::{Event, tcp};
 use crate::verdict::{DropReason, Verdict};
@@ -82,8 +82,7 @@ impl Worker {
     /// it: it is given back, to be held for as long as the server's connection.
     pub fn park_front(&mut self, front: FrontConn, now: Instant) -> Option<FrontConn> {
         self.front_ended(&front, FrontEnd::Closed, now);
-        let ours = matches!(front.0.legs.front, Some(FrontWay::Userspace { .. }));
-        ours.then(|| {
+        front.way().hears_servers().then(|| {
             self.conns.leave_client(&front.0);
             front
         })
@@ -126,6 +125,14 @@ impl Step<'_> {
             }
             self.end(&before);
         }
+        let way = match way {
+            FrontWay::Userspace { speaker: Speaker::Host, owner }
+                if !self.table.lips_of(service).is_empty() =>
+            {
+                FrontWay::Userspace { speaker: Speaker::Local, owner }
+            }
+            way => way,
+        };
         let request = Request { service, proto: Proto::Tcp, client, vip, front: Some(way) };
         let mut choice = self.choose(&[], &request)?;
         if avoid.contains(&choice.dest.key) {

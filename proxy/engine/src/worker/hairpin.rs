@@ -9,14 +9,14 @@ use sched::{DestLive, ForwardMethod, Service};
 
 use super::begin::{Choice, Request};
 use super::step::Step;
-use crate::front::FrontWay;
+use crate::front::{FrontWay, Speaker};
 
 impl Step<'_> {
     /// How a connection is forwarded to the server that was chosen for it.
     pub(super) fn method_for(&self, request: &Request<'_>, choice: &Choice) -> ForwardMethod {
         match request.front {
             None => {}
-            Some(FrontWay::Userspace { transparent: false, .. }) => return ForwardMethod::FullNat,
+            Some(FrontWay::Userspace { speaker: Speaker::Local, .. }) => return ForwardMethod::FullNat,
             Some(_) => return ForwardMethod::Masq,
         }
         let past_us = self.knobs.hairpin

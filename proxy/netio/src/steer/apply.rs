@@ -157,6 +157,7 @@ impl Steering {
         );
         if let Ok(marks) = &mut self.marks {
             marks.tell_sockets_apart(early_demux);
+            marks.expect_front_sockets(self.targets.front_sockets);
             match marks.become_(sets) {
                 Ok(false) => {}
                 Ok(true) => info!("nftables: {} servers in table inet ulvs", self.targets.servers.len()),

@@ -156,6 +156,8 @@ pub(super) struct Marks {
     sockets: bool,
     /// They cannot be.
     no_sockets: bool,
+    /// Sockets of fronts speak with servers.
+    front_sockets: bool,
     /// What it holds and how many objects it consists of, once it exists.
     made: Option<(Sets, Option<u32>)>,
 }
@@ -169,6 +171,7 @@ impl Marks {
             keeping: None,
             sockets: false,
             no_sockets: false,
+            front_sockets: false,
             made: None,
         })
     }
@@ -189,6 +192,15 @@ impl Marks {
         let yes = yes && !self.no_sockets;
         if self.sockets != yes {
             self.sockets = yes;
+            self.made = None;
+        }
+    }
+
+    /// Leaves answers of servers to the sockets of fronts, or no longer, from the next [`Self::become_`] on. Where the kernel
+    /// has no `nft_socket`, they come by our device.
+    pub(super) fn expect_front_sockets(&mut self, yes: bool) {
+        if self.front_sockets != yes {
+            self.front_sockets = yes;
             self.made = None;
         }
     }
@@ -283,7 +295,8 @@ impl Marks {
             [Keeping::OwnedAndLeft, Keeping::Owned].into_iter().find(works).unwrap_or(Keeping::Everybodys)
         });
         let result = self.create_once(want, keeping);
-        if result.is_err() && !self.no_sockets && (self.sockets || want.needs().fronts) {
+        if result.is_err() && !self.no_sockets && (self.sockets || self.front_sockets || want.needs().fronts)
+        {
             (self.sockets, self.no_sockets) = (false, true);
             return self.create_once(want, keeping);
         }
@@ -299,7 +312,13 @@ impl Marks {
         for (name, key) in SETS {
             changes.push(self.table.set(name, key));
         }
-        changes.extend(chains::chains(&self.table, self.tun, self.sockets, !self.no_sockets, want.needs()));
+        changes.extend(chains::chains(
+            &self.table,
+            self.tun,
+            self.sockets,
+            (!self.no_sockets, self.front_sockets),
+            want.needs(),
+        ));
         for (at, (name, _)) in SETS.iter().enumerate() {
             changes.extend(self.table.add(name, &want.0[at].iter().cloned().collect::<Vec<_>>()));
         }

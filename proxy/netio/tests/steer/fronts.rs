@@ -60,7 +60,8 @@ fn fronted(nftables: bool, setup: &str, check: impl AsyncFnOnce(&World, &Engine,
                 relay(&front::listen(front).unwrap(), server).unwrap();
                 front
             });
-            let targets = Targets { fronts: BTreeSet::from(fronts), ..targets(&[VIP, VIP6]) };
+            let targets =
+                Targets { fronts: BTreeSet::from(fronts), front_sockets: true, ..targets(&[VIP, VIP6]) };
             steering.set_targets(&targets).unwrap();
             engine.seen();
             check(&world, &engine, &mut steering).await;

@@ -38,7 +38,8 @@ impl Director {
         let of_mark = changed().any(|service| service.key.vip().is_none());
         let lips_changed = self.heed_lips(before, &table);
         let fronts = self.fronts.addresses();
-        let fronts_changed = fronts != self.steering.targets().fronts;
+        let targets = self.steering.targets();
+        let fronts_changed = fronts != targets.fronts || self.fronts.any() != targets.front_sockets;
         let steered =
             if fronts_changed || rules_changed || lips_changed || of_mark && !table.marks().is_empty() {
                 self.steer_all(&table)
@@ -112,6 +113,7 @@ impl Director {
         let targets = Targets {
             vips: table.vips().chain(self.fronts.addresses().iter().map(SocketAddr::ip)).collect(),
             fronts: self.fronts.addresses(),
+            front_sockets: self.fronts.any(),
             prefixes: table.marked_prefixes().map(|prefix| (prefix.addr(), prefix.len())).collect(),
             ways: table.marks().ask_for_input(),
             lips: table.lips().chain(self.leaving.iter().copied()).collect(),

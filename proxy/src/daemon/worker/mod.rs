@@ -153,7 +153,8 @@ impl Worker {
                 self.send_own(&mut own);
             } else if empty > SPIN {
                 empty = 0;
-                if let Err(error) = poll::wait(&self.queue, &self.waker, timeout) {
+                if let Err(error) = poll::wait(&self.queue, Some(self.fronts.sockets()), &self.waker, timeout)
+                {
                     tracing::error!(%error, "cannot wait for packets; this worker ends");
                     return;
                 }

@@ -3,19 +3,20 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 
+use mio::event::Event;
 use mio::net::TcpStream;
 use tls::Leg;
 
 /// A socket, what has gone through it since somebody asked, and what is known of its readiness.
 #[derive(Debug)]
-pub(super) struct HostLeg {
-    pub(super) stream: TcpStream,
+pub(in crate::front) struct HostLeg {
+    pub(in crate::front) stream: TcpStream,
     pub(super) read: u64,
     pub(super) written: u64,
     /// Something may have come: a read that finds nothing says no. Saves asking the kernel in vain.
-    pub(super) readable: bool,
+    pub(in crate::front) readable: bool,
     /// So for room.
-    pub(super) writable: bool,
+    pub(in crate::front) writable: bool,
 }
 
 impl HostLeg {
@@ -26,6 +27,13 @@ impl HostLeg {
     /// What has gone through it since the last time: read, written.
     pub(super) fn take_moved(&mut self) -> (u64, u64) {
         (std::mem::take(&mut self.read), std::mem::take(&mut self.written))
+    }
+
+    /// The kernel has said that it is ready, to be read or written, or that it has ended.
+    pub(in crate::front) fn heed(&mut self, event: &Event) {
+        let ended = event.is_read_closed() || event.is_error();
+        self.readable |= event.is_readable() || ended;
+        self.writable |= event.is_writable() || ended;
     }
 
     fn wrote(&mut self, wanted: usize, result: io::Result<usize>) -> io::Result<usize> {

@@ -15,6 +15,8 @@ use std::thread::JoinHandle;
 
 use anyhow::Context;
 
+pub(super) use self::leg::HostLeg;
+pub(super) use self::tcp::HostTcp;
 use self::thread::Thread;
 use super::served::Served;
 

@@ -12,12 +12,12 @@ use super::leg::HostLeg;
 use crate::front::tcp::Tcp;
 
 /// Sockets, and who waits for them.
-pub(super) struct HostTcp {
+pub(in crate::front) struct HostTcp {
     registry: Registry,
 }
 
 impl HostTcp {
-    pub(super) const fn new(registry: Registry) -> Self {
+    pub(in crate::front) const fn new(registry: Registry) -> Self {
         Self { registry }
     }
 

@@ -89,11 +89,9 @@ impl Thread {
 
     /// A socket of a session has become ready.
     fn ready(&mut self, place: usize, of_server: bool, event: &Event, now: Instant) {
-        let ended = event.is_read_closed() || event.is_error();
         let Some((client, server)) = self.desk.legs(place) else { return };
         let Some(leg) = (if of_server { server } else { Some(client) }) else { return };
-        leg.readable |= event.is_readable() || ended;
-        leg.writable |= event.is_writable() || ended;
+        leg.heed(event);
         self.desk.ready(place, of_server, &mut self.engine, now);
     }
 }

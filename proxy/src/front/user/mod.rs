@@ -8,11 +8,13 @@ mod tcp;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use engine::{Diverted, FrontSide, Worker};
+use mio::{Events, Poll};
 use netio::poll::Waker;
 use tls::stack::{Event, Received};
 use tls::{Relay, Who};
@@ -21,8 +23,9 @@ use wire::icmp;
 use wire::packet::{L4, Packet};
 
 use self::mail::Post;
-use self::tcp::UserTcp;
+use self::tcp::{UserLeg, UserTcp};
 use super::desk::Desk;
+use super::host::HostTcp;
 use super::served::Served;
 use super::session::Talk;
 
@@ -37,6 +40,9 @@ pub(crate) struct Userspace {
     post: Arc<Post>,
     /// Something has come since the last turn.
     busy: bool,
+    /// The sockets of the host by which servers are spoken with.
+    poll: Poll,
+    ready: Events,
 }
 
 /// One for each worker, who is woken by its waker; and where to say who serves what. The seed has to be unpredictable.
@@ -44,17 +50,24 @@ pub(crate) fn userspaces(
     seed: [u64; 3],
     wakers: Vec<Waker>,
     now: Instant,
-) -> (Vec<Userspace>, Arc<Directory>) {
+) -> std::io::Result<(Vec<Userspace>, Arc<Directory>)> {
     let directory = Arc::<Directory>::default();
     let post = Arc::new(Post::new(wakers));
-    let one = |me: u16| Userspace {
-        desk: Desk::new(UserTcp::new(seed, me, now)),
-        directory: Arc::clone(&directory),
-        me,
-        post: Arc::clone(&post),
-        busy: false,
+    let one = |me: u16| {
+        let poll = Poll::new()?;
+        let host = HostTcp::new(poll.registry().try_clone()?);
+        Ok(Userspace {
+            desk: Desk::new(UserTcp::new(seed, me, host, now)),
+            directory: Arc::clone(&directory),
+            me,
+            post: Arc::clone(&post),
+            busy: false,
+            poll,
+            ready: Events::with_capacity(256),
+        })
     };
-    ((0..post.len()).map(one).collect(), directory)
+    let all = (0..post.len()).map(one).collect::<std::io::Result<_>>()?;
+    Ok((all, directory))
 }
 
 impl Userspace {
@@ -100,6 +113,7 @@ impl Userspace {
                 send(frame);
             }
         }
+        self.look_at_sockets(engine, now);
         let due = self.poll_timeout(now).is_some_and(|due| due <= now);
         if !std::mem::take(&mut self.busy) && !due {
             return;
@@ -122,6 +136,27 @@ impl Userspace {
             }
             if !sent {
                 break;
+            }
+        }
+    }
+
+    /// What becomes readable when [`Self::run`] has something to do.
+    pub(crate) fn sockets(&self) -> BorrowedFd<'_> {
+        self.poll.registry().as_fd()
+    }
+
+    /// Has those go on whose sockets have become ready.
+    fn look_at_sockets(&mut self, engine: &mut Worker, now: Instant) {
+        if self.desk.tcp.sockets == 0 || self.poll.poll(&mut self.ready, Some(Duration::ZERO)).is_err() {
+            return;
+        }
+        for event in &self.ready {
+            self.busy = true;
+            let place = event.token().0 / 2;
+            if let Some((_, Some(UserLeg::Hosts(leg)))) = self.desk.legs(place) {
+                leg.heed(event);
+                self.desk.tcp.now = now;
+                self.desk.ready(place, true, engine, now);
             }
         }
     }

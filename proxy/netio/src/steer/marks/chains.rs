@@ -14,8 +14,15 @@ pub(super) struct Needs {
     pub(super) whole_servers: bool,
 }
 
-/// `sockets`: packets that belong to a socket are told apart; `of_fronts`: those of fronts can be.
-pub(super) fn chains(table: &Table, tun: u32, sockets: bool, of_fronts: bool, needs: Needs) -> Vec<Change> {
+/// `sockets`: packets that belong to a socket are told apart; `of_fronts`: those of fronts can be;
+/// `front_sockets`: they are spoken to by servers.
+pub(super) fn chains(
+    table: &Table,
+    tun: u32,
+    sockets: bool,
+    (of_fronts, front_sockets): (bool, bool),
+    needs: Needs,
+) -> Vec<Change> {
     const MANGLE: i32 = -150;
     let tun = tun.to_ne_bytes();
     let from_tun = [
@@ -30,7 +37,7 @@ pub(super) fn chains(table: &Table, tun: u32, sockets: bool, of_fronts: bool, ne
         }
     }
     changes.push(table.rule("prerouting", &[&from_tun[..], &[Expression::Accept]].concat()));
-    if needs.fronts && of_fronts {
+    if front_sockets && of_fronts {
         for matches in replies(needs) {
             changes.push(table.rule("prerouting", &to_socket_of_front(matches)));
         }
