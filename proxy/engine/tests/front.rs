@@ -255,3 +255,29 @@ fn a_client_that_uses_its_port_again_gets_a_connection_again() {
         assert_eq!(again.err(), Some(FrontRefusal::Dropped(DropReason::ReplyTupleTaken)), "{way:?}");
     }
 }
+
+/// Its server's packets still come, and stand in nobody's way.
+#[test]
+fn a_parked_connection_is_its_servers_alone() {
+    let mut director = Director::new(TlsStack::Userspace, |service| service);
+    let front = director.open(1, OURS);
+    director.worker.front_connected(&front, Duration::from_millis(1), director.now);
+    let kept = director.worker.park_front(front, director.now).expect("by our own TCP it is kept");
+    assert_eq!((director.listed().len(), director.load()), (0, vec![(0, 1), (0, 0)]));
+    let next = director.open(1, OURS);
+    for held in [&kept, &next] {
+        let answer = tcp(held.server(), held.peer()).ack(1);
+        let to_us = Verdict::Divert(Diverted { side: FrontSide::Server, owner: Some(3) });
+        director.wait(Duration::from_secs(300));
+        assert_eq!(director.process(&answer), to_us);
+    }
+    assert_eq!(director.listed().len(), 1);
+    let (server, peer) = (kept.server(), kept.peer());
+    drop(kept);
+    director.wait(Duration::from_secs(300));
+    let late = director.process(&tcp(server, peer).ack(1));
+    assert!(!matches!(late, Verdict::Divert(_)), "{late:?}");
+    // By the host's TCP there is nothing to keep.
+    let front = director.open(2, FrontWay::Kernel);
+    assert!(director.worker.park_front(front, director.now).is_none());
+}
