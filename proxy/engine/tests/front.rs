@@ -98,7 +98,7 @@ impl Director {
                 spec.inactive.load(std::sync::atomic::Ordering::Relaxed),
             )
         });
-        loads.map(|(active, inactive)| (active as u32, inactive as u32)).collect()
+        loads.collect()
     }
 
     /// Lets time pass.

@@ -9,7 +9,7 @@ use sched::{ClientIdentity, TlsFront};
 use tls::stack::{FlowId, Limits, Stack};
 use tls::{Leg, Next};
 
-use crate::front::tcp::Tcp;
+use crate::front::tcp::{Tcp, Work};
 
 /// Where the host knows of no path MTU.
 const ETHERNET: u16 = 1500;
@@ -66,12 +66,7 @@ impl Tcp for UserTcp {
         FrontWay::Userspace { transparent: front.identity == ClientIdentity::Transparent, owner: self.owner }
     }
 
-    fn lend(
-        &mut self,
-        client: &mut UserLeg,
-        server: Option<&mut UserLeg>,
-        work: &mut dyn FnMut(&mut dyn Leg, Option<&mut dyn Leg>) -> Next,
-    ) -> Next {
+    fn lend(&mut self, client: &mut UserLeg, server: Option<&mut UserLeg>, work: &mut Work<'_>) -> Next {
         let mut server = server.map(|leg| self.servers.leg(leg.flow));
         work(&mut self.clients.leg(client.flow), server.as_mut().map(|leg| leg as _))
     }
