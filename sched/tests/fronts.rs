@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use sched::marks::{MarkCounts, Match, PortMatch, PortRange, Prefix, SetMark};
 use sched::{
-    BackendTls, CertFiles, ClientAuth, ClientIdentity, Family, Mark, MarkRule, Op, OpError, Persistence,
-    Proto, ServiceKey, ServiceSpec, ServiceTable, Tickets, TlsFlaw, TlsFront, TlsLimits, TlsStack, Trash,
+    BackendTls, CertFiles, ClientAuth, ClientIdentity, DestSpec, Family, ForwardMethod, Mark, MarkRule, Op,
+    OpError, Persistence, Proto, ServiceKey, ServiceSpec, ServiceTable, Tickets, TlsFlaw, TlsFront,
+    TlsLimits, TlsStack, Trash,
 };
 
 const HTTPS: &str = "tcp/10.0.0.1:443";
@@ -272,4 +273,31 @@ fn the_edit_travels_as_json_and_reads_in_words() {
     let shortest = r#"{"op":"set-tls","key":{"addr":{"proto":"tcp","vip":"10.0.0.1","l4_port":443}},
         "tls":{"certs":[{"cert":"/site.crt","key":"/site.key"}]}}"#;
     assert_eq!(serde_json::from_str::<Op>(shortest).unwrap(), set(HTTPS, front()));
+}
+
+/// Whatever port or method the service has for others: what servers say to our own TCP has to be heard, for as long as
+/// connections may be left.
+#[test]
+fn servers_answer_our_own_tcp_from_the_port_at_which_the_front_speaks_to_them() {
+    let mut trash = Trash::default();
+    let server = |at: &str, method| DestSpec { method, ..DestSpec::new(at.parse().unwrap()) };
+    let add = |dest| Op::AddDest { key: key(HTTPS), dest };
+    let ours = |port| TlsFront { stack: TlsStack::Userspace, server_port: Some(port), ..front() };
+    let mut table = ServiceTable::default();
+    let mut apply = |ops: &[Op]| {
+        table = table.apply(&mut trash, ops).unwrap();
+        let mut all: Vec<_> = table.servers().chain(trash.servers()).map(|(_, at)| at.to_string()).collect();
+        all.sort();
+        all
+    };
+    apply(&[service(HTTPS), add(server("10.0.0.11:443", ForwardMethod::Masq))]);
+    assert_eq!(apply(&[set(HTTPS, TlsFront { server_port: Some(80), ..front() })]), ["10.0.0.11:443"]);
+    assert_eq!(apply(&[set(HTTPS, ours(80))]), ["10.0.0.11:443", "10.0.0.11:80"]);
+    // By DR others are answered past us.
+    let direct = add(server("10.0.0.12:443", ForwardMethod::Route));
+    assert_eq!(apply(&[direct]), ["10.0.0.11:443", "10.0.0.11:80", "10.0.0.12:80"]);
+    let all = ["10.0.0.11:443", "10.0.0.11:80", "10.0.0.11:8080", "10.0.0.12:80", "10.0.0.12:8080"];
+    assert_eq!(apply(&[set(HTTPS, ours(8080))]), all);
+    assert_eq!(apply(&[Op::SetTls { key: key(HTTPS), tls: None }]), all, "connections keep theirs");
+    assert_eq!(apply(&[Op::Flush]), all);
 }

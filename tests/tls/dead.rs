@@ -7,7 +7,7 @@ use lab::addr::Family;
 use lab::node::Node;
 use lab::topo::NatOptions;
 
-use super::peers::Port;
+use super::peers::{Nginx, Port};
 use super::scene_conns::{End, Site, counter};
 use crate::scene::FAMILIES;
 use crate::support::Engine;
@@ -16,6 +16,7 @@ over_both_stacks! {
     the_next_server_is_asked_when_one_is_closed_or_silent,
     a_client_is_told_when_there_is_no_server,
     a_server_that_dies_in_the_middle_is_no_clean_end,
+    a_killed_nginx_is_no_clean_end,
 }
 
 /// Nobody listens there.
@@ -140,6 +141,26 @@ fn a_server_that_dies_in_the_middle_is_no_clean_end(stack: &'static str) {
         drop(peer);
         let (rest, end) = session.rest();
         assert!(rest.starts_with("HTTP/1.1 502 ") && end == End::Clean, "{end:?} {rest}");
+    }
+    engine.stop();
+}
+
+fn a_killed_nginx_is_no_clean_end(stack: &'static str) {
+    let site = Site::new(stack, &NatOptions { servers: 1, ..NatOptions::default() });
+    let long = std::fs::File::create(format!("{}/long", site.dir)).unwrap();
+    long.set_len(1 << 30).unwrap();
+    std::fs::set_permissions(&site.dir, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let engine = site.engine();
+    for family in FAMILIES {
+        let block = format!("listen [::]:8070 ipv6only=off;\nlocation = /long {{ root {}; }}", site.dir);
+        let nginx = Nginx::start(&site.scene.lab.servers[0], &site.dir, 8070, &block);
+        let vip = service(&site, &engine, family, &[(0, 8070)], "");
+        let mut session = site.client().open(vip);
+        session.say(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n");
+        session.hear(1 << 20);
+        nginx.kill();
+        let (_, end) = session.rest();
+        assert_eq!(end, End::Reset);
     }
     engine.stop();
 }

@@ -105,7 +105,7 @@ impl Nginx {
             .map(|name| format!("    {name}_temp_path {own}/{name};\n"))
             .concat();
         let config = format!(
-            "daemon off;\nuser root;\nworker_processes 1;\npid {own}/pid;\nerror_log {own}/error.log;\n\
+            "daemon off;\nuser root;\nmaster_process off;\npid {own}/pid;\nerror_log {own}/error.log;\n\
              events {{ worker_connections 4000; }}\n\
              http {{\n    access_log off;\n{temporary}    server {{\n{block}\n    }}\n}}\n"
         );
@@ -118,7 +118,10 @@ impl Nginx {
         Self(child)
     }
 
-    pub fn pid(&self) -> u32 {
-        self.0.id()
+    /// As the kernel ends a process that takes too much memory.
+    pub fn kill(mut self) {
+        let pid = self.0.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-s", "KILL", &pid]).status().unwrap().success());
+        wait_for("nginx's end", PATIENCE, || self.0.try_wait().unwrap()).unwrap();
     }
 }

@@ -98,7 +98,7 @@ impl Director {
                 spec.inactive.load(std::sync::atomic::Ordering::Relaxed),
             )
         });
-        loads.map(|(active, inactive)| (active as u32, inactive as u32)).collect()
+        loads.collect()
     }
 
     /// Lets time pass.
@@ -283,4 +283,30 @@ fn servers_may_be_spoken_with_by_the_hosts_tcp_unless_there_are_local_addresses(
         (front.way(), front.peer().ip()),
         (way(Speaker::Local), "10.0.0.5".parse::<IpAddr>().unwrap())
     );
+}
+
+/// Its server's packets still come, and stand in nobody's way.
+#[test]
+fn a_parked_connection_is_its_servers_alone() {
+    let mut director = Director::new(TlsStack::Userspace, |service| service);
+    let front = director.open(1, OURS);
+    director.worker.front_connected(&front, Duration::from_millis(1), director.now);
+    let kept = director.worker.park_front(front, director.now).expect("by our own TCP it is kept");
+    assert_eq!((director.listed().len(), director.load()), (0, vec![(0, 1), (0, 0)]));
+    let next = director.open(1, OURS);
+    for held in [&kept, &next] {
+        let answer = tcp(held.server(), held.peer()).ack(1);
+        let to_us = Verdict::Divert(Diverted { side: FrontSide::Server, owner: Some(3) });
+        director.wait(Duration::from_secs(300));
+        assert_eq!(director.process(&answer), to_us);
+    }
+    assert_eq!(director.listed().len(), 1);
+    let (server, peer) = (kept.server(), kept.peer());
+    drop(kept);
+    director.wait(Duration::from_secs(300));
+    let late = director.process(&tcp(server, peer).ack(1));
+    assert!(!matches!(late, Verdict::Divert(_)), "{late:?}");
+    // By the host's TCP there is nothing to keep.
+    let front = director.open(2, FrontWay::Kernel);
+    assert!(director.worker.park_front(front, director.now).is_none());
 }

@@ -108,7 +108,8 @@ impl Fronts {
             });
             if !kept {
                 let made = self.put(service.key, spec, vips);
-                result = result.and(made.with_context(|| format!("TLS cannot end at {}", service.key)));
+                let made = made.with_context(|| format!("TLS cannot end at {}", service.key));
+                result = result.and(made);
             }
         }
         self.list();

@@ -6,6 +6,9 @@ use engine::{FrontConn, FrontWay};
 use sched::TlsFront;
 use tls::{Leg, Next};
 
+/// What is done with the legs of a session, the client's and the server's.
+pub(super) type Work<'a> = dyn FnMut(&mut dyn Leg, Option<&mut dyn Leg>) -> Next + 'a;
+
 /// A TCP with connections of clients and to servers. Everything about them that is not the same for each is here.
 pub(super) trait Tcp {
     /// One connection.
@@ -15,12 +18,7 @@ pub(super) trait Tcp {
     fn way(&self, front: &TlsFront) -> FrontWay;
 
     /// Lends the legs of a session to `work`.
-    fn lend(
-        &mut self,
-        client: &mut Self::Leg,
-        server: Option<&mut Self::Leg>,
-        work: &mut dyn FnMut(&mut dyn Leg, Option<&mut dyn Leg>) -> Next,
-    ) -> Next;
+    fn lend(&mut self, client: &mut Self::Leg, server: Option<&mut Self::Leg>, work: &mut Work<'_>) -> Next;
 
     /// Begins a connection to the server that was chosen, for the session at `place`.
     fn connect(&mut self, place: usize, conn: &FrontConn) -> io::Result<Self::Leg>;

@@ -98,7 +98,7 @@ impl TlsFront {
     /// The port of a server: it speaks plain HTTP unless somebody says where.
     pub fn port_of(&self, server: &DestKey) -> u16 {
         const HTTP: u16 = 80;
-        self.server_port.unwrap_or(if server.port() == 0 { HTTP } else { server.port() })
+        self.server_port.unwrap_or_else(|| if server.port() == 0 { HTTP } else { server.port() })
     }
 
     /// What is offered where nothing is said.

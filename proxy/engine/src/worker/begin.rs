@@ -79,7 +79,7 @@ impl Step<'_> {
         if proto == Proto::Tcp
             && let Some(front) = service.front(dst)
         {
-            return self.to_front(frame, packet, front.stack);
+            return self.towards_front(frame, packet, front.stack);
         }
         if !may_begin(packet, src, dst, self.knobs) {
             // A connection from before we knew the service is the host's own business, if the VIP is its address.

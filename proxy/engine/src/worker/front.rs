@@ -172,7 +172,7 @@ impl Step<'_> {
     }
 
     /// A packet to a front from a client who has no server yet.
-    pub(super) fn to_front(&mut self, frame: &mut Frame, packet: &Packet, stack: TlsStack) -> Verdict {
+    pub(super) fn towards_front(&mut self, frame: &mut Frame, packet: &Packet, stack: TlsStack) -> Verdict {
         if stack == TlsStack::Kernel {
             return Verdict::Pass;
         }

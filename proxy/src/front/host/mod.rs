@@ -41,8 +41,11 @@ pub(super) enum Kind {
 
 /// The running threads; they stop when this is dropped.
 pub(super) struct Threads {
-    all: Vec<(Sender<Command>, Arc<mio::Waker>, Option<JoinHandle<()>>)>,
+    all: Vec<Running>,
 }
+
+/// How to tell a thread something, and how to wait for its end.
+type Running = (Sender<Command>, Arc<mio::Waker>, Option<JoinHandle<()>>);
 
 impl Threads {
     /// One thread for each worker of the engine that is given.

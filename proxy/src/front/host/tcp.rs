@@ -9,7 +9,7 @@ use sched::TlsFront;
 use tls::{Leg, Next};
 
 use super::leg::HostLeg;
-use crate::front::tcp::Tcp;
+use crate::front::tcp::{Tcp, Work};
 
 /// Sockets, and who waits for them.
 pub(in crate::front) struct HostTcp {
@@ -35,12 +35,7 @@ impl Tcp for HostTcp {
         FrontWay::Kernel
     }
 
-    fn lend(
-        &mut self,
-        client: &mut HostLeg,
-        server: Option<&mut HostLeg>,
-        work: &mut dyn FnMut(&mut dyn Leg, Option<&mut dyn Leg>) -> Next,
-    ) -> Next {
+    fn lend(&mut self, client: &mut HostLeg, server: Option<&mut HostLeg>, work: &mut Work<'_>) -> Next {
         work(client, server.map(|leg| leg as _))
     }
 

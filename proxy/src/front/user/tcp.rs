@@ -11,7 +11,7 @@ use tls::stack::{FlowId, Limits, Stack};
 use tls::{Leg, Next};
 
 use crate::front::host::{HostLeg, HostTcp};
-use crate::front::tcp::Tcp;
+use crate::front::tcp::{Tcp, Work};
 
 /// Where the host knows of no path MTU.
 const ETHERNET: u16 = 1500;
@@ -70,12 +70,7 @@ impl Tcp for UserTcp {
         FrontWay::Userspace { speaker, owner: self.owner }
     }
 
-    fn lend(
-        &mut self,
-        client: &mut UserLeg,
-        server: Option<&mut UserLeg>,
-        work: &mut dyn FnMut(&mut dyn Leg, Option<&mut dyn Leg>) -> Next,
-    ) -> Next {
+    fn lend(&mut self, client: &mut UserLeg, server: Option<&mut UserLeg>, work: &mut Work<'_>) -> Next {
         let UserLeg::Ours(_, client) = *client else { return Next::Wait };
         let client = &mut self.clients.leg(client);
         match server {
