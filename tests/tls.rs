@@ -10,3 +10,4 @@ mod renewal;
 mod resumption;
 mod scene_shake;
 mod stapling;
+mod survey;
