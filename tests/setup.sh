@@ -7,7 +7,7 @@ case ${1:-} in
   build) need=(cc:gcc cc:libc6-dev) ;;
   test) need=(cc:gcc cc:libc6-dev ip:iproute2 nft:nftables curl:curl openssl:openssl ping:iputils-ping
     ethtool:ethtool ldirectord:ldirectord socat:socat sysctl:procps vsftpd:vsftpd
-    haproxy:haproxy nginx:nginx wrk:wrk) ;;
+    haproxy:haproxy nginx:nginx wrk:wrk python3:python3 testssl:testssl.sh) ;;
   fuzz) need=(cc:gcc c++:g++ cc:libc6-dev) ;;
   bench) need=(cc:gcc nft:nftables ip:iproute2 haproxy:haproxy nginx:nginx wrk:wrk curl:curl openssl:openssl) ;;
   *) echo "usage: tests/setup.sh build|test|bench|fuzz" >&2; exit 2 ;;

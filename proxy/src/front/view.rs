@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use control::api::{CertView, TlsList, TlsView};
-use tls::{Counters, Pair, Warning};
+use tls::{Counters, Pair, Timeout, Warning};
 
 use super::served::Served;
 
@@ -76,10 +76,12 @@ fn certificate(pair: &Pair, warnings: &[Warning], now: SystemTime) -> CertView {
 
 fn counters(counters: &Counters) -> BTreeMap<String, u64> {
     let failed: Vec<_> = counters.failed().collect();
+    let late = counters.timeouts().find(|(stage, _)| *stage == Timeout::Handshake).map_or(0, |(_, n)| n);
+    let all_failed = failed.iter().map(|(_, n)| n).sum::<u64>() + counters.gone.get() + late;
     let mut all = BTreeMap::from([
         (TlsView::FULL.to_owned(), counters.full.get()),
         (TlsView::RESUMED.to_owned(), counters.resumed.get()),
-        (TlsView::FAILED.to_owned(), failed.iter().map(|(_, n)| n).sum::<u64>() + counters.gone.get()),
+        (TlsView::FAILED.to_owned(), all_failed),
         ("handshakes-open".to_owned(), counters.handshaking.get()),
         ("handshakes-abandoned".to_owned(), counters.gone.get()),
         ("version-tls1.2".to_owned(), counters.tls12.get()),

@@ -139,9 +139,14 @@ fn told(error: &rustls::Error, alert: &mut AcceptedAlert) -> Greeting {
     }
 }
 
-/// An alert of ours (RFC 8446, 6.2), in clear.
+/// An alert of ours.
 fn refused(alert: AlertDescription) -> Greeting {
-    Greeting::Refused(vec![21, 3, 3, 0, 2, 2, u8::from(alert)], How::Alert(alert))
+    Greeting::Refused(in_clear(alert).to_vec(), How::Alert(alert))
+}
+
+/// A fatal alert (RFC 8446, 6.2) in clear.
+pub(super) fn in_clear(alert: AlertDescription) -> [u8; 7] {
+    [21, 3, 3, 0, 2, 2, u8::from(alert)]
 }
 
 /// The alert that goes with an error of a session's handshake. What rustls has sent may be encrypted, so that it

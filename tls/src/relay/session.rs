@@ -4,10 +4,10 @@
 
 use std::{io::Write, time::Instant};
 
-use rustls::server::ServerConnection;
+use rustls::{AlertDescription, HandshakeKind, ProtocolVersion, server::ServerConnection};
 
 use super::{
-    hello::alert_of,
+    hello::{alert_of, in_clear},
     next::{How, Kept, Opened, Wanted},
     server::Server,
     terms::Terms,
@@ -50,6 +50,8 @@ pub(super) struct Session {
     pub(super) handshaking: bool,
     /// Ciphertext of the client that was read and not looked at, because the server takes nothing.
     pub(super) held: Held,
+    /// What came with the ClientHello may wait in `tls`.
+    pub(super) unread: bool,
     pub(super) client_end: Option<End>,
     pub(super) way: Way,
     /// When the server was asked for, and which one it is.
@@ -71,6 +73,10 @@ pub(super) struct Session {
     pub(super) stamp: Option<Stamp>,
     /// Since when a head is awaited.
     pub(super) head_since: Option<Instant>,
+    /// TLS has failed: there is no end to be told.
+    broken: bool,
+    /// The alert that is due, in clear, should rustls have none.
+    due: Option<AlertDescription>,
 }
 
 impl Session {
@@ -79,6 +85,7 @@ impl Session {
             tls,
             handshaking: true,
             held: Held::new(early),
+            unread: true,
             client_end: None,
             way: Way::Nowhere,
             asked: None,
@@ -92,6 +99,8 @@ impl Session {
             http: None,
             stamp: None,
             head_since: None,
+            broken: false,
+            due: None,
         }
     }
 
@@ -216,9 +225,15 @@ impl Session {
         Finish::Politely(how)
     }
 
-    /// TLS has failed. The alert, if one is due, waits to be written.
+    /// TLS has failed. The alert, if one is due, waits to be written, or is ours to give: rustls has none for some
+    /// messages of TLS 1.2 that it cannot read.
     pub(super) fn broken(&mut self, error: &rustls::Error, turn: &Turn<'_>) -> Finish {
         let alert = alert_of(error);
+        self.broken = true;
+        let in_clear = self.handshaking
+            && self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_2)
+            && self.tls.handshake_kind() != Some(HandshakeKind::Resumed);
+        self.due = (in_clear && !matches!(error, rustls::Error::AlertReceived(_))).then_some(alert);
         if self.handshaking {
             turn.terms.counters.handshake_failed(alert);
         }
@@ -233,11 +248,18 @@ impl Session {
 
     /// The last bytes for the client. With them goes all else that the session holds.
     pub(super) fn last_words(mut self) -> Held {
-        self.tls.send_close_notify();
+        if !self.broken {
+            self.tls.send_close_notify();
+        }
         let mut bytes = Vec::new();
         while self.tls.wants_write() {
             // A vector takes everything.
             let _ = self.tls.write_tls(&mut bytes);
+        }
+        if let Some(alert) = self.due.map(in_clear)
+            && !bytes.split_last().is_some_and(|(_, before)| before.ends_with(&alert[..alert.len() - 1]))
+        {
+            bytes.extend(alert);
         }
         Held::new(bytes)
     }

@@ -23,13 +23,14 @@ impl Session {
             if !clear || turn.spent() {
                 return Ok(moved);
             }
-            if !self.held.is_empty() {
+            let unread = std::mem::take(&mut self.unread);
+            if unread || !self.held.is_empty() {
                 let held = std::mem::take(&mut self.held);
                 let n = self.digest(held.rest(), turn)?;
                 self.held = held;
                 self.held.advance(n);
                 moved |= n > 0;
-                if n == 0 {
+                if n == 0 && !unread {
                     return Ok(moved);
                 }
                 continue;
@@ -55,8 +56,8 @@ impl Session {
     /// Decrypts and forwards, in turns, for as long as the server takes it; how much was decrypted.
     fn digest(&mut self, bytes: &[u8], turn: &mut Turn<'_>) -> Result<usize, Finish> {
         let mut rest = bytes;
-        while !rest.is_empty() && self.client_end.is_none() {
-            if self.tls.read_tls(&mut rest).is_err() {
+        while self.client_end.is_none() {
+            if !rest.is_empty() && self.tls.read_tls(&mut rest).is_err() {
                 // rustls has no room for a handshake message that is this long.
                 let error = rustls::Error::InvalidMessage(rustls::InvalidMessage::HandshakePayloadTooLarge);
                 return Err(self.broken(&error, turn));
@@ -73,7 +74,7 @@ impl Session {
                 self.client_end = Some(End::Said);
                 rest = &[];
             }
-            if state.plaintext_bytes_to_read() > 0 && !self.forward(turn)? {
+            if state.plaintext_bytes_to_read() > 0 && !self.forward(turn)? || rest.is_empty() {
                 break;
             }
         }
