@@ -1,31 +1,27 @@
 //! Which fronts there are: follows the table of services, and the files that they are made of.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::Context;
 use control::api::TlsReload;
-use sched::{ClientIdentity, Op, Service, ServiceKey, ServiceTable, Tickets, TlsFront, TlsStack};
-use tls::{Clock, Counters, Front, Pair, RedirectTerms, Terms, TicketKeys, TicketTimes, Timeouts, Warning};
+use sched::{Op, Service, ServiceKey, ServiceTable, Tickets, TlsFront, TlsStack};
+use tls::Warning;
 use tracing::{info, warn};
 
 use super::host::{Kind, Threads};
 use super::load::{self, Found};
+use super::make::Maker;
 use super::served::{Current, Served};
 use super::user::Directory;
 use super::view::{Listed, Listing};
-
-/// Seconds.
-const DAY: u64 = 86_400;
-/// Days before its end from which a certificate is complained about.
-const EXPIRES_SOON: u64 = 21;
+use super::words::{changes, notices};
 
 /// The fronts of the table in force.
 pub(crate) struct Fronts {
-    clock: Arc<Clock>,
+    maker: Maker,
     /// None where nothing ends here.
     threads: Option<Threads>,
     /// What threads are made of, as long as there are none.
@@ -36,8 +32,6 @@ pub(crate) struct Fronts {
     /// Who serves whom by our own TCP.
     directory: Arc<Directory>,
     listing: Arc<Listing>,
-    own_tickets: Option<Arc<TicketKeys>>,
-    shared_tickets: HashMap<PathBuf, (Found, Arc<TicketKeys>)>,
 }
 
 struct Entry {
@@ -54,13 +48,11 @@ impl Fronts {
         Self {
             directory,
             listing: Arc::default(),
-            clock: Clock::at(SystemTime::now()),
+            maker: Maker::new(),
             threads: None,
             workers,
             all: BTreeMap::new(),
             left: BTreeMap::new(),
-            own_tickets: None,
-            shared_tickets: HashMap::new(),
         }
     }
 
@@ -141,13 +133,13 @@ impl Fronts {
 
     /// Tells them the time, which certificates are checked against. About once a second.
     pub(crate) fn tick(&self) {
-        self.clock.set(SystemTime::now());
+        self.maker.tick();
     }
 
     /// What its owner should know of them, a line each.
     pub(crate) fn notices(&self) -> Vec<String> {
         let now = SystemTime::now();
-        self.all.values().flat_map(|entry| notices(entry, now)).collect()
+        self.all.values().flat_map(|entry| notices(&entry.served, entry.refused.as_deref(), now)).collect()
     }
 
     /// Looks whether files have changed, and uses them if they are good.
@@ -169,7 +161,7 @@ impl Fronts {
         let (served, before) = (Arc::clone(&entry.served), entry.served.current());
         // First, so that what changes meanwhile is seen the next time.
         let found = find(&before.spec);
-        match self.current(&before.spec, before.vips.clone(), &served.counters) {
+        match self.maker.current(&before.spec, before.vips.clone(), &served.counters) {
             Ok(current) => {
                 reload.changes = changes(&before.front, &current.front);
                 tell_warnings(service, &current.warnings);
@@ -194,11 +186,18 @@ impl Fronts {
         let before = self.all.get(&key).map(|entry| Arc::clone(&entry.served));
         let counters = before.as_ref().map_or_else(Arc::default, |served| Arc::clone(&served.counters));
         let found = find(spec);
-        let current = self.current(spec, vips, &counters)?;
+        let current = self.maker.current(spec, vips, &counters)?;
         tell_warnings(key, &current.warnings);
         let wanted = listens(&current);
         let listens = before.as_ref().and_then(|_| self.all.get(&key)).map(|entry| entry.listens.clone());
         let listens = listens.unwrap_or_default();
+        if spec.stack == TlsStack::Userspace && before.is_none() {
+            info!(
+                service = %key,
+                "clients speak with a TCP of our own: where packets get lost on their way, stack = \"kernel\" gives more, \
+                 above all with BBR"
+            );
+        }
         let served = match before {
             Some(served) => {
                 served.now.store(Arc::new(current));
@@ -267,97 +266,6 @@ impl Fronts {
         }
         self.threads.as_ref().ok_or_else(|| std::io::ErrorKind::Other.into())
     }
-
-    fn current(
-        &mut self,
-        spec: &Arc<TlsFront>,
-        vips: Vec<IpAddr>,
-        counters: &Arc<Counters>,
-    ) -> anyhow::Result<Current> {
-        let tickets = self.tickets(&spec.tickets)?;
-        let (front, warnings) = load::front(spec, tickets, &self.clock)?;
-        let front = Arc::new(front);
-        let limits = spec.limits;
-        let seconds = |n: u32| Duration::from_secs(n.into());
-        let terms = Terms {
-            accept: Arc::clone(&front) as _,
-            http: spec.alpn.is_empty() || spec.alpn.iter().any(|p| p.starts_with("http/1")),
-            forwarded: spec.identity == ClientIdentity::Forwarded,
-            pool: spec.pool > 0,
-            backend: load::backend(spec)?,
-            attempts: limits.attempts,
-            timeouts: Timeouts {
-                handshake: seconds(limits.handshake),
-                idle: seconds(limits.idle),
-                half_closed: seconds(limits.half_closed),
-                connect: seconds(limits.connect),
-                ..Timeouts::default()
-            },
-            counters: Arc::clone(counters),
-        };
-        let redirect = spec.redirect_http.map(|_| {
-            let name = front.pairs().first().and_then(|pair| pair.names().first()).map(ToString::to_string);
-            let name = name.filter(|name| !name.starts_with('*'));
-            let host = name.or_else(|| vips.first().map(url_host)).unwrap_or_default();
-            Arc::new(RedirectTerms { port: spec.port, host, head: Timeouts::default().head })
-        });
-        Ok(Current { spec: Arc::clone(spec), vips, front, terms: Arc::new(terms), redirect, warnings })
-    }
-
-    fn tickets(&mut self, tickets: &Tickets) -> anyhow::Result<Option<Arc<TicketKeys>>> {
-        Ok(match tickets {
-            Tickets::Off => None,
-            Tickets::Own => {
-                let own = match &self.own_tickets {
-                    Some(own) => Arc::clone(own),
-                    None => TicketKeys::own(TicketTimes::default(), &self.clock)?,
-                };
-                self.own_tickets = Some(Arc::clone(&own));
-                Some(own)
-            }
-            Tickets::Shared(path) => Some(self.shared(path)?),
-        })
-    }
-
-    fn shared(&mut self, path: &Path) -> anyhow::Result<Arc<TicketKeys>> {
-        if let Some((found, keys)) = self.shared_tickets.get(path)
-            && !found.has_changed()
-        {
-            return Ok(Arc::clone(keys));
-        }
-        let found = Found::look(path);
-        let keys = load::shared_tickets(path, &self.clock)?;
-        self.shared_tickets.insert(path.to_owned(), (found, Arc::clone(&keys)));
-        Ok(keys)
-    }
-}
-
-fn notices(entry: &Entry, now: SystemTime) -> Vec<String> {
-    let current = entry.served.current();
-    let mut lines = Vec::new();
-    for pair in current.front.pairs() {
-        let left = pair.not_after().duration_since(now).map_or(0, |left| left.as_secs() / DAY);
-        let file = pair.file();
-        if pair.not_after() <= now {
-            lines.push(format!(
-                "the certificate in {file} has expired: clients refuse it; put another one there"
-            ));
-        } else if left < EXPIRES_SOON {
-            lines.push(format!(
-                "the certificate in {file} expires in {left} days: another one there is taken at once"
-            ));
-        }
-    }
-    lines.extend(entry.refused.iter().map(|text| format!("certificates stay as they were: {text}")));
-    lines.iter().map(|line| format!("{}: {line}", entry.served.key)).collect()
-}
-
-/// What is new about the certificates, a line each.
-fn changes(before: &Front, now: &Front) -> Vec<String> {
-    let known = |pair: &Pair| before.pairs().iter().any(|other| other.fingerprint() == pair.fingerprint());
-    let new = now.pairs().iter().filter(|pair| !known(pair));
-    new.map(|pair| format!("another certificate in {}: {}", pair.file(), pair.fingerprint().short()))
-        .collect()
 }
 
 fn find(spec: &TlsFront) -> Vec<Found> {
@@ -391,13 +299,5 @@ fn diverted(served: &Arc<Served>) -> Vec<(SocketAddr, Arc<Served>)> {
 fn tell_warnings(key: ServiceKey, warnings: &[Warning]) {
     for warning in warnings {
         warn!(service = %key, "{warning}");
-    }
-}
-
-/// As it stands in a URL (RFC 3986 section 3.2.2).
-fn url_host(ip: &IpAddr) -> String {
-    match ip {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("[{ip}]"),
     }
 }

@@ -1,11 +1,11 @@
 //! Fronts: where TLS from clients ends.
 //!
-//! - `load`: files become what [`tls`] makes a front of;
+//! - `load`, `make`: files become what [`tls`] makes a front of, and that becomes a front;
 //! - `served`: what all who serve a front share, and what is swapped when files or settings change;
 //! - `fronts`: which fronts there are, by the table of services: the control plane's side;
 //! - `desk`: sessions served by one thread, over either TCP (`tcp` is the seam);
 //! - `host`: threads that serve clients by the host's own TCP;
-//! - `view`: fronts for listings;
+//! - `view`, `words`: fronts for listings, and what is said about them;
 //! - `user`: the engine's workers serve them by ours.
 //!
 //! The engine chooses the servers, as for any other connection; [`tls::Relay`] moves the bytes.
@@ -14,6 +14,7 @@ mod desk;
 mod fronts;
 mod host;
 mod load;
+mod make;
 mod pool;
 mod served;
 mod session;
@@ -21,6 +22,7 @@ mod tcp;
 mod timers;
 mod user;
 mod view;
+mod words;
 
 pub(crate) use fronts::Fronts;
 pub(crate) use load::check;
