@@ -136,17 +136,14 @@ fn who_takes_his_time_over_the_handshake_is_turned_away() {
         streams[2].write_all(&hello[..hello.len() / 2]).unwrap();
         streams[4].write_all(&hello).unwrap();
         let mut slow = streams.swap_remove(3);
-        let drip = std::thread::spawn({
-            let hello = hello.clone();
-            move || {
-                for byte in hello {
-                    if slow.write_all(&[byte]).is_err() {
-                        break;
-                    }
-                    std::thread::sleep(std::time::Duration::from_millis(100));
+        let drip = std::thread::spawn(move || {
+            for byte in hello {
+                if slow.write_all(&[byte]).is_err() {
+                    break;
                 }
-                to_the_end(&mut slow);
+                std::thread::sleep(std::time::Duration::from_millis(100));
             }
+            to_the_end(&mut slow);
         });
         scene.wait_counter("handshakes-open", 5);
         for stream in &mut streams {

@@ -1,6 +1,6 @@
 //! testssl.sh, which tries what is known to be wrong with servers of TLS, on both profiles.
 //!
-//! Here it looks at protocols, kinds of suites, forward secrecy and vulnerabilities. All that it can look at takes some
+//! Here it looks at protocols, kinds of suites and vulnerabilities. All that it can look at takes some
 //! minutes; run by hand, it finds besides that an authority of one's own says nowhere what it has revoked, and that HTTP
 //! has no HSTS: neither is a front's doing. Its version 3.0 gives no grade.
 
@@ -23,7 +23,7 @@ fn survey(scene: &Scene<'_>) -> (Vec<String>, usize) {
     // It looks up names that there are not: nobody answers here, which it learns at once only from this host itself.
     std::fs::write(scene.path("resolv.conf"), "nameserver 127.0.0.1\n").unwrap();
     let script = format!("mount --bind {} /etc/resolv.conf; cd {}", scene.path("resolv.conf"), scene.dir);
-    let words = "timeout 280 testssl -p -s -f -U --openssl /usr/bin/openssl --add-ca ca.crt --jsonfile survey.json \
+    let words = "timeout 280 testssl -p -s -U --openssl /usr/bin/openssl --add-ca ca.crt --jsonfile survey.json \
                  --quiet --color 0 --warnings off --nodns none --ip";
     let at = [&scene.vip.ip().to_string(), "one.example:443"];
     let argv: Vec<_> = words.split_whitespace().chain(at.map(|word| word as &str)).collect();
@@ -49,7 +49,7 @@ fn testssl_finds_no_weakness_in_either_profile() {
                     scene.add(&format!("{} --profile {profile}", scene.pair("one.example", "")));
                     let (bad, all) = survey(scene);
                     assert_eq!(bad, Vec::<String>::new(), "{profile}");
-                    assert!(all > 40, "{profile}: it has looked at {all} things only");
+                    assert!(all > 25, "{profile}: it has looked at {all} things only");
                     scene.wait_idle();
                 });
             });
