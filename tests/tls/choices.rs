@@ -5,7 +5,7 @@ use lab::client::{self, Connection};
 use lab::topo::NatOptions;
 use lab::wait::wait_for;
 
-use super::scene_conns::{Session, Site, sessions};
+use super::site::{Session, Site, sessions};
 use crate::scene::FAMILIES;
 use crate::support::{Engine, PATIENCE};
 
@@ -142,7 +142,7 @@ fn weight_zero_gets_nothing_new_and_a_drain_ends_what_is_left(stack: &'static st
 
 fn is_ended(connection: &mut Connection<Session>) {
     let (rest, end) = connection.stream_mut().rest();
-    assert_eq!((rest.as_str(), end), ("", super::scene_conns::End::Reset));
+    assert_eq!((rest.as_str(), end), ("", super::site::End::Reset));
 }
 
 fn sessions_survive_what_is_changed_around_them(stack: &'static str) {

@@ -1,6 +1,6 @@
 //! Versions, keys and suites, with curl, openssl and Python.
 
-use super::scene_shake::{Scene, both};
+use super::scene::{Scene, both};
 use crate::support::printed;
 
 const KINDS: [&str; 4] = ["ecdsa-p256", "ecdsa-p384", "ed25519", "rsa-2048"];

@@ -8,7 +8,7 @@ use lab::node::Node;
 use lab::topo::NatOptions;
 
 use super::peers::{Nginx, Port};
-use super::scene_conns::{End, Site, counter};
+use super::site::{End, Site, counter};
 use crate::scene::FAMILIES;
 use crate::support::Engine;
 

@@ -7,7 +7,7 @@ use lab::topo::NatOptions;
 use lab::wait::wait_for;
 
 use super::peers::{Peer, Port};
-use super::scene_conns::{End, Session, Site, sessions};
+use super::site::{End, Session, Site, sessions};
 use crate::scene::FAMILIES;
 use crate::support::{Engine, PATIENCE};
 

@@ -4,7 +4,7 @@ use lab::addr::Family;
 use lab::topo::NatOptions;
 
 use super::peers::{Peer, Port};
-use super::scene_conns::{End, Session, Site};
+use super::site::{End, Session, Site};
 use crate::support::Engine;
 
 over_both_stacks! {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use lab::topo::NatOptions;
 
 use super::peers::Nginx;
-use super::scene_conns::{Client, Session, Site};
+use super::site::{Client, Session, Site};
 use crate::proxy_protocol::{FRONT, HaProxy};
 use crate::scene::FAMILIES;
 use crate::support::{Engine, printed};

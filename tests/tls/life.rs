@@ -2,7 +2,7 @@
 
 use lab::topo::{NatOptions, VipPlace};
 
-use super::scene_conns::Site;
+use super::site::Site;
 use crate::scene::{FAMILIES, Foreground};
 use crate::support::{Engine, printed, ulvs};
 
@@ -52,7 +52,7 @@ fn a_stop_puts_the_host_back_and_ends_what_is_open() {
         engine.stop();
         site.scene.assert_as(&before, "`ulvs stop`");
         for session in &mut open {
-            assert_ne!(session.rest().1, super::scene_conns::End::Clean);
+            assert_ne!(session.rest().1, super::site::End::Clean);
         }
     }
 }
@@ -75,7 +75,7 @@ fn what_is_taken_away_again_leaves_the_rules_that_were_there() {
             site.client().get(vip, "/");
         }
         for family in FAMILIES {
-            let none = || (super::scene_conns::sessions(&engine, site.vip(family)) == 0).then_some(());
+            let none = || (super::site::sessions(&engine, site.vip(family)) == 0).then_some(());
             lab::wait::wait_for("the sessions' end", crate::support::PATIENCE, none).unwrap();
             engine.ulvs(&format!("tls remove tcp/{}", site.vip(family)));
         }

@@ -10,7 +10,7 @@ use lab::topo::NatOptions;
 use lab::wait::wait_for;
 
 use super::peers::Port;
-use super::scene_conns::{End, Session, Site, counter, sessions};
+use super::site::{End, Session, Site, counter, sessions};
 use crate::support::{Engine, PATIENCE};
 
 over_both_stacks! {

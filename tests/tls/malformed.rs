@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use super::hello::{
     GROUPS, Hello, KEY_SHARE, SCHEMES, SERVER_NAME, VERSIONS, alert_of, message, record, sni,
 };
-use super::scene_shake::{Scene, both, to_the_end};
+use super::scene::{Scene, both, to_the_end};
 
 const UNEXPECTED: u8 = 10;
 const RECORD_OVERFLOW: u8 = 22;

@@ -7,7 +7,7 @@ use lab::client::{self, Connection};
 use lab::topo::NatOptions;
 use lab::wait::wait_for;
 
-use super::scene_conns::{Session, Site, counter, sessions};
+use super::site::{Session, Site, counter, sessions};
 use crate::support::PATIENCE;
 
 over_both_stacks! {

@@ -7,7 +7,7 @@ use std::thread;
 use lab::addr::Family;
 use lab::node::Node;
 
-use super::scene_shake::{Scene, both};
+use super::scene::{Scene, both};
 use crate::support::printed;
 
 /// A server that answers each request with its head.

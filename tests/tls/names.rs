@@ -7,7 +7,7 @@ use lab::client;
 use lab::node::Child;
 use lab::wait::wait_for;
 
-use super::scene_shake::{Scene, both, both_over};
+use super::scene::{Scene, both, both_over};
 use crate::support::{PATIENCE, printed};
 
 /// Where nginx speaks HTTP/2 in clear.

@@ -4,7 +4,7 @@ use lab::node::Node;
 use lab::serve::Http;
 use lab::topo::{NatOptions, VipPlace};
 
-use super::scene_conns::Site;
+use super::site::Site;
 use crate::scene::FAMILIES;
 
 const OTHER: u16 = 8080;

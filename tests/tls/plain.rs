@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use super::hello::{Hello, alert_of};
-use super::scene_shake::{Scene, both, to_the_end};
+use super::scene::{Scene, both, to_the_end};
 use crate::support::printed;
 
 fn prepare(scene: &Scene<'_>) {

@@ -10,7 +10,7 @@ use lab::client;
 use lab::topo::NatOptions;
 
 use super::peers::Nginx;
-use super::scene_conns::{NAME, Site, counter};
+use super::site::{NAME, Site, counter};
 use crate::scene::FAMILIES;
 
 over_both_stacks! {

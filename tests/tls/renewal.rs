@@ -7,7 +7,7 @@ use std::process::Stdio;
 use lab::node::Child;
 use lab::wait::wait_for;
 
-use super::scene_shake::{Scene, both};
+use super::scene::{Scene, both};
 use crate::support::{PATIENCE, printed};
 
 /// A client that makes one handshake after the other, each with all that can be checked, until a file `stop` is there.

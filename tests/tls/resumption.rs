@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use lab::addr::Family;
 use lab::topo::{NatLab, NatOptions};
 
-use super::scene_shake::{Scene, both};
+use super::scene::{Scene, both};
 use crate::support::Engine;
 
 const VERSIONS: [&str; 2] = ["-tls1_2", "-tls1_3"];

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::scene_shake::both;
+use super::scene::both;
 use crate::support::printed;
 
 #[test]

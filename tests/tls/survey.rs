@@ -7,7 +7,7 @@
 use lab::addr::Family;
 use serde::Deserialize;
 
-use super::scene_shake::{STACKS, Scene, one};
+use super::scene::{STACKS, Scene, one};
 use crate::scene::with_mounts;
 use crate::support::printed;
 

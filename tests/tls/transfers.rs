@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use lab::addr::Family;
 use lab::topo::{NatOptions, VipPlace};
 
-use super::scene_conns::Site;
+use super::site::Site;
 use crate::scene::FAMILIES;
 
 over_both_stacks! {

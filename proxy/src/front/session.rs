@@ -43,6 +43,8 @@ impl<L> Server<L> {
 
 /// The server of a client.
 pub(super) struct Server<L> {
+    /// The service that has chosen it.
+    pub(super) service: ServiceKey,
     pub(super) leg: L,
     pub(super) conn: FrontConn,
     /// By which its packets come, if that is the connection of somebody whom it has served before.

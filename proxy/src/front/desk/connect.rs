@@ -37,13 +37,14 @@ impl<T: Tcp> Desk<T> {
             && self.tcp.unpark(&mut leg, place)
         {
             engine.front_connected(&conn, Duration::ZERO, now);
-            session.server = Some(Server { leg, conn, carrier, kept: true, opening: None });
+            session.server = Some(Server { service: key, leg, conn, carrier, kept: true, opening: None });
             relay.connected(Opened::Kept(kept));
             return Some(session.drive(&mut self.tcp, now, &mut self.scratch));
         }
         match self.tcp.connect(place, &conn) {
             Ok(leg) => {
-                session.server = Some(Server { leg, conn, carrier: None, kept: false, opening: Some(now) });
+                session.server =
+                    Some(Server { service: key, leg, conn, carrier: None, kept: false, opening: Some(now) });
                 None
             }
             Err(error) => {
@@ -100,8 +101,8 @@ impl<T: Tcp> Desk<T> {
         engine: &mut Worker,
         now: Instant,
     ) {
-        let Some(Server { mut leg, conn, carrier, .. }) = session.server.take() else { return };
-        let (of, most) = ((session.served.key, conn.server()), session.current.spec.pool);
+        let Some(Server { service, mut leg, conn, carrier, .. }) = session.server.take() else { return };
+        let (of, most) = ((service, conn.server()), session.current.spec.pool);
         let carrier = match carrier {
             Some(carrier) => {
                 engine.front_ended(&conn, FrontEnd::Closed, now);
