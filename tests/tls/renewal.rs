@@ -79,7 +79,8 @@ fn of_file(scene: &Scene<'_>, name: &str) -> String {
 fn is_used(scene: &Scene<'_>, name: &str) {
     let wanted = of_file(scene, name);
     let plain = |text: String| text.replace(':', "").to_lowercase();
-    let wait = wait_for("the new certificate", PATIENCE, || (plain(fingerprint(scene)) == wanted).then_some(()));
+    let wait =
+        wait_for("the new certificate", PATIENCE, || (plain(fingerprint(scene)) == wanted).then_some(()));
     wait.unwrap_or_else(|error| panic!("{error}: {}", scene.show()));
     assert_eq!(scene.show()["error"], serde_json::Value::Null);
 }
@@ -103,7 +104,9 @@ fn no_handshake_fails_while_certificates_change() {
 
         // The files alone, one after the other.
         scene.issue_new("one.example");
-        scene.shell("mv one.example.new.key one.example.key; sleep 0.1; mv one.example.new.crt one.example.crt");
+        scene.shell(
+            "mv one.example.new.key one.example.key; sleep 0.1; mv one.example.new.crt one.example.crt",
+        );
         is_used(scene, "one.example.crt");
         // By signal, and by command.
         scene.issue_new("one.example");
@@ -168,7 +171,10 @@ fn files_that_are_of_no_use_are_refused_and_the_old_ones_stay() {
             assert_eq!(output.status.code(), Some(1), "{file}: {text}");
             assert!(text.contains(reason) && text.contains("goes on with what it had"), "{file}: {text}");
             let list = scene.engine.ulvs("tls list");
-            assert!(list.contains("files could not be read again") && list.contains(reason), "{file}: {list}");
+            assert!(
+                list.contains("files could not be read again") && list.contains(reason),
+                "{file}: {list}"
+            );
             assert_eq!(fingerprint(scene), before);
             scene.works("one.example", "");
         }
@@ -207,10 +213,12 @@ fn dated(scene: &Scene<'_>, key: &str, cert: &str, start: u32, end: u32) {
 fn a_pair_that_is_of_no_use_is_not_added() {
     both(|scene| {
         scene.add(&scene.pair("one.example", ""));
-        let wrong = format!("--cert {} --key {}", scene.path("one.example.crt"), scene.path("two.example.key"));
+        let wrong =
+            format!("--cert {} --key {}", scene.path("one.example.crt"), scene.path("two.example.key"));
         scene.pair("two.example", "");
         scene.pair("open.example", "");
-        std::fs::set_permissions(scene.path("open.example.key"), std::fs::Permissions::from_mode(0o640)).unwrap();
+        std::fs::set_permissions(scene.path("open.example.key"), std::fs::Permissions::from_mode(0o640))
+            .unwrap();
         scene.shell("umask 077; openssl genpkey -algorithm ED25519 -out old.key; cp old.key new.key");
         scene.shell("umask 077; openssl pkey -in old.key -aes128 -passout pass:secret -out locked.key");
         dated(scene, "old.key", "old.crt", 2020, 2021);
@@ -231,7 +239,8 @@ fn a_pair_that_is_of_no_use_is_not_added() {
         scene.add(&scene.pair_files("open.example"));
         scene.works("open.example", "");
         scene.engine.ulvs(&format!("tls remove tcp/{} --cert {}", scene.vip, scene.path("open.example.crt")));
-        std::fs::set_permissions(scene.path("open.example.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::fs::set_permissions(scene.path("open.example.key"), std::fs::Permissions::from_mode(0o644))
+            .unwrap();
         let message = scene.add_refused(&scene.pair_files("open.example"));
         assert!(message.contains("mode 0644"), "{message}");
         assert_eq!(scene.show()["settings"], before.0["settings"]);

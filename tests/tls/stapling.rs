@@ -28,7 +28,8 @@ fn what_the_authority_says_is_handed_to_clients_that_ask() {
         scene.add(&format!("{pair} --ocsp {}", scene.path("staple")));
         for version in ["-tls1_2", "-tls1_3"] {
             let text = status(version);
-            let good = text.contains("OCSP Response Status: successful") && text.contains("Cert Status: good");
+            let good =
+                text.contains("OCSP Response Status: successful") && text.contains("Cert Status: good");
             assert!(good, "{text}");
             // Who does not ask does not get it.
             assert!(!scene.s_client(version).contains("OCSP Response Status"));
@@ -59,11 +60,14 @@ fn secrets_are_written_down_only_where_somebody_asks_for_it() {
         assert!(!std::fs::exists(&log).unwrap());
         scene.add(&format!("--key-log {log}"));
         // The client's own log has the same lines: so they decrypt what was said.
-        for (version, label, lines) in [("-tls1_2", "CLIENT_RANDOM", 1), ("-tls1_3", "CLIENT_TRAFFIC_SECRET_0", 4)] {
+        for (version, label, lines) in
+            [("-tls1_2", "CLIENT_RANDOM", 1), ("-tls1_3", "CLIENT_TRAFFIC_SECRET_0", 4)]
+        {
             let mine = scene.path(version);
             let text = scene.s_client(&format!("{version} -keylogfile {mine}"));
             assert!(text.contains("HTTP/1.1 200 OK"), "{text}");
-            let (mine, theirs) = (std::fs::read_to_string(&mine).unwrap(), std::fs::read_to_string(&log).unwrap());
+            let (mine, theirs) =
+                (std::fs::read_to_string(&mine).unwrap(), std::fs::read_to_string(&log).unwrap());
             assert!(theirs.contains(label), "{theirs}");
             let known = |line: &&str| ["CLIENT_", "SERVER_"].iter().any(|start| line.starts_with(start));
             let mine: Vec<_> = mine.lines().filter(known).collect();
