@@ -53,7 +53,7 @@ impl Sender {
                 self.settle_doubt(echoed);
             }
             self.advance(ack, now);
-            self.cubic.on_round_trip(self.una, self.next, heard.latest);
+            self.cubic.on_round_trip(self.una, self.next, heard.latest, now);
         } else if bare && !opened && !self.flight.is_empty() && !self.sack {
             self.duplicates += 1;
         }

@@ -45,8 +45,8 @@ impl Cubic {
 
     /// All before `una` is acknowledged, all before `next` is sent, and the latest round trip took so long. Ends the
     /// first slow start, the one that does not know where to end (RFC 9406 section 4.3).
-    pub(super) fn on_round_trip(&mut self, una: u64, next: u64, rtt: Option<Duration>) {
-        if self.threshold == f64::MAX && self.hystart.on_ack(una, next, rtt) {
+    pub(super) fn on_round_trip(&mut self, una: u64, next: u64, rtt: Option<Duration>, now: Duration) {
+        if self.threshold == f64::MAX && self.hystart.on_ack(una, next, rtt, now) {
             self.threshold = self.window;
         }
     }
@@ -158,10 +158,11 @@ mod tests {
             // The queue makes all round trips of the fifth round and of those behind it longer.
             let rtt = if number < 5 { RTT } else { 2 * RTT };
             let (window, end) = (cubic.window(), at + cubic.window() as u64);
-            for _ in 0..10 {
+            for tenth in 0..10 {
                 at += window as u64 / 10;
-                cubic.on_round_trip(at - 1, end, Some(rtt));
-                cubic.on_ack(window / 10, rtt, Duration::from_millis(20 * number));
+                let now = Duration::from_millis(20 * number + 2 * tenth);
+                cubic.on_round_trip(at - 1, end, Some(rtt), now);
+                cubic.on_ack(window / 10, rtt, now);
             }
             at = end;
             windows.push(cubic.window() / MSS);
