@@ -27,7 +27,8 @@ const FAR: u32 = 2_000;
 /// Times are in microseconds; the largest round trip stands for none.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HyStart {
-    /// The round ends when all before this position is acknowledged.
+    /// The next round begins when something behind this position is acknowledged, so that acknowledgments that come
+    /// together are of one round.
     end: u64,
     /// Least round trips of the rounds before and of this one.
     least: u32,
@@ -68,7 +69,7 @@ impl HyStart {
     /// Says whether slow start is over.
     pub(super) fn on_ack(&mut self, una: u64, next: u64, rtt: Option<Duration>, now: Duration) -> bool {
         let now = now.as_micros() as u64;
-        if una >= self.end {
+        if una > self.end {
             self.end = next;
             (self.least, self.current, self.samples) = (self.least.min(self.current), u32::MAX, 0);
             (self.was_long, self.long, self.began, self.close) = (self.long, false, now, now);
@@ -121,7 +122,7 @@ mod tests {
     /// A round of ten acknowledgments with these round trips, far from each other. Says whether slow start is over.
     fn round(hystart: &mut HyStart, number: u64, least: u64) -> bool {
         (0..10).fold(false, |_, ack| {
-            let (una, now) = (number * 1000 + ack, Duration::from_millis(number * 1000 + 10 * ack));
+            let (una, now) = (number * 1000 + ack + 1, Duration::from_millis(number * 1000 + 10 * ack));
             hystart.on_ack(una, (number + 1) * 1000, Some(Duration::from_millis(least + ack)), now)
         })
     }
@@ -130,7 +131,7 @@ mod tests {
     fn train(hystart: &mut HyStart, number: u64, least: u64, lasts: u64) -> bool {
         (0..10).fold(false, |_, ack| {
             let (una, now) =
-                (number * 1000 + ack, Duration::from_micros(number * 1_000_000 + lasts * 1000 * ack / 9));
+                (number * 1000 + ack + 1, Duration::from_micros(number * 1_000_000 + lasts * 1000 * ack / 9));
             hystart.on_ack(una, (number + 1) * 1000, Some(Duration::from_millis(least)), now)
         })
     }
@@ -168,7 +169,7 @@ mod tests {
         round(&mut hystart, 1, 111);
         assert_eq!(hystart.growth(1000.0), 1000.0);
         for ack in 0..7 {
-            hystart.on_ack(2000 + ack, 3000, Some(Duration::from_millis(200)), Duration::from_secs(2));
+            hystart.on_ack(2001 + ack, 3000, Some(Duration::from_millis(200)), Duration::from_secs(2));
         }
         assert_eq!(hystart.growth(1000.0), 1000.0);
         hystart.on_ack(2008, 3000, Some(Duration::from_millis(200)), Duration::from_secs(2));
