@@ -4,7 +4,7 @@
 //! is large enough, and if they become short again, it was jitter. They tell it a round late, which is an overflow where
 //! the queue holds no more than a round trip. So there is the other sign of the first HyStart, too: acknowledgments that
 //! come close behind each other for half a round trip are those of a full bottleneck. It makes growth conservative as
-//! long as it lasts; both signs together end slow start.
+//! long as it lasts, and of little longer round trips a second sign: both together end slow start.
 //!
 //! Section 4.2 lets acknowledgments count up to a limit, for senders that do not pace. Here they count in full: receive
 //! offloads merge those of a whole super-packet into one.
@@ -14,6 +14,7 @@ use std::time::Duration;
 /// How much longer the round trips of a round have to be, in microseconds: this part of those before, within bounds.
 const DIVISOR: u32 = 8;
 const LEAST: u32 = 4_000;
+const LEAST_IF_FULL: u32 = 1_000;
 const MOST: u32 = 16_000;
 /// Round trips of a round that tell something.
 const SAMPLES: u8 = 8;
@@ -97,7 +98,8 @@ impl HyStart {
                 self.rounds = 0;
             }
         } else if self.least != u32::MAX {
-            let longer = (self.least / DIVISOR).clamp(LEAST, MOST);
+            let least = if self.is_full() { LEAST_IF_FULL } else { LEAST };
+            let longer = (self.least / DIVISOR).clamp(least, MOST);
             if self.current >= self.least.saturating_add(longer) {
                 (self.baseline, self.rounds) = (self.current, 1);
             }
@@ -193,7 +195,7 @@ mod tests {
         train(&mut hystart, 21, 20, 5);
         assert_eq!(hystart.growth(1000.0), 1000.0);
         train(&mut hystart, 22, 20, 11);
-        assert!(train(&mut hystart, 23, 25, 11));
+        assert!(train(&mut hystart, 23, 23, 11), "an eighth more");
     }
 
     #[test]
