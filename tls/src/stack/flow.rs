@@ -35,6 +35,14 @@ pub(super) struct Context<'a> {
     pub(super) idle: Duration,
 }
 
+impl Context<'_> {
+    /// When a segment was sent that had this timestamp, to the millisecond.
+    fn sent_at(&self, echo: u32) -> Option<Duration> {
+        let age = Duration::from_millis(self.clock.wrapping_sub(echo).into());
+        Duration::from_millis(self.now.as_millis() as u64).checked_sub(age)
+    }
+}
+
 /// What both ends agreed on, as this one sees it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Agreed {
@@ -382,7 +390,10 @@ impl Open {
         let has_data = segment.payload_len > 0 || segment.flags.fin();
         let window = usize::from(segment.window) << self.agreed.scale.unwrap_or(0);
         let blocks = segment.blocks.as_slice();
-        if self.sender.acknowledge(segment.ack, window, blocks, !has_data, cx.now) == Ack::Impossible {
+        let echo = segment.timestamps.filter(|_| self.agreed.timestamp.is_some()).map(|(_, echo)| echo);
+        let echoed = echo.and_then(|echo| cx.sent_at(echo));
+        if self.sender.acknowledge(segment.ack, window, blocks, !has_data, echoed, cx.now) == Ack::Impossible
+        {
             self.challenge(cx.now);
             return Ok(false);
         }

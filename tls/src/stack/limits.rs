@@ -13,7 +13,8 @@ pub struct Limits {
     /// Bytes that a connection receives ahead of its reader, at most. Every one begins with 32 KiB; there are no more
     /// than 4 MiB.
     pub receive: usize,
-    /// Bytes that a connection holds to be sent or acknowledged, at most.
+    /// Bytes that a connection holds to be sent or acknowledged, at most. It holds twice as many as the network has
+    /// proved to carry in a round trip.
     pub send: usize,
     /// The largest packet to and from clients.
     pub mtu: u16,
@@ -27,7 +28,7 @@ impl Default for Limits {
             flows: 262_144,
             remnants: 65_536,
             receive: 1 << 20,
-            send: 4 << 20,
+            send: 8 << 20,
             mtu: 1500,
             idle: Duration::from_millis(1500),
         }

@@ -4,33 +4,35 @@
 //! or more for a timeout, so that one packet lost in a thousand leaves next to nothing of its speed. This one follows
 //! RACK-TLP (RFC 8985): a segment is lost when one sent later has arrived and it has not for a while; a probe asks when
 //! the last segments stay unanswered; the timeout (RFC 6298) has a floor of 200 ms. Where the other end does not
-//! acknowledge selectively, three duplicates say that one segment is missing (RFC 6582). The window is CUBIC's.
+//! acknowledge selectively, three duplicates say that one segment is missing (RFC 6582). The window is CUBIC's, found by
+//! HyStart++, and reduced in proportion to what arrives (see [`hystart`] and [`recovery`]).
 //!
 //! Positions are offsets in the stream, from 0 on and without end; sequence numbers exist at the border alone. The end
 //! of the stream (FIN) takes one position behind the last byte. In flight are pieces: what was sent at one time, up to
 //! a super-packet, and is cut where the other end's answers cut it. They are in order and without gaps from the first
 //! byte that is not acknowledged to the last one that was ever sent.
 
+mod acknowledgment;
 mod cubic;
 mod flight;
+mod hystart;
+mod recovery;
 mod rtt;
+mod timers;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use self::cubic::Cubic;
 use self::flight::Flight;
+use self::recovery::{Recovery, Way};
 use self::rtt::Rtt;
-use super::segment::{Block, MAX_PAYLOAD};
+use super::segment::MAX_PAYLOAD;
 
 /// What a ring begins with, and what an empty one keeps.
 const SMALL_RING: usize = 4 << 10;
 /// What may be written at least before anything is acknowledged.
 const LEAST_ROOM: usize = 128 << 10;
-/// Timeouts in a row after which the other end is given up: some minutes.
-const MOST_TIMEOUTS: u32 = 13;
-/// The longest that the other end may delay an acknowledgment (RFC 8985 section 7.2).
-const MAX_ACK_DELAY: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub(super) struct Sender {
@@ -52,7 +54,7 @@ pub(super) struct Sender {
     flight: Flight,
     rtt: Rtt,
     cubic: Cubic,
-    recovery: Option<Recovery>,
+    recovery: Option<Box<Recovery>>,
     /// The congestion window is what holds more back.
     limited: bool,
     duplicates: u32,
@@ -68,14 +70,6 @@ pub(super) struct Sender {
     /// When RACK looks again.
     look_at: Option<Duration>,
     timeouts: u64,
-}
-
-/// Something was lost, and is not all repaired.
-#[derive(Clone, Copy, Debug)]
-struct Recovery {
-    /// What was sent when it was noticed.
-    until: u64,
-    by_timeout: bool,
 }
 
 /// What an acknowledgment was.
@@ -212,75 +206,19 @@ impl Sender {
         }
     }
 
-    /// Takes in what a segment says of this direction. `bare` means that it is nothing else.
-    pub(super) fn acknowledge(
-        &mut self,
-        ack: u32,
-        window: usize,
-        blocks: &[Block],
-        bare: bool,
-        now: Duration,
-    ) -> Ack {
-        let ahead = ack.wrapping_sub(self.seq(self.una)) as i32;
-        if ahead < 0 {
-            // RFC 5961 section 5: no older than a window.
-            let near = ahead.unsigned_abs() as usize <= self.largest;
-            return if near { Ack::Old } else { Ack::Impossible };
-        }
-        let ack = self.una + u64::from(ahead.unsigned_abs());
-        if ack > self.next {
-            return Ack::Impossible;
-        }
-        let advanced = ack - self.una;
-        let edge = ack + window as u64;
-        // The right edge never moves back but with what is acknowledged.
-        let opened = edge > self.edge;
-        self.edge = if advanced > 0 { edge } else { edge.max(self.edge) };
-        self.largest = self.largest.max(window);
-        let mut heard = self.flight.acknowledge(ack, self.rtt.least(), now);
-        if self.sack {
-            for (left, right) in blocks {
-                let range = self.position(*left).zip(self.position(*right));
-                if let Some((left, right)) = range.filter(|(l, r)| *l >= ack && l < r && *r <= self.next) {
-                    heard += self.flight.selected(left, right, self.rtt.least(), now);
-                }
-            }
-        }
-        if let Some(rtt) = heard.rtt {
-            self.rtt.sample(rtt);
-        }
-        if advanced > 0 {
-            self.advance(ack, now);
-        } else if bare && !opened && !self.flight.is_empty() && !self.sack {
-            self.duplicates += 1;
-        }
-        if opened && self.flight.is_empty() {
-            self.rtt.progress();
-            self.since = now;
-        }
-        if self.sack {
-            self.detect(now);
-        } else {
-            self.count_duplicates(advanced > 0);
-        }
-        let growing = self.recovery.is_none_or(|recovery| recovery.by_timeout);
-        if heard.bytes > 0 && growing && self.limited {
-            let rtt = self.rtt.smoothed().unwrap_or_default();
-            self.cubic.on_ack(heard.bytes as usize, rtt, now);
-        }
-        Ack::Fine
-    }
-
     /// The next part to send; it counts as sent.
     pub(super) fn next(&mut self, now: Duration) -> Option<Outgoing> {
         if self.flight.is_empty() && self.unsent() > 0 && now - self.sent_at > self.rtt.timeout() {
             self.cubic.on_idle();
         }
         self.limited = false;
-        let open = self.cubic.window().saturating_sub(self.flight.bytes() as usize);
+        let open = self.window().saturating_sub(self.flight.bytes() as usize);
         // A forced segment is one.
         let open = if self.force { open.max(self.mss) } else { open };
         let outgoing = self.repeat(open, now).or_else(|| self.fresh(open, now))?;
+        if let Some(recovery) = &mut self.recovery {
+            recovery.on_sent(outgoing.len, outgoing.resent, now);
+        }
         self.force = false;
         self.sent_at = now;
         Some(outgoing)
@@ -305,104 +243,11 @@ impl Sender {
         self.mss
     }
 
-    /// When something has to be done though nothing comes.
-    pub(super) fn deadline(&self) -> Option<Duration> {
-        let timeout = self.since + self.rtt.timeout();
-        if self.flight.is_empty() {
-            return (self.unsent() > 0).then_some(timeout);
-        }
-        let probe = self.probe_at().map_or(timeout, |probe| probe.min(timeout));
-        Some(self.look_at.map_or(probe, |look| look.min(probe)))
-    }
-
-    /// Does what has to be done by now. `false` when the other end is given up.
-    pub(super) fn handle_timeout(&mut self, now: Duration) -> bool {
-        if self.deadline().is_none_or(|deadline| deadline > now) {
-            return true;
-        }
-        if self.look_at.is_some_and(|look| look <= now) {
-            self.detect(now);
-        } else if self.flight.is_empty() {
-            self.ask = true;
-            self.rtt.back_off();
-            self.since = now;
-        } else if self.probe_at().is_some_and(|probe| probe <= now) {
-            // Section 7.3: something new, or the last segment again.
-            self.probed = Some(self.next);
-            self.force = true;
-            if self.unsent() == 0 || self.next >= self.edge {
-                self.flight.repeat_last(self.mss as u64);
-            }
-        } else {
-            return self.time_out(now);
-        }
-        true
-    }
-
-    /// RFC 6298 section 5.4 and following: all is taken for lost (RFC 8985 section 6.3).
-    fn time_out(&mut self, now: Duration) -> bool {
-        self.timeouts += 1;
-        if self.rtt.backoff() >= MOST_TIMEOUTS {
-            return false;
-        }
-        self.rtt.back_off();
-        self.flight.lose_all();
-        if !self.recovery.is_some_and(|recovery| recovery.by_timeout) {
-            self.cubic.on_timeout();
-        }
-        self.recovery = Some(Recovery { until: self.next, by_timeout: true });
-        (self.since, self.probed, self.look_at, self.duplicates) = (now, None, None, 0);
-        self.force = true;
-        true
-    }
-
-    fn advance(&mut self, ack: u64, now: Duration) {
-        let bytes = ack.min(self.end.unwrap_or(u64::MAX)) - self.una.min(self.end.unwrap_or(u64::MAX));
-        self.data.drain(..bytes as usize);
-        self.una = ack;
-        self.duplicates = 0;
-        self.rtt.progress();
-        self.since = now;
-        if self.probed.is_some_and(|probed| ack >= probed) {
-            self.probed = None;
-        }
-        if self.recovery.is_some_and(|recovery| ack >= recovery.until) {
-            self.recovery = None;
-        }
-        if self.data.is_empty() && self.data.capacity() > LEAST_ROOM {
-            self.data.shrink_to(SMALL_RING);
-        }
-    }
-
-    /// RFC 8985 section 6.2.
-    fn detect(&mut self, now: Duration) {
-        let proven = self.recovery.is_some() || self.flight.selected_segments(self.mss) >= 3;
-        let window = if proven && !self.flight.reordered() {
-            Duration::ZERO
-        } else {
-            (self.rtt.least() / 4).min(self.rtt.smoothed().unwrap_or_default())
-        };
-        let (lost, look_at) = self.flight.detect(window, now);
-        self.look_at = look_at;
-        if lost {
-            self.recover();
-        }
-    }
-
-    fn recover(&mut self) {
-        if self.recovery.is_none() {
-            self.cubic.on_loss();
-            self.recovery = Some(Recovery { until: self.next, by_timeout: false });
-        }
-    }
-
-    /// RFC 6582, for those who acknowledge no gaps.
-    fn count_duplicates(&mut self, advanced: bool) {
-        let partial = advanced && self.recovery.is_some_and(|recovery| !recovery.by_timeout);
-        if (self.duplicates == 3 && self.recovery.is_none()) || partial {
-            self.flight.lose_first(self.mss as u64);
-            self.force = true;
-            self.recover();
+    /// Bytes that may be on the way.
+    fn window(&self) -> usize {
+        match self.recovery.as_deref() {
+            Some(Recovery { way: Way::Selective(prr), .. }) => prr.window(),
+            _ => self.cubic.window(),
         }
     }
 
@@ -471,21 +316,8 @@ impl Sender {
         self.end.map_or(at, |end| at.min(end))
     }
 
-    fn probe_at(&self) -> Option<Duration> {
-        let quiet = self.recovery.is_none() && self.probed.is_none() && self.flight.selected_segments(1) == 0;
-        let rtt = self.rtt.smoothed().filter(|_| quiet)?;
-        let alone = self.flight.bytes() as usize <= self.mss;
-        Some(self.sent_at + 2 * rtt + if alone { MAX_ACK_DELAY } else { Duration::from_millis(2) })
-    }
-
     fn seq(&self, at: u64) -> u32 {
         self.base.wrapping_add(at as u32)
-    }
-
-    /// The position of a sequence number near the ones in use.
-    fn position(&self, seq: u32) -> Option<u64> {
-        let ahead = seq.wrapping_sub(self.seq(self.una)) as i32;
-        self.una.checked_add_signed(i64::from(ahead))
     }
 }
 

@@ -10,7 +10,7 @@ const MS: Duration = Duration::from_millis(1);
 
 /// Bits per second of one long download, server to client.
 fn goodput(seed: u64, weather: Weather, len: usize) -> (f64, String) {
-    let mut net = Net::new(seed, weather, Limits::default());
+    let mut net = Net::new(seed, weather, Limits { receive: 4 << 20, ..Limits::default() });
     let (client, server) = net.connect("10.0.0.1:40000", "10.0.0.99:443");
     let took = transfer(&mut net, (SERVER, server), (CLIENT, client), len);
     let counters = net.counters()[SERVER];
@@ -67,4 +67,16 @@ fn loss_costs_what_the_window_says_and_no_more() {
         println!("{rtt} ms, {:.1} % lost: {:.1} Mbit/s ({told})", f64::from(lost) / 1e4, reached / 1e6);
         assert!(reached > least, "{rtt} ms, {lost} of a million lost: {:.1} Mbit/s", reached / 1e6);
     }
+}
+
+/// A queue of one round trip is found before it overflows much: what slow start sends too much is repaired in a few
+/// round trips, not by timeouts.
+#[test]
+fn a_short_queue_costs_a_long_download_little() {
+    let round_trip = 10 * MS;
+    let weather = Weather { delay: round_trip / 2, queue: 1_250_000, ..FAIR };
+    let (reached, told) = goodput(1, weather, 24 << 20);
+    println!("{:.1} Mbit/s ({told})", reached / 1e6);
+    assert!(reached > 600e6, "{:.1} Mbit/s ({told})", reached / 1e6);
+    assert!(told.ends_with(" 0 timeouts"), "{told}");
 }

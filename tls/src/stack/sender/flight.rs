@@ -1,5 +1,7 @@
 //! What is on the way, in pieces, and what became of each.
 
+mod lost;
+
 use std::collections::VecDeque;
 use std::ops::AddAssign;
 use std::time::Duration;
@@ -30,6 +32,8 @@ pub(super) struct Flight {
     bytes: u64,
     selected: u64,
     lost: u64,
+    /// Nothing before this position is lost.
+    intact: u64,
     /// When the latest-sent segment that has arrived was sent, its end, and its round trip.
     latest: (Duration, u64),
     rtt: Duration,
@@ -43,14 +47,28 @@ pub(super) struct Flight {
 pub(super) struct Heard {
     /// Bytes that had not been acknowledged before.
     pub(super) bytes: u64,
-    /// A round trip, of something sent once.
+    /// The longest and the latest round trip, of what was sent once.
     pub(super) rtt: Option<Duration>,
+    pub(super) latest: Option<Duration>,
+    /// Something was sent again of what is acknowledged without a gap now.
+    pub(super) resent: bool,
+}
+
+/// When something is acknowledged, and what else is known then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) now: Duration,
+    pub(super) least_rtt: Duration,
+    /// The millisecond in which what the other end answers to was sent.
+    pub(super) echoed: Option<Duration>,
 }
 
 impl AddAssign for Heard {
     fn add_assign(&mut self, other: Self) {
         self.bytes += other.bytes;
-        self.rtt = self.rtt.or(other.rtt);
+        self.rtt = self.rtt.max(other.rtt);
+        self.latest = other.latest.or(self.latest);
+        self.resent |= other.resent;
     }
 }
 
@@ -71,6 +89,16 @@ impl Flight {
         self.bytes
     }
 
+    /// Bytes that have not arrived, as far as is known.
+    pub(super) fn outstanding(&self) -> u64 {
+        self.bytes + self.lost
+    }
+
+    /// When the first piece was sent.
+    pub(super) fn oldest(&self) -> Option<Duration> {
+        self.pieces.front().map(|piece| piece.at)
+    }
+
     /// Segments of `mss` bytes acknowledged behind gaps.
     pub(super) fn selected_segments(&self, mss: usize) -> u64 {
         self.selected.div_ceil(mss as u64)
@@ -83,15 +111,10 @@ impl Flight {
 
     pub(super) fn sent(&mut self, from: u64, to: u64, at: Duration) {
         self.bytes += to - from;
-        self.pieces.push_back(Piece { from, to, at, fate: Fate::OnTheWay, resent: false });
-    }
-
-    /// The first part that is lost.
-    pub(super) fn lost(&self) -> Option<(u64, u64)> {
-        if self.lost == 0 {
-            return None;
+        match self.pieces.back_mut() {
+            Some(last) if last.at == at && last.fate == Fate::OnTheWay && !last.resent => last.to = to,
+            _ => self.pieces.push_back(Piece { from, to, at, fate: Fate::OnTheWay, resent: false }),
         }
-        self.pieces.iter().find(|piece| piece.fate == Fate::Lost).map(|piece| (piece.from, piece.to))
     }
 
     /// What is lost between these positions, the first of which begins a piece, was sent again.
@@ -106,7 +129,7 @@ impl Flight {
     }
 
     /// All before `ack` has arrived.
-    pub(super) fn acknowledge(&mut self, ack: u64, least_rtt: Duration, now: Duration) -> Heard {
+    pub(super) fn acknowledge(&mut self, ack: u64, moment: Moment) -> Heard {
         let mut heard = Heard::default();
         if self.pieces.front().is_none_or(|piece| piece.from >= ack) {
             return heard;
@@ -116,7 +139,8 @@ impl Flight {
             let Some(piece) = self.pieces.pop_front() else { break };
             self.settle(&piece);
             if piece.fate != Fate::Selected {
-                heard += self.arrived(&piece, least_rtt, now);
+                heard += self.arrived(&piece, moment);
+                heard.resent |= piece.resent;
             }
         }
         self.highest = self.highest.max(ack);
@@ -124,7 +148,7 @@ impl Flight {
     }
 
     /// What is between these positions has arrived, behind a gap.
-    pub(super) fn selected(&mut self, from: u64, to: u64, least_rtt: Duration, now: Duration) -> Heard {
+    pub(super) fn selected(&mut self, from: u64, to: u64, moment: Moment) -> Heard {
         let mut heard = Heard::default();
         let (first, last) = (self.cut(from), self.cut(to));
         for at in first..last {
@@ -133,84 +157,35 @@ impl Flight {
                 self.settle(&piece);
                 self.pieces[at].fate = Fate::Selected;
                 self.selected += piece.to - piece.from;
-                heard += self.arrived(&piece, least_rtt, now);
+                // The timestamp is not that of what came behind a gap.
+                heard += self.arrived(&piece, Moment { echoed: None, ..moment });
             }
+        }
+        // It is reported again and again: as one piece from now on.
+        if last > first + 1 {
+            self.pieces[first].to = self.pieces[last - 1].to;
+            self.pieces.drain(first + 1..last);
         }
         self.highest = self.highest.max(to);
         heard
     }
 
-    /// Which pieces have to be taken for lost, when others that were sent `window` later have arrived: whether some
-    /// are newly so, and when to look again (RFC 8985 section 6.2 step 5).
-    pub(super) fn detect(&mut self, window: Duration, now: Duration) -> (bool, Option<Duration>) {
-        let (mut found, mut look_at) = (false, None);
-        if self.bytes == 0 || (self.selected == 0 && self.latest.1 == 0) {
-            return (false, None);
-        }
-        for piece in &mut self.pieces {
-            if piece.fate != Fate::OnTheWay || (piece.at, piece.to) >= self.latest {
-                continue;
-            }
-            let until = piece.at + self.rtt + window;
-            if until <= now {
-                piece.fate = Fate::Lost;
-                self.bytes -= piece.to - piece.from;
-                self.lost += piece.to - piece.from;
-                found = true;
-            } else {
-                look_at = Some(look_at.map_or(until, |at: Duration| at.max(until)));
-            }
-        }
-        (found, look_at)
-    }
-
-    /// A timeout: nothing is on the way any more. If the first piece was said to have arrived, the other end has
-    /// thrown it away again (RFC 2018 section 8): then nothing of what it said counts.
-    pub(super) fn lose_all(&mut self) {
-        let reneged = self.pieces.front().is_some_and(|piece| piece.fate == Fate::Selected);
-        for piece in &mut self.pieces {
-            if piece.fate == Fate::OnTheWay || (reneged && piece.fate == Fate::Selected) {
-                piece.fate = Fate::Lost;
-            }
-        }
-        self.count();
-    }
-
-    /// The first segment is lost.
-    pub(super) fn lose_first(&mut self, mss: u64) {
-        let Some(first) = self.pieces.front().copied() else { return };
-        self.cut((first.from + mss).min(first.to));
-        if let Some(first) = self.pieces.front_mut().filter(|first| first.fate == Fate::OnTheWay) {
-            first.fate = Fate::Lost;
-        }
-        self.count();
-    }
-
-    /// The last segment is to be sent again, though it may not be lost.
-    pub(super) fn repeat_last(&mut self, mss: u64) {
-        let Some(last) = self.pieces.back().copied() else { return };
-        self.cut(last.to.saturating_sub(mss).max(last.from));
-        if let Some(last) = self.pieces.back_mut().filter(|last| last.fate == Fate::OnTheWay) {
-            last.fate = Fate::Lost;
-        }
-        self.count();
-    }
-
     /// RFC 8985 section 6.2 steps 1 to 3.
-    fn arrived(&mut self, piece: &Piece, least_rtt: Duration, now: Duration) -> Heard {
-        let rtt = now.saturating_sub(piece.at);
+    fn arrived(&mut self, piece: &Piece, moment: Moment) -> Heard {
+        let rtt = moment.now.saturating_sub(piece.at);
         let bytes = piece.to - piece.from;
         if piece.resent {
-            if rtt >= least_rtt && (piece.at, piece.to) > self.latest {
+            let first = moment.echoed.is_some_and(|echoed| echoed.as_millis() < piece.at.as_millis());
+            if !first && rtt >= moment.least_rtt && (piece.at, piece.to) > self.latest {
                 (self.latest, self.rtt) = ((piece.at, piece.to), rtt);
             }
-            return Heard { bytes, rtt: None };
+            return Heard { bytes, ..Heard::default() };
         }
         self.reordered |= piece.to < self.highest;
         if (piece.at, piece.to) > self.latest {
             (self.latest, self.rtt) = ((piece.at, piece.to), rtt);
         }
-        Heard { bytes, rtt: Some(rtt) }
+        Heard { bytes, rtt: Some(rtt), latest: Some(rtt), resent: false }
     }
 
     /// Takes a piece out of the sums.
@@ -220,18 +195,6 @@ impl Flight {
             Fate::OnTheWay => self.bytes -= len,
             Fate::Selected => self.selected -= len,
             Fate::Lost => self.lost -= len,
-        }
-    }
-
-    fn count(&mut self) {
-        (self.bytes, self.selected, self.lost) = (0, 0, 0);
-        for piece in &self.pieces {
-            let len = piece.to - piece.from;
-            match piece.fate {
-                Fate::OnTheWay => self.bytes += len,
-                Fate::Selected => self.selected += len,
-                Fate::Lost => self.lost += len,
-            }
         }
     }
 

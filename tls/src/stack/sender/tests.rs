@@ -1,5 +1,8 @@
 use super::*;
 
+mod congestion;
+mod path;
+
 const MSS: usize = 1000;
 const MS: Duration = Duration::from_millis(1);
 /// The sequence number of the first byte: the stream passes the end of the numbers.
@@ -18,9 +21,14 @@ fn send(sender: &mut Sender, now: Duration) -> Vec<(u64, usize)> {
 
 /// The other end has all up to `ack`, and between the others, in thousands.
 fn hear(sender: &mut Sender, ack: u32, blocks: &[(u32, u32)], now: Duration) {
+    hear_echo(sender, ack, blocks, None, now);
+}
+
+/// It answers to what was sent in a certain millisecond.
+fn hear_echo(sender: &mut Sender, ack: u32, blocks: &[(u32, u32)], echoed: Option<Duration>, now: Duration) {
     let seq = |thousands: u32| BASE.wrapping_add(thousands * 1000);
     let blocks = blocks.iter().map(|(from, to)| (seq(*from), seq(*to))).collect::<Vec<_>>();
-    assert_eq!(sender.acknowledge(seq(ack), 1 << 20, &blocks, true, now), Ack::Fine);
+    assert_eq!(sender.acknowledge(seq(ack), 1 << 20, &blocks, true, echoed, now), Ack::Fine);
 }
 
 #[test]
@@ -151,14 +159,14 @@ fn a_closed_window_is_asked_about() {
     sender.write(&[7; 10_000]);
     assert_eq!(sender.next(MS).map(|part| part.len), Some(2_000));
     assert_eq!(sender.next(MS), None, "windows are not used up by half segments");
-    assert_eq!(sender.acknowledge(BASE.wrapping_add(2_000), 0, &[], true, 11 * MS), Ack::Fine);
+    assert_eq!(sender.acknowledge(BASE.wrapping_add(2_000), 0, &[], true, None, 11 * MS), Ack::Fine);
     assert_eq!((sender.next(11 * MS), sender.take_question()), (None, None));
     let at = sender.deadline().unwrap();
     assert!(sender.handle_timeout(at));
     assert_eq!(sender.take_question(), Some(BASE.wrapping_add(1_999)));
     assert!(sender.deadline().unwrap() > at);
     // It opens.
-    assert_eq!(sender.acknowledge(BASE.wrapping_add(2_000), 4_000, &[], true, at), Ack::Fine);
+    assert_eq!(sender.acknowledge(BASE.wrapping_add(2_000), 4_000, &[], true, None, at), Ack::Fine);
     assert_eq!(sender.next(at).map(|part| (part.at, part.len)), Some((2_000, 4_000)));
 }
 
@@ -168,14 +176,17 @@ fn acknowledgments_of_those_who_guess_are_told_apart() {
     sender.write(&[7; 5_000]);
     send(&mut sender, MS);
     hear(&mut sender, 2, &[], 11 * MS);
-    let mut hear = |ack: u32| sender.acknowledge(BASE.wrapping_add(ack), 1 << 20, &[], true, 12 * MS);
+    let mut hear = |ack: u32| sender.acknowledge(BASE.wrapping_add(ack), 1 << 20, &[], true, None, 12 * MS);
     assert_eq!(hear(5_001), Ack::Impossible);
     assert_eq!(hear(1_000), Ack::Old);
     assert_eq!(hear(1 << 31), Ack::Impossible);
     assert_eq!(hear(5_000), Ack::Fine);
     // Blocks of what was never sent mean nothing.
     let blocks = [(BASE.wrapping_add(9_000), BASE.wrapping_add(9_500)), (BASE, BASE.wrapping_add(1 << 31))];
-    assert_eq!(sender.acknowledge(BASE.wrapping_add(5_000), 1 << 20, &blocks, true, 12 * MS), Ack::Fine);
+    assert_eq!(
+        sender.acknowledge(BASE.wrapping_add(5_000), 1 << 20, &blocks, true, None, 12 * MS),
+        Ack::Fine
+    );
 }
 
 #[test]
@@ -194,6 +205,6 @@ fn the_end_takes_a_number_and_is_repeated_like_data() {
     assert!(sender.handle_timeout(at));
     let part = sender.next(at).unwrap();
     assert_eq!((part.seq, part.len, part.fin, part.resent), (BASE.wrapping_add(1_000), 0, true, true));
-    assert_eq!(sender.acknowledge(BASE.wrapping_add(1_001), 1 << 20, &[], true, at), Ack::Fine);
+    assert_eq!(sender.acknowledge(BASE.wrapping_add(1_001), 1 << 20, &[], true, None, at), Ack::Fine);
     assert!(sender.is_done() && sender.deadline().is_none());
 }
