@@ -96,7 +96,11 @@ fn an_error_of_the_client_reaches_the_server() {
         let (_, own) = udp::receive(&server);
         drop(client);
         server.connect(own).unwrap();
-        server.send(b"are you there?").unwrap();
-        assert_eq!(udp::next_error(&server).kind(), io::ErrorKind::ConnectionRefused);
+        // Whoever sends an error may do without (RFC 4443 section 2.4, f): a kernel that is busy does.
+        let told = (0..3).any(|_| {
+            server.send(b"are you there?").unwrap();
+            udp::next_error(&server).kind() == io::ErrorKind::ConnectionRefused
+        });
+        assert!(told);
     });
 }

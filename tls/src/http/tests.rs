@@ -356,7 +356,10 @@ proptest! {
     fn what_a_client_says_of_itself_never_reaches_a_server(bytes in almost_requests()) {
         let (out, _) = served(&[&bytes]);
         for field in fields_as_read(&out).unwrap_or_default() {
-            prop_assert!(!field.contains("6.6.6.6"), "{}", String::from_utf8_lossy(&out));
+            // As a server may read the name. Others may hold what they like.
+            let name = field.split(':').next().unwrap_or_default().trim().to_ascii_lowercase().replace('_', "-");
+            let ours = name == "forwarded" || name.starts_with("x-forwarded-") || name.starts_with("x-ssl-client-");
+            prop_assert!(!ours || !field.contains("6.6.6.6"), "{}", String::from_utf8_lossy(&out));
         }
     }
 
