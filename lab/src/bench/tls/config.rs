@@ -3,7 +3,7 @@
 //! 1.3, with ciphers of its own choice.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use super::site::Site;
@@ -83,25 +83,9 @@ pub(super) fn ulvs(stack: &str, vip: SocketAddr, servers: &[SocketAddr], site: &
         site.cert.display(),
         site.key.display(),
     );
-    if stack == "userspace" {
-        // The lab leaves all ports of the director's own addresses to its sockets.
-        let lip = servers.first().map_or_else(String::new, |server| nobodys(server.ip()));
-        text = text.replacen("scheduler", &format!("lips = [\"{lip}\"]\nscheduler"), 1);
-    }
     for server in servers {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "[[service.server]]\naddress = \"{}\"", server.ip());
     }
     text
-}
-
-/// An address on a server's link that nobody has.
-fn nobodys(server: IpAddr) -> String {
-    match server {
-        IpAddr::V4(ip) => {
-            let [a, b, c, _] = ip.octets();
-            Ipv4Addr::from([a, b, c, 250]).to_string()
-        }
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !0xffff | 0x250).to_string(),
-    }
 }
