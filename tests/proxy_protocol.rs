@@ -22,6 +22,8 @@ use crate::support::{Engine, PATIENCE};
 const KINDS: [(&str, &str); 4] = [("-m", "v1"), ("-m", "v2"), ("--fullnat", "v1"), ("--fullnat", "v2")];
 /// What HAProxy takes with a header of the PROXY protocol, and the server behind it without.
 pub const FRONT: u16 = 8080;
+/// It takes connections at a port for each kind: a client may use a port of its own towards several VIPs at once.
+const LAST_FRONT: u16 = FRONT + KINDS.len() as u16 - 1;
 const PLAIN: u16 = 80;
 
 /// HAProxy on a server. `/client` is answered with what the header says, everything else by the plain server.
@@ -36,7 +38,7 @@ impl HaProxy {
         let config = format!(
             "global\n    maxconn 2000\n\
              defaults\n    mode http\n    timeout connect 5s\n    timeout client 30s\n    timeout server 30s\n\
-             frontend front\n    bind [::]:{FRONT} v4v6 accept-proxy\n    \
+             frontend front\n    bind [::]:{FRONT}-{LAST_FRONT} v4v6 accept-proxy\n    \
              http-request return status 200 content-type text/plain \
              lf-string \"%[src] %[src_port] %[dst] %[dst_port]\" if {{ path /client }}\n    \
              default_backend plain\n\
@@ -56,10 +58,10 @@ impl HaProxy {
 fn serve(engine: &Engine<'_>, lab: &NatLab) -> Vec<SocketAddr> {
     let mut vips = Vec::new();
     for family in FAMILIES {
-        for (port, (method, version)) in (81..).zip(KINDS) {
-            let vip = lab.vip.port(family, port);
+        for (nth, (method, version)) in (0..).zip(KINDS) {
+            let (vip, server) = (lab.vip.port(family, 81 + nth), lab.server_port(0, family, FRONT + nth));
             engine.ulvs(&format!("ipvsadm -A -t {vip} -s rr --proxy-protocol {version}"));
-            engine.ulvs(&format!("ipvsadm -a -t {vip} -r {} {method}", lab.server_port(0, family, FRONT)));
+            engine.ulvs(&format!("ipvsadm -a -t {vip} -r {server} {method}"));
             vips.push(vip);
         }
     }

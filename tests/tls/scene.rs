@@ -40,7 +40,9 @@ pub fn both_over(family: Family, case: impl Fn(&Scene<'_>) + Sync) {
         for stack in STACKS {
             let case = &case;
             let builder = thread::Builder::new().name(stack.to_owned());
-            builder.spawn_scoped(scope, move || one(stack, family, case)).unwrap();
+            // One after the other: a laboratory at a time is load enough.
+            let outcome = builder.spawn_scoped(scope, move || one(stack, family, case)).unwrap().join();
+            outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         }
     });
 }
