@@ -15,13 +15,15 @@ pub(in crate::front) struct HostLeg {
     pub(super) written: u64,
     /// Something may have come: a read that finds nothing says no. Saves asking the kernel in vain.
     pub(in crate::front) readable: bool,
+    /// The end has come, or is behind what can still be read.
+    ended: bool,
     /// So for room.
     pub(in crate::front) writable: bool,
 }
 
 impl HostLeg {
     pub(super) fn new(stream: TcpStream, writable: bool) -> Self {
-        Self { stream, read: 0, written: 0, readable: writable, writable }
+        Self { stream, read: 0, written: 0, readable: writable, ended: false, writable }
     }
 
     /// What has gone through it since the last time: read, written.
@@ -31,9 +33,9 @@ impl HostLeg {
 
     /// The kernel has said that it is ready, to be read or written, or that it has ended.
     pub(in crate::front) fn heed(&mut self, event: &Event) {
-        let ended = event.is_read_closed() || event.is_error();
-        self.readable |= event.is_readable() || ended;
-        self.writable |= event.is_writable() || ended;
+        self.ended |= event.is_read_closed() || event.is_error();
+        self.readable |= event.is_readable() || self.ended;
+        self.writable |= event.is_writable() || self.ended;
     }
 
     fn wrote(&mut self, wanted: usize, result: io::Result<usize>) -> io::Result<usize> {
@@ -58,7 +60,12 @@ impl Read for HostLeg {
         let result = self.stream.read(buffer);
         match &result {
             // The end is found again by whoever reads again.
-            Ok(n) => self.read += *n as u64,
+            Ok(0) => self.ended = true,
+            Ok(n) => {
+                self.read += *n as u64;
+                // That was all: of whatever comes from here on the kernel tells anew, but of an end it has told already.
+                self.readable = self.ended || *n == buffer.len();
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
             Err(_) => {}
         }
