@@ -171,8 +171,12 @@ fn without_offload_every_packet_goes_by_itself() {
     let told = done(lab, &format!("start --vip {v4} --method tun --offload auto"));
     assert!(told.len() == 2 && told[0].contains("removed") && told[1].contains("added"), "{told:?}");
     assert_ne!(pid(lab), before);
-    tunnelled.works(Family::V4);
-    assert!(Counts::of(lab).count("super-packets") > 0);
+    // How much comes at once is the machine's affair.
+    let merges = (0..5).any(|_| {
+        tunnelled.works(Family::V4);
+        Counts::of(lab).count("super-packets") > 0
+    });
+    assert!(merges, "{:?}", Counts::of(lab));
 }
 
 /// Nobody has to be told by ICMP how long a segment may be that goes through the tunnel.
