@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use lab::addr::Family;
 use lab::client;
-use lab::limits::raise_file_limit;
 use lab::serve::{Http, TcpEcho};
 use lab::topo::{NatLab, NatOptions};
 use lab::wait::wait_for;
+use netio::process::raise_open_files;
 
 use crate::support::{Engine, PATIENCE};
 
@@ -33,7 +33,7 @@ fn a_gibibyte_each_way_arrives_as_it_was_sent() {
 #[test]
 fn two_thousand_connections_at_once() {
     const CONNECTIONS: usize = 2000;
-    raise_file_limit().unwrap();
+    raise_open_files().unwrap();
     let lab = NatLab::new(&NatOptions { servers: 4, ..NatOptions::default() }).unwrap();
     let servers: Vec<_> = lab.servers.iter().map(|server| TcpEcho::start(server, 7).unwrap()).collect();
     let engine = Engine::start(&lab, &[]);

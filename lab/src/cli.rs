@@ -9,7 +9,6 @@ use clap::{Args, Subcommand};
 use netio::netns;
 
 use crate::bench::{self, BenchArgs};
-use crate::limits::raise_file_limit;
 use crate::scenario;
 use crate::stage::Stage;
 use crate::topo::{NatLab, NatOptions};
@@ -84,7 +83,7 @@ pub fn main(args: LabArgs, ulvs: &Path) -> anyhow::Result<ExitCode> {
 /// Moves this process into its own namespaces; returns where temporary files should go, if they can vanish with it.
 fn enter(place: Place) -> anyhow::Result<Option<PathBuf>> {
     let isolation = netns::isolate(place.rootless)?;
-    raise_file_limit().context("cannot raise the limit of open files")?;
+    netio::process::raise_open_files().context("cannot raise the limit of open files")?;
     Ok(isolation.private_run.then(|| PathBuf::from("/run")))
 }
 

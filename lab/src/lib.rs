@@ -9,7 +9,6 @@ pub mod addr;
 mod bench;
 pub mod cli;
 pub mod client;
-pub mod limits;
 pub mod link;
 pub mod load;
 pub mod node;

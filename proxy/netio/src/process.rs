@@ -4,7 +4,8 @@ mod detach;
 
 pub use detach::{DetachError, Readiness, spawn_detached, spawn_detached_as};
 
-/// Lets the process have as many open files as it can: a session of a front has two.
+/// Lets the process have as many open files as it can: a session of a front has two, a laboratory both ends of each
+/// connection. It is the whole process's limit, so this is for programs to call.
 ///
 /// # Errors
 /// The kernel refuses, which it has no reason to.
