@@ -204,17 +204,20 @@ impl Exchange {
         self.kept = false;
     }
 
+    /// Whether the response is complete and no other one may come on this connection.
+    pub(crate) fn is_last_complete(&self) -> bool {
+        matches!(self.down, Down::Complete)
+            && !(self.kept && self.asked.as_ref().is_some_and(|asked| asked.persist))
+    }
+
     /// Once the response is complete: whether another request may come on this connection, after which the exchange
     /// begins anew. For that the request has to have gone on to its last byte, `passed`; a connection that ends does
     /// not wait for it.
     pub(crate) fn complete(&mut self, passed: bool) -> Option<bool> {
-        if !matches!(self.down, Down::Complete) {
-            return None;
-        }
-        if !self.kept || !self.asked.as_ref().is_some_and(|asked| asked.persist) {
+        if self.is_last_complete() {
             return Some(false);
         }
-        if !matches!(self.up, Up::Complete) || !passed {
+        if !matches!((&self.down, &self.up), (Down::Complete, Up::Complete)) || !passed {
             return None;
         }
         *self = Self::new();

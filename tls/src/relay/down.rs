@@ -1,7 +1,7 @@
 //! From the server to the client.
 //!
 //! The server is read only when the client has taken all that was written for it: what waits is never more than one
-//! read, encrypted.
+//! buffer, encrypted.
 
 use std::io::Write;
 
@@ -46,14 +46,40 @@ impl Session {
                 }
                 return Ok(moved);
             }
-            if turn.spent() {
-                return Ok(moved);
-            }
-            match self.fetch(turn, outward)? {
+            match self.gather(turn, outward)? {
                 true => moved = true,
                 false => return Ok(moved),
             }
+            if self.http.as_ref().is_some_and(|http| http.is_last_complete()) {
+                // The end goes with it.
+                return Ok(true);
+            }
         }
+    }
+
+    /// Reads what the server has said, up to one buffer, so that what came in pieces goes on in one, the end with what
+    /// came before it.
+    fn gather(&mut self, turn: &mut Turn<'_>, outward: &mut [u8]) -> Result<bool, Down> {
+        let before = turn.down;
+        let mut any = false;
+        while !self.server_end && !turn.spent() {
+            let room = outward.len().saturating_sub(turn.down - before);
+            if room == 0 {
+                break;
+            }
+            match self.fetch(turn, &mut outward[..room]) {
+                Ok(true) => any = true,
+                Ok(false) => break,
+                Err(end) => {
+                    if any && let Down::Finish(Finish::Abruptly(_)) = end {
+                        // Something is missing behind it, but not before. If it is not taken, it is lost too.
+                        let _ = try_io(|| self.tls.write_tls(turn.client));
+                    }
+                    return Err(end);
+                }
+            }
+        }
+        Ok(any)
     }
 
     /// Reads the server once.

@@ -209,6 +209,38 @@ fn a_server_that_closes_while_nothing_is_asked_takes_the_client_along() {
 }
 
 #[test]
+fn the_last_answer_and_the_end_leave_together() {
+    for (request, response) in [
+        ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", OK),
+        (GET, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK"),
+        (GET, "HTTP/1.0 200 OK\r\n\r\nuntil the end"),
+    ] {
+        let mut world = established();
+        world.ask(request);
+        let writes = |world: &World| world.near.wire.borrow().back.writes;
+        let before = writes(&world);
+        let server = world.server();
+        server.write_all(response.as_bytes()).unwrap();
+        server.shutdown();
+        world.run();
+        assert_eq!(world.client.got, response.as_bytes());
+        assert!(world.client.ended);
+        assert_eq!(writes(&world), before + 1, "{response}");
+    }
+}
+
+#[test]
+fn what_came_before_a_reset_goes_on_before_it() {
+    let mut world = established();
+    world.ask(GET);
+    world.server().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc").unwrap();
+    world.server().shutdown();
+    world.turn();
+    assert!(world.client.leg.is_reset());
+    assert_eq!(world.near.wire.borrow().back.writes, 3, "the handshake's two, and the answer's beginning");
+}
+
+#[test]
 fn the_last_answer_is_the_last() {
     let mut world = established();
     world.ask(GET);

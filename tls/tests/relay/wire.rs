@@ -16,6 +16,8 @@ pub(crate) struct Direction {
     /// Bytes that may be under way.
     pub(crate) room: usize,
     pub(crate) fin: bool,
+    /// Writes that have moved something.
+    pub(crate) writes: usize,
 }
 
 /// A connection, as both ends see it.
@@ -37,7 +39,7 @@ pub(crate) struct WireEnd {
 
 /// A connection: the end that has made it, and the end that has taken it.
 pub(crate) fn wire() -> (WireEnd, WireEnd) {
-    let direction = || Direction { queue: VecDeque::new(), room: usize::MAX, fin: false };
+    let direction = || Direction { queue: VecDeque::new(), room: usize::MAX, fin: false, writes: 0 };
     let wire = Wire { there: direction(), back: direction(), reset: false, step: usize::MAX };
     let wire = Rc::new(RefCell::new(wire));
     (WireEnd { wire: wire.clone(), near: true }, WireEnd { wire, near: false })
@@ -96,6 +98,7 @@ impl Write for WireEnd {
                 return Err(ErrorKind::WouldBlock.into());
             }
             d.queue.extend(&buf[..n]);
+            d.writes += usize::from(n > 0);
             Ok(n)
         })?
     }
