@@ -180,6 +180,14 @@ fn sessions_survive_what_is_changed_around_them(stack: &'static str) {
     engine.ulvs("reload");
     still(&engine, "a reload with other settings");
     assert_eq!(sessions(&engine, site.vip(Family::V4)), 1);
+    if stack == "kernel" {
+        service("sh", &front.replace(stack, "userspace"));
+        engine.ulvs("reload");
+        for family in FAMILIES {
+            site.client().get(site.vip(family), "/");
+        }
+        still(&engine, "a reload with the other stack");
+    }
     service("sh", "");
     engine.ulvs("reload");
     still(&engine, "a reload without TLS");
