@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 ULVS := target/release/ulvs
 
-.PHONY: help demo build test conformance lint bench bench-tls fuzz oracle deny docs
+.PHONY: help demo build test conformance lint bench bench-core bench-tls fuzz oracle deny docs
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ bench: build ## ulvs against nftables and HAProxy in the same minutes, then comm
 	@tests/setup.sh bench
 	@$(ULVS) lab bench
 	@tests/services.sh $(ULVS)
+
+bench-core: ## the pure engine: instructions and allocations beside the baseline (ARGS=--save: makes a new one), then times
+	@tests/setup.sh bench-core
+	@proxy/engine/benches/instructions.sh $(ARGS)
+	@cargo bench -p engine --bench table
+	@cargo bench -p engine --bench packets
 
 bench-tls: build ## ulvs, HAProxy and nginx ending TLS at the director; ARGS=--loss: over links that lose packets
 	@tests/setup.sh bench

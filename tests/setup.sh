@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building, testing or measuring needs beyond the Rust toolchain: quietly, and only what is missing.
-#   tests/setup.sh build|test|bench|fuzz
+#   tests/setup.sh build|test|bench|bench-core|fuzz
 set -euo pipefail
 
 case ${1:-} in
@@ -10,7 +10,8 @@ case ${1:-} in
     haproxy:haproxy nginx:nginx wrk:wrk python3:python3 testssl:testssl.sh) ;;
   fuzz) need=(cc:gcc c++:g++ cc:libc6-dev) ;;
   bench) need=(cc:gcc nft:nftables ip:iproute2 haproxy:haproxy nginx:nginx wrk:wrk curl:curl openssl:openssl) ;;
-  *) echo "usage: tests/setup.sh build|test|bench|fuzz" >&2; exit 2 ;;
+  bench-core) need=(cc:gcc cc:libc6-dev valgrind:valgrind) ;;
+  *) echo "usage: tests/setup.sh build|test|bench|bench-core|fuzz" >&2; exit 2 ;;
 esac
 
 missing=()

@@ -33,6 +33,6 @@ pub use model::{
 };
 pub use op::{Op, OpError};
 pub use service::{Service, SvcLive};
-pub use stats::{Counts, Direction, Estimator, Rates, Stats};
+pub use stats::{Counts, Direction, Estimator, Rates, Stats, Writer};
 pub use table::{FTP, FTP_DATA, ReplySource, ServiceTable};
 pub use trash::Trash;

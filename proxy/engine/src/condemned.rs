@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use crate::conn::Conn;
+use crate::conn::Kept;
 
 /// One of them.
 #[derive(Debug)]
 pub(crate) struct Sentence {
-    pub(crate) conn: Arc<Conn>,
+    pub(crate) conn: Kept,
     /// Its ends are told.
     pub(crate) reset: bool,
 }

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use crate::conn::{Conn, Millis, Room, Timed as _};
+use crate::conn::{Conn, Millis, Room};
 use crate::knobs::{Defence, Knobs};
 use crate::random::Random;
 use crate::state::State;
@@ -81,7 +81,7 @@ impl Sampler {
     }
 
     /// Whether a connection goes. It is among those that were looked at.
-    pub(crate) fn lets_go(&mut self, conn: &Conn, now: Millis, knobs: &Knobs) -> bool {
+    pub(crate) fn lets_go(&mut self, conn: &Conn<'_>, now: Millis, knobs: &Knobs) -> bool {
         match conn.state() {
             State::SynRecv | State::SynAck | State::Init1 | State::Init => true,
             State::Established | State::Udp => self.is_idle(conn, now, knobs),
@@ -89,10 +89,10 @@ impl Sampler {
         }
     }
 
-    fn is_idle(&mut self, conn: &Conn, now: Millis, knobs: &Knobs) -> bool {
+    fn is_idle(&mut self, conn: &Conn<'_>, now: Millis, knobs: &Knobs) -> bool {
         let lasts = conn.state().timeout(conn.legs.proto, knobs).as_millis() as Millis;
         let packets = conn.requests();
-        if (now + lasts).saturating_sub(conn.timer().deadline()) < IDLE_MS || packets == 0 || packets > MOST {
+        if (now + lasts).saturating_sub(conn.deadline(now)) < IDLE_MS || packets == 0 || packets > MOST {
             return false;
         }
         let left = &mut self.idle[usize::from(packets)];
@@ -108,7 +108,7 @@ mod tests {
     use sched::Direction;
 
     use super::*;
-    use crate::conn::test_conn;
+    use crate::conn::{test_birth, test_conn};
     use crate::state::{Event, tcp};
 
     fn room(max: usize, held: usize) -> Room {
@@ -144,8 +144,7 @@ mod tests {
     fn of_idle_connections_those_with_few_packets_go_sooner() {
         let knobs = Knobs { tcp_timeout: Duration::from_secs(900), ..Knobs::default() };
         let conn = |packets: u8| {
-            let conn = test_conn(1);
-            conn.publish();
+            let conn = test_conn(test_birth(1));
             let ack = Some(Event::Tcp(tcp::Event::Ack));
             (0..packets).for_each(|_| conn.seen(Direction::In, ack, 0, &knobs, false));
             conn
@@ -159,8 +158,7 @@ mod tests {
 
     #[test]
     fn a_half_open_connection_goes_at_once_and_one_that_closes_stays() {
-        let (knobs, mut sampler, conn) = (Knobs::default(), Sampler::default(), test_conn(1));
-        conn.publish();
+        let (knobs, mut sampler, conn) = (Knobs::default(), Sampler::default(), test_conn(test_birth(1)));
         for (event, goes) in [(tcp::Event::Syn, true), (tcp::Event::Ack, false), (tcp::Event::Fin, false)] {
             conn.seen(Direction::In, Some(Event::Tcp(event)), 0, &knobs, false);
             assert_eq!(sampler.lets_go(&conn, 0, &knobs), goes, "{event:?}");

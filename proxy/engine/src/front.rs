@@ -2,11 +2,10 @@
 //! has chosen for it. For listings, counters, persistence and schedulers it is a connection like any other.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use sched::DestKey;
 
-use crate::conn::Conn;
+use crate::conn::Kept;
 use crate::verdict::DropReason;
 
 /// Whose TCP a front's connections are, and who the servers believe to speak with.
@@ -84,32 +83,32 @@ pub enum FrontEnd {
 
 /// A front's connection in the table. It stays there while this is held, however long nothing happens.
 #[derive(Debug)]
-pub struct FrontConn(pub(crate) Arc<Conn>);
+pub struct FrontConn(pub(crate) Kept);
 
 impl FrontConn {
     /// The server that was chosen, under the name that its service has for it.
     pub fn dest(&self) -> DestKey {
-        self.0.legs.dest.key
+        self.0.legs().dest.key
     }
 
     /// How it is kept.
     pub fn way(&self) -> FrontWay {
-        self.0.legs.front.unwrap_or(FrontWay::Kernel)
+        self.0.legs().front.unwrap_or(FrontWay::Kernel)
     }
 
     /// Where the server is reached.
     pub fn server(&self) -> SocketAddr {
-        self.0.legs.server
+        self.0.legs().server
     }
 
     /// Who the server is to believe to speak with, where no socket of the host decides it.
     pub fn peer(&self) -> SocketAddr {
-        self.0.legs.peer()
+        self.0.legs().peer()
     }
 
     /// The largest packet in bytes that gets to the server, as far as the host knows; 0 if it does not.
     pub fn mtu(&self) -> u32 {
-        self.0.legs.dest.mtu.load(std::sync::atomic::Ordering::Relaxed)
+        self.0.legs().dest.mtu.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Somebody has ended it: a drain whose time is over, or settings that end what has no server.

@@ -43,7 +43,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use sched::{DestLive, Proto, ServiceTable};
+use sched::{DestLive, Proto, ServiceTable, Writer};
 
 use condemned::{Condemned, Sentence};
 use conn::{Conn, ConnTable, Millis, Room};
@@ -119,8 +119,8 @@ impl Engine {
             born: now,
         };
         let mut seeds = Random::new(seed);
-        let worker = |counters: &Arc<_>| Worker::new(&engine, seeds.next(), Arc::clone(counters));
-        let workers = engine.counters.iter().map(worker).collect();
+        let worker = |(n, counters)| Worker::new(&engine, seeds.next(), Arc::clone(counters), Writer(n));
+        let workers = engine.counters.iter().enumerate().map(worker).collect();
         (engine, workers)
     }
 
@@ -202,13 +202,13 @@ impl Engine {
     }
 
     /// `sentence` says whether the connection shall end, and whether with a reset.
-    fn condemn(&self, limit: usize, sentence: impl Fn(&Conn) -> Option<bool>) -> usize {
+    fn condemn(&self, limit: usize, sentence: impl Fn(&Conn<'_>) -> Option<bool>) -> usize {
         let mut found = Vec::new();
         self.conns.for_each(Part::ALL, |conn| {
             if found.len() < limit
                 && let Some(reset) = sentence(conn)
             {
-                found.push(Sentence { conn: Arc::clone(conn), reset });
+                found.push(Sentence { conn: conn.keep(), reset });
             }
         });
         let n = found.len();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sched::{PersistenceEngine, Proto};
 
-use crate::conn::{Conn, Millis, Timed};
+use crate::conn::{Conn, Millis, Timed as _};
 use crate::ftp::Expected;
 use crate::persist::{Template, TemplateKey};
 use crate::ports::Lease;
@@ -58,18 +58,18 @@ impl Connection {
         if self.assured { "ASSURED" } else { self.state.name() }
     }
 
-    pub(crate) fn of(conn: &Conn, now: Millis) -> Self {
+    pub(crate) fn of(conn: &Conn<'_>, now: Millis) -> Self {
         Self {
             proto: Some(conn.legs.proto),
             state: conn.state(),
             template: false,
             assured: false,
             pe: None,
-            expires_in: Duration::from_millis(conn.timer.deadline().saturating_sub(now)),
+            expires_in: Duration::from_millis(conn.deadline(now).saturating_sub(now)),
             client: conn.legs.client,
             vip: conn.legs.vip,
             dest: conn.legs.server,
-            local: conn.legs.local.as_ref().map(Lease::addr),
+            local: conn.legs.local(),
         }
     }
 
@@ -97,7 +97,7 @@ impl Connection {
             template: true,
             assured: template.is_assured(),
             pe: call_id.as_deref().map(|id| (PersistenceEngine::Sip, text(id))),
-            expires_in: Duration::from_millis(template.timer().deadline().saturating_sub(now)),
+            expires_in: Duration::from_millis(template.deadline(now).saturating_sub(now)),
             client: SocketAddr::new(client.addr, 0),
             vip: client.vip,
             dest: template.server,

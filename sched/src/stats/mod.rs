@@ -1,9 +1,9 @@
-//! Counters of a service or a server: written by every worker, read by listings.
+//! Counters of a service or a server: written by every worker, each in a place of its own, and summed up by listings.
 
 mod estimator;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -61,13 +61,28 @@ pub enum Direction {
     Out,
 }
 
+/// Writers that count in a place of their own. The others share one.
+const OWN: usize = 8;
+
+/// Who counts traffic: a number from 0. No two threads have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Writer(pub usize);
+
 /// The live counters.
 #[derive(Debug, Default)]
 pub struct Stats {
     conns: AtomicU64,
+    own: [OnceLock<Box<Traffic>>; OWN],
+    shared: Traffic,
+    readers: Mutex<Readers>,
+}
+
+/// Those of one writer, which no other one's are next to.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Traffic {
     packets: [AtomicU64; 2],
     bytes: [AtomicU64; 2],
-    readers: Mutex<Readers>,
 }
 
 /// What only the control plane touches.
@@ -84,10 +99,19 @@ impl Stats {
     }
 
     /// Counts `packets` packets of `bytes` bytes together.
-    pub fn count(&self, direction: Direction, packets: u64, bytes: u64) {
+    #[inline]
+    pub fn count(&self, writer: Writer, direction: Direction, packets: u64, bytes: u64) {
         let i = direction as usize;
-        self.packets[i].fetch_add(packets, Relaxed);
-        self.bytes[i].fetch_add(bytes, Relaxed);
+        if let Some(own) = self.own.get(writer.0) {
+            let own = own.get_or_init(Box::default);
+            // One writer only, so a plain load and store does what a locked add would.
+            let add = |counter: &AtomicU64, n| counter.store(counter.load(Relaxed).wrapping_add(n), Relaxed);
+            add(&own.packets[i], packets);
+            add(&own.bytes[i], bytes);
+        } else {
+            self.shared.packets[i].fetch_add(packets, Relaxed);
+            self.shared.bytes[i].fetch_add(bytes, Relaxed);
+        }
     }
 
     /// What has been counted since the last [`Stats::zero`].
@@ -120,13 +144,16 @@ impl Stats {
     }
 
     fn total(&self) -> Counts {
-        Counts {
-            conns: self.conns.load(Relaxed),
-            in_packets: self.packets[0].load(Relaxed),
-            out_packets: self.packets[1].load(Relaxed),
-            in_bytes: self.bytes[0].load(Relaxed),
-            out_bytes: self.bytes[1].load(Relaxed),
+        let mut total = Counts { conns: self.conns.load(Relaxed), ..Counts::default() };
+        let own = self.own.iter().filter_map(|own| own.get().map(|own| &**own));
+        for Traffic { packets, bytes } in own.chain([&self.shared]) {
+            let add = |sum: &mut u64, counter: &AtomicU64| *sum = sum.wrapping_add(counter.load(Relaxed));
+            add(&mut total.in_packets, &packets[0]);
+            add(&mut total.out_packets, &packets[1]);
+            add(&mut total.in_bytes, &bytes[0]);
+            add(&mut total.out_bytes, &bytes[1]);
         }
+        total
     }
 }
 
@@ -138,13 +165,30 @@ mod tests {
     fn zero_keeps_the_counters_running_and_moves_the_zero_point() {
         let stats = Stats::default();
         stats.count_conn();
-        stats.count(Direction::In, 3, 180);
+        stats.count(Writer(0), Direction::In, 3, 180);
         stats.sample();
         assert_ne!(stats.rates(), Rates::default());
         stats.zero();
         stats.sample();
         assert_eq!(stats.rates(), Rates::default());
-        stats.count(Direction::Out, 2, 120);
+        stats.count(Writer(1), Direction::Out, 2, 120);
         assert_eq!(stats.read(), Counts { out_packets: 2, out_bytes: 120, ..Counts::default() });
+    }
+
+    #[test]
+    fn nothing_that_any_writer_counts_is_lost() {
+        const WRITERS: usize = OWN + 4;
+        let stats = Stats::default();
+        std::thread::scope(|scope| {
+            for writer in 0..WRITERS {
+                let stats = &stats;
+                scope.spawn(move || {
+                    (0..1000).for_each(|_| stats.count(Writer(writer), Direction::In, 1, 100));
+                });
+            }
+        });
+        let packets = 1000 * WRITERS as u64;
+        let counted = Counts { in_packets: packets, in_bytes: 100 * packets, ..Counts::default() };
+        assert_eq!(stats.read(), counted);
     }
 }

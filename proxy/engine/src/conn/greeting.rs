@@ -52,13 +52,13 @@ impl Greeting {
     }
 
     /// What a segment from the client asks for.
-    pub(crate) fn due(&self, conn: &Conn, packet: &Packet, now: Millis) -> Due {
+    pub(crate) fn due(&self, conn: &Conn<'_>, packet: &Packet, now: Millis) -> Due {
         let L4::Tcp { flags, seq, ack, .. } = packet.l4 else { return Due::Nothing };
         if self.is_over() {
             return Due::Nothing;
         }
         let sent = self.sent();
-        let (Some(client), Some(server)) = (conn.client.begun(), conn.server.begun()) else {
+        let (Some(client), Some(server)) = (conn.client().begun(), conn.server().begun()) else {
             return Due::TooEarly;
         };
         match &*sent {
@@ -87,7 +87,7 @@ impl Greeting {
 
     /// What has to be sent again because nobody has acknowledged it; `None` when that has happened, or has no meaning
     /// any more.
-    pub(crate) fn again(&self, conn: &Conn, now: Millis) -> Option<Vec<u8>> {
+    pub(crate) fn again(&self, conn: &Conn<'_>, now: Millis) -> Option<Vec<u8>> {
         // One that both ends have closed may still be waited for: a client's first segment can be its last.
         if self.is_over() || self.is_heard(conn) || conn.state() == State::Close {
             self.give_up();
@@ -110,9 +110,9 @@ impl Greeting {
     }
 
     /// The server has acknowledged all of it.
-    fn is_heard(&self, conn: &Conn) -> bool {
-        let end = conn.client.begun().map(|begun| begun.wrapping_add(1 + self.header.len() as u32));
-        end.is_some_and(|end| conn.server.has_heard(end))
+    fn is_heard(&self, conn: &Conn<'_>) -> bool {
+        let end = conn.client().begun().map(|begun| begun.wrapping_add(1 + self.header.len() as u32));
+        end.is_some_and(|end| conn.server().has_heard(end))
     }
 
     fn sent(&self) -> MutexGuard<'_, Option<Sent>> {

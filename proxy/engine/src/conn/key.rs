@@ -18,6 +18,7 @@ pub(crate) struct FlowKey {
 
 impl FlowKey {
     /// The key of packets from `src` to `dst`.
+    #[inline]
     pub(crate) fn new(proto: Proto, src: SocketAddr, dst: SocketAddr) -> Self {
         Self {
             src: bits(src.ip()),
@@ -38,11 +39,19 @@ impl Hash for FlowKey {
     }
 }
 
-fn bits(addr: IpAddr) -> u128 {
+/// An address in 128 bits.
+#[inline]
+pub(super) fn bits(addr: IpAddr) -> u128 {
     match addr {
         IpAddr::V4(addr) => 0xffff << 32 | u128::from(addr.to_bits()),
         IpAddr::V6(addr) => addr.to_bits(),
     }
+}
+
+/// The address that [`bits`] has made so many of.
+#[inline]
+pub(super) fn addr(bits: u128, v6: bool) -> IpAddr {
+    if v6 { IpAddr::V6(bits.into()) } else { IpAddr::V4((bits as u32).into()) }
 }
 
 #[cfg(test)]

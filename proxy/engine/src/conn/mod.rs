@@ -1,110 +1,95 @@
 //! Connections: one [`Conn`] per flow, found under the key of either direction.
+//!
+//! What is kept of one is a [`Slot`] for what packets change, a [`Course`] for what it shares with others, and, for few,
+//! a [`Rare`]. A [`Conn`] is a view of all that, for the time of one packet; a [`Kept`] one is for longer.
 
+mod course;
 mod greeting;
+mod index;
 mod key;
+mod rare;
 mod room;
 mod shift;
+mod slot;
 mod spoken;
 mod table;
 mod wheel;
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
-
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use sched::{DestLive, Direction, FTP, ForwardMethod, Proto, SvcLive, TcpOptions};
+use sched::Direction;
 
+pub(crate) use course::{Between, Course, Known};
 pub(crate) use greeting::{Due, Greeting};
+pub(crate) use index::Reader;
 pub(crate) use key::FlowKey;
+pub(crate) use rare::{Birth, Rare};
 pub(crate) use room::Room;
 pub(crate) use shift::{Shifts, before};
+pub(crate) use slot::{Slab, Slot};
 pub(crate) use spoken::Spoken;
 pub(crate) use table::{ConnTable, Inserted};
 pub(crate) use wheel::{Timed, Timer, Wheel};
 
-use crate::front::FrontWay;
+use self::slot::{EDITED, FTP, HELD, Id, RARE, TEMPLATE, UNASSURED};
 use crate::ftp::Control;
 use crate::knobs::Knobs;
 use crate::persist::Template;
-use crate::ports::Lease;
-use crate::proxy_protocol;
 use crate::state::{self, Event, Leg, State, tcp};
 
 /// Milliseconds since the engine was made.
 pub(crate) type Millis = u64;
 
 /// What a connection is between: set once, at birth.
-#[derive(Debug)]
-pub(crate) struct Legs {
-    pub(crate) proto: Proto,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Legs<'a> {
+    between: &'a Between,
     pub(crate) client: SocketAddr,
-    pub(crate) vip: SocketAddr,
-    pub(crate) dest: Arc<DestLive>,
-    /// Where its packets go: the server's address, on its own port or on the one that the client asked for.
-    pub(crate) server: SocketAddr,
-    /// Who the server believes to speak with, where that is not the client: an address and port of ours (FullNAT).
-    pub(crate) local: Option<Lease>,
-    pub(crate) service: Arc<SvcLive>,
-    pub(crate) method: ForwardMethod,
-    /// There is no server: the packets go on to whom they are for.
-    pub(crate) bypass: bool,
-    /// What is done to its segments, if it is of TCP and comes by us both ways.
-    pub(crate) tcp: TcpOptions,
-    /// The kernel takes one hop on each side of us; give one back, so that a director counts as one.
-    pub(crate) hop_credit: bool,
-    /// What it is a member of, and leaves when it ends.
-    pub(crate) template: Option<Arc<Template>>,
-    /// The control connection of FTP whose data it has.
-    pub(crate) data_of: Option<Arc<Conn>>,
-    /// It ends here.
-    pub(crate) front: Option<FrontWay>,
+    local_port: u16,
 }
 
-impl Legs {
+impl Deref for Legs<'_> {
+    type Target = Between;
+
+    #[inline]
+    fn deref(&self) -> &Between {
+        self.between
+    }
+}
+
+impl<'a> Legs<'a> {
+    /// Those of a client that has no port of ours.
+    pub(crate) const fn new(between: &'a Between, client: SocketAddr) -> Self {
+        Self { between, client, local_port: 0 }
+    }
+
     /// Who the server speaks with.
+    #[inline]
     pub(crate) fn peer(&self) -> SocketAddr {
-        self.local.as_ref().map_or(self.client, Lease::addr)
+        self.local().unwrap_or(self.client)
     }
 
-    /// Whether it is a control connection of FTP. (IPVS: for every service, by the port of the VIP.)
-    fn is_control(&self) -> bool {
-        self.proto == Proto::Tcp
-            && self.vip.port() == FTP
-            && self.method.sees_replies()
-            && self.data_of.is_none()
-            && self.front.is_none()
-    }
-
-    /// What the server is told before the client's first byte.
-    fn greeting(&self) -> Option<Vec<u8>> {
-        self.tcp.proxy_protocol.map(|version| proxy_protocol::header(version, self.client, self.vip))
+    /// Who the server believes to speak with, where that is not the client: an address and port of ours (FullNAT).
+    #[inline]
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        self.between.lip.map(|lip| SocketAddr::new(lip, self.local_port))
     }
 }
 
 /// A flow: its legs, and what its packets change.
-#[derive(Debug)]
-pub(crate) struct Conn {
-    pub(crate) legs: Legs,
-    /// A [`State`], with [`PENDING`] or [`GONE`].
-    state: AtomicU8,
-    /// Packets from the client; it stops counting at 255.
-    requests: AtomicU8,
-    /// What the two ends have said.
-    pub(crate) client: Spoken,
-    pub(crate) server: Spoken,
-    /// When the client's SYN came that has not been answered yet: microseconds, wrapping, never 0. 0 when there is none.
-    asked: AtomicU32,
-    /// For a control connection of FTP.
-    pub(crate) control: Option<Box<Control>>,
-    /// For one whose streams are not received as they were sent.
-    pub(crate) shifts: Option<Box<Shifts>>,
-    /// For one whose server is told who the client is.
-    pub(crate) greeting: Option<Box<Greeting>>,
-    /// A front has it open.
-    held: AtomicBool,
-    pub(crate) timer: Timer,
+#[derive(Clone, Debug)]
+pub(crate) struct Conn<'a> {
+    pub(crate) legs: Legs<'a>,
+    course: &'a Arc<Course>,
+    slot: &'a Slot,
+    slab: &'a Arc<Slab>,
+    id: Id,
+    /// For one whose packets are edited, or that has to do with FTP.
+    rare: Option<Arc<Rare>>,
 }
 
 /// Milliseconds that a new entry lives before anything has been forwarded, as in the kernel.
@@ -114,45 +99,89 @@ const NEW_MS: Millis = 3000;
 /// (RFC 6298 section 2). A server that is quick to say no is not a quick server.
 const REFUSED_US: u32 = 1_000_000;
 
-/// Set in a connection's state until it is under both of its keys: it holds them, but nobody finds it.
-const PENDING: u8 = 0x40;
+impl<'a> Conn<'a> {
+    /// The connection at a place, unless it has ended; nor one that is not in the table for all to see yet, unless `any`
+    /// is wanted.
+    #[inline]
+    fn at(slab: &'a Arc<Slab>, known: &'a Known, at: u32, any: bool) -> Option<Self> {
+        let slot = slab.slot(at)?;
+        let fixed = slot.fixed(any)?;
+        let course = known.get(fixed.course)?;
+        let id = Id { at, generation: fixed.generation };
+        let legs = Legs { between: course, client: fixed.client, local_port: fixed.local_port };
+        let rare = if slot.has(EDITED | FTP) { slab.rare(at) } else { None };
+        Some(Self { legs, course, slot, slab, id, rare })
+    }
 
-/// Set in a connection's state once it has been removed from the table: what a wheel still holds of it is only
-/// waiting to be dropped, and its server counts it no more.
-const GONE: u8 = 0x80;
-
-impl Conn {
-    /// A connection that nobody finds until it is published, and that has the short time of one whose first packet has not been forwarded yet.
-    pub(crate) fn new(legs: Legs, now: Millis) -> Self {
-        legs.dest.inactive.fetch_add(1, Relaxed);
-        let greeting = legs.greeting().map(|header| Box::new(Greeting::new(header)));
-        legs.dest.update_overload();
-        let control = legs.is_control().then(Box::default);
-        if let Some(control) = legs.data_of.as_ref().and_then(|conn| conn.control.as_deref()) {
-            control.join();
+    /// The same for longer than a packet.
+    pub(crate) fn keep(&self) -> Kept {
+        Kept {
+            slab: Arc::clone(self.slab),
+            id: self.id,
+            course: Arc::clone(self.course),
+            client: self.legs.client,
+            local_port: self.legs.local_port,
+            rare: self.rare.clone(),
         }
-        Self {
-            state: AtomicU8::new(PENDING | begins_as(legs.proto) as u8),
-            legs,
-            requests: AtomicU8::new(0),
-            client: Spoken::default(),
-            server: Spoken::default(),
-            asked: AtomicU32::new(0),
-            shifts: (greeting.is_some() || control.is_some()).then(Box::default),
-            control,
-            greeting,
-            held: AtomicBool::new(false),
-            timer: Timer::new(now + NEW_MS),
+    }
+
+    /// What the client has said.
+    #[inline]
+    pub(crate) fn client(&self) -> Spoken<'a> {
+        self.slot.spoken(Direction::In as usize)
+    }
+
+    /// What the server has said.
+    #[inline]
+    pub(crate) fn server(&self) -> Spoken<'a> {
+        self.slot.spoken(Direction::Out as usize)
+    }
+
+    /// For a control connection of FTP.
+    pub(crate) fn control(&self) -> Option<&Control> {
+        self.rare.as_ref()?.control.as_ref()
+    }
+
+    /// For one whose streams are not received as they were sent.
+    pub(crate) fn shifts(&self) -> Option<&Shifts> {
+        self.rare.as_ref()?.shifts.as_ref()
+    }
+
+    /// For one whose server is told who the client is.
+    pub(crate) fn greeting(&self) -> Option<&Greeting> {
+        self.rare.as_ref()?.greeting.as_ref()
+    }
+
+    /// The data connection of a control connection of FTP.
+    pub(crate) fn is_data(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.data_of.is_some())
+    }
+
+    /// It is a member of a template.
+    pub(crate) fn has_template(&self) -> bool {
+        self.slot.has(TEMPLATE)
+    }
+
+    /// Its template, if that does not know yet that the client is real.
+    #[inline]
+    pub(crate) fn tell_template(&self, tell: impl FnOnce(&Template)) {
+        if self.slot.has(UNASSURED) {
+            self.slot.set(UNASSURED, false);
+            if let Some(template) =
+                self.slab.rare(self.id.at).as_ref().and_then(|rare| rare.template.as_ref())
+            {
+                tell(template);
+            }
         }
     }
 
     /// What resets to the one whom packets in `direction` reach, in the other end's name, say: see
     /// [`Spoken::resets`].
     pub(crate) fn resets(&self, direction: Direction) -> Option<([Option<u32>; 2], u32)> {
-        let shifted = |said| self.shifts.as_ref().map_or(said, |shifts| shifts.shifted(direction, said));
+        let shifted = |said| self.shifts().map_or(said, |shifts| shifts.shifted(direction, said));
         match direction {
-            Direction::In => self.server.resets(&self.client, shifted),
-            Direction::Out => self.client.resets(&self.server, shifted),
+            Direction::In => self.server().resets(self.client(), shifted),
+            Direction::Out => self.client().resets(self.server(), shifted),
         }
     }
 
@@ -163,55 +192,61 @@ impl Conn {
 
     /// Key of the packets from the server.
     pub(crate) fn out_key(&self) -> FlowKey {
-        let legs = &self.legs;
-        // What does not come by us would look like this if it did.
-        let comes_back = legs.method.sees_replies() && legs.front.is_none_or(FrontWay::hears_servers);
-        let server = if comes_back { legs.server } else { legs.vip };
-        FlowKey::new(legs.proto, server, legs.peer())
+        FlowKey::new(self.legs.proto, self.course.answers_from(), self.legs.peer())
     }
 
     /// Its packets are forwarded, and that is all.
+    #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        self.shifts.is_none() && self.legs.tcp.is_none()
+        !self.slot.has(EDITED)
     }
 
     /// Data connections of FTP hang on it.
     pub(crate) fn has_data(&self) -> bool {
-        self.control.as_ref().is_some_and(|control| control.has_data())
+        self.control().is_some_and(Control::has_data)
     }
 
+    #[inline]
     pub(crate) fn state(&self) -> State {
-        State::from_u8(self.state.load(Relaxed) & !(PENDING | GONE))
+        self.slot.state()
     }
 
     /// A front has it open: it does not end by itself.
     pub(crate) fn is_held(&self) -> bool {
-        self.held.load(Relaxed)
+        self.slot.has(HELD)
     }
 
     pub(crate) fn hold(&self) {
-        self.held.store(true, Relaxed);
-    }
-
-    pub(crate) fn release(&self) {
-        self.held.store(false, Relaxed);
+        self.slot.set(HELD, true);
     }
 
     /// Packets from the client, 255 for more.
     pub(crate) fn requests(&self) -> u8 {
-        self.requests.load(Relaxed)
+        self.slot.requests()
     }
 
-    /// In the table for all to see.
-    pub(crate) fn is_live(&self) -> bool {
-        self.state.load(Relaxed) & (PENDING | GONE) == 0
+    /// It has ended.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.slot.has_ended(self.id.generation)
     }
 
-    pub(crate) fn publish(&self) {
-        self.state.fetch_and(!PENDING, Relaxed);
+    pub(crate) fn deadline(&self, now: Millis) -> Millis {
+        self.slot.deadline(now)
+    }
+
+    /// Starts its timer again.
+    pub(crate) fn wait(&self, now: Millis, lasts: Millis) {
+        self.slot.set_deadline(Slot::after(now, lasts));
+    }
+
+    /// Makes sure that a wheel looks at it soon enough.
+    #[inline]
+    pub(crate) fn arm(&self, wheel: &mut Wheel<u32>, now: Millis) {
+        wheel.arm(&self.id.at, self.slot, now);
     }
 
     /// A packet has been seen: moves the state and starts the timer again, with the timeouts as they are set now.
+    #[inline]
     pub(crate) fn seen(
         &self,
         direction: Direction,
@@ -221,29 +256,16 @@ impl Conn {
         guarded: bool,
     ) {
         if direction == Direction::In {
-            self.requests.store(self.requests().saturating_add(1), Relaxed);
+            self.slot.count_request();
         }
-        let leg = Leg::of(direction, self.legs.method.sees_replies());
-        let mut state = self.state();
         if let Some(event) = event {
-            // Two workers may see both directions at once: each step of the table happens, one after the other.
-            loop {
-                let next = state::next(leg, event, state, guarded);
-                if next == state {
-                    break;
-                }
-                match self.state.compare_exchange(state as u8, next as u8, Relaxed, Relaxed) {
-                    Ok(_) => {
-                        self.count_change(state, next);
-                        state = next;
-                        break;
-                    }
-                    Err(other) if other & GONE != 0 => return,
-                    Err(other) => state = State::from_u8(other),
-                }
+            let leg = Leg::of(direction, self.legs.method.sees_replies());
+            let next = |state| state::next(leg, event, state, guarded);
+            if let Some((from, to)) = self.slot.step(self.id.generation, next) {
+                self.count_change(from, to);
             }
         }
-        self.timer.set(now + state.timeout(self.legs.proto, knobs).as_millis() as Millis);
+        self.wait(now, self.state().timeout(self.legs.proto, knobs).as_millis() as Millis);
     }
 
     /// Tells the server's average how long it takes from a client's SYN to the answer. `elapsed` is the time since the
@@ -251,17 +273,18 @@ impl Conn {
     pub(crate) fn time_handshake(&self, direction: Direction, event: tcp::Event, elapsed: Duration) {
         // Wrapping, and never 0.
         let micros = || elapsed.as_micros() as u32 | 1;
-        // Whoever has been told to connect is not the one whom the scheduler asks about.
-        if self.legs.data_of.is_some() {
+        if event == tcp::Event::Ack {
             return;
         }
+        // Whoever has been told to connect is not the one whom the scheduler asks about.
+        let Some(asked) = self.slab.asked(self.id.at).filter(|_| !self.is_data()) else { return };
         match (direction, event) {
             // A SYN that is sent again does not start the clock again.
             (Direction::In, tcp::Event::Syn) => {
-                let _ = self.asked.compare_exchange(0, micros(), Relaxed, Relaxed);
+                let _ = asked.compare_exchange(0, micros(), Relaxed, Relaxed);
             }
             (Direction::Out, tcp::Event::Syn | tcp::Event::Rst) => {
-                let asked = self.asked.swap(0, Relaxed);
+                let asked = asked.swap(0, Relaxed);
                 let took = if event == tcp::Event::Rst { REFUSED_US } else { micros().wrapping_sub(asked) };
                 if asked != 0 {
                     self.legs.dest.count_handshake(took);
@@ -271,11 +294,13 @@ impl Conn {
         }
     }
 
+    #[cold]
     fn count_change(&self, from: State, to: State) {
-        if let Some(local) = &self.legs.local
+        if self.legs.lip.is_some()
             && from.is_over() != to.is_over()
+            && let Some(lease) = self.slab.rare(self.id.at).as_ref().and_then(|rare| rare.lease.as_ref())
         {
-            local.rest(to.is_over());
+            lease.rest(to.is_over());
         }
         let dest = &self.legs.dest;
         match (from.is_active(), to.is_active()) {
@@ -293,68 +318,105 @@ impl Conn {
 
     /// Marks it as removed; true for the one caller that did. The server no longer counts it.
     pub(crate) fn retire(&self) -> bool {
-        let state = self.state.fetch_or(GONE, Relaxed);
-        if state & GONE != 0 {
-            return false;
-        }
+        let Some(state) = self.slot.retire(self.id.generation) else { return false };
         let dest = &self.legs.dest;
-        let counter =
-            if State::from_u8(state & !PENDING).is_active() { &dest.active } else { &dest.inactive };
+        let counter = if state.is_active() { &dest.active } else { &dest.inactive };
         counter.fetch_sub(1, Relaxed);
         dest.update_overload();
-        if let Some(template) = &self.legs.template {
-            template.leave();
-        }
-        if let Some(control) = self.legs.data_of.as_ref().and_then(|conn| conn.control.as_deref()) {
-            control.leave();
-        }
-        if let Some(local) = &self.legs.local {
-            local.give_back();
+        if self.slot.has(RARE)
+            && let Some(rare) = self.slab.rare(self.id.at)
+        {
+            rare.let_go();
         }
         true
     }
 }
 
-impl Timed for Conn {
-    fn timer(&self) -> &Timer {
-        &self.timer
-    }
-
-    fn is_gone(&self) -> bool {
-        self.state.load(Relaxed) & GONE != 0
+impl PartialEq for Kept {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && Arc::ptr_eq(&self.slab, &other.slab)
     }
 }
 
-const fn begins_as(proto: Proto) -> State {
-    match proto {
-        Proto::Tcp | Proto::Sctp => State::None,
-        Proto::Udp => State::Udp,
+/// A connection for longer than a packet. It may have ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    slab: Arc<Slab>,
+    id: Id,
+    course: Arc<Course>,
+    client: SocketAddr,
+    local_port: u16,
+    rare: Option<Arc<Rare>>,
+}
+
+impl Kept {
+    /// The connection. What is said of its state means something only while it has not ended.
+    pub(crate) fn conn(&self) -> Option<Conn<'_>> {
+        Some(Conn {
+            legs: self.legs(),
+            course: &self.course,
+            slot: self.slab.slot(self.id.at)?,
+            slab: &self.slab,
+            id: self.id,
+            rare: self.rare.clone(),
+        })
+    }
+
+    pub(crate) fn legs(&self) -> Legs<'_> {
+        Legs { between: &self.course, client: self.client, local_port: self.local_port }
+    }
+
+    pub(crate) const fn rare(&self) -> Option<&Arc<Rare>> {
+        self.rare.as_ref()
+    }
+
+    /// Whether it is this one.
+    pub(crate) fn is(&self, conn: &Conn<'_>) -> bool {
+        self.id == conn.id && Arc::ptr_eq(&self.slab, conn.slab)
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.slab.slot(self.id.at).is_some_and(|slot| slot.is_live(self.id.generation))
+    }
+
+    /// A front has it open no more.
+    pub(crate) fn release(&self) {
+        if let Some(slot) = self.slab.slot(self.id.at).filter(|slot| !slot.has_ended(self.id.generation)) {
+            slot.set(HELD, false);
+        }
     }
 }
 
 #[cfg(test)]
-pub(crate) fn test_legs(n: u16) -> Legs {
+pub(crate) fn test_birth(n: u16) -> Birth {
     use std::net::{IpAddr, Ipv4Addr};
+
+    use sched::{DestLive, ForwardMethod, Proto, SvcLive, TcpOptions};
+
     let addr = |net: u8, port| SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, net, 0, 1)), port);
-    Legs {
+    let server = addr(2, 8000 + n % 50_000);
+    let between = Between {
         proto: Proto::Tcp,
-        client: addr(0, 1024 + n),
         vip: addr(1, 80),
-        dest: Arc::new(DestLive::new(addr(2, 8000 + n))),
-        server: addr(2, 8000 + n),
-        local: None,
+        dest: Arc::new(DestLive::new(server)),
+        server,
+        lip: None,
         service: Arc::new(SvcLive::new(&sched::algo::ALL[0], sched::SchedFlags::default())),
         method: ForwardMethod::Masq,
         bypass: false,
         tcp: TcpOptions::default(),
         hop_credit: false,
-        template: None,
-        data_of: None,
         front: None,
-    }
+    };
+    Birth { between, client: addr(0, 1024 + n), local: None, template: None, data_of: None }
 }
 
+/// A connection in a table of its own.
 #[cfg(test)]
-pub(crate) fn test_conn(n: u16) -> Conn {
-    Conn::new(test_legs(n), 0)
+pub(crate) fn test_conn(birth: Birth) -> Conn<'static> {
+    let table = Box::leak(Box::new(ConnTable::new(1, Arc::new(Room::new(1)))));
+    let known = Box::leak(Box::new(table.reader().1));
+    let conn = table.begin(known, birth, 0).expect("room");
+    assert!(matches!(table.insert(known, &conn), Inserted::Yes));
+    conn
 }

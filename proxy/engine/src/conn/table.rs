@@ -2,42 +2,40 @@
 //!
 //! Invariants: a connection that is found is under both of its keys; a key leads to one connection, so a reply tuple
 //! is never shared. (One that a front has parked is under its server's alone.) While one is being put in, it holds its keys but nobody finds it; while it is being taken out,
-//! nobody finds it and it stands in nobody's way. No guard is held across a second map call or a packet.
+//! nobody finds it and it stands in nobody's way. No lock is held across two steps or a packet, and none is taken to
+//! find a connection.
 
-use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
-use foldhash::SharedSeed;
-use foldhash::quality::SeedableRandomState;
-use sched::Direction;
+use sched::{Direction, Proto};
 
-use super::{Conn, FlowKey, Room, Timed};
+use super::course::Courses;
+use super::index::{Entry, Index};
+use super::slot::{EDITED, FTP, First, PARKED, RARE, TEMPLATE, UNASSURED};
+use super::{Birth, Conn, FlowKey, Id, Known, Legs, Millis, NEW_MS, Reader, Room, Slab, Slot};
 use crate::ftp::Expecting;
 use crate::listing::Part;
-
-/// Shards: enough that workers rarely meet, few enough that walking them is cheap.
-const SHARDS: usize = 128;
-/// Keys that fit before the first shard has to grow.
-const INITIAL_KEYS: usize = 1 << 16;
+use crate::state::State;
 
 /// What became of [`ConnTable::insert`].
 #[derive(Debug)]
-pub(crate) enum Inserted {
+pub(crate) enum Inserted<'a> {
     /// It is in the table.
     Yes,
     /// The table holds as many as it may.
     Full,
     /// Another connection has its reply tuple.
-    ReplyTaken(Arc<Conn>),
+    ReplyTaken(Conn<'a>),
     /// Another worker made a connection for the same client and VIP meanwhile. The one offered has ended.
-    Raced(Arc<Conn>),
+    Raced(Conn<'a>),
 }
 
 #[derive(Debug)]
 pub(crate) struct ConnTable {
-    map: DashMap<FlowKey, (Arc<Conn>, Direction), SeedableRandomState>,
+    slab: Arc<Slab>,
+    index: Index,
+    courses: Arc<Courses>,
     room: Arc<Room>,
     /// Data connections of those in it.
     pub(crate) expecting: Expecting,
@@ -45,29 +43,83 @@ pub(crate) struct ConnTable {
 
 impl ConnTable {
     pub(crate) fn new(seed: u64, room: Arc<Room>) -> Self {
-        let hasher = SeedableRandomState::with_seed(seed, SharedSeed::global_fixed());
-        let keys = INITIAL_KEYS.min(room.max().saturating_mul(2));
         Self {
-            map: DashMap::with_capacity_and_hasher_and_shard_amount(keys, hasher, SHARDS),
+            slab: Arc::new(Slab::new(room.max())),
+            index: Index::new(seed),
+            courses: Arc::new(Courses::new(seed)),
             expecting: Expecting::new(seed, Arc::clone(&room)),
             room,
         }
     }
 
-    pub(crate) fn find(&self, key: &FlowKey) -> Option<(Arc<Conn>, Direction)> {
-        let entry = self.map.get(key).filter(|entry| entry.0.is_live())?;
-        Some((Arc::clone(&entry.0), entry.1))
+    /// What a worker knows of the table: it is not for others.
+    pub(crate) fn reader(&self) -> (Reader, Known) {
+        (self.index.reader(), Known::new(Arc::clone(&self.courses)))
     }
 
-    pub(crate) fn insert(&self, conn: &Arc<Conn>) -> Inserted {
+    /// What connections are in.
+    pub(crate) fn slab(&self) -> &Slab {
+        &self.slab
+    }
+
+    #[inline]
+    pub(crate) fn find<'a>(
+        &'a self,
+        reader: &mut Reader,
+        known: &'a Known,
+        key: &FlowKey,
+    ) -> Option<(Conn<'a>, Direction)> {
+        let hash = self.index.hash(key);
+        self.index.find(reader, hash, |entry| {
+            let conn = Conn::at(&self.slab, known, entry.at, false)?;
+            (conn.key(entry.direction) == *key).then_some((conn, entry.direction))
+        })
+    }
+
+    /// The connection at a place, unless it has ended.
+    pub(crate) fn at<'a>(&'a self, known: &'a Known, at: u32) -> Option<Conn<'a>> {
+        Conn::at(&self.slab, known, at, true)
+    }
+
+    /// Begins a connection that nobody finds until it is in, and that has the short time of one whose first packet has
+    /// not been forwarded yet. `None` where there is no memory for it.
+    pub(crate) fn begin<'a>(&'a self, known: &'a Known, birth: Birth, now: Millis) -> Option<Conn<'a>> {
+        let client = birth.client;
+        let local_port = birth.local.as_ref().map_or(0, |lease| lease.addr().port());
+        let (between, rare) = birth.rare();
+        let (proto, edited) = (between.proto, !between.tcp.is_none());
+        let Some(joined) = self.courses.join(between) else {
+            rare.inspect(|rare| rare.let_go());
+            return None;
+        };
+        let flags = rare.as_ref().map_or(0, |rare| {
+            let template = if rare.template.is_some() { TEMPLATE | UNASSURED } else { 0 };
+            let ftp = if rare.control.is_some() || rare.data_of.is_some() { FTP } else { 0 };
+            RARE | template | ftp | if rare.shifts.is_some() { EDITED } else { 0 }
+        });
+        let flags = flags | if edited { EDITED } else { 0 };
+        let deadline = Slot::after(now, NEW_MS);
+        let first =
+            First { course: joined.number, client, local_port, state: begins_as(proto), flags, deadline };
+        let dest = &joined.dest;
+        let (slot, id) = self.slab.begin(&first, rare)?;
+        dest.inactive.fetch_add(1, Relaxed);
+        dest.update_overload();
+        let course = known.get(joined.number)?;
+        let rare = if slot.has(EDITED | FTP) { self.slab.rare(id.at) } else { None };
+        let legs = Legs { between: course, client, local_port };
+        Some(Conn { legs, course, slot, slab: &self.slab, id, rare })
+    }
+
+    pub(crate) fn insert<'a>(&'a self, known: &'a Known, conn: &Conn<'a>) -> Inserted<'a> {
         if !self.room.take() {
             return Inserted::Full;
         }
-        if let Err(other) = self.put(conn.out_key(), conn, Direction::Out) {
+        if let Err(other) = self.put(known, conn, Direction::Out) {
             self.room.give_back();
             return Inserted::ReplyTaken(other);
         }
-        if let Err(other) = self.put(conn.in_key(), conn, Direction::In) {
+        if let Err(other) = self.put(known, conn, Direction::In) {
             self.remove(conn);
             return Inserted::Raced(other);
         }
@@ -75,53 +127,93 @@ impl ConnTable {
     }
 
     /// Takes it out, unless somebody else has.
-    pub(crate) fn remove(&self, conn: &Arc<Conn>) -> bool {
+    pub(crate) fn remove(&self, conn: &Conn<'_>) -> bool {
         if !conn.retire() {
             return false;
         }
-        self.take(&conn.in_key(), conn);
-        self.take(&conn.out_key(), conn);
+        self.take(conn, Direction::In);
+        self.take(conn, Direction::Out);
         self.expecting.forget(conn);
         self.room.give_back();
+        self.let_go(conn);
         true
     }
 
-    /// Has the client's packets find it no more.
-    pub(crate) fn leave_client(&self, conn: &Arc<Conn>) {
-        self.take(&conn.in_key(), conn);
+    /// Ends one that has not been put in.
+    pub(crate) fn discard(&self, conn: &Conn<'_>) {
+        if conn.retire() {
+            self.let_go(conn);
+        }
     }
 
-    /// Shows every connection of `part` to `visit`, in no order. Holds a shard at a time: not for the packet path, and
-    /// nothing may be removed meanwhile.
-    pub(crate) fn for_each(&self, part: Part, mut visit: impl FnMut(&Arc<Conn>)) {
-        let hasher = self.map.hasher();
-        for entry in &self.map {
-            let (conn, direction) = entry.value();
-            let mine =
-                part.of <= 1 || hasher.hash_one(entry.key()) % u64::from(part.of) == u64::from(part.index);
-            if *direction == Direction::In && mine && conn.is_live() {
-                visit(conn);
-            }
+    /// Has the client's packets find it no more.
+    pub(crate) fn leave_client(&self, conn: &Conn<'_>) {
+        conn.slot.set(PARKED, true);
+        self.take(conn, Direction::In);
+    }
+
+    /// Shows every connection of `part` that is a client's to `visit`, in no order. Looks at every slot: not for the packet path.
+    pub(crate) fn for_each(&self, part: Part, mut visit: impl FnMut(&Conn<'_>)) {
+        for at in self.slab.places().filter(|at| at % part.of.max(1) == part.index) {
+            let Some(slot) = self.slab.slot(at).filter(|slot| !slot.has(PARKED)) else { continue };
+            let Some(fixed) = slot.fixed(false) else { continue };
+            let Some(course) = self.courses.get(fixed.course) else { continue };
+            let legs = Legs { between: &course, client: fixed.client, local_port: fixed.local_port };
+            let id = Id { at, generation: fixed.generation };
+            let rare = if slot.has(EDITED | FTP) { self.slab.rare(at) } else { None };
+            visit(&Conn { legs, course: &course, slot, slab: &self.slab, id, rare });
         }
     }
 
     /// Puts it under one key. The client's comes last and publishes it, before anybody can find it there.
-    fn put(&self, key: FlowKey, conn: &Arc<Conn>, direction: Direction) -> Result<(), Arc<Conn>> {
-        let entry = self.map.entry(key);
-        if let Entry::Occupied(entry) = &entry
-            && !entry.get().0.is_gone()
-        {
-            return Err(Arc::clone(&entry.get().0));
+    fn put<'a>(&'a self, known: &'a Known, conn: &Conn<'a>, direction: Direction) -> Result<(), Conn<'a>> {
+        let key = conn.key(direction);
+        let entry = Entry { at: conn.id.at, direction };
+        // One that has ended holds nothing.
+        let has = |other: Entry| {
+            let conn = Conn::at(&self.slab, known, other.at, true);
+            conn.is_some_and(|conn| conn.key(other.direction) == key)
+        };
+        let publish = || {
+            if direction == Direction::In {
+                conn.slot.publish();
+            }
+        };
+        loop {
+            let Err(other) = self.index.put(self.index.hash(&key), entry, has, publish) else {
+                return Ok(());
+            };
+            if let Some(other) = Conn::at(&self.slab, known, other.at, true) {
+                return Err(other);
+            }
         }
-        if direction == Direction::In {
-            conn.publish();
-        }
-        entry.insert((Arc::clone(conn), direction));
-        Ok(())
     }
 
-    fn take(&self, key: &FlowKey, conn: &Arc<Conn>) {
-        self.map.remove_if(key, |_, (found, _)| Arc::ptr_eq(found, conn));
+    fn take(&self, conn: &Conn<'_>, direction: Direction) {
+        let hash = self.index.hash(&conn.key(direction));
+        self.index.take(hash, Entry { at: conn.id.at, direction });
+    }
+
+    fn let_go(&self, conn: &Conn<'_>) {
+        self.courses.leave(conn.course);
+        self.slab.give_back(conn.id.at);
+    }
+}
+
+impl Conn<'_> {
+    #[inline]
+    fn key(&self, direction: Direction) -> FlowKey {
+        match direction {
+            Direction::In => self.in_key(),
+            Direction::Out => self.out_key(),
+        }
+    }
+}
+
+const fn begins_as(proto: Proto) -> State {
+    match proto {
+        Proto::Tcp | Proto::Sctp => State::None,
+        Proto::Udp => State::Udp,
     }
 }
 

@@ -4,32 +4,63 @@
 //! deadline has moved on. An entry is never looked at later than [`SLOTS`] seconds from now, so that what the
 //! wheel holds of one that ended early goes soon. Where a deadline moves *forward in time* (ESTABLISHED to CLOSE),
 //! a second entry is made; the first finds that it is not the armed one and goes.
+//!
+//! What is held is a name: of a connection its place in the slab. Where another connection has the place by then, the
+//! wheel looks at that one, which costs a look and changes nothing: it is armed where it says, once.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::Millis;
+use super::{Millis, Slab, Slot};
 
 /// Slots of one second each.
 const SLOTS: u64 = 128;
 /// Entries looked at in one call: bounds the time that packets wait when very many end at once.
-const BATCH: usize = 2048;
+const BATCH: usize = 256;
+/// Entries of a slot lie in parts of so many, so that none of them is ever moved.
+const PART: usize = 512;
 
-/// What a wheel can hold.
+/// What a wheel can look at.
 pub(crate) trait Timed {
-    fn timer(&self) -> &Timer;
+    /// When it is forgotten unless something happens.
+    fn deadline(&self, now: Millis) -> Millis;
+    /// The second in which a wheel looks at it next; 0 before the first time. Whoever changes it puts an entry in its
+    /// wheel, so there is always one that counts, and all others are stale.
+    fn armed(&self) -> u64;
+    /// Changes that second. False if it is another one meanwhile.
+    fn rearm(&self, from: u64, to: u64) -> bool;
     /// It has ended already: the wheel lets it drop.
     fn is_gone(&self) -> bool;
+}
+
+/// What a wheel can hold, to be found in an `Of`.
+pub(crate) trait Named<Of>: Clone {
+    type Timed: Timed;
+    fn find<'a>(&'a self, of: &'a Of) -> Option<&'a Self::Timed>;
+}
+
+/// A place.
+impl Named<Slab> for u32 {
+    type Timed = Slot;
+
+    fn find<'a>(&'a self, slab: &'a Slab) -> Option<&'a Slot> {
+        slab.slot(*self)
+    }
+}
+
+impl<T: Timed> Named<()> for Arc<T> {
+    type Timed = T;
+
+    fn find<'a>(&'a self, (): &'a ()) -> Option<&'a T> {
+        Some(self)
+    }
 }
 
 /// When an entry ends, and when a wheel looks at it.
 #[derive(Debug)]
 pub(crate) struct Timer {
-    /// When it is forgotten unless something happens.
     deadline: AtomicU64,
-    /// The second in which a wheel looks at it next; 0 before the first time. Whoever changes it puts an entry in its
-    /// wheel, so there is always one that counts, and all others are stale.
     armed: AtomicU64,
 }
 
@@ -47,46 +78,58 @@ impl Timer {
         self.deadline.store(deadline, Relaxed);
     }
 
-    /// Moves the second of the wheel's next look forward to `second`, unless it is early enough already. True for the
-    /// caller whose wheel now has to hold it.
-    fn arm_no_later(&self, second: u64) -> bool {
-        let earlier = |armed| (armed == 0 || second < armed).then_some(second);
-        self.armed.fetch_update(Relaxed, Relaxed, earlier).is_ok()
+    pub(crate) fn armed(&self) -> u64 {
+        self.armed.load(Relaxed)
     }
 
-    /// Puts the next look off from `second` to `later`. False if another look has been arranged meanwhile.
-    fn rearm(&self, second: u64, later: u64) -> bool {
-        self.armed.compare_exchange(second, later, Relaxed, Relaxed).is_ok()
-    }
-
-    fn is_armed_for(&self, second: u64) -> bool {
-        self.armed.load(Relaxed) == second
+    pub(crate) fn rearm(&self, from: u64, to: u64) -> bool {
+        self.armed.compare_exchange(from, to, Relaxed, Relaxed).is_ok()
     }
 }
 
 #[derive(Debug)]
-pub(crate) struct Wheel<T> {
-    slots: Vec<Vec<(u64, Arc<T>)>>,
+pub(crate) struct Wheel<E> {
+    slots: Vec<Parts<E>>,
     /// The next second to be looked at; all before it are done.
     next: u64,
-    /// Taken from a slot whose second has come, not yet looked at.
-    due: Vec<(u64, Arc<T>)>,
+    /// Taken from the slot of the second before that, not yet looked at.
+    due: Parts<E>,
     held: usize,
 }
 
-impl<T: Timed> Wheel<T> {
+impl<E> Wheel<E> {
     pub(crate) fn new() -> Self {
-        Self { slots: (0..SLOTS).map(|_| Vec::new()).collect(), next: 0, due: Vec::new(), held: 0 }
+        Self {
+            slots: (0..SLOTS).map(|_| Parts::default()).collect(),
+            next: 0,
+            due: Parts::default(),
+            held: 0,
+        }
     }
 
-    /// Makes sure that `entry` is looked at soon enough after its deadline.
-    pub(crate) fn arm(&mut self, entry: &Arc<T>, now: Millis) {
+    /// Nothing is held.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.held == 0
+    }
+
+    /// Makes sure that `entry`, which is `timed`, is looked at soon enough after its deadline.
+    #[inline]
+    pub(crate) fn arm(&mut self, entry: &E, timed: &impl Timed, now: Millis)
+    where
+        E: Clone,
+    {
         if self.held == 0 {
             self.next = now / 1000;
         }
-        let second = self.second_for(entry.timer().deadline());
-        if entry.timer().arm_no_later(second) {
-            self.put(second, Arc::clone(entry));
+        let second = self.second_for(timed.deadline(now));
+        loop {
+            let armed = timed.armed();
+            if armed != 0 && armed <= second {
+                return;
+            }
+            if timed.rearm(armed, second) {
+                return self.put(second, entry.clone());
+            }
         }
     }
 
@@ -104,9 +147,12 @@ impl<T: Timed> Wheel<T> {
 
     /// Hands every entry whose deadline has passed to `expire`, which ends it or gives it another deadline, until that
     /// has had enough. Looks at a bounded number; call again while [`Wheel::next_due`] is in the past.
-    pub(crate) fn advance(&mut self, now: Millis, mut expire: impl FnMut(&Arc<T>) -> ControlFlow<()>) {
+    pub(crate) fn advance<Of>(&mut self, of: &Of, now: Millis, mut expire: impl FnMut(&E) -> ControlFlow<()>)
+    where
+        E: Named<Of>,
+    {
         for _ in 0..BATCH {
-            let Some((second, entry)) = self.due.pop() else {
+            let Some(entry) = self.due.pop() else {
                 if self.next * 1000 > now || self.held == 0 {
                     break;
                 }
@@ -115,17 +161,19 @@ impl<T: Timed> Wheel<T> {
                 continue;
             };
             self.held -= 1;
-            if entry.is_gone() || !entry.timer().is_armed_for(second) {
+            let second = self.next - 1;
+            let Some(timed) = entry.find(of).filter(|timed| !timed.is_gone() && timed.armed() == second)
+            else {
                 continue;
-            }
+            };
             let mut enough = false;
-            if entry.timer().deadline() <= now {
+            if timed.deadline(now) <= now {
                 enough = expire(&entry).is_break();
             }
-            if !entry.is_gone() {
-                let later = self.second_for(entry.timer().deadline());
-                if entry.timer().rearm(second, later) {
-                    self.put(later, entry);
+            if !timed.is_gone() {
+                let later = self.second_for(timed.deadline(now));
+                if timed.rearm(second, later) {
+                    self.put(later, entry.clone());
                 }
             }
             if enough {
@@ -135,22 +183,69 @@ impl<T: Timed> Wheel<T> {
     }
 
     /// Shows every 32nd second's entries to `visit`, beginning with that of `part`: one in 32 of all.
-    pub(crate) fn sample(&self, part: usize, mut visit: impl FnMut(&Arc<T>)) {
-        for (second, entry) in self.slots.iter().skip(part).step_by(32).flatten() {
-            if !entry.is_gone() && entry.timer().is_armed_for(*second) {
-                visit(entry);
+    pub(crate) fn sample<Of>(&self, of: &Of, part: usize, mut visit: impl FnMut(&E))
+    where
+        E: Named<Of>,
+    {
+        for second in (self.next..self.next + SLOTS).filter(|second| *second % 32 == part as u64) {
+            for entry in self.slots[slot(second)].iter() {
+                if entry.find(of).is_some_and(|timed| !timed.is_gone() && timed.armed() == second) {
+                    visit(entry);
+                }
             }
         }
     }
 
     /// The second whose slot shows an entry with this deadline: the first that begins after it, within reach.
+    #[inline]
     fn second_for(&self, deadline: Millis) -> u64 {
         (deadline / 1000 + 1).clamp(self.next, self.next + SLOTS - 1)
     }
 
-    fn put(&mut self, second: u64, entry: Arc<T>) {
-        self.slots[slot(second)].push((second, entry));
+    fn put(&mut self, second: u64, entry: E) {
+        self.slots[slot(second)].push(entry);
         self.held += 1;
+    }
+}
+
+/// A stack in parts.
+#[derive(Debug)]
+struct Parts<E>(Vec<Vec<E>>);
+
+impl<E> Default for Parts<E> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<E> Parts<E> {
+    const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn push(&mut self, entry: E) {
+        match self.0.last_mut().filter(|part| part.len() < PART) {
+            Some(part) => part.push(entry),
+            None => {
+                // The first one grows with what it gets.
+                let mut part = Vec::with_capacity(if self.0.is_empty() { 4 } else { PART });
+                part.push(entry);
+                self.0.push(part);
+            }
+        }
+    }
+
+    fn pop(&mut self) -> Option<E> {
+        let part = self.0.last_mut()?;
+        let entry = part.pop();
+        if part.is_empty() {
+            self.0.pop();
+        }
+        entry
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &E> {
+        self.0.iter().flatten()
     }
 }
 

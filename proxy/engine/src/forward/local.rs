@@ -14,6 +14,6 @@ pub(super) fn is_here(server: IpAddr, host: &HostView) -> bool {
 }
 
 /// A packet that stays as it is (DR, tunnels).
-pub(super) fn request(legs: &Legs, host: &HostView) -> Result<Egress, DropReason> {
+pub(super) fn request(legs: &Legs<'_>, host: &HostView) -> Result<Egress, DropReason> {
     if host.is_local(legs.vip.ip()) { Ok(Egress::Route) } else { Err(DropReason::VipNotLocal) }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Means<'a> {
 pub(crate) fn request(
     frame: &mut Frame,
     packet: &Packet,
-    legs: &Legs,
+    legs: &Legs<'_>,
     means: &Means<'_>,
 ) -> Result<Egress, DropReason> {
     match legs.method {
@@ -50,7 +50,7 @@ pub(crate) fn request(
 }
 
 /// The longest packet of a family in bytes that gets to the server as it should; 0 while unknown.
-pub(crate) fn mtu(legs: &Legs, family: Family, now: Millis) -> u32 {
+pub(crate) fn mtu(legs: &Legs<'_>, family: Family, now: Millis) -> u32 {
     match legs.method {
         ForwardMethod::Tunnel(tunnel) => tunnel::mtu(legs, tunnel, family, now),
         _ => legs.dest.path_mtu(now),
@@ -58,7 +58,7 @@ pub(crate) fn mtu(legs: &Legs, family: Family, now: Millis) -> u32 {
 }
 
 /// Turns a server's packet into the one that goes to the client.
-pub(crate) fn reply(method: ForwardMethod, frame: &mut Frame, packet: &Packet, legs: &Legs) {
+pub(crate) fn reply(method: ForwardMethod, frame: &mut Frame, packet: &Packet, legs: &Legs<'_>) {
     match method {
         ForwardMethod::Masq => nat::reply(frame, packet, legs),
         ForwardMethod::FullNat => fullnat::reply(frame, packet, legs),

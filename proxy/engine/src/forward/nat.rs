@@ -7,10 +7,10 @@ use wire::packet::Packet;
 
 use crate::conn::Legs;
 
-pub(super) fn request(frame: &mut Frame, packet: &Packet, legs: &Legs) {
+pub(super) fn request(frame: &mut Frame, packet: &Packet, legs: &Legs<'_>) {
     edit::set_destination(frame, packet, legs.server.ip(), legs.server.port());
 }
 
-pub(super) fn reply(frame: &mut Frame, packet: &Packet, legs: &Legs) {
+pub(super) fn reply(frame: &mut Frame, packet: &Packet, legs: &Legs<'_>) {
     edit::set_source(frame, packet, legs.vip.ip(), legs.vip.port());
 }

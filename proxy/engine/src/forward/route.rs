@@ -4,7 +4,7 @@
 use crate::conn::Legs;
 use crate::verdict::{DropReason, Egress};
 
-pub(super) fn request(legs: &Legs) -> Result<Egress, DropReason> {
+pub(super) fn request(legs: &Legs<'_>) -> Result<Egress, DropReason> {
     let path = legs.dest.path().ok_or(DropReason::NoRoute)?;
     Ok(Egress::Neighbour { device: path.device, next_hop: path.next_hop })
 }

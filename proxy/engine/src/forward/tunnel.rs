@@ -25,7 +25,7 @@ const LEAST: [u32; 2] = [68, 1280];
 pub(super) fn request(
     frame: &mut Frame,
     packet: &Packet,
-    legs: &Legs,
+    legs: &Legs<'_>,
     tunnel: Tunnel,
     means: &Means<'_>,
 ) -> Result<Egress, DropReason> {
@@ -50,7 +50,7 @@ pub(super) fn request(
 }
 
 /// The longest packet in bytes that goes through without the outer one being cut; 0 while unknown.
-pub(super) fn mtu(legs: &Legs, tunnel: Tunnel, family: Family, now: Millis) -> u32 {
+pub(super) fn mtu(legs: &Legs<'_>, tunnel: Tunnel, family: Family, now: Millis) -> u32 {
     match legs.dest.path_mtu(now) {
         0 => 0,
         path => {
@@ -78,7 +78,7 @@ fn kind(tunnel: Tunnel, source_port: impl FnOnce() -> u16) -> EncapKind {
 
 /// A port that stands for the flow, of the range for that (RFC 6335 section 6): who balances by ports keeps its
 /// packets in order.
-fn flow_port(legs: &Legs) -> u16 {
+fn flow_port(legs: &Legs<'_>) -> u16 {
     const FIRST: u16 = 49_152;
     let hash = FixedState::default().hash_one((legs.proto, legs.client, legs.vip));
     FIRST | hash as u16

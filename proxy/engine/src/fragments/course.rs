@@ -1,11 +1,11 @@
 //! What becomes of a datagram's fragments once the first one has decided.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use sched::{DestLive, Direction, SvcLive};
 
-use crate::conn::{Conn, Legs};
+use crate::conn::{Between, Kept};
 use crate::verdict::DropReason;
 
 /// What the first fragment has decided.
@@ -21,9 +21,9 @@ pub(crate) struct Course {
 #[derive(Clone, Debug)]
 pub(crate) enum Way {
     /// They are of a connection.
-    Conn(Arc<Conn>, Direction),
+    Conn(Kept, Direction),
     /// To a server, with no connection to remember it (`-o`).
-    Single(Arc<Legs>),
+    Single(Arc<Between>, SocketAddr),
     /// From a server, in answer to such a datagram.
     SingleReply {
         service: Arc<SvcLive>,
@@ -41,8 +41,8 @@ impl Way {
     /// Whether addresses are changed on it.
     pub(crate) fn changes_addresses(&self) -> bool {
         match self {
-            Self::Conn(conn, _) => conn.legs.method.changes_port(),
-            Self::Single(legs) => legs.method.changes_port(),
+            Self::Conn(conn, _) => conn.legs().method.changes_port(),
+            Self::Single(between, _) => between.method.changes_port(),
             Self::SingleReply { .. } | Self::Echo => true,
             Self::Pass | Self::Drop(_) => false,
         }

@@ -15,7 +15,7 @@ use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 use sched::{Direction, Proto};
 
-use crate::conn::{Conn, FlowKey, Millis, Room, Timed};
+use crate::conn::{Conn, FlowKey, Kept, Millis, Room};
 use crate::listing::Part;
 use crate::ports::Lease;
 
@@ -28,7 +28,7 @@ const SWEEP_MS: Millis = 10_000;
 /// A data connection that may begin.
 #[derive(Debug)]
 pub(crate) struct Expected {
-    pub(crate) control: Arc<Conn>,
+    pub(crate) control: Kept,
     /// Who begins it: the client (passive), from any port; or the server (active), from any.
     pub(crate) from: Direction,
     pub(crate) client: SocketAddr,
@@ -54,7 +54,8 @@ impl Expected {
 
     /// It may still begin.
     fn is_open(&self, now: Millis) -> bool {
-        now < self.deadline && !self.control.is_gone() && !self.control.state().is_over()
+        now < self.deadline
+            && self.control.conn().is_some_and(|conn| !conn.is_gone() && !conn.state().is_over())
     }
 }
 
@@ -80,9 +81,9 @@ impl Expecting {
     }
 
     /// Whether a control connection other than `than` expects this client there.
-    pub(crate) fn is_taken(&self, client: SocketAddr, vip: SocketAddr, than: &Conn, now: Millis) -> bool {
+    pub(crate) fn is_taken(&self, client: SocketAddr, vip: SocketAddr, than: &Conn<'_>, now: Millis) -> bool {
         let key = FlowKey::new(Proto::Tcp, SocketAddr::new(client.ip(), 0), vip);
-        let other = |expected: &Expected| expected.is_open(now) && !std::ptr::eq(&*expected.control, than);
+        let other = |expected: &Expected| expected.is_open(now) && !expected.control.is(than);
         self.map.get(&key).is_some_and(|expected| other(&expected))
     }
 
@@ -90,17 +91,17 @@ impl Expecting {
     /// connection's, or there is no room.
     #[must_use]
     pub(crate) fn expect(&self, expected: Expected, now: Millis) -> bool {
-        let (key, control) = (expected.key(), Arc::clone(&expected.control));
-        let Some(state) = control.control.as_deref() else { return false };
+        let (key, control) = (expected.key(), expected.control.clone());
+        let Some(state) = control.rare().and_then(|rare| rare.control.as_ref()) else { return false };
         let mut keys = state.expected.lock().unwrap_or_else(PoisonError::into_inner);
         keys.retain(|known| *known != key);
         if keys.len() == OF_ONE {
             let oldest = keys.remove(0);
-            self.remove(&oldest, |expected| Arc::ptr_eq(&expected.control, &control));
+            self.remove(&oldest, |expected| expected.control == control);
         }
         match self.map.entry(key) {
             Entry::Occupied(mut there) => {
-                if there.get().is_open(now) && !Arc::ptr_eq(&there.get().control, &control) {
+                if there.get().is_open(now) && there.get().control != control {
                     return false;
                 }
                 count(&expected, true);
@@ -128,11 +129,11 @@ impl Expecting {
     }
 
     /// A control connection has ended.
-    pub(crate) fn forget(&self, control: &Conn) {
-        let Some(state) = control.control.as_deref() else { return };
+    pub(crate) fn forget(&self, control: &Conn<'_>) {
+        let Some(state) = control.control() else { return };
         let keys = std::mem::take(&mut *state.expected.lock().unwrap_or_else(PoisonError::into_inner));
         for key in keys {
-            self.remove(&key, |expected| std::ptr::eq(&*expected.control, control));
+            self.remove(&key, |expected| expected.control.is(control));
         }
     }
 
@@ -182,7 +183,7 @@ impl Expecting {
 
 /// Its server counts it, or no longer.
 fn count(expected: &Expected, more: bool) {
-    let dest = &expected.control.legs.dest;
+    let dest = &expected.control.legs().dest;
     if more {
         dest.inactive.fetch_add(1, Relaxed);
     } else {

@@ -127,8 +127,16 @@ impl Template {
 }
 
 impl Timed for Template {
-    fn timer(&self) -> &Timer {
-        &self.timer
+    fn deadline(&self, _: Millis) -> Millis {
+        self.timer.deadline()
+    }
+
+    fn armed(&self) -> u64 {
+        self.timer.armed()
+    }
+
+    fn rearm(&self, from: u64, to: u64) -> bool {
+        self.timer.rearm(from, to)
     }
 
     fn is_gone(&self) -> bool {

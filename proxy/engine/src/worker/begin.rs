@@ -11,7 +11,7 @@ use wire::reply;
 
 use super::opening::opens;
 use super::step::Step;
-use crate::conn::{Conn, Inserted, Legs, Timed};
+use crate::conn::{Between, Birth, Conn, Inserted};
 use crate::front::FrontWay;
 use crate::knobs::Knobs;
 use crate::marks;
@@ -58,7 +58,7 @@ pub(super) enum Refusal {
     Dropped(DropReason),
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
     /// A packet that belongs to no connection.
     pub(super) fn begin(
         &mut self,
@@ -163,7 +163,7 @@ impl Step<'_> {
     /// Makes the connection. The choice stands, unless another connection of this client has its reply tuple, or no
     /// local port is left towards it: then, where no template binds the client, the next server of the list that could
     /// be chosen and is free.
-    pub(super) fn connect(&mut self, request: &Request<'_>, choice: Choice) -> Result<Arc<Conn>, Refusal> {
+    pub(super) fn connect(&mut self, request: &Request<'_>, choice: Choice) -> Result<Conn<'a>, Refusal> {
         let first = Arc::clone(&choice.dest);
         let bound = choice.template.is_some();
         let others =
@@ -171,31 +171,33 @@ impl Step<'_> {
         let others = others.map(Choice::of);
         let mut refusal = Refusal::Dropped(DropReason::ReplyTupleTaken);
         for choice in std::iter::once(choice).chain(others) {
-            let legs = match self.legs(request, choice) {
-                Ok(legs) => legs,
+            let birth = match self.birth(request, choice) {
+                Ok(birth) => birth,
                 Err(reason) => {
                     refusal = Refusal::Dropped(reason);
                     continue;
                 }
             };
-            let conn = Arc::new(Conn::new(legs, self.now));
-            let mut inserted = self.conns.insert(&conn);
+            let Some(conn) = self.conns.begin(self.known, birth, self.now) else {
+                return Err(Refusal::Dropped(DropReason::TableFull));
+            };
+            let mut inserted = self.conns.insert(self.known, &conn);
             if let Inserted::ReplyTaken(other) = &inserted
                 && other.state().is_over()
             {
                 self.end(other);
-                inserted = self.conns.insert(&conn);
+                inserted = self.conns.insert(self.known, &conn);
             }
             match inserted {
                 Inserted::Yes => {
                     request.service.live.stats.count_conn();
                     conn.legs.dest.stats.count_conn();
                     self.counters.created();
-                    self.wheel.arm(&conn, self.now);
+                    conn.arm(self.wheel, self.now);
                     return Ok(conn);
                 }
                 refused => {
-                    conn.retire();
+                    self.conns.discard(&conn);
                     match refused {
                         Inserted::Full => return Err(Refusal::Dropped(DropReason::TableFull)),
                         // A flow from an address and port to the same is in its own way.
@@ -209,7 +211,7 @@ impl Step<'_> {
     }
 
     /// What a connection to the chosen server is between. A choice that comes to nothing leaves its template.
-    pub(super) fn legs(&mut self, request: &Request<'_>, choice: Choice) -> Result<Legs, DropReason> {
+    pub(super) fn birth(&mut self, request: &Request<'_>, choice: Choice) -> Result<Birth, DropReason> {
         let Request { service, proto, client, vip, front } = *request;
         let method = self.method_for(request, &choice);
         let Choice { dest, template, bypass, .. } = choice;
@@ -229,22 +231,20 @@ impl Step<'_> {
             _ => None,
         };
         let both_ways = proto == Proto::Tcp && method.sees_replies() && front.is_none();
-        Ok(Legs {
+        let between = Between {
             proto,
-            client,
             vip,
             server,
-            local,
+            lip: local.as_ref().map(|lease| lease.addr().ip()),
             hop_credit: self.both_hops(client.ip(), dest.key.ip()),
             service: Arc::clone(&service.live),
             dest,
             method,
             bypass,
             tcp: if both_ways { service.tcp } else { TcpOptions::default() },
-            template,
-            data_of: None,
             front,
-        })
+        };
+        Ok(Birth { between, client, local, template, data_of: None })
     }
 }
 

@@ -8,7 +8,6 @@ use wire::packet::{Fragment, Packet};
 use wire::reply;
 
 use super::step::Step;
-use super::traffic::count;
 use crate::conn::{Conn, Legs};
 use crate::fragments::{Course, Key, Told, Way};
 use crate::verdict::{DropReason, Egress, Verdict};
@@ -74,11 +73,14 @@ impl Step<'_> {
     /// A fragment that has no ports goes where the first one went.
     fn take_course(&mut self, frame: &mut Frame, packet: &Packet, course: &Course) -> Verdict {
         let verdict = match &course.way {
-            Way::Conn(conn, Direction::In) => self.towards_server(frame, packet, conn),
-            Way::Conn(conn, Direction::Out) => self.towards_client(frame, packet, conn),
-            Way::Single(legs) => self.single(frame, packet, legs),
+            Way::Conn(conn, direction) => match (conn.conn(), direction) {
+                (Some(conn), Direction::In) => self.towards_server(frame, packet, &conn),
+                (Some(conn), Direction::Out) => self.towards_client(frame, packet, &conn),
+                (None, _) => Verdict::Drop(DropReason::FragmentUnclaimed),
+            },
+            Way::Single(between, client) => self.single(frame, packet, &Legs::new(between, *client)),
             Way::SingleReply { service, dest, vip } => {
-                count(frame, packet, service, dest, Direction::Out);
+                self.count(frame, packet, service, dest, Direction::Out);
                 edit::set_source(frame, packet, *vip, 0);
                 self.credit(frame, packet, self.both_hops(packet.src, packet.dst));
                 Verdict::Transmit(Egress::Route)
@@ -99,12 +101,12 @@ impl Step<'_> {
 
     /// What cannot be forwarded piece by piece: segments that are edited, or whose numbers are, and a checksum of SCTP
     /// that changes with the ports, for which all of the packet would have to be seen.
-    pub(super) fn whole_only(&self, packet: &Packet, conn: &Conn) -> bool {
+    pub(super) fn whole_only(&self, packet: &Packet, conn: &Conn<'_>) -> bool {
         packet.fragment != Fragment::None && (!conn.is_plain() || sums_all(&conn.legs))
     }
 }
 
-fn sums_all(legs: &Legs) -> bool {
+fn sums_all(legs: &Legs<'_>) -> bool {
     let ports_change = legs.vip.port() != legs.server.port() || legs.peer().port() != legs.client.port();
     legs.proto == Proto::Sctp && legs.method.changes_port() && ports_change
 }

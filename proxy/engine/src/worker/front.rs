@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sched::{DestKey, Direction, Proto, Service, ServiceKey, TlsStack};
@@ -39,7 +38,8 @@ impl Worker {
     ) -> Result<FrontConn, FrontRefusal> {
         let mut step = self.step(now);
         let service = step.table.get(service).ok_or(FrontRefusal::NoService)?;
-        step.open_front(service, way, (client, vip), avoid).map(FrontConn).map_err(|refusal| match refusal {
+        let opened = step.open_front(service, way, (client, vip), avoid);
+        opened.map(|conn| FrontConn(conn.keep())).map_err(|refusal| match refusal {
             Refusal::Nobody => FrontRefusal::Nobody,
             Refusal::Dropped(reason) => FrontRefusal::Dropped(reason),
         })
@@ -49,17 +49,19 @@ impl Worker {
     pub fn front_connected(&mut self, front: &FrontConn, took: Duration, now: Instant) {
         let mut step = self.step(now);
         let events = [(Direction::Out, tcp::Event::Syn), (Direction::In, tcp::Event::Ack)];
-        events.into_iter().for_each(|(direction, event)| step.happens(&front.0, direction, event));
-        front.0.legs.dest.count_handshake(took.as_micros().try_into().unwrap_or(u32::MAX));
+        let Some(conn) = front.0.conn() else { return };
+        events.into_iter().for_each(|(direction, event)| step.happens(&conn, direction, event));
+        conn.legs.dest.count_handshake(took.as_micros().try_into().unwrap_or(u32::MAX));
     }
 
     /// Bytes have gone through a connection of the host's TCP.
     pub fn front_moved(&mut self, front: &FrontConn, direction: Direction, bytes: u64, now: Instant) {
-        let legs = &front.0.legs;
+        let Some(conn) = front.0.conn() else { return };
+        let legs = &conn.legs;
         let packets = bytes.div_ceil(SEGMENT);
-        legs.service.stats.count(direction, packets, bytes);
-        legs.dest.stats.count(direction, packets, bytes);
-        self.step(now).happens(&front.0, direction, tcp::Event::Ack);
+        legs.service.stats.count(self.writer, direction, packets, bytes);
+        legs.dest.stats.count(self.writer, direction, packets, bytes);
+        self.step(now).happens(&conn, direction, tcp::Event::Ack);
     }
 
     /// A connection of the host's TCP has ended.
@@ -70,9 +72,10 @@ impl Worker {
         };
         let event = if second.is_some() { tcp::Event::Fin } else { tcp::Event::Rst };
         let mut step = self.step(now);
-        step.happens(&front.0, first, event);
+        let Some(conn) = front.0.conn() else { return };
+        step.happens(&conn, first, event);
         if let Some(second) = second {
-            step.happens(&front.0, second, event);
+            step.happens(&conn, second, event);
         }
     }
 }
@@ -83,14 +86,17 @@ impl Worker {
     pub fn park_front(&mut self, front: FrontConn, now: Instant) -> Option<FrontConn> {
         self.front_ended(&front, FrontEnd::Closed, now);
         front.way().hears_servers().then(|| {
-            self.conns.leave_client(&front.0);
+            if let Some(conn) = front.0.conn() {
+                self.conns.leave_client(&conn);
+            }
             front
         })
     }
 
     /// [`Worker::poll_timeout`] for a worker that has no queue, and serves fronts alone.
     pub fn poll_front_timeout(&self) -> Option<Instant> {
-        let due = [self.wheel.next_due(), self.templates_wheel.next_due()].into_iter().flatten().min();
+        let dues = [self.wheel.next_due(), self.templates_wheel.next_due(), self.known.next_due()];
+        let due = dues.into_iter().flatten().min();
         due.map(|at| self.born + Duration::from_millis(at))
     }
 
@@ -98,28 +104,30 @@ impl Worker {
     pub fn handle_front_timeout(&mut self, now: Instant) {
         let now = millis_since(self.born, now);
         let knobs = **self.knobs.load();
-        self.wheel.advance(now, |conn| {
+        self.wheel.advance(self.conns.slab(), now, |at| {
+            let Some(conn) = self.conns.at(&self.known, *at) else { return ControlFlow::Continue(()) };
             if conn.is_held() {
-                conn.timer.set(now + HELD_MS);
-            } else if self.conns.remove(conn) {
+                conn.wait(now, HELD_MS);
+            } else if self.conns.remove(&conn) {
                 self.counters.expired();
             }
             ControlFlow::Continue(())
         });
         self.expire_templates(now, knobs.template_decay);
+        self.known.forget(now, self.wheel.is_empty());
     }
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
     fn open_front(
         &mut self,
         service: &Service,
         way: FrontWay,
         (client, vip): (SocketAddr, SocketAddr),
         avoid: &[DestKey],
-    ) -> Result<Arc<Conn>, Refusal> {
+    ) -> Result<Conn<'a>, Refusal> {
         // What this client had here before is over: it has begun again.
-        if let Some((before, _)) = self.conns.find(&FlowKey::new(Proto::Tcp, client, vip)) {
+        if let Some((before, _)) = self.find(&FlowKey::new(Proto::Tcp, client, vip)) {
             if before.is_held() {
                 return Err(Refusal::Dropped(DropReason::ReplyTupleTaken));
             }
@@ -147,10 +155,10 @@ impl Step<'_> {
     }
 
     /// What would have been seen of a connection if its packets came by here.
-    fn happens(&mut self, conn: &Arc<Conn>, direction: Direction, event: tcp::Event) {
+    fn happens(&mut self, conn: &Conn<'_>, direction: Direction, event: tcp::Event) {
         let guarded = defence::is_on(self.knobs.secure_tcp, self.knobs, self.room);
         conn.seen(direction, Some(Event::Tcp(event)), self.now, self.knobs, guarded);
-        self.wheel.arm(conn, self.now);
+        conn.arm(self.wheel, self.now);
     }
 
     /// A packet of a front's connection.
@@ -158,7 +166,7 @@ impl Step<'_> {
         &mut self,
         frame: &Frame,
         packet: &Packet,
-        conn: &Arc<Conn>,
+        conn: &Conn<'_>,
         (way, direction): (FrontWay, Direction),
     ) -> Verdict {
         if way == FrontWay::Kernel {

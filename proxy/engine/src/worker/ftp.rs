@@ -10,7 +10,7 @@ use wire::tcp;
 
 use super::opening::starts;
 use super::step::Step;
-use crate::conn::{Conn, Inserted, Legs, Millis};
+use crate::conn::{Between, Birth, Conn, Inserted, Millis};
 use crate::ftp::{Edit, Expected, Named, SPARE};
 use crate::ports::Lease;
 use crate::state::State;
@@ -23,17 +23,17 @@ const TRIES: usize = 16;
 /// What fits every way (RFC 791, RFC 8200 section 5).
 const LEAST: [usize; 2] = [576, 1280];
 
-impl Step<'_> {
+impl<'a> Step<'a> {
     /// Listens to a segment of a control connection, and changes in it what the other end has to be told instead.
     /// Returns the parse of what there is then, if anything has changed. Its numbers are still the sender's.
     pub(super) fn follow(
         &mut self,
         frame: &mut Frame,
         packet: &Packet,
-        conn: &Arc<Conn>,
+        conn: &Conn<'_>,
         direction: Direction,
     ) -> Option<Packet> {
-        let control = conn.control.as_deref()?;
+        let control = conn.control()?;
         let L4::Tcp { flags, seq, .. } = packet.l4 else { return None };
         let len = packet.payload_len();
         if len == 0 || flags.syn() || flags.rst() {
@@ -41,8 +41,8 @@ impl Step<'_> {
         }
         let mut talk = control.talk();
         let mut room = room_to_grow(frame, packet);
-        let receiver = if direction == Direction::In { &conn.server } else { &conn.client };
-        let shifts = conn.shifts.as_deref()?;
+        let receiver = if direction == Direction::In { conn.server() } else { conn.client() };
+        let shifts = conn.shifts()?;
         let has_it = |number| receiver.has_heard(shifts.shifted(direction, number));
         talk.hear(direction, seq, packet.payload(frame.packet()), has_it, |at, named, free| {
             let writable = |told: &[u8]| free && told.len() <= named.range.len() + room;
@@ -75,7 +75,7 @@ impl Step<'_> {
     /// what is named.
     fn expect_server(
         &mut self,
-        conn: &Arc<Conn>,
+        conn: &Conn<'_>,
         named: &Named,
         writable: impl Fn(&[u8]) -> bool,
     ) -> Option<Vec<u8>> {
@@ -84,12 +84,12 @@ impl Step<'_> {
         if named.ip != Some(client.ip()) || named.port < UNPRIVILEGED {
             return None;
         }
-        let (local, told) = match &legs.local {
+        let (local, told) = match legs.local() {
             None => (None, None),
             Some(local) => {
                 let pool = SocketAddr::new(legs.server.ip(), FTP_DATA);
                 let start = self.random.next();
-                let lease = self.free_port(local.addr().ip(), Proto::Tcp, pool, start)?;
+                let lease = self.free_port(local.ip(), Proto::Tcp, pool, start)?;
                 let told = Some(named.text(lease.addr())).filter(|told| writable(told))?;
                 (Some(lease), Some(told))
             }
@@ -101,11 +101,11 @@ impl Step<'_> {
     /// The server waits for the client, which knows only the VIP. Says what stands in place of what is named.
     fn expect_client(
         &mut self,
-        conn: &Arc<Conn>,
+        conn: &Conn<'_>,
         named: &Named,
         writable: impl Fn(&[u8]) -> bool,
     ) -> Option<Vec<u8>> {
-        let Legs { client, vip, server, .. } = conn.legs;
+        let (client, vip, server) = (conn.legs.client, conn.legs.vip, conn.legs.server);
         let of_family = named.ip.is_none_or(|ip| ip.is_ipv4() == vip.is_ipv4());
         if !of_family || named.port < UNPRIVILEGED {
             return None;
@@ -122,7 +122,7 @@ impl Step<'_> {
     }
 
     /// The port of the VIP where the client is expected: the server's own, if nothing else is there.
-    fn passive_port(&mut self, conn: &Conn, named: u16) -> Option<u16> {
+    fn passive_port(&mut self, conn: &Conn<'_>, named: u16) -> Option<u16> {
         let legs = &conn.legs;
         let is_free = |port: &u16| {
             let vip = SocketAddr::new(legs.vip.ip(), *port);
@@ -137,13 +137,13 @@ impl Step<'_> {
     /// Expects a connection between client, VIP and server.
     fn expect(
         &self,
-        conn: &Arc<Conn>,
+        conn: &Conn<'_>,
         from: Direction,
         [client, vip, server]: [SocketAddr; 3],
         local: Option<Lease>,
     ) -> bool {
         let deadline = self.now + State::Listen.timeout(Proto::Tcp, self.knobs).as_millis() as Millis;
-        let expected = Expected { control: Arc::clone(conn), from, client, vip, server, local, deadline };
+        let expected = Expected { control: conn.keep(), from, client, vip, server, local, deadline };
         self.conns.expecting.expect(expected, self.now)
     }
 
@@ -173,27 +173,26 @@ impl Step<'_> {
 
     /// Makes the connection that has been expected, now that it is known from which port it comes. (IPVS: neither its
     /// service nor its server counts it as another connection; its packets they count.)
-    fn begin_data(&mut self, expected: Expected, src: SocketAddr) -> Result<Arc<Conn>, DropReason> {
+    fn begin_data(&mut self, expected: Expected, src: SocketAddr) -> Result<Conn<'a>, DropReason> {
         let Expected { control, from, vip, local, .. } = expected;
         let (client, server) = match from {
             Direction::In => (src, expected.server),
             Direction::Out => (expected.client, src),
         };
-        let local = match &control.legs.local {
+        let local = match control.legs().local() {
             // A server may want to see who has asked (`pasv_promiscuous=NO`).
             Some(speaker) if local.is_none() => {
-                let (lip, start) = (speaker.addr().ip(), self.random.next());
+                let (lip, start) = (speaker.ip(), self.random.next());
                 Some(self.free_port(lip, Proto::Tcp, server, start).ok_or(DropReason::PortsExhausted)?)
             }
             _ => local,
         };
-        let &Legs { ref dest, ref service, method, tcp, .. } = &control.legs;
-        let legs = Legs {
+        let &Between { ref dest, ref service, method, tcp, .. } = &*control.legs();
+        let between = Between {
             proto: Proto::Tcp,
-            client,
             vip,
             server,
-            local,
+            lip: local.as_ref().map(|lease| lease.addr().ip()),
             hop_credit: self.both_hops(client.ip(), server.ip()),
             service: Arc::clone(service),
             dest: Arc::clone(dest),
@@ -201,26 +200,25 @@ impl Step<'_> {
             bypass: false,
             // A server that connects knows to whom, and none reads a header of a data connection.
             tcp: TcpOptions { proxy_protocol: None, toa: tcp.toa && from == Direction::In, ..tcp },
-            template: None,
-            data_of: Some(control),
             front: None,
         };
-        let conn = Arc::new(Conn::new(legs, self.now));
+        let birth = Birth { between, client, local, template: None, data_of: control.rare().cloned() };
+        let conn = self.conns.begin(self.known, birth, self.now).ok_or(DropReason::TableFull)?;
         for key in [conn.in_key(), conn.out_key()] {
-            if let Some((over, _)) = self.conns.find(&key).filter(|(other, _)| other.state().is_over()) {
+            if let Some((over, _)) = self.find(&key).filter(|(other, _)| other.state().is_over()) {
                 self.end(&over);
             }
         }
-        let refusal = match self.conns.insert(&conn) {
+        let refusal = match self.conns.insert(self.known, &conn) {
             Inserted::Yes => {
                 self.counters.created();
-                self.wheel.arm(&conn, self.now);
+                conn.arm(self.wheel, self.now);
                 return Ok(conn);
             }
             Inserted::Full => DropReason::TableFull,
             Inserted::ReplyTaken(_) | Inserted::Raced(_) => DropReason::ReplyTupleTaken,
         };
-        conn.retire();
+        self.conns.discard(&conn);
         Err(refusal)
     }
 }

@@ -2,10 +2,9 @@
 //! no reason to say anything again: the header is sent again by a clock of ours.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use super::outbox::Outbox;
-use crate::conn::{Conn, Millis, Timed};
+use crate::conn::{Conn, Kept, Millis};
 use crate::counters::WorkerCounters;
 use crate::verdict::Egress;
 
@@ -19,12 +18,12 @@ const TOGETHER_MS: Millis = 100;
 
 /// Those that wait, by how often they have waited before: each list is in the order of its times.
 #[derive(Debug, Default)]
-pub(super) struct Greetings([VecDeque<(Millis, Arc<Conn>)>; WAITS]);
+pub(super) struct Greetings([VecDeque<(Millis, Kept)>; WAITS]);
 
 impl Greetings {
     /// A header has been sent for the first time.
-    pub(super) fn wait_for(&mut self, conn: &Arc<Conn>, now: Millis) {
-        self.wait(0, Arc::clone(conn), now);
+    pub(super) fn wait_for(&mut self, conn: &Conn<'_>, now: Millis) {
+        self.wait(0, conn.keep(), now);
     }
 
     /// When to look at them next.
@@ -35,25 +34,23 @@ impl Greetings {
     /// Sends those again whose time has come, until the outbox is full.
     pub(super) fn advance(&mut self, now: Millis, outbox: &mut Outbox, counters: &WorkerCounters) {
         for waits in 0..WAITS {
-            while let Some((_, conn)) =
+            while let Some((_, kept)) =
                 self.0[waits].pop_front_if(|(due, _)| *due <= now && !outbox.is_full())
             {
-                let Some(greeting) = conn.greeting.as_deref() else { continue };
-                if conn.is_gone() {
-                    continue;
-                }
+                let Some(conn) = kept.conn().filter(|conn| !conn.is_gone()) else { continue };
+                let Some(greeting) = conn.greeting() else { continue };
                 if waits + 1 == WAITS {
                     greeting.give_up();
                 } else if let Some(packet) = greeting.again(&conn, now) {
                     counters.greeted();
                     outbox.push_packet(packet, Egress::Route);
-                    self.wait(waits + 1, conn, now);
+                    self.wait(waits + 1, kept.clone(), now);
                 }
             }
         }
     }
 
-    fn wait(&mut self, waits: usize, conn: Arc<Conn>, now: Millis) {
+    fn wait(&mut self, waits: usize, conn: Kept, now: Millis) {
         let due = now + (FIRST_MS << waits);
         self.0[waits].push_back((due.next_multiple_of(TOGETHER_MS), conn));
     }

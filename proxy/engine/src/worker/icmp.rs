@@ -1,7 +1,6 @@
 //! ICMP: pings of VIPs, and errors about packets of connections.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use sched::{Direction, Proto};
 use wire::edit::{self, Side};
@@ -12,13 +11,12 @@ use wire::{checksum, icmp, reply};
 use super::begin::Request;
 use super::front::diverted;
 use super::step::Step;
-use super::traffic::count;
 use crate::conn::{Conn, FlowKey};
 use crate::fragments::Way;
 use crate::front::FrontWay;
 use crate::verdict::{DropReason, Egress, Verdict};
 
-impl Step<'_> {
+impl<'a> Step<'a> {
     pub(super) fn icmp(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
         if packet.fragment == Fragment::None
             && let Some(verdict) = self.tunnel_error(frame, packet)
@@ -51,7 +49,7 @@ impl Step<'_> {
         let found = quoted_proto(quoted).and_then(|proto| {
             let src = SocketAddr::new(quoted.src, quoted.src_port);
             let dst = SocketAddr::new(quoted.dst, quoted.dst_port);
-            self.conns.find(&FlowKey::new(proto, dst, src))
+            self.find(&FlowKey::new(proto, dst, src))
         });
         let found = found.or_else(|| self.schedule_quoted(frame, packet, quoted));
         let Some((conn, direction)) = found else {
@@ -74,12 +72,12 @@ impl Step<'_> {
             return self.pass(frame, packet);
         }
         // It counts as traffic, but keeps no connection alive.
-        count(frame, packet, &legs.service, &legs.dest, direction);
+        self.count(frame, packet, &legs.service, &legs.dest, direction);
         if !legs.method.sees_replies() {
             // About an answer, which was the server's own.
             return self.request(frame, packet, legs);
         }
-        if let Some(shifts) = &conn.shifts {
+        if let Some(shifts) = conn.shifts() {
             let of = if direction == Direction::In { Direction::Out } else { Direction::In };
             icmp::map_quoted_seq(frame, packet, quoted, |seq| shifts.original(of, seq));
         }
@@ -89,7 +87,7 @@ impl Step<'_> {
             Direction::In => {
                 icmp::rewrite_quoted(frame, packet, quoted, Side::Source, server.ip(), server.port());
                 edit::set_destination(frame, packet, server.ip(), 0);
-                if legs.local.is_some() {
+                if legs.lip.is_some() {
                     icmp::rewrite_quoted(frame, packet, quoted, Side::Destination, peer.ip(), peer.port());
                     edit::set_source(frame, packet, peer.ip(), 0);
                 }
@@ -98,7 +96,7 @@ impl Step<'_> {
             Direction::Out => {
                 icmp::rewrite_quoted(frame, packet, quoted, Side::Destination, vip.ip(), vip.port());
                 edit::set_source(frame, packet, vip.ip(), 0);
-                if legs.local.is_some() {
+                if legs.lip.is_some() {
                     icmp::rewrite_quoted(frame, packet, quoted, Side::Source, client.ip(), client.port());
                     edit::set_destination(frame, packet, client.ip(), 0);
                 }
@@ -117,7 +115,7 @@ impl Step<'_> {
         frame: &Frame,
         packet: &Packet,
         quoted: &icmp::Quoted,
-    ) -> Option<(Arc<Conn>, Direction)> {
+    ) -> Option<(Conn<'a>, Direction)> {
         if !self.knobs.schedule_icmp || packet.fragment != Fragment::None {
             return None;
         }

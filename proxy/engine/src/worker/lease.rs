@@ -13,7 +13,7 @@ use crate::verdict::DropReason;
 /// Ports of a local address that are looked at for one connection.
 const TRIES: usize = 8;
 
-impl Step<'_> {
+impl<'a> Step<'a> {
     /// A port of one of the service's local addresses, each of them as likely as the others as long as it has any left;
     /// where the service has none, of the address that the host itself would use towards that server.
     pub(super) fn lease(
@@ -38,7 +38,7 @@ impl Step<'_> {
 
     /// A port from which nothing speaks with that server.
     pub(super) fn free_port(
-        &self,
+        &mut self,
         lip: IpAddr,
         proto: Proto,
         server: SocketAddr,
@@ -57,7 +57,7 @@ impl Step<'_> {
     }
 
     /// The port of the connection that has been over for longest.
-    fn give_up(&self, pool: &Arc<Pool>) -> Option<Lease> {
+    fn give_up(&mut self, pool: &Arc<Pool>) -> Option<Lease> {
         let mut resting = (0..TRIES).map_while(|_| pool.next_resting());
         let over = resting.find_map(|addr| self.speaker(pool, addr).filter(|conn| conn.state().is_over()))?;
         self.end(&over);
@@ -65,8 +65,8 @@ impl Step<'_> {
     }
 
     /// The connection that speaks with a pool's server from there.
-    fn speaker(&self, pool: &Pool, addr: SocketAddr) -> Option<Arc<Conn>> {
+    fn speaker(&mut self, pool: &Pool, addr: SocketAddr) -> Option<Conn<'a>> {
         let key = pool.key();
-        self.conns.find(&FlowKey::new(key.proto, key.server, addr)).map(|(conn, _)| conn)
+        self.find(&FlowKey::new(key.proto, key.server, addr)).map(|(conn, _)| conn)
     }
 }

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Cache};
-use sched::ServiceTable;
+use sched::{ServiceTable, Writer};
 use wire::frame::{Frame, GsoKind};
 
 use self::front::HELD_MS;
@@ -33,7 +33,7 @@ use self::limit::Limit;
 use self::outbox::Outbox;
 use self::step::Step;
 use crate::condemned::{Condemned, Sentence};
-use crate::conn::{Conn, ConnTable, Millis, Room, Wheel};
+use crate::conn::{Conn, ConnTable, Known, Millis, Reader, Room, Wheel};
 use crate::counters::WorkerCounters;
 use crate::defence::{self, Sampler, Turnstile};
 use crate::forward::Means;
@@ -58,11 +58,14 @@ pub struct Worker {
     knobs: Cache<Arc<ArcSwap<Knobs>>, Arc<Knobs>>,
     random: Random,
     conns: Arc<ConnTable>,
+    reader: Reader,
+    known: Known,
     condemned: Arc<Condemned>,
     templates: Arc<Templates>,
     counters: Arc<WorkerCounters>,
-    wheel: Wheel<Conn>,
-    templates_wheel: Wheel<Template>,
+    writer: Writer,
+    wheel: Wheel<u32>,
+    templates_wheel: Wheel<Arc<Template>>,
     outbox: Outbox,
     greetings: Greetings,
     fragments: Arc<Fragments>,
@@ -76,16 +79,20 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(engine: &Engine, seed: u64, counters: Arc<WorkerCounters>) -> Self {
+    pub(crate) fn new(engine: &Engine, seed: u64, counters: Arc<WorkerCounters>, writer: Writer) -> Self {
+        let (reader, known) = engine.conns.reader();
         Self {
             table: Cache::new(Arc::clone(&engine.table)),
             host: Cache::new(Arc::clone(&engine.host)),
             knobs: Cache::new(Arc::clone(&engine.knobs)),
             random: Random::new(seed),
             conns: Arc::clone(&engine.conns),
+            reader,
+            known,
             condemned: Arc::clone(&engine.condemned),
             templates: Arc::clone(&engine.templates),
             counters,
+            writer,
             wheel: Wheel::new(),
             templates_wheel: Wheel::new(),
             outbox: Outbox::default(),
@@ -108,6 +115,7 @@ impl Worker {
         if self.knobs.load().drop_entry != Defence::Off {
             self.sampler.wake(millis_since(self.born, now));
         }
+        self.known.pass(millis_since(self.born, now));
         let mut step = self.step(now);
         let verdict = step.decide(frame);
         self.counters.count(super_packet, verdict);
@@ -128,8 +136,11 @@ impl Worker {
             limit: &self.limit,
             random: &mut self.random,
             conns: &self.conns,
+            reader: &mut self.reader,
+            known: &self.known,
             templates: &self.templates,
             counters: &self.counters,
+            writer: self.writer,
             wheel: &mut self.wheel,
             templates_wheel: &mut self.templates_wheel,
             outbox: &mut self.outbox,
@@ -152,6 +163,7 @@ impl Worker {
             self.greetings.next_due(),
             self.fragments.next_due(),
             self.conns.expecting.next_due(),
+            self.known.next_due(),
         ];
         let due = wheels.into_iter().chain(others).flatten().min();
         due.map(|at| self.born + Duration::from_millis(at))
@@ -164,10 +176,10 @@ impl Worker {
         let now = millis_since(self.born, now);
         self.outbox.catch_up();
         self.fragments.expire(now, &self.counters);
-        let (conns, counters, outbox) = (&self.conns, &self.counters, &mut self.outbox);
+        let (conns, known, counters, outbox) = (&self.conns, &self.known, &self.counters, &mut self.outbox);
         let knobs = **self.knobs.load();
         let Knobs { reset_on_end: resets, template_decay: decay, .. } = knobs;
-        let mut end = |conn: &Arc<Conn>, reset: bool| {
+        let mut end = |conn: &Conn<'_>, reset: bool| {
             if conns.remove(conn) {
                 counters.expired();
                 if reset && conn.state().is_open() {
@@ -177,26 +189,28 @@ impl Worker {
             if outbox.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         while let Some(Sentence { conn, reset }) = self.condemned.pop() {
-            if end(&conn, reset).is_break() {
+            if conn.conn().is_some_and(|conn| end(&conn, reset).is_break()) {
                 return;
             }
         }
-        self.wheel.advance(now, |conn| {
+        self.wheel.advance(conns.slab(), now, |at| {
+            let Some(conn) = conns.at(known, *at) else { return ControlFlow::Continue(()) };
             if !conn.has_data() && !conn.is_held() {
-                return end(conn, resets);
+                return end(&conn, resets);
             }
-            conn.timer.set(now + if conn.is_held() { HELD_MS } else { DATA_MS });
+            conn.wait(now, if conn.is_held() { HELD_MS } else { DATA_MS });
             ControlFlow::Continue(())
         });
         conns.expecting.sweep(now);
         self.expire_templates(now, decay);
         self.greetings.advance(now, &mut self.outbox, &self.counters);
         self.defend(now, &knobs);
+        self.known.forget(now, self.wheel.is_empty());
     }
 
     fn expire_templates(&mut self, now: Millis, decay: bool) {
         let (templates, counters) = (&self.templates, &self.counters);
-        self.templates_wheel.advance(now, |template| {
+        self.templates_wheel.advance(&(), now, |template| {
             if templates.expire(template, now, decay) {
                 counters.expired();
             }
@@ -212,16 +226,17 @@ impl Worker {
             return;
         }
         let (part, sampler) = (Sampler::part(&mut self.random), &mut self.sampler);
-        self.wheel.sample(part, |conn| {
+        self.wheel.sample(self.conns.slab(), part, |at| {
+            let Some(conn) = self.conns.at(&self.known, *at) else { return };
             if !conn.has_data()
                 && !conn.is_held()
-                && sampler.lets_go(conn, now, knobs)
-                && self.conns.remove(conn)
+                && sampler.lets_go(&conn, now, knobs)
+                && self.conns.remove(&conn)
             {
                 self.counters.expired();
             }
         });
-        self.templates_wheel.sample(part, |template| {
+        self.templates_wheel.sample(&(), part, |template| {
             if !template.is_assured() && !template.has_members() && self.templates.remove(template) {
                 self.counters.expired();
             }

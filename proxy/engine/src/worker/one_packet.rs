@@ -10,8 +10,7 @@ use wire::packet::{Fragment, Packet};
 
 use super::begin::{Choice, Request};
 use super::step::Step;
-use super::traffic::count;
-use crate::conn::Legs;
+use crate::conn::{Birth, Legs};
 use crate::fragments::Way;
 use crate::verdict::{DropReason, Egress, Verdict};
 
@@ -24,23 +23,23 @@ impl Step<'_> {
         request: &Request<'_>,
         choice: Choice,
     ) -> Verdict {
-        let legs = match self.legs(request, choice) {
-            Ok(legs) => legs,
+        let Birth { between, client, template, .. } = match self.birth(request, choice) {
+            Ok(birth) => birth,
             Err(reason) => return Verdict::Drop(reason),
         };
-        if let Some(template) = &legs.template {
+        if let Some(template) = template {
             template.leave();
         }
         if packet.fragment == Fragment::None {
-            return self.single(frame, packet, &legs);
+            return self.single(frame, packet, &Legs::new(&between, client));
         }
-        let legs = Arc::new(legs);
-        self.way = Some(Way::Single(Arc::clone(&legs)));
-        self.single(frame, packet, &legs)
+        let between = Arc::new(between);
+        self.way = Some(Way::Single(Arc::clone(&between), client));
+        self.single(frame, packet, &Legs::new(&between, client))
     }
 
     /// A datagram, or a fragment of one, on to its server.
-    pub(super) fn single(&mut self, frame: &mut Frame, packet: &Packet, legs: &Legs) -> Verdict {
+    pub(super) fn single(&mut self, frame: &mut Frame, packet: &Packet, legs: &Legs<'_>) -> Verdict {
         if !legs.dest.is_available() {
             return Verdict::Drop(DropReason::DestRemoved);
         }
@@ -51,7 +50,7 @@ impl Step<'_> {
             legs.service.stats.count_conn();
             legs.dest.stats.count_conn();
         }
-        count(frame, packet, &legs.service, &legs.dest, Direction::In);
+        self.count(frame, packet, &legs.service, &legs.dest, Direction::In);
         self.request(frame, packet, legs)
     }
 
@@ -72,7 +71,7 @@ impl Step<'_> {
             let (service, dest) = (Arc::clone(&service.live), Arc::clone(&dest.live));
             self.way = Some(Way::SingleReply { service, dest, vip: vip.ip() });
         }
-        count(frame, packet, &service.live, &dest.live, Direction::Out);
+        self.count(frame, packet, &service.live, &dest.live, Direction::Out);
         edit::set_source(frame, packet, vip.ip(), vip.port());
         self.credit(frame, packet, self.both_hops(packet.src, packet.dst));
         Some(Verdict::Transmit(Egress::Route))

@@ -13,7 +13,7 @@ use crate::state::State;
 
 impl Step<'_> {
     /// Whether a client's packet ends the connection that it belongs to, to be scheduled like the first of another.
-    pub(super) fn begins_anew(&self, conn: &Conn, packet: &Packet) -> bool {
+    pub(super) fn begins_anew(&self, conn: &Conn<'_>, packet: &Packet) -> bool {
         let (knobs, legs) = (self.knobs, &conn.legs);
         if !legs.dest.is_available() {
             let moves = knobs.expire_nodest_conn || (knobs.move_udp && legs.proto == Proto::Udp);
@@ -28,14 +28,13 @@ impl Step<'_> {
             return true;
         }
         // The kernel keeps one that has a template, or a control connection.
-        let reuse_mode =
-            if legs.template.is_some() || legs.data_of.is_some() { 0 } else { knobs.conn_reuse_mode };
+        let reuse_mode = if conn.has_template() || conn.is_data() { 0 } else { knobs.conn_reuse_mode };
         match conn.state() {
             State::TimeWait | State::Close | State::Closed => knobs.reuse_ports || reuse_mode != 0,
             State::FinWait if reuse_mode & 2 != 0 && !legs.method.sees_replies() => true,
             // A client that has forgotten it; a SYN that came late is none.
             State::FinWait | State::CloseWait | State::LastAck => {
-                let known = |seq| conn.client.has_begun_with(seq);
+                let known = |seq| conn.client().has_begun_with(seq);
                 knobs.reuse_ports && matches!(packet.l4, L4::Tcp { seq, .. } if !known(seq))
             }
             _ => false,
@@ -43,7 +42,7 @@ impl Step<'_> {
     }
 
     /// Whether the connection's server has weight 0 now.
-    fn is_drained(&self, conn: &Conn, packet: &Packet) -> bool {
+    fn is_drained(&self, conn: &Conn<'_>, packet: &Packet) -> bool {
         let legs = &conn.legs;
         let service = self.table.lookup(self.mark_of(packet), legs.proto, legs.vip);
         let dest = service.and_then(|s| s.dests.iter().find(|d| Arc::ptr_eq(&d.live, &legs.dest)));

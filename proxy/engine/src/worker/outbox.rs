@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use sched::{Direction, Proto};
 use wire::encap::Encap;
@@ -10,7 +9,7 @@ use wire::frame::{Frame, Offload};
 use wire::packet::Packet;
 use wire::reply;
 
-use crate::conn::Conn;
+use crate::conn::{Conn, Kept};
 use crate::forward::{self, Means};
 use crate::verdict::Egress;
 
@@ -38,7 +37,7 @@ enum Own {
     /// Made when its turn comes.
     Reset(Reset),
     /// The same in the client's name, to go to the server as its packets do.
-    ByMethod(Reset, Arc<Conn>),
+    ByMethod(Reset, Kept),
     /// As it is.
     Packet { bytes: Vec<u8>, offload: Offload, encap: Option<Encap>, egress: Egress },
 }
@@ -57,28 +56,28 @@ impl Outbox {
     }
 
     /// Tells both ends of a connection, which is no longer in the table, that it is over.
-    pub(super) fn reset(&mut self, conn: &Arc<Conn>) {
+    pub(super) fn reset(&mut self, conn: &Conn<'_>) {
         let legs = &conn.legs;
         self.push(conn, legs.vip, legs.client, conn.resets(Direction::Out));
         self.reset_server(conn);
     }
 
     /// Tells the server alone, for a client that has begun another one.
-    pub(super) fn reset_server(&mut self, conn: &Arc<Conn>) {
+    pub(super) fn reset_server(&mut self, conn: &Conn<'_>) {
         let legs = &conn.legs;
         if legs.method.sees_replies() {
             self.push(conn, legs.peer(), legs.server, conn.resets(Direction::In));
         } else if legs.proto == Proto::Tcp
-            && let Some((seq, ack)) = conn.client.last_words()
+            && let Some((seq, ack)) = conn.client().last_words()
         {
             let reset = Reset { from: legs.client, to: legs.vip, seq, ack };
-            self.own.push_back(Own::ByMethod(reset, Arc::clone(conn)));
+            self.own.push_back(Own::ByMethod(reset, conn.keep()));
         }
     }
 
     fn push(
         &mut self,
-        conn: &Conn,
+        conn: &Conn<'_>,
         from: SocketAddr,
         to: SocketAddr,
         resets: Option<([Option<u32>; 2], u32)>,
@@ -122,7 +121,7 @@ impl Outbox {
                 Own::ByMethod(reset, conn) => {
                     if reset.write(frame)
                         && let Ok(packet) = Packet::parse(frame.packet())
-                        && let Ok(egress) = forward::request(frame, &packet, &conn.legs, means)
+                        && let Ok(egress) = forward::request(frame, &packet, &conn.legs(), means)
                     {
                         return Some((egress, true));
                     }

@@ -76,7 +76,7 @@ impl Step<'_> {
         match self.templates.insert(&template) {
             Inserted::Yes => {
                 self.counters.created();
-                self.templates_wheel.arm(&template, self.now);
+                self.templates_wheel.arm(&template, &*template, self.now);
                 Ok(template)
             }
             Inserted::Raced(other) => Ok(other),

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sched::{Direction, Proto, ServiceTable};
+use sched::{Direction, Proto, ServiceTable, Writer};
 use wire::edit;
 use wire::frame::Frame;
 use wire::packet::{Fragment, L4, Packet};
@@ -12,7 +12,7 @@ use wire::packet::{Fragment, L4, Packet};
 use super::greetings::Greetings;
 use super::limit::Limit;
 use super::outbox::Outbox;
-use crate::conn::{Conn, ConnTable, FlowKey, Millis, Room, Wheel};
+use crate::conn::{Conn, ConnTable, FlowKey, Known, Millis, Reader, Room, Wheel};
 use crate::counters::WorkerCounters;
 use crate::defence::Turnstile;
 use crate::forward::Means;
@@ -38,10 +38,13 @@ pub(super) struct Step<'a> {
     pub(super) limit: &'a Limit,
     pub(super) random: &'a mut Random,
     pub(super) conns: &'a ConnTable,
+    pub(super) reader: &'a mut Reader,
+    pub(super) known: &'a Known,
     pub(super) templates: &'a Templates,
     pub(super) counters: &'a WorkerCounters,
-    pub(super) wheel: &'a mut Wheel<Conn>,
-    pub(super) templates_wheel: &'a mut Wheel<Template>,
+    pub(super) writer: Writer,
+    pub(super) wheel: &'a mut Wheel<u32>,
+    pub(super) templates_wheel: &'a mut Wheel<Arc<Template>>,
     pub(super) outbox: &'a mut Outbox,
     pub(super) greetings: &'a mut Greetings,
     pub(super) fragments: &'a Fragments,
@@ -52,7 +55,7 @@ pub(super) struct Step<'a> {
     pub(super) elapsed: Duration,
 }
 
-impl Step<'_> {
+impl<'a> Step<'a> {
     pub(super) fn decide(&mut self, frame: &mut Frame) -> Verdict {
         let packet = match Packet::parse(frame.packet()) {
             Ok(packet) => packet,
@@ -96,7 +99,7 @@ impl Step<'_> {
     ) -> Verdict {
         let src = SocketAddr::new(packet.src, src_port);
         let dst = SocketAddr::new(packet.dst, dst_port);
-        if let Some((conn, direction)) = self.conns.find(&FlowKey::new(proto, src, dst)) {
+        if let Some((conn, direction)) = self.find(&FlowKey::new(proto, src, dst)) {
             if let Some(way) = conn.legs.front {
                 return self.of_front(frame, packet, &conn, (way, direction));
             }
@@ -113,6 +116,12 @@ impl Step<'_> {
             };
         }
         self.begin(frame, packet, proto, src, dst)
+    }
+
+    /// The connection with this key.
+    #[inline]
+    pub(super) fn find(&mut self, key: &FlowKey) -> Option<(Conn<'a>, Direction)> {
+        self.conns.find(self.reader, self.known, key)
     }
 
     pub(super) fn means(&self) -> Means<'_> {
@@ -136,7 +145,7 @@ impl Step<'_> {
         }
     }
 
-    pub(super) fn end(&self, conn: &Arc<Conn>) {
+    pub(super) fn end(&self, conn: &Conn<'_>) {
         if self.conns.remove(conn) {
             self.counters.expired();
         }

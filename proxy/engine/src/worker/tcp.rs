@@ -2,7 +2,6 @@
 //! protocol, TOA), numbers are translated where the two ends count different bytes, and their sizes are limited.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use sched::{Direction, Mss};
@@ -24,15 +23,15 @@ const TCP_HEADER: u32 = 20;
 
 impl Step<'_> {
     /// A client's segment of a connection that is not plain, on to the server.
-    pub(super) fn tcp_request(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) -> Verdict {
+    pub(super) fn tcp_request(&mut self, frame: &mut Frame, packet: &Packet, conn: &Conn<'_>) -> Verdict {
         let L4::Tcp { flags, seq, .. } = packet.l4 else { return self.request(frame, packet, &conn.legs) };
         let mut packet = *packet;
-        let greeting = conn.greeting.as_deref();
+        let greeting = conn.greeting();
         let due = greeting.map_or(Due::Nothing, |greeting| greeting.due(conn, &packet, self.now));
         if flags.syn() {
             limit_segments(frame, &packet, conn, Direction::In);
             if let Some(greeting) = greeting {
-                if let (Due::TooEarly, Some(shifts)) = (due, &conn.shifts) {
+                if let (Due::TooEarly, Some(shifts)) = (due, conn.shifts()) {
                     shifts.begin(Direction::In, seq.wrapping_add(1), greeting.header().len() as u32);
                 }
                 // Early data would come before the header: the client sends it again.
@@ -44,7 +43,7 @@ impl Step<'_> {
         if due != Due::TooEarly {
             packet = self.follow(frame, &packet, conn, Direction::In).unwrap_or(packet);
         }
-        if let Some(shifts) = &conn.shifts
+        if let Some(shifts) = conn.shifts()
             && (flags.syn() || due != Due::TooEarly)
         {
             shifts.apply(frame, &packet, Direction::In);
@@ -58,12 +57,12 @@ impl Step<'_> {
     }
 
     /// A server's segment of such a connection, on to the client.
-    pub(super) fn tcp_reply(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) {
+    pub(super) fn tcp_reply(&mut self, frame: &mut Frame, packet: &Packet, conn: &Conn<'_>) {
         if matches!(packet.l4, L4::Tcp { flags, .. } if flags.syn()) {
             limit_segments(frame, packet, conn, Direction::Out);
         }
         let packet = self.follow(frame, packet, conn, Direction::Out).unwrap_or(*packet);
-        if let Some(shifts) = &conn.shifts {
+        if let Some(shifts) = conn.shifts() {
             shifts.apply(frame, &packet, Direction::Out);
         }
         forward::reply(conn.legs.method, frame, &packet, &conn.legs);
@@ -75,12 +74,12 @@ impl Step<'_> {
         &mut self,
         frame: &mut Frame,
         packet: &Packet,
-        conn: &Arc<Conn>,
+        conn: &Conn<'_>,
         greeting: &Greeting,
         due: Due,
         egress: Egress,
     ) {
-        let Some(begun) = conn.client.begun() else { return };
+        let Some(begun) = conn.client().begun() else { return };
         let header = tcp::sibling(frame, packet, begun.wrapping_add(1), greeting.header());
         let Some(header) = header else { return };
         self.counters.greeted();
@@ -99,7 +98,7 @@ impl Step<'_> {
 
 /// Lowers the size of segments that the sender of a SYN invites. What a client invites only the service can limit; what a
 /// server invites has to fit the way to it.
-fn limit_segments(frame: &mut Frame, packet: &Packet, conn: &Conn, direction: Direction) {
+fn limit_segments(frame: &mut Frame, packet: &Packet, conn: &Conn<'_>, direction: Direction) {
     let legs = &conn.legs;
     let (options, Some(invited)) = (legs.tcp, tcp::mss(frame, packet)) else { return };
     let mut limit = match options.mss {
@@ -118,7 +117,7 @@ fn limit_segments(frame: &mut Frame, packet: &Packet, conn: &Conn, direction: Di
         limit = limit.min(fits.min(invited).saturating_sub(toa).max(Mss::MIN));
     }
     // What is said on a control connection of FTP may get longer.
-    if conn.control.is_some() {
+    if conn.control().is_some() {
         limit = limit.saturating_sub(SPARE).max(Mss::MIN);
     }
     tcp::clamp_mss(frame, packet, limit);
@@ -138,9 +137,9 @@ const fn toa_len(client: IpAddr) -> u16 {
 
 /// Writes the client's address and port into a segment of the beginning: up to the first that acknowledges something of
 /// the server's. One without room for it goes as it is; the address that a client claims for itself goes nowhere.
-fn put_toa(frame: &mut Frame, packet: &Packet, conn: &Conn) -> Option<Packet> {
+fn put_toa(frame: &mut Frame, packet: &Packet, conn: &Conn<'_>) -> Option<Packet> {
     let L4::Tcp { flags, ack, .. } = packet.l4 else { return None };
-    let beginning = conn.server.begun().is_some_and(|begun| ack == begun.wrapping_add(1));
+    let beginning = conn.server().begun().is_some_and(|begun| ack == begun.wrapping_add(1));
     if !beginning || !flags.ack() || flags.rst() {
         return None;
     }

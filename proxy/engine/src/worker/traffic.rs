@@ -1,7 +1,5 @@
 //! The packets of connections, on their way to the server and back.
 
-use std::sync::Arc;
-
 use sched::{DestLive, Direction, ForwardMethod, Proto, SvcLive};
 use wire::frame::Frame;
 use wire::packet::{Family, Fragment, L4, Packet};
@@ -12,11 +10,12 @@ use crate::conn::{Conn, Legs};
 use crate::defence;
 use crate::forward;
 use crate::fragments::Way;
+use crate::persist::Template;
 use crate::state::{Event, State, sctp, tcp};
 use crate::verdict::{DropReason, Egress, Verdict};
 
 impl Step<'_> {
-    pub(super) fn towards_server(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) -> Verdict {
+    pub(super) fn towards_server(&mut self, frame: &mut Frame, packet: &Packet, conn: &Conn<'_>) -> Verdict {
         if !conn.legs.dest.is_available() {
             return Verdict::Drop(DropReason::DestRemoved);
         }
@@ -35,7 +34,7 @@ impl Step<'_> {
     }
 
     /// The answer to a packet that does not fit the path to its server.
-    pub(super) fn too_big(&self, frame: &mut Frame, packet: &Packet, legs: &Legs) -> Option<Verdict> {
+    pub(super) fn too_big(&self, frame: &mut Frame, packet: &Packet, legs: &Legs<'_>) -> Option<Verdict> {
         // The kernel would refuse it on its second pass and quote the server, which the client has never heard of.
         let mtu = forward::mtu(legs, packet.family, self.now);
         // Only what is in a tunnel can be cut though it says that it must not be.
@@ -47,7 +46,7 @@ impl Step<'_> {
     }
 
     /// Sends a packet on to its server.
-    pub(super) fn request(&self, frame: &mut Frame, packet: &Packet, legs: &Legs) -> Verdict {
+    pub(super) fn request(&self, frame: &mut Frame, packet: &Packet, legs: &Legs<'_>) -> Verdict {
         match forward::request(frame, packet, legs, &self.means()) {
             Ok(egress) => {
                 // To a neighbour the packet does not pass the host's stack a second time, nor inside another one.
@@ -59,7 +58,7 @@ impl Step<'_> {
         }
     }
 
-    pub(super) fn towards_client(&mut self, frame: &mut Frame, packet: &Packet, conn: &Arc<Conn>) -> Verdict {
+    pub(super) fn towards_client(&mut self, frame: &mut Frame, packet: &Packet, conn: &Conn<'_>) -> Verdict {
         if self.whole_only(packet, conn) {
             return Verdict::Drop(DropReason::Fragment);
         }
@@ -74,15 +73,15 @@ impl Step<'_> {
         Verdict::Transmit(Egress::Route)
     }
 
-    pub(super) fn seen(&mut self, frame: &Frame, packet: &Packet, conn: &Arc<Conn>, direction: Direction) {
+    pub(super) fn seen(&mut self, frame: &Frame, packet: &Packet, conn: &Conn<'_>, direction: Direction) {
         if packet.fragment == Fragment::First {
-            self.way = Some(Way::Conn(Arc::clone(conn), direction));
+            self.way = Some(Way::Conn(conn.keep(), direction));
         }
-        count(frame, packet, &conn.legs.service, &conn.legs.dest, direction);
+        self.count(frame, packet, &conn.legs.service, &conn.legs.dest, direction);
         let guarded = defence::is_on(self.knobs.secure_tcp, self.knobs, self.room);
         let event = match packet.l4 {
             L4::Tcp { flags, seq, ack, .. } => {
-                let end = if direction == Direction::In { &conn.client } else { &conn.server };
+                let end = if direction == Direction::In { conn.client() } else { conn.server() };
                 end.says(flags, seq, ack, packet.payload_len());
                 tcp::Event::of(flags.syn(), flags.fin(), flags.ack(), flags.rst()).map(Event::Tcp)
             }
@@ -93,24 +92,25 @@ impl Step<'_> {
         if let Some(Event::Tcp(event)) = event {
             conn.time_handshake(direction, event, self.elapsed);
         }
-        if let Some(template) = &conn.legs.template {
-            let answered = conn.legs.proto == Proto::Udp && direction == Direction::Out;
-            if answered || conn.state() == State::Established {
-                template.assure();
-            }
+        let answered = || conn.legs.proto == Proto::Udp && direction == Direction::Out;
+        if conn.has_template() && (answered() || conn.state() == State::Established) {
+            conn.tell_template(Template::assure);
         }
-        self.wheel.arm(conn, self.now);
+        conn.arm(self.wheel, self.now);
     }
-}
 
-pub(super) fn count(
-    frame: &Frame,
-    packet: &Packet,
-    service: &SvcLive,
-    dest: &DestLive,
-    direction: Direction,
-) {
-    let (packets, bytes) = (u64::from(gso::segments(frame, packet)), gso::wire_bytes(frame, packet));
-    service.stats.count(direction, packets, bytes);
-    dest.stats.count(direction, packets, bytes);
+    /// Counts a frame as what it becomes on the wire.
+    #[inline]
+    pub(super) fn count(
+        &self,
+        frame: &Frame,
+        packet: &Packet,
+        service: &SvcLive,
+        dest: &DestLive,
+        direction: Direction,
+    ) {
+        let (packets, bytes) = (u64::from(gso::segments(frame, packet)), gso::wire_bytes(frame, packet));
+        service.stats.count(self.writer, direction, packets, bytes);
+        dest.stats.count(self.writer, direction, packets, bytes);
+    }
 }

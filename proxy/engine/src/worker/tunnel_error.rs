@@ -9,7 +9,6 @@ use wire::icmp::{self, Tunnelled};
 use wire::packet::{Family, Packet};
 
 use super::step::Step;
-use super::traffic::count;
 use crate::conn::{Conn, FlowKey, Legs, Millis};
 use crate::forward;
 use crate::verdict::{DropReason, Verdict};
@@ -27,12 +26,12 @@ impl Step<'_> {
         let proto = Proto::ALL.into_iter().find(|proto| proto.number() == inner.protocol)?;
         let client = SocketAddr::new(inner.src, inner.src_port);
         let vip = SocketAddr::new(inner.dst, inner.dst_port);
-        let (conn, direction) = self.conns.find(&FlowKey::new(proto, client, vip))?;
+        let (conn, direction) = self.find(&FlowKey::new(proto, client, vip))?;
         if direction != Direction::In || !is_of(&tunnelled, &conn) {
             return None;
         }
         let legs = &conn.legs;
-        count(frame, packet, &legs.service, &legs.dest, Direction::Out);
+        self.count(frame, packet, &legs.service, &legs.dest, Direction::Out);
         let fits = tunnelled.mtu.map(|mtu| self.heed(legs, mtu, inner.family));
         if fits.is_some_and(|fits| !tunnelled.dont_fragment || tunnelled.len <= fits) {
             return Some(Verdict::Drop(DropReason::IcmpHeeded));
@@ -41,7 +40,7 @@ impl Step<'_> {
     }
 
     /// Nothing longer gets to the server for now. Says how long packets of this family may be.
-    fn heed(&self, legs: &Legs, mtu: u32, inner: Family) -> u32 {
+    fn heed(&self, legs: &Legs<'_>, mtu: u32, inner: Family) -> u32 {
         let mtu = mtu.max(LEAST[Family::from(legs.server.ip()) as usize]);
         let known = legs.dest.path_mtu(self.now);
         if known == 0 || mtu < known {
@@ -52,7 +51,7 @@ impl Step<'_> {
 }
 
 /// Whether the error is about the tunnel that the connection goes through: who does not know its ends is not believed.
-fn is_of(tunnelled: &Tunnelled, conn: &Conn) -> bool {
+fn is_of(tunnelled: &Tunnelled, conn: &Conn<'_>) -> bool {
     let legs = &conn.legs;
     let source = legs.dest.path().and_then(|path| path.source);
     matches!(legs.method, ForwardMethod::Tunnel(_))

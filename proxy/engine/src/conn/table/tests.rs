@@ -1,17 +1,49 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::*;
-use crate::conn::{Legs, test_conn, test_legs};
+use crate::conn::{Between, test_birth};
 
-fn conn(legs: Legs) -> Arc<Conn> {
-    Arc::new(Conn::new(legs, 0))
+/// A table, and what one worker knows of it.
+struct Here {
+    table: &'static ConnTable,
+    reader: Reader,
+    known: &'static Known,
 }
 
-fn table(max: usize) -> ConnTable {
-    ConnTable::new(1, Arc::new(Room::new(max)))
+impl Here {
+    fn new(max: usize) -> Self {
+        Self::at(Box::leak(Box::new(ConnTable::new(1, Arc::new(Room::new(max))))))
+    }
+
+    fn at(table: &'static ConnTable) -> Self {
+        let (reader, known) = table.reader();
+        Self { table, reader, known: Box::leak(Box::new(known)) }
+    }
+
+    fn begin(&self, birth: Birth) -> Conn<'static> {
+        self.table.begin(self.known, birth, 0).expect("room")
+    }
+
+    fn insert(&self, conn: &Conn<'static>) -> Inserted<'static> {
+        self.table.insert(self.known, conn)
+    }
+
+    fn find(&mut self, key: &FlowKey) -> Option<(Conn<'static>, Direction)> {
+        self.table.find(&mut self.reader, self.known, key)
+    }
+
+    /// Places taken, and keys.
+    fn held(&self) -> (usize, usize) {
+        (self.table.room.held(), self.table.index.len())
+    }
 }
 
-fn kind(inserted: &Inserted) -> &'static str {
+fn from_other_vip(n: u16) -> Birth {
+    let birth = test_birth(n);
+    Birth { between: Between { vip: "10.9.9.9:80".parse().expect("address"), ..birth.between }, ..birth }
+}
+
+fn kind(inserted: &Inserted<'_>) -> &'static str {
     match inserted {
         Inserted::Yes => "yes",
         Inserted::Full => "full",
@@ -22,73 +54,75 @@ fn kind(inserted: &Inserted) -> &'static str {
 
 #[test]
 fn a_connection_is_found_from_both_sides_until_it_is_removed() {
-    let table = table(10);
-    let conn = Arc::new(test_conn(1));
-    assert_eq!(kind(&table.insert(&conn)), "yes");
+    let mut here = Here::new(10);
+    let conn = here.begin(test_birth(1));
+    assert_eq!(kind(&here.insert(&conn)), "yes");
     for (key, way) in [(conn.in_key(), Direction::In), (conn.out_key(), Direction::Out)] {
-        let (found, direction) = table.find(&key).expect("inserted");
-        assert!(Arc::ptr_eq(&found, &conn) && direction == way);
+        let (found, direction) = here.find(&key).expect("inserted");
+        assert!(found.id == conn.id && direction == way);
     }
-    assert!(table.remove(&conn));
-    assert!(!table.remove(&conn), "only one caller removes it");
-    assert!(table.find(&conn.in_key()).is_none() && table.find(&conn.out_key()).is_none());
-    assert_eq!((table.room.held(), table.map.len()), (0, 0));
+    assert!(here.table.remove(&conn));
+    assert!(!here.table.remove(&conn), "only one caller removes it");
+    assert!(here.find(&conn.in_key()).is_none() && here.find(&conn.out_key()).is_none());
+    assert_eq!(here.held(), (0, 0));
 }
 
 #[test]
 fn what_is_refused_leaves_nothing_behind() {
-    let table = table(2);
-    let first = Arc::new(test_conn(1));
-    assert_eq!(kind(&table.insert(&first)), "yes");
+    let here = Here::new(2);
+    let first = here.begin(test_birth(1));
+    assert_eq!(kind(&here.insert(&first)), "yes");
 
-    let other_vip = conn(Legs { vip: "10.9.9.9:80".parse().expect("address"), ..test_legs(1) });
-    assert_eq!(kind(&table.insert(&other_vip)), "reply taken");
-    let same_client = conn(Legs { server: test_legs(7).server, ..test_legs(1) });
+    let other_vip = here.begin(from_other_vip(1));
+    assert_eq!(kind(&here.insert(&other_vip)), "reply taken");
+    here.table.discard(&other_vip);
+    let (birth, other) = (test_birth(1), test_birth(7));
+    let between = Between { server: other.between.server, ..birth.between };
+    let same_client = here.begin(Birth { between, ..birth });
     assert_ne!(same_client.out_key(), first.out_key());
-    assert_eq!(kind(&table.insert(&same_client)), "raced");
-    assert_eq!((table.room.held(), table.map.len()), (1, 2));
+    assert_eq!(kind(&here.insert(&same_client)), "raced");
+    assert_eq!(here.held(), (1, 2));
 
-    assert_eq!(kind(&table.insert(&Arc::new(test_conn(2)))), "yes");
-    assert_eq!(kind(&table.insert(&Arc::new(test_conn(3)))), "full");
-    assert_eq!((table.room.held(), table.map.len()), (2, 4));
+    assert_eq!(kind(&here.insert(&here.begin(test_birth(2)))), "yes");
+    assert_eq!(kind(&here.insert(&here.begin(test_birth(3)))), "full");
+    assert_eq!(here.held(), (2, 4));
 }
 
 #[test]
 fn one_that_has_ended_is_not_found_and_stands_in_nobodys_way() {
-    let table = table(10);
-    let old = Arc::new(test_conn(1));
-    assert_eq!(kind(&table.insert(&old)), "yes");
+    let mut here = Here::new(10);
+    let old = here.begin(test_birth(1));
+    assert_eq!(kind(&here.insert(&old)), "yes");
     // As another worker sees it in the middle of a removal.
     assert!(old.retire());
-    assert!(table.find(&old.in_key()).is_none());
-    let new = Arc::new(test_conn(1));
-    assert_eq!(kind(&table.insert(&new)), "yes");
-    table.take(&old.in_key(), &old);
-    table.take(&old.out_key(), &old);
-    assert!(table.find(&new.in_key()).is_some() && table.find(&new.out_key()).is_some());
+    assert!(here.find(&old.in_key()).is_none());
+    let new = here.begin(test_birth(1));
+    assert_eq!(kind(&here.insert(&new)), "yes");
+    here.table.take(&old, Direction::In);
+    here.table.take(&old, Direction::Out);
+    assert!(here.find(&new.in_key()).is_some() && here.find(&new.out_key()).is_some());
 }
 
 #[test]
 fn one_that_is_half_in_holds_its_key_but_is_not_found() {
-    let table = table(10);
-    let half = Arc::new(test_conn(1));
-    assert!(table.put(half.out_key(), &half, Direction::Out).is_ok());
-    assert!(table.find(&half.out_key()).is_none());
-    let other_vip = conn(Legs { vip: "10.9.9.9:80".parse().expect("address"), ..test_legs(1) });
-    assert_eq!(kind(&table.insert(&other_vip)), "reply taken");
-    assert!(table.put(half.in_key(), &half, Direction::In).is_ok());
-    assert!(table.find(&half.out_key()).is_some() && table.find(&half.in_key()).is_some());
+    let mut here = Here::new(10);
+    let half = here.begin(test_birth(1));
+    assert!(here.table.put(here.known, &half, Direction::Out).is_ok());
+    assert!(here.find(&half.out_key()).is_none());
+    assert_eq!(kind(&here.insert(&here.begin(from_other_vip(1)))), "reply taken");
+    assert!(here.table.put(here.known, &half, Direction::In).is_ok());
+    assert!(here.find(&half.out_key()).is_some() && here.find(&half.in_key()).is_some());
 }
 
 #[test]
 fn the_parts_are_the_whole() {
-    let table = table(1000);
-    let conns: Vec<_> = (0..500).map(|n| Arc::new(test_conn(n))).collect();
-    conns.iter().for_each(|conn| assert_eq!(kind(&table.insert(conn)), "yes"));
+    let here = Here::new(1000);
+    let conns: Vec<_> = (0..500).map(|n| here.begin(test_birth(n))).collect();
+    conns.iter().for_each(|conn| assert_eq!(kind(&here.insert(conn)), "yes"));
     let mut seen = Vec::new();
     for index in 0..7 {
         let before = seen.len();
-        table.for_each(Part { index, of: 7 }, |conn| seen.push(conn.legs.client));
+        here.table.for_each(Part { index, of: 7 }, |conn| seen.push(conn.legs.client));
         assert!(seen.len() - before > 30, "parts of about the same size");
     }
     seen.sort();
@@ -97,13 +131,57 @@ fn the_parts_are_the_whole() {
     assert_eq!(seen, all);
 }
 
+#[test]
+fn a_place_is_used_again_by_another_connection_and_who_kept_the_first_knows() {
+    let mut here = Here::new(10);
+    let first = here.begin(test_birth(1));
+    assert_eq!(kind(&here.insert(&first)), "yes");
+    let kept = first.keep();
+    assert!(kept.is_live());
+    assert!(here.table.remove(&first));
+    let again = (2..60_000).find_map(|n| {
+        let conn = here.begin(test_birth(n));
+        assert_eq!(kind(&here.insert(&conn)), "yes");
+        if conn.id.at == first.id.at {
+            return Some(conn);
+        }
+        assert!(here.table.remove(&conn));
+        None
+    });
+    let again = again.expect("the slab is no larger than it must be");
+    assert!(!kept.is_live() && again.keep().is_live());
+    assert!(!first.retire(), "it is not the second one's end");
+    assert!(here.find(&first.in_key()).is_none() && here.find(&again.in_key()).is_some());
+}
+
+#[test]
+fn many_connections_of_few_keys_are_all_found() {
+    let mut here = Here::new(30_000);
+    let conns: Vec<_> = (0..30_000).map(|n| here.begin(test_birth(n))).collect();
+    conns.iter().for_each(|conn| assert_eq!(kind(&here.insert(conn)), "yes"));
+    // Those that stay are found among the places of those that went.
+    let (go, stay) = conns.split_at(20_000);
+    go.iter().for_each(|conn| assert!(here.table.remove(conn)));
+    for conn in stay {
+        for (key, way) in [(conn.in_key(), Direction::In), (conn.out_key(), Direction::Out)] {
+            assert!(
+                here.find(&key).is_some_and(|(found, direction)| found.id == conn.id && direction == way)
+            );
+        }
+    }
+    assert!(go.iter().all(|conn| here.find(&conn.in_key()).is_none()));
+    assert_eq!(here.held(), (10_000, 20_000));
+}
+
 /// Workers that make and end connections with the same few keys, in any order and from both sides.
 #[test]
 fn workers_that_get_in_each_others_way_leave_nothing_behind() {
     const WORKERS: u64 = 4;
-    let table = table(20);
-    let dests = [test_legs(1).dest, test_legs(2).dest];
+    let table = Here::new(20).table;
+    let dests = [test_birth(1).between.dest, test_birth(2).between.dest];
+    let service = test_birth(1).between.service;
     let work = |worker: u64| {
+        let mut here = Here::at(table);
         let mut mine = Vec::new();
         let mut chance = worker;
         for _ in 0..20_000 {
@@ -111,15 +189,17 @@ fn workers_that_get_in_each_others_way_leave_nothing_behind() {
             let bits = chance >> 40;
             let vip = if bits & 1 == 0 { "10.1.0.1:80" } else { "10.1.0.2:80" };
             let dest = Arc::clone(&dests[(bits >> 1 & 1) as usize]);
-            let legs = Legs { vip: vip.parse().expect("address"), dest, ..test_legs((bits >> 2 & 3) as u16) };
-            let conn = conn(legs);
-            match table.insert(&conn) {
+            let (vip, service) = (vip.parse().expect("address"), Arc::clone(&service));
+            let birth = test_birth((bits >> 2 & 3) as u16);
+            let conn =
+                here.begin(Birth { between: Between { vip, dest, service, ..birth.between }, ..birth });
+            match here.insert(&conn) {
                 Inserted::Yes => mine.push(conn),
-                Inserted::Full => _ = conn.retire(),
+                Inserted::Full => table.discard(&conn),
                 Inserted::ReplyTaken(other) | Inserted::Raced(other) => {
-                    conn.retire();
+                    table.discard(&conn);
                     if bits >> 4 & 3 == 0
-                        && let Some((other, _)) = table.find(&other.out_key())
+                        && let Some((other, _)) = here.find(&other.out_key())
                     {
                         table.remove(&other);
                     }
@@ -134,7 +214,8 @@ fn workers_that_get_in_each_others_way_leave_nothing_behind() {
     std::thread::scope(|scope| {
         (0..WORKERS).for_each(|worker| _ = scope.spawn(move || work(worker)));
     });
-    assert_eq!((table.room.held(), table.map.len()), (0, 0));
+    assert_eq!((table.room.held(), table.index.len()), (0, 0));
+    assert_eq!(table.courses.held(), 0);
     for dest in &dests {
         assert_eq!((dest.active.load(Relaxed), dest.inactive.load(Relaxed)), (0, 0));
     }

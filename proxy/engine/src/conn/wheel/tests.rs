@@ -1,13 +1,52 @@
-use super::*;
-use crate::conn::{Conn, test_conn};
+use std::sync::atomic::AtomicBool;
 
-/// Brings the wheel to `now` as a worker does and returns how many connections that expired.
-fn advance(wheel: &mut Wheel<Conn>, now: Millis) -> usize {
+use super::*;
+
+/// What ends.
+struct Entry {
+    timer: Timer,
+    gone: AtomicBool,
+}
+
+impl Entry {
+    fn new(deadline: Millis) -> Arc<Self> {
+        Arc::new(Self { timer: Timer::new(deadline), gone: AtomicBool::new(false) })
+    }
+
+    fn end(&self) -> bool {
+        !self.gone.swap(true, Relaxed)
+    }
+}
+
+impl Timed for Entry {
+    fn deadline(&self, _: Millis) -> Millis {
+        self.timer.deadline()
+    }
+
+    fn armed(&self) -> u64 {
+        self.timer.armed()
+    }
+
+    fn rearm(&self, from: u64, to: u64) -> bool {
+        self.timer.rearm(from, to)
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone.load(Relaxed)
+    }
+}
+
+fn arm(wheel: &mut Wheel<Arc<Entry>>, entry: &Arc<Entry>, now: Millis) {
+    wheel.arm(entry, &**entry, now);
+}
+
+/// Brings the wheel to `now` as a worker does and returns how many entries that expired.
+fn advance(wheel: &mut Wheel<Arc<Entry>>, now: Millis) -> usize {
     let mut expired = 0;
     while wheel.next_due().is_some_and(|due| due <= now) {
-        wheel.advance(now, |conn| {
-            assert!(conn.timer.deadline() <= now, "expired {} ms early", conn.timer.deadline() - now);
-            conn.retire();
+        wheel.advance(&(), now, |entry| {
+            assert!(entry.timer.deadline() <= now, "expired {} ms early", entry.timer.deadline() - now);
+            entry.end();
             expired += 1;
             ControlFlow::Continue(())
         });
@@ -15,17 +54,11 @@ fn advance(wheel: &mut Wheel<Conn>, now: Millis) -> usize {
     expired
 }
 
-fn conn(n: u16, deadline: Millis) -> Arc<Conn> {
-    let conn = Arc::new(test_conn(n));
-    conn.timer.set(deadline);
-    conn
-}
-
 #[test]
 fn a_connection_expires_within_a_second_of_its_deadline() {
     for deadline in [1, 999, 1000, 1001, 59_999, 60_000, 126_500, 127_000, 128_000, 900_000, 900_001] {
         let mut wheel = Wheel::new();
-        wheel.arm(&conn(1, deadline), 0);
+        arm(&mut wheel, &Entry::new(deadline), 0);
         assert_eq!(advance(&mut wheel, deadline.saturating_sub(1)), 0, "{deadline} early");
         assert_eq!(advance(&mut wheel, deadline + 1000), 1, "{deadline} late");
         assert_eq!(wheel.next_due(), None);
@@ -35,11 +68,11 @@ fn a_connection_expires_within_a_second_of_its_deadline() {
 #[test]
 fn a_deadline_that_moves_nearer_counts() {
     let mut wheel = Wheel::new();
-    let conn = conn(1, 900_000);
-    wheel.arm(&conn, 0);
+    let entry = Entry::new(900_000);
+    arm(&mut wheel, &entry, 0);
     assert_eq!(advance(&mut wheel, 5_500), 0);
-    conn.timer.set(15_500);
-    wheel.arm(&conn, 5_500);
+    entry.timer.set(15_500);
+    arm(&mut wheel, &entry, 5_500);
     assert_eq!(advance(&mut wheel, 15_400), 0);
     assert_eq!(advance(&mut wheel, 16_000), 1);
     // The entry of the first arming is stale, and gone when its second has come.
@@ -50,11 +83,11 @@ fn a_deadline_that_moves_nearer_counts() {
 #[test]
 fn a_packet_costs_nothing_while_its_connection_is_armed_early_enough() {
     let mut wheel = Wheel::new();
-    let conn = conn(1, 3_000);
-    wheel.arm(&conn, 0);
+    let entry = Entry::new(3_000);
+    arm(&mut wheel, &entry, 0);
     for now in 1..1000 {
-        conn.timer.set(now + 60_000);
-        wheel.arm(&conn, now);
+        entry.timer.set(now + 60_000);
+        arm(&mut wheel, &entry, now);
     }
     assert_eq!(wheel.held, 1);
 }
@@ -62,12 +95,12 @@ fn a_packet_costs_nothing_while_its_connection_is_armed_early_enough() {
 #[test]
 fn the_wheel_of_another_worker_takes_over() {
     let (mut one, mut other) = (Wheel::new(), Wheel::new());
-    let conn = conn(1, 60_000);
-    one.arm(&conn, 0);
-    conn.timer.set(10_000);
-    other.arm(&conn, 0);
+    let entry = Entry::new(60_000);
+    arm(&mut one, &entry, 0);
+    entry.timer.set(10_000);
+    arm(&mut other, &entry, 0);
     assert_eq!(advance(&mut other, 9_999), 0);
-    conn.timer.set(100_000);
+    entry.timer.set(100_000);
     assert_eq!(advance(&mut other, 61_500), 0);
     assert_eq!(advance(&mut one, 61_500), 0);
     assert_eq!(one.held, 0, "the first wheel's entry was stale");
@@ -77,12 +110,12 @@ fn the_wheel_of_another_worker_takes_over() {
 #[test]
 fn a_call_does_a_bounded_amount_of_work() {
     let mut wheel = Wheel::new();
-    let conns: Vec<_> = (0..BATCH as u16 + 500).map(|n| conn(n, 1_500)).collect();
-    conns.iter().for_each(|conn| wheel.arm(conn, 0));
+    let entries: Vec<_> = (0..BATCH + 100).map(|_| Entry::new(1_500)).collect();
+    entries.iter().for_each(|entry| arm(&mut wheel, entry, 0));
     let mut expired = 0;
     let mut count = |enough: usize| {
-        wheel.advance(2_000, |conn| {
-            expired += usize::from(conn.retire());
+        wheel.advance(&(), 2_000, |entry| {
+            expired += usize::from(entry.end());
             if expired == enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         (expired, wheel.next_due())
@@ -91,15 +124,15 @@ fn a_call_does_a_bounded_amount_of_work() {
     let (expired, due) = count(usize::MAX);
     assert!(expired <= BATCH + 7 && expired > BATCH / 2, "{expired}");
     assert_eq!(due, Some(0), "the rest is due at once");
-    assert_eq!(count(usize::MAX), (conns.len(), None));
+    assert_eq!(count(usize::MAX), (entries.len(), None));
 }
 
 #[test]
 fn it_catches_up_after_a_long_time_and_starts_again_after_idleness() {
     let mut wheel = Wheel::new();
-    wheel.arm(&conn(1, 900_000), 0);
+    arm(&mut wheel, &Entry::new(900_000), 0);
     assert_eq!(advance(&mut wheel, 100_000_000), 1);
-    wheel.arm(&conn(2, 200_010_000), 200_000_000);
+    arm(&mut wheel, &Entry::new(200_010_000), 200_000_000);
     assert_eq!(wheel.next_due(), Some(200_011_000));
     assert_eq!(advance(&mut wheel, 200_011_000), 1);
 }
@@ -107,13 +140,13 @@ fn it_catches_up_after_a_long_time_and_starts_again_after_idleness() {
 #[test]
 fn a_sample_is_one_in_32_and_all_samples_are_everything() {
     let mut wheel = Wheel::new();
-    let conns: Vec<_> = (0..3200).map(|n| conn(n, 1000 * u64::from(n % 128))).collect();
-    conns.iter().for_each(|conn| wheel.arm(conn, 0));
-    conns[0].retire();
+    let entries: Vec<_> = (0..3200).map(|n| Entry::new(1000 * (n % 128))).collect();
+    entries.iter().for_each(|entry| arm(&mut wheel, entry, 0));
+    entries[0].end();
     let mut seen = 0;
     for part in 0..32 {
         let mut here = 0;
-        wheel.sample(part, |_| here += 1);
+        wheel.sample(&(), part, |_| here += 1);
         assert!((50..=200).contains(&here), "{here} of 3200");
         seen += here;
     }

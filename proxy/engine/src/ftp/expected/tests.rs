@@ -1,14 +1,13 @@
 use super::*;
-use crate::conn::{Legs, test_legs};
+use crate::conn::{Between, Birth, test_birth, test_conn};
 use crate::state::{Event, tcp};
 
 const LASTS: Millis = 120_000;
 
-fn control(n: u16) -> Arc<Conn> {
+fn control(n: u16) -> Conn<'static> {
     let vip = "10.1.0.1:21".parse().unwrap();
-    let conn = Conn::new(Legs { vip, ..test_legs(n) }, 0);
-    conn.publish();
-    Arc::new(conn)
+    let birth = test_birth(n);
+    test_conn(Birth { between: Between { vip, ..birth.between }, ..birth })
 }
 
 fn expecting(max: usize) -> Expecting {
@@ -20,10 +19,10 @@ fn addr(text: &str) -> SocketAddr {
 }
 
 /// The client is expected at this port of the VIP.
-fn passive(control: &Arc<Conn>, port: u16, now: Millis) -> Expected {
+fn passive(control: &Conn<'_>, port: u16, now: Millis) -> Expected {
     let at = |addr: SocketAddr| SocketAddr::new(addr.ip(), port);
     Expected {
-        control: Arc::clone(control),
+        control: control.keep(),
         from: Direction::In,
         client: SocketAddr::new(control.legs.client.ip(), 0),
         vip: at(control.legs.vip),

@@ -69,11 +69,11 @@ fn nobody_joins_one_that_has_ended_and_members_keep_it() {
     let one = template("10.2.0.1:0", None, &dest);
     assert!(matches!(table.insert(&one), Inserted::Yes));
     assert!(one.join(10_000));
-    assert_eq!(one.timer().deadline(), 60_000, "a new member starts the timer again");
+    assert_eq!(one.timer.deadline(), 60_000, "a new member starts the timer again");
     assert!(!table.expire(&one, 60_500, false));
-    assert_eq!(one.timer().deadline(), 110_000, "as long again");
+    assert_eq!(one.timer.deadline(), 110_000, "as long again");
     assert!(!table.expire(&one, 300_000, true));
-    assert_eq!(one.timer().deadline(), 350_000, "60 seconds at a time");
+    assert_eq!(one.timer.deadline(), 350_000, "60 seconds at a time");
     one.leave();
     assert!(table.expire(&one, 350_000, true));
     assert!(!one.join(350_000));

@@ -1,0 +1,55 @@
+//! Nanoseconds per packet, by forwarding method and kind of packet; and with 10,000 services of 10 servers each.
+
+mod director;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use wire::build::tcp;
+
+use director::{Case, Director, Kind, METHODS, client, vip};
+
+fn packets(c: &mut Criterion) {
+    for (name, method, v6) in METHODS {
+        let mut group = c.benchmark_group(name);
+        // A connection that begins makes the table larger: `table` measures that.
+        for (kind_name, kind) in Kind::ALL.into_iter().filter(|(_, kind)| *kind != Kind::Syn) {
+            if !kind.is_of(method) {
+                continue;
+            }
+            let mut case = Case::new(method, v6, kind);
+            group.bench_function(kind_name, |b| {
+                b.iter(|| {
+                    case.restore();
+                    case.process()
+                });
+            });
+        }
+    }
+}
+
+/// The packets of a thousand connections, spread over all services.
+fn services(c: &mut Criterion) {
+    let mut group = c.benchmark_group("services");
+    for services in [1, 10_000] {
+        let (_, method, v6) = METHODS[0];
+        let mut director = Director::new(method, v6, services);
+        let service = |n: u32| n * 7919 % services;
+        let mut frames: Vec<_> = (0..1000)
+            .map(|n| {
+                let _ = director.put(&tcp(client(v6, n), vip(v6, service(n))).syn());
+                tcp(client(v6, n), vip(v6, service(n))).ack(1).payload_len(100).frame()
+            })
+            .collect();
+        let headers: Vec<_> = frames.iter().map(|frame| frame.packet()[..40].to_vec()).collect();
+        let mut n = 0;
+        group.bench_function(format!("{services}"), |b| {
+            b.iter(|| {
+                n = (n + 1) % 1000;
+                frames[n].packet_mut()[..40].copy_from_slice(&headers[n]);
+                director.worker.process(&mut frames[n], director.now)
+            });
+        });
+    }
+}
+
+criterion_group!(benches, packets, services);
+criterion_main!(benches);

@@ -1,0 +1,80 @@
+//! The connection table by its size: what a packet costs, how many bytes a connection takes, how many can begin in a
+//! second, and how long the longest call lasts in which they end.
+
+#![expect(clippy::print_stdout, reason = "what it is for")]
+
+mod director;
+
+use std::time::{Duration, Instant};
+
+use sched::ForwardMethod;
+use wire::build::udp;
+use wire::frame::Frame;
+
+use director::{Director, come_from, vip};
+
+const SIZES: [u32; 3] = [1_000, 100_000, 1_000_000];
+const PACKETS: u32 = 3_000_000;
+
+fn main() {
+    println!("nat       connections  bytes each  begin /s  longest begin  ns/packet  longest end  end /s");
+    for (name, v6) in [("IPv4", false), ("IPv6", true)] {
+        for size in SIZES {
+            measure(name, v6, size);
+        }
+    }
+}
+
+fn measure(name: &str, v6: bool, size: u32) {
+    let mut director = Director::new(ForwardMethod::Masq, v6, 1);
+    let client = director::client(v6, 0);
+    // Datagrams: nothing but the time ends such flows.
+    let mut first = udp(client, vip(v6, 0)).payload_len(100).frame();
+    let rest = first.packet().to_vec();
+    let (mut begin, mut longest) = (Duration::ZERO, Duration::ZERO);
+    let bytes = allocation_counter::measure(|| {
+        for n in 0..size {
+            let start = Instant::now();
+            put(&mut director, &mut first, &rest, v6, n);
+            let took = start.elapsed();
+            longest = longest.max(took);
+            begin += took;
+        }
+    });
+    let begins = f64::from(size) / begin.as_secs_f64();
+    let mut random = 1_u32;
+    let start = Instant::now();
+    for _ in 0..PACKETS {
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let n = (u64::from(random) * u64::from(size) >> 32) as u32;
+        put(&mut director, &mut first, &rest, v6, n);
+    }
+    let packet = start.elapsed() / PACKETS;
+    assert_eq!(director.engine.connections_held(), size as usize);
+    director.now += Duration::from_secs(400);
+    let (mut end, mut longest_end) = (Duration::ZERO, Duration::ZERO);
+    while director.worker.poll_timeout().is_some_and(|due| due <= director.now) {
+        let start = Instant::now();
+        director.worker.handle_timeout(director.now);
+        let took = start.elapsed();
+        longest_end = longest_end.max(took);
+        end += took;
+    }
+    assert_eq!(director.engine.connections_held(), 0);
+    println!(
+        "{name} {size:>16} {:>11.0} {begins:>9.0} {:>11.1} us {:>10.1} {:>9.1} us {:>7.0}",
+        bytes.bytes_current as f64 / f64::from(size),
+        longest.as_nanos() as f64 / 1000.0,
+        packet.as_nanos() as f64,
+        longest_end.as_nanos() as f64 / 1000.0,
+        f64::from(size) / end.as_secs_f64(),
+    );
+}
+
+#[inline]
+fn put(director: &mut Director, frame: &mut Frame, rest: &[u8], v6: bool, n: u32) {
+    frame.packet_mut()[..64].copy_from_slice(&rest[..64]);
+    come_from(frame.packet_mut(), v6, n);
+    let verdict = director.worker.process(frame, director.now);
+    assert!(matches!(verdict, engine::Verdict::Transmit(_)), "{verdict:?}");
+}

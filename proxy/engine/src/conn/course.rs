@@ -1,0 +1,276 @@
+//! What connections have in common: a [`Course`] is shared by all that go from one VIP and port to one server in one
+//! way, so that a connection itself is little more than its client.
+//!
+//! A connection names its course by number. Each worker knows courses by its own [`Known`], so that no packet touches a
+//! count of references that workers share. A number is given to another course only when nobody knows the former one
+//! any more; workers forget courses without connections now and then, and all of them when they fall idle.
+
+use std::cell::{Cell, OnceCell};
+use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Deref;
+use std::sync::atomic::{
+    AtomicBool, AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use foldhash::SharedSeed;
+use foldhash::quality::SeedableRandomState;
+use sched::{DestLive, ForwardMethod, Proto, SvcLive, TcpOptions};
+
+use super::Millis;
+use super::key::bits;
+use crate::front::FrontWay;
+
+/// Numbers of courses in one part of what a worker knows, and parts.
+const PART: usize = 4096;
+const PARTS: usize = 1024;
+/// Courses that a worker looks at when it forgets some.
+const LOOKED_AT: usize = 64;
+/// And how long until it does so again.
+const FORGET_MS: Millis = 60_000;
+
+/// What a connection is between, but for its client and the port that stands for that.
+#[derive(Clone, Debug)]
+pub(crate) struct Between {
+    pub(crate) proto: Proto,
+    pub(crate) vip: SocketAddr,
+    pub(crate) dest: Arc<DestLive>,
+    /// Where its packets go: the server's address, on its own port or on the one that the client asked for.
+    pub(crate) server: SocketAddr,
+    /// The address of ours that the server believes to speak with, where that is not the client (FullNAT).
+    pub(crate) lip: Option<IpAddr>,
+    pub(crate) service: Arc<SvcLive>,
+    pub(crate) method: ForwardMethod,
+    /// There is no server: the packets go on to whom they are for.
+    pub(crate) bypass: bool,
+    /// What is done to its segments, if it is of TCP and comes by us both ways.
+    pub(crate) tcp: TcpOptions,
+    /// The kernel takes one hop on each side of us; give one back, so that a director counts as one.
+    pub(crate) hop_credit: bool,
+    /// It ends here.
+    pub(crate) front: Option<FrontWay>,
+}
+
+impl PartialEq for Between {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.dest, &other.dest)
+            && Arc::ptr_eq(&self.service, &other.service)
+            && (self.proto, self.vip, self.server, self.lip)
+                == (other.proto, other.vip, other.server, other.lip)
+            && (self.method, self.bypass, self.tcp) == (other.method, other.bypass, other.tcp)
+            && (self.hop_credit, self.front) == (other.hop_credit, other.front)
+    }
+}
+
+impl Eq for Between {}
+
+impl Hash for Between {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (Arc::as_ptr(&self.dest), Arc::as_ptr(&self.service)).hash(state);
+        (self.proto, self.vip.port(), self.server.port()).hash(state);
+        state.write_u128(bits(self.vip.ip()));
+        state.write_u128(self.lip.map_or(0, bits));
+    }
+}
+
+/// Connections that have all that in common.
+#[derive(Debug)]
+pub(crate) struct Course {
+    between: Between,
+    pub(super) number: u32,
+    /// Connections in the table, or about to be.
+    members: AtomicU32,
+    /// The last one has ended.
+    over: AtomicBool,
+}
+
+impl Deref for Course {
+    type Target = Between;
+
+    fn deref(&self) -> &Between {
+        &self.between
+    }
+}
+
+impl Course {
+    /// One that no table knows.
+    pub(crate) const fn new(between: Between) -> Self {
+        Self { between, number: u32::MAX, members: AtomicU32::new(0), over: AtomicBool::new(false) }
+    }
+
+    /// Where the packets of its servers come from.
+    #[inline]
+    pub(super) fn answers_from(&self) -> SocketAddr {
+        // What does not come by us would look like this if it did.
+        let comes_back = self.method.sees_replies() && self.front.is_none_or(FrontWay::hears_servers);
+        if comes_back { self.server } else { self.vip }
+    }
+}
+
+/// All courses of a table.
+#[derive(Debug)]
+pub(super) struct Courses {
+    map: DashMap<Between, Arc<Course>, SeedableRandomState>,
+    /// By number.
+    all: RwLock<Vec<Option<Arc<Course>>>>,
+    /// Numbers of those that are over.
+    over: Mutex<VecDeque<(u32, Weak<Course>)>>,
+}
+
+impl Courses {
+    pub(super) fn new(seed: u64) -> Self {
+        let hasher = SeedableRandomState::with_seed(seed, SharedSeed::global_fixed());
+        Self { map: DashMap::with_hasher(hasher), all: RwLock::default(), over: Mutex::default() }
+    }
+
+    /// The course for one more connection; `None` where there are too many.
+    pub(super) fn join(&self, between: Between) -> Option<Arc<Course>> {
+        match self.map.entry(between) {
+            Entry::Occupied(course) => {
+                course.get().members.fetch_add(1, Relaxed);
+                Some(Arc::clone(course.get()))
+            }
+            Entry::Vacant(place) => {
+                let mut all = self.all.write().unwrap_or_else(PoisonError::into_inner);
+                let number = match self.free_number() {
+                    Some(number) => number,
+                    None if all.len() == PART * PARTS => return None,
+                    None => {
+                        all.push(None);
+                        all.len() as u32 - 1
+                    }
+                };
+                let new = Course::new(place.key().clone());
+                let course = Arc::new(Course { number, members: AtomicU32::new(1), ..new });
+                all[number as usize] = Some(Arc::clone(&course));
+                place.insert(Arc::clone(&course));
+                Some(course)
+            }
+        }
+    }
+
+    /// One of its connections has ended.
+    pub(super) fn leave(&self, course: &Course) {
+        if course.members.fetch_sub(1, Relaxed) != 1 {
+            return;
+        }
+        let unused = |_: &Between, found: &Arc<Course>| {
+            std::ptr::eq(&**found, course) && found.members.load(Relaxed) == 0
+        };
+        if let Some((_, course)) = self.map.remove_if(&course.between, unused) {
+            self.all.write().unwrap_or_else(PoisonError::into_inner)[course.number as usize] = None;
+            course.over.store(true, Release);
+            let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+            over.push_back((course.number, Arc::downgrade(&course)));
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.map.len()
+    }
+
+    pub(super) fn get(&self, number: u32) -> Option<Arc<Course>> {
+        self.all.read().unwrap_or_else(PoisonError::into_inner).get(number as usize).cloned().flatten()
+    }
+
+    /// As many numbers as there are.
+    fn numbers(&self) -> usize {
+        self.all.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Of a course that nobody knows any more.
+    fn free_number(&self) -> Option<u32> {
+        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        let (number, course) = over.pop_front()?;
+        if course.strong_count() == 0 {
+            return Some(number);
+        }
+        over.push_back((number, course));
+        None
+    }
+}
+
+/// The courses that a worker knows.
+#[derive(Debug)]
+pub(crate) struct Known {
+    courses: Arc<Courses>,
+    parts: Vec<OnceCell<Part>>,
+    /// So many.
+    held: Cell<usize>,
+    /// What is looked at next.
+    hand: usize,
+    due: Option<Millis>,
+}
+
+type Part = Box<[OnceCell<Arc<Course>>]>;
+
+impl Known {
+    pub(super) fn new(courses: Arc<Courses>) -> Self {
+        let parts = std::iter::repeat_with(OnceCell::new).take(PARTS).collect();
+        Self { courses, parts, held: Cell::new(0), hand: 0, due: None }
+    }
+
+    #[inline]
+    pub(super) fn get(&self, number: u32) -> Option<&Arc<Course>> {
+        let part = self.parts.get(number as usize / PART)?;
+        match part.get().and_then(|part| part[number as usize % PART].get()) {
+            Some(course) => Some(course),
+            None => self.learn(number),
+        }
+    }
+
+    #[cold]
+    fn learn(&self, number: u32) -> Option<&Arc<Course>> {
+        let part = self.parts.get(number as usize / PART)?;
+        let empty = || std::iter::repeat_with(OnceCell::new).take(PART).collect();
+        let place = &part.get_or_init(empty)[number as usize % PART];
+        let course = self.courses.get(number)?;
+        self.held.set(self.held.get() + 1);
+        Some(place.get_or_init(|| course))
+    }
+
+    /// When to call [`Known::forget`] next.
+    pub(crate) const fn next_due(&self) -> Option<Millis> {
+        self.due
+    }
+
+    /// Time passes.
+    #[inline]
+    pub(crate) fn pass(&mut self, now: Millis) {
+        if self.due.is_none() && self.held.get() > 0 {
+            self.due = Some(now + FORGET_MS);
+        }
+    }
+
+    /// Forgets some of those that are over, or all courses if the worker has nothing to do.
+    pub(crate) fn forget(&mut self, now: Millis, idle: bool) {
+        if idle {
+            if self.held.replace(0) > 0 {
+                self.parts.iter_mut().for_each(|part| _ = part.take());
+            }
+            self.due = None;
+        } else if self.due.is_some_and(|due| due <= now) {
+            let all = self.courses.numbers();
+            (0..LOOKED_AT.min(all)).for_each(|_| self.look_at_next(all));
+            // Round in about that time, however many there are.
+            let again = (FORGET_MS * LOOKED_AT as Millis / all.max(LOOKED_AT) as Millis).max(1);
+            self.due = (self.held.get() > 0).then_some(now + again);
+        }
+    }
+
+    fn look_at_next(&mut self, all: usize) {
+        self.hand = (self.hand + 1) % all;
+        let part = self.parts.get_mut(self.hand / PART).and_then(OnceCell::get_mut);
+        let Some(place) = part.map(|part| &mut part[self.hand % PART]) else { return };
+        if place.get().is_some_and(|course| course.over.load(Acquire)) {
+            place.take();
+            self.held.set(self.held.get() - 1);
+        }
+    }
+}
