@@ -7,6 +7,7 @@ pub mod link;
 mod netlink;
 pub mod netns;
 mod nft;
+pub mod packet;
 pub mod place;
 pub mod poll;
 pub mod ports;

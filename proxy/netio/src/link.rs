@@ -14,7 +14,7 @@ use crate::sys;
 pub use neighbours::{Keeper, Neighbours, NextHop, Table};
 
 /// Bytes of an Ethernet header.
-const ETHERNET: usize = 14;
+pub(crate) const ETHERNET: usize = 14;
 
 /// What goes before a packet to a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,22 +53,33 @@ impl LinkSocket {
         device: u32,
         header: &LinkHeader,
     ) -> io::Result<()> {
-        let ethertype = match family {
-            Family::V4 => libc::ETH_P_IP,
-            Family::V6 => libc::ETH_P_IPV6,
-        } as u16;
         let mut prefix = [0; vnet::LEN + ETHERNET];
-        let len = match header {
-            LinkHeader::Ethernet(addresses) => {
-                prefix[vnet::LEN..][..12].copy_from_slice(addresses);
-                prefix[vnet::LEN + 12..].copy_from_slice(&ethertype.to_be_bytes());
-                ETHERNET
-            }
-            LinkHeader::None => 0,
-        };
-        prefix[..vnet::LEN].copy_from_slice(&vnet::emit(&behind(&frame.offload, len as u16)));
-        sys::packet::send(&self.socket, frame.with_prefix(&prefix[..vnet::LEN + len]), device, ethertype)
+        let (prefix, ethertype) = self::prefix(&frame.offload, family, header, &mut prefix);
+        sys::packet::send(&self.socket, frame.with_prefix(prefix), device, ethertype)
     }
+}
+
+/// What a packet socket wants before a packet, and the ethertype.
+pub(crate) fn prefix<'a>(
+    offload: &Offload,
+    family: Family,
+    header: &LinkHeader,
+    room: &'a mut [u8; vnet::LEN + ETHERNET],
+) -> (&'a [u8], u16) {
+    let ethertype = match family {
+        Family::V4 => libc::ETH_P_IP,
+        Family::V6 => libc::ETH_P_IPV6,
+    } as u16;
+    let len = match header {
+        LinkHeader::Ethernet(addresses) => {
+            room[vnet::LEN..][..12].copy_from_slice(addresses);
+            room[vnet::LEN + 12..].copy_from_slice(&ethertype.to_be_bytes());
+            ETHERNET
+        }
+        LinkHeader::None => 0,
+    };
+    room[..vnet::LEN].copy_from_slice(&vnet::emit(&behind(offload, len as u16)));
+    (&room[..vnet::LEN + len], ethertype)
 }
 
 /// The same metadata for a packet with `len` bytes before it.
@@ -79,4 +90,15 @@ fn behind(offload: &Offload, len: u16) -> Offload {
     };
     let hdr_len = if offload.hdr_len == 0 { 0 } else { offload.hdr_len + len };
     Offload { checksum, hdr_len, ..*offload }
+}
+
+/// The metadata of a packet whose Ethernet header is taken off. None where they are about that header.
+pub(crate) fn without_link(offload: Offload) -> Option<Offload> {
+    let checksum = match offload.checksum {
+        Checksum::Complete => Checksum::Complete,
+        Checksum::Partial { start, offset } => {
+            Checksum::Partial { start: start.checked_sub(ETHERNET as u16)?, offset }
+        }
+    };
+    Some(Offload { checksum, hdr_len: offload.hdr_len.saturating_sub(ETHERNET as u16), ..offload })
 }

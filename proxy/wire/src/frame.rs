@@ -223,6 +223,16 @@ impl Frame {
         self.buf[from..self.start].copy_from_slice(header);
         &self.buf[from..self.end]
     }
+
+    /// The packet with so many bytes before it, which [`Frame::with_prefix`] has placed. Panics when there are not so many.
+    pub fn prefixed(&self, len: usize) -> &[u8] {
+        &self.buf[self.start - len..self.end]
+    }
+
+    /// Whether this is where its memory begins.
+    pub fn is_at(&self, place: usize) -> bool {
+        self.buf.as_ptr().addr() == place
+    }
 }
 
 impl Deref for Buffer {
@@ -272,10 +282,11 @@ mod tests {
         frame.arrival = Arrival::Link;
         frame.splice(4, 0..1, b"big d");
         assert_eq!(frame.with_prefix(b"a "), b"a big data");
-        assert!(place.contains(&frame.packet().as_ptr()));
+        assert_eq!(frame.prefixed(2), b"a big data");
+        assert!(frame.is_at(place.start.addr()) && place.contains(&frame.packet().as_ptr()));
         let copy = frame.clone();
         assert_eq!((copy.packet(), copy.arrival), (&b"big data"[..], Arrival::Link));
-        assert!(!place.contains(&copy.packet().as_ptr()));
+        assert!(!copy.is_at(place.start.addr()) && !place.contains(&copy.packet().as_ptr()));
         frame.set_packet(b"an answer");
         assert_eq!((frame.packet(), frame.arrival), (&b"an answer"[..], Arrival::Routed));
         assert_eq!(copy.packet(), b"big data");
