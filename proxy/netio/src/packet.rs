@@ -59,8 +59,34 @@ pub struct Port {
     outgoing: Vec<Outgoing>,
     sender: OwnedFd,
     batch: sys::packet::Batch,
-    scope: Scope,
     lost: u64,
+}
+
+/// What ports that were opened together receive.
+#[derive(Debug)]
+pub struct Intake {
+    sockets: Vec<OwnedFd>,
+    scope: Scope,
+}
+
+impl Intake {
+    /// Has them receive what is in this scope from now on. What came before may still be there.
+    ///
+    /// # Errors
+    /// `ENOMEM`; some may have the scope that was before then.
+    pub fn set(&mut self, scope: &Scope) -> io::Result<()> {
+        if self.scope != *scope {
+            let program = scope.program();
+            self.sockets.iter().try_for_each(|socket| sys::ring::filter(socket, &program))?;
+            self.scope.clone_from(scope);
+        }
+        Ok(())
+    }
+
+    /// What they receive.
+    pub const fn scope(&self) -> &Scope {
+        &self.scope
+    }
 }
 
 /// A packet that waits for [`Port::flush`].
@@ -75,11 +101,11 @@ struct Outgoing {
 
 impl Port {
     /// One port for each of `workers`, in the network namespace of the calling thread; any thread may use them. They receive
-    /// nothing before they are told a scope.
+    /// nothing before their intake is told what.
     ///
     /// # Errors
     /// `EPERM` without `CAP_NET_RAW`; `EAFNOSUPPORT` in a kernel without packet sockets; `ENOMEM`.
-    pub fn open(workers: usize, slots: usize) -> io::Result<Vec<Self>> {
+    pub fn open(workers: usize, slots: usize) -> io::Result<(Vec<Self>, Intake)> {
         let mut ports = Vec::new();
         for _ in 0..workers {
             ports.push(Self::one(slots)?);
@@ -90,14 +116,14 @@ impl Port {
         if workers > 1 {
             sys::ring::share(ports.iter().map(|port| &port.socket))?;
         }
-        Ok(ports)
+        let sockets = ports.iter().map(|port| port.socket.try_clone()).collect::<io::Result<_>>()?;
+        Ok((ports, Intake { sockets, scope: Scope::default() }))
     }
 
     fn one(slots: usize) -> io::Result<Self> {
         let (socket, slots) = sys::ring::open(slots, PACKET_AT - HEADROOM, MAX_PACKET)?;
-        let scope = Scope::default();
         // Before it receives anything.
-        sys::ring::filter(&socket, &scope.program())?;
+        sys::ring::filter(&socket, &Scope::default().program())?;
         let sender = sys::packet::open()?;
         sys::packet::hasten(&sender)?;
         let places = slots.iter().map(|(_, memory)| memory.as_ptr().addr()).collect();
@@ -113,21 +139,8 @@ impl Port {
             outgoing: Vec::with_capacity(BATCH),
             sender,
             batch: sys::packet::Batch::new(BATCH),
-            scope,
             lost: 0,
         })
-    }
-
-    /// Receives what is in this scope from now on. What came before may still be there.
-    ///
-    /// # Errors
-    /// `ENOMEM`; the scope is as it was then.
-    pub fn set_scope(&mut self, scope: &Scope) -> io::Result<()> {
-        if self.scope != *scope {
-            sys::ring::filter(&self.socket, &scope.program())?;
-            self.scope.clone_from(scope);
-        }
-        Ok(())
     }
 
     /// Takes the next packet of a batch, if there is one and the batch is not full. It stays until [`Port::done`].

@@ -330,6 +330,15 @@ impl Steering {
         self.paths.get(&server).copied()
     }
 
+    /// The host's Ethernet devices that are up, by number, with their names: those that frames come by for the host itself,
+    /// so bridges and bonds and not their parts.
+    pub fn ethernet(&self) -> impl Iterator<Item = (u32, &str)> {
+        let links = self.host.links.iter().filter(|(index, link)| {
+            link.up && link.ethernet && !link.loopback && !link.part && **index != self.config.tun_index
+        });
+        links.map(|(index, link)| (*index, link.name.as_str()))
+    }
+
     /// What works less well here than it could.
     pub const fn notices(&self) -> &BTreeSet<Notice> {
         &self.notices

@@ -75,7 +75,7 @@ fn flows_spread_over_the_ports_and_none_is_lost_or_seen_twice() {
 #[test]
 fn what_is_out_of_scope_is_not_copied() {
     let world = World::new();
-    let mut port = world.port();
+    let (mut port, mut intake) = world.port();
     let device = world.device();
     let to = |addr: &str, port: u16| {
         assert_eq!(world.near(|| udp(OWN[0], 0).send_to(b"x", (ip(addr), port)).unwrap()), 1)
@@ -98,14 +98,14 @@ fn what_is_out_of_scope_is_not_copied() {
         (of(&[device], &[], &[OWN[0]]), true),
         (of(&[device + 1], &[NOBODY[0]], &[OWN[0]]), false),
     ] {
-        port.set_scope(&scope).unwrap();
+        intake.set(&scope).unwrap();
         to(NOBODY[0], 1);
         assert_eq!(came(&mut port), taken, "{scope:?}");
     }
     // So many that they are searched, and so many that they are not looked at.
     for (addrs, far) in [(1000_u32, false), (2000, true)] {
         let many: BTreeSet<IpAddr> = (0..addrs).map(|n| IpAddr::V4((0x0a63_0002 + n * 7).into())).collect();
-        port.set_scope(&Scope { devices: [device].into(), to: many, from: BTreeSet::new() }).unwrap();
+        intake.set(&Scope { devices: [device].into(), to: many, from: BTreeSet::new() }).unwrap();
         for (addr, taken) in
             [("10.99.0.2", true), ("10.99.0.9", true), ("10.99.26.34", far), ("10.99.0.3", far)]
         {
@@ -114,7 +114,7 @@ fn what_is_out_of_scope_is_not_copied() {
             assert_eq!(came(&mut port), taken, "{addr} of {addrs}");
         }
     }
-    port.set_scope(&of(&[device], &[NOBODY[0], "10.99.0.255", OWN[0]], &[])).unwrap();
+    intake.set(&of(&[device], &[NOBODY[0], "10.99.0.255", OWN[0]], &[])).unwrap();
     // What the other end itself sends, a fragment, a last hop, a broadcast, another link address.
     world.far(|| udp("10.99.0.77", 0).send_to(b"x", (ip(OWN[0]), 9)).unwrap());
     world.near(|| {
@@ -134,8 +134,8 @@ fn what_is_out_of_scope_is_not_copied() {
 #[test]
 fn a_full_ring_loses_packets_says_so_and_goes_on() {
     let world = World::new();
-    let mut port = world.port();
-    port.set_scope(&world.scope()).unwrap();
+    let (mut port, mut intake) = world.port();
+    intake.set(&world.scope()).unwrap();
     let slots = port.slots.len() as u64;
     let send = |packets: u64| {
         world.near(|| {
@@ -168,8 +168,8 @@ fn a_full_ring_loses_packets_says_so_and_goes_on() {
 #[test]
 fn what_the_kernel_refuses_to_send_is_counted_and_the_rest_goes() {
     let world = World::new();
-    let mut port = world.port();
-    port.set_scope(&world.scope()).unwrap();
+    let (mut port, mut intake) = world.port();
+    intake.set(&world.scope()).unwrap();
     let server = world.near(|| udp(OWN[0], 6000));
     world.near(|| {
         for n in 0..4_u8 {
@@ -197,8 +197,8 @@ fn what_the_kernel_refuses_to_send_is_counted_and_the_rest_goes() {
 #[should_panic = "a frame of a ring stays in its slot"]
 fn a_frame_that_is_taken_out_of_the_ring_is_noticed() {
     let world = World::new();
-    let mut port = world.port();
-    port.set_scope(&world.scope()).unwrap();
+    let (mut port, mut intake) = world.port();
+    intake.set(&world.scope()).unwrap();
     world.near(|| udp(OWN[0], 0).send_to(b"x", (ip(NOBODY[0]), 1)).unwrap());
     let received = wait_for_one(&mut port).unwrap();
     let _kept = std::mem::take(port.frame(received.slot));

@@ -72,6 +72,10 @@ pub(crate) struct Link {
     pub(crate) loopback: bool,
     /// Resolves neighbours, so that others may ask for an address on it.
     pub(crate) resolves: bool,
+    /// Its frames are those of Ethernet.
+    pub(crate) ethernet: bool,
+    /// What comes by it is another device's, of which it is a part (bridge, bond).
+    pub(crate) part: bool,
     pub(crate) mtu: u32,
 }
 
@@ -241,16 +245,24 @@ pub(crate) fn covers(net: IpAddr, prefix: u8, ip: IpAddr) -> bool {
 
 fn links(netlink: &mut NetlinkSocket) -> io::Result<BTreeMap<u32, Link>> {
     const IFLA_IFNAME: u16 = 3;
+    const IFLA_MASTER: u16 = 10;
+    const IFLA_LINKINFO: u16 = 18;
+    const IFLA_INFO_SLAVE_KIND: u16 = 4;
     const IFLA_EXT_MASK: u16 = 29;
     const RTEXT_FILTER_SKIP_STATS: u32 = 8;
+    const ARPHRD_ETHER: u16 = 1;
     let query = Message::new(RTM_GETLINK, 0, &[0; 16]).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
     let links = netlink.dump(&query, |kind, payload| {
         let fixed: &[u8; 16] = payload.first_chunk()?;
         let index = u32::from_ne_bytes(*fixed[4..].first_chunk()?);
         let flags = u32::from_ne_bytes(*fixed[8..].first_chunk()?).cast_signed();
         let attributes = Attributes::after(payload, 16);
+        // A VRF only lends its parts a routing table.
+        let part_of = attributes.nested(IFLA_LINKINFO).string(IFLA_INFO_SLAVE_KIND);
         let link = Link {
             name: attributes.string(IFLA_IFNAME)?,
+            ethernet: u16::from_ne_bytes([fixed[2], fixed[3]]) == ARPHRD_ETHER,
+            part: attributes.u32(IFLA_MASTER).is_some() && part_of.is_none_or(|kind| kind != "vrf"),
             up: flags & libc::IFF_UP != 0,
             loopback: flags & libc::IFF_LOOPBACK != 0,
             resolves: flags & (libc::IFF_NOARP | libc::IFF_LOOPBACK | libc::IFF_POINTOPOINT) == 0,

@@ -10,7 +10,7 @@ use std::os::fd::AsRawFd;
 use wire::frame::{Frame, Offload};
 use wire::packet::Family;
 
-use super::super::{Port, Received, Scope};
+use super::super::{Intake, Port, Received, Scope};
 use crate::link::LinkHeader;
 use crate::netns::Netns;
 use crate::poll::{Waker, wait};
@@ -90,15 +90,14 @@ impl World {
     }
 
     /// A small one at the far end, with nothing in its scope.
-    pub(super) fn port(&self) -> Port {
-        self.far(|| Port::open(1, 1).unwrap().remove(0))
+    pub(super) fn port(&self) -> (Port, Intake) {
+        let (mut ports, intake) = self.far(|| Port::open(1, 1).unwrap());
+        (ports.remove(0), intake)
     }
 
     pub(super) fn mirror(&self, ports: usize, slots: usize) -> Mirror {
-        let mut ports = self.far(|| Port::open(ports, slots).unwrap());
-        for port in &mut ports {
-            port.set_scope(&self.scope()).unwrap();
-        }
+        let (ports, mut intake) = self.far(|| Port::open(ports, slots).unwrap());
+        intake.set(&self.scope()).unwrap();
         let header = self.back();
         let threads = ports.into_iter().enumerate().map(|(number, port)| {
             let waker = Waker::new().unwrap();
@@ -144,7 +143,7 @@ fn reflect(number: usize, mut port: Port, waker: &Waker, header: &LinkHeader) ->
             port.send(slot, family, device, header);
         }
         assert_eq!(port.done(), 0);
-        if wait(&port, None, waker, None).unwrap().woken {
+        if wait(&port, [None; 2], waker, None).unwrap().woken {
             return seen;
         }
     }
