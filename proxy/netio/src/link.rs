@@ -1,6 +1,11 @@
-//! Sending to a neighbour by its link address, past the host's routing: what DR needs.
+//! Sending to a neighbour by its link address, past the host's routing: what DR needs, and what is fastest where the
+//! way is known.
 
-mod neighbours;
+mod cache;
+mod hops;
+mod keeper;
+mod view;
+mod ways;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,7 +16,9 @@ use wire::vnet;
 
 use crate::sys;
 
-pub use neighbours::{Keeper, Neighbours, NextHop, Table};
+pub use hops::NextHop;
+pub use keeper::Keeper;
+pub use ways::{Way, Ways};
 
 /// Bytes of an Ethernet header.
 const ETHERNET: usize = 14;
@@ -80,3 +87,6 @@ fn behind(offload: &Offload, len: u16) -> Offload {
     let hdr_len = if offload.hdr_len == 0 { 0 } else { offload.hdr_len + len };
     Offload { checksum, hdr_len, ..*offload }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,9 @@ use std::io;
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 
-use super::routes::{self, RTM_DELROUTE, RTM_NEWROUTE};
+use super::routes::{self, RTM_DELROUTE};
 use crate::netlink::message::split;
+use crate::netlink::route::RTM_NEWROUTE;
 
 /// Multicast groups of rtnetlink (`RTNLGRP_*`).
 const GROUPS: [u32; 9] = [1, 5, 7, 8, 9, 11, 19, 24, 25];
