@@ -1,6 +1,11 @@
-//! Sending to a neighbour by its link address, past the host's routing: what DR needs.
+//! Sending to a neighbour by its link address, past the host's routing: what DR needs, and what is fastest where the
+//! way is known.
 
-mod neighbours;
+mod cache;
+mod hops;
+mod keeper;
+mod view;
+mod ways;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,7 +16,9 @@ use wire::vnet;
 
 use crate::sys;
 
-pub use neighbours::{Keeper, Neighbours, NextHop, Table};
+pub use hops::NextHop;
+pub use keeper::Keeper;
+pub use ways::{Way, Ways};
 
 /// Bytes of an Ethernet header.
 pub(crate) const ETHERNET: usize = 14;
@@ -102,3 +109,6 @@ pub(crate) fn without_link(offload: Offload) -> Option<Offload> {
     };
     Some(Offload { checksum, hdr_len: offload.hdr_len.saturating_sub(ETHERNET as u16), ..offload })
 }
+
+#[cfg(test)]
+mod tests;

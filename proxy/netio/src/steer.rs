@@ -66,7 +66,7 @@ pub use step::{Part, TargetsChange};
 pub use undo::{Report, clean};
 
 /// Protocol of our rules, routes and proxy entries (`RTPROT_*`): nobody else's, so that they are found again.
-const TAG: u8 = 117;
+pub(crate) const TAG: u8 = 117;
 
 /// How often everything is compared when nothing happens: settings change without an event, path MTUs too.
 const REFRESH: Duration = Duration::from_secs(5);

@@ -123,6 +123,8 @@ async fn serve(
     let wakers = wakers.context("cannot make a worker's eventfd")?;
     let (ours, directory) = userspaces([(); 3].map(|()| random_seed()), wakers.clone(), Instant::now())
         .context("cannot make a poll for fronts")?;
+    let neighbours =
+        Keeper::start(Some(tun.index), wakers.clone()).context("cannot listen for neighbours")?;
     let workers =
         workers.into_iter().zip(ours).zip(wakers).map(|((engine, ours), waker)| (engine, ours, waker));
     let workers = workers.collect();
@@ -135,8 +137,7 @@ async fn serve(
         nftables: true,
     };
     let steering = Steering::start(config)?;
-    let neighbours = Keeper::open().context("cannot listen for neighbours")?;
-    let workers = Workers::start(tun.queues, workers, &neighbours.shared())?;
+    let workers = Workers::start(tun.queues, workers, &neighbours)?;
     let mut director = Director::new(
         Arc::clone(&engine),
         steering,

@@ -6,8 +6,9 @@ use std::io;
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 
-use super::routes::{self, RTM_DELROUTE, RTM_NEWROUTE};
+use super::routes::{self, RTM_DELROUTE};
 use crate::netlink::message::split;
+use crate::netlink::route::RTM_NEWROUTE;
 
 /// Multicast groups of rtnetlink (`RTNLGRP_*`).
 const GROUPS: [u32; 9] = [1, 5, 7, 8, 9, 11, 19, 24, 25];
@@ -66,8 +67,7 @@ impl Events {
         };
         // An error is too much at once for the socket's buffer.
         let Ok((datagram, _)) = received else { return Event::Anything };
-        let is_ours =
-            |port| if of_nftables { self.ours_nftables.contains(&port) } else { port == self.ours };
+        let is_ours = |port| if of_nftables { self.ours_nftables.contains(&port) } else { port == self.ours };
         let news = split(&datagram).filter(|(header, _)| !is_ours(header.port));
         news.map(|(header, payload)| if of_nftables { Event::Anything } else { judge(header.kind, payload) })
             .max()

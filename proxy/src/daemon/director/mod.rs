@@ -224,7 +224,6 @@ impl Director {
                 change?;
                 self.tell_engine();
             }
-            () = self.neighbours.next_change() => self.wakers.iter().for_each(Waker::wake),
             () = sleep_until(self.next_sweep) => {
                 self.next_sweep = Instant::now() + SWEEP;
                 self.forgotten.extend(self.trash.sweep());

@@ -130,7 +130,7 @@ impl Director {
         self.tell_host();
         let table = self.engine.services();
         table.services().for_each(|service| self.tell_paths(service));
-        self.neighbours.keep(table.services().flat_map(|service| next_hops(service)).collect());
+        self.neighbours.keep(&table.services().flat_map(|service| next_hops(service)).collect());
     }
 
     pub(super) fn tell_notices(&self) {

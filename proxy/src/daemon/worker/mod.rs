@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use engine::{Egress, Verdict};
-use netio::link::{LinkSocket, Neighbours};
+use netio::link::{Keeper, LinkSocket};
 use netio::poll::{self, Waker};
 use netio::tun::{Queue, Received};
 use tokio::sync::Notify;
@@ -63,7 +63,7 @@ impl Workers {
     pub(super) fn start(
         queues: Vec<Queue>,
         workers: Vec<(engine::Worker, Userspace, Waker)>,
-        neighbours: &Arc<Neighbours>,
+        neighbours: &Keeper,
     ) -> anyhow::Result<Self> {
         let mut all = Self {
             threads: Vec::new(),
@@ -74,8 +74,9 @@ impl Workers {
         };
         for (i, (queue, (engine, fronts, waker))) in queues.into_iter().zip(workers).enumerate() {
             let link = LinkSocket::open().map_err(|e| all.no_link = Some(e.to_string())).ok();
+            let ways = neighbours.ways().context("cannot ask for routes")?;
             let worker = Worker {
-                sender: Sender::new(Arc::clone(&all.errors), link, Arc::clone(neighbours)),
+                sender: Sender::new(Arc::clone(&all.errors), link, ways),
                 queue,
                 engine,
                 fronts,

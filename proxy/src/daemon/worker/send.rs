@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use arc_swap::{ArcSwap, Cache};
 use engine::Egress;
-use netio::link::{LinkSocket, Neighbours, NextHop, Table};
+use netio::link::{LinkSocket, NextHop, Ways};
 use netio::tun::Queue;
 use wire::encap::{Encap, Wrapper};
 use wire::frame::Frame;
@@ -20,20 +19,14 @@ pub(super) struct Sender {
     errors: Arc<PortErrors>,
     /// Not everybody may have one.
     link: Option<LinkSocket>,
-    neighbours: Arc<Neighbours>,
-    table: Cache<Arc<ArcSwap<Table>>, Arc<Table>>,
+    ways: Ways,
     held: Held,
     wrapper: Wrapper,
 }
 
 impl Sender {
-    pub(super) fn new(
-        errors: Arc<PortErrors>,
-        link: Option<LinkSocket>,
-        neighbours: Arc<Neighbours>,
-    ) -> Self {
-        let table = Cache::new(Arc::clone(&neighbours.table));
-        Self { errors, link, neighbours, table, held: Held::default(), wrapper: Wrapper::default() }
+    pub(super) fn new(errors: Arc<PortErrors>, link: Option<LinkSocket>, ways: Ways) -> Self {
+        Self { errors, link, ways, held: Held::default(), wrapper: Wrapper::default() }
     }
 
     pub(super) fn send(&mut self, queue: &Queue, frame: &mut Frame, egress: Egress) {
@@ -69,12 +62,9 @@ impl Sender {
     fn by_link(&mut self, frame: &mut Frame, hop: NextHop) -> bool {
         let Some(link) = &self.link else { return false };
         let Some(family) = family(frame) else { return false };
-        match self.table.load().get(&hop) {
-            Some(header) => link.send(frame, family, hop.0, header).is_ok(),
-            None => {
-                self.neighbours.hurry();
-                self.held.hold(hop, family, frame, Instant::now())
-            }
+        match self.ways.neighbour(hop) {
+            Some(header) => link.send(frame, family, hop.0, &header).is_ok(),
+            None => self.held.hold(hop, family, frame, Instant::now()),
         }
     }
 
@@ -86,8 +76,8 @@ impl Sender {
     /// Sends what has waited for its neighbour. `frame` is one to make others in.
     pub(super) fn release(&mut self, frame: &mut Frame, now: Instant) {
         let Some(link) = self.link.as_ref().filter(|_| !self.held.is_empty()) else { return };
-        let (table, errors) = (self.table.load(), &self.errors);
-        let way = |hop: NextHop| table.get(&hop).copied();
+        let (ways, errors) = (&mut self.ways, &self.errors);
+        let way = |hop| ways.neighbour(hop);
         self.held.release(frame, way, |frame, family, device, header| {
             if link.send(frame, family, device, &header).is_err() {
                 errors.unsent.fetch_add(1, Relaxed);
