@@ -245,6 +245,7 @@ fn named(counters: &Counters, port: &PortErrors) -> BTreeMap<String, u64> {
         ("unreadable", port.unreadable.load(Relaxed)),
         ("unsent", port.unsent.load(Relaxed)),
         ("unresolved", port.unresolved.load(Relaxed)),
+        ("lost", port.lost.load(Relaxed)),
     ]
     .map(|(name, n)| (name.to_owned(), n))
     .into()

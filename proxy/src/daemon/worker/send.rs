@@ -6,10 +6,12 @@ use std::time::Instant;
 
 use engine::Egress;
 use netio::link::{LinkSocket, NextHop, Ways};
+use netio::packet::Port;
 use netio::tun::Queue;
 use wire::encap::{Encap, Wrapper};
-use wire::frame::Frame;
-use wire::packet::Family;
+use wire::frame::{Arrival, Frame};
+use wire::packet::{Family, Packet};
+use wire::{edit, gso};
 
 use super::PortErrors;
 use super::held::Held;
@@ -40,6 +42,29 @@ impl Sender {
         if !sent {
             self.errors.unsent.fetch_add(1, Relaxed);
         }
+    }
+
+    /// Sends the packet in a slot of a ring, which came from a link, straight out of a device. False where that cannot be:
+    /// then the host's stack is to have it, which knows what to do, or what to say about it.
+    pub(super) fn straight(&mut self, port: &mut Port, slot: usize, egress: Egress) -> bool {
+        let frame = port.frame(slot);
+        // What replaces a packet has not come from a link, and has no hop to lose by us.
+        if frame.arrival != Arrival::Link || frame.encap.is_some() {
+            return false;
+        }
+        let Some(family) = family(frame) else { return false };
+        let (device, header) = match egress {
+            Egress::Route => match self.ways.way(frame.packet()) {
+                Some(way) if fits(frame, way.mtu) && edit::take_hop(frame) => (way.device, way.header),
+                _ => return false,
+            },
+            Egress::Neighbour { device, next_hop } => match self.ways.neighbour((device, next_hop)) {
+                Some(header) => (device, header),
+                None => return false,
+            },
+        };
+        port.send(slot, family, device, &header);
+        true
     }
 
     /// The outer packets find their way by the host's routing.
@@ -85,6 +110,13 @@ impl Sender {
         });
         errors.unresolved.fetch_add(self.held.expire(now) as u64, Relaxed);
     }
+}
+
+/// Whether each packet that the frame becomes is short enough.
+fn fits(frame: &Frame, mtu: u32) -> bool {
+    frame.len() <= mtu as usize
+        || frame.offload.gso_size > 0
+            && Packet::parse(frame.packet()).is_ok_and(|packet| gso::largest(frame, &packet) <= mtu as usize)
 }
 
 fn family(frame: &Frame) -> Option<Family> {
