@@ -66,8 +66,7 @@ impl Events {
         };
         // An error is too much at once for the socket's buffer.
         let Ok((datagram, _)) = received else { return Event::Anything };
-        let is_ours =
-            |port| if of_nftables { self.ours_nftables.contains(&port) } else { port == self.ours };
+        let is_ours = |port| if of_nftables { self.ours_nftables.contains(&port) } else { port == self.ours };
         let news = split(&datagram).filter(|(header, _)| !is_ours(header.port));
         news.map(|(header, payload)| if of_nftables { Event::Anything } else { judge(header.kind, payload) })
             .max()

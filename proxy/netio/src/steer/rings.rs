@@ -105,7 +105,11 @@ impl Steering {
     }
 
     /// What a small change of the targets, which they have already, needs. Returns false where it takes more.
-    pub(super) fn step_rings(&mut self, change: &TargetsChange, others: &BTreeSet<(u8, std::net::SocketAddr)>) -> bool {
+    pub(super) fn step_rings(
+        &mut self,
+        change: &TargetsChange,
+        others: &BTreeSet<(u8, std::net::SocketAddr)>,
+    ) -> bool {
         let Some(ingress) = &mut self.rings.ingress else { return true };
         let of = |part: &Part| -> Vec<Entry> {
             entries(Kind::Service, &part.services).chain(entries(Kind::Server, &part.servers)).collect()
@@ -136,3 +140,6 @@ impl Steering {
 fn or_none(names: &[String]) -> String {
     if names.is_empty() { "no device".to_owned() } else { names.join(", ") }
 }
+
+#[cfg(test)]
+mod tests;

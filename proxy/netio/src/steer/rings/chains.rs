@@ -50,11 +50,7 @@ pub(super) struct Needs {
 impl From<Counts> for Needs {
     fn from(counts: Counts) -> Self {
         let Counts { fronts, whole_services, whole_servers } = counts;
-        Self {
-            fronts: fronts > 0,
-            whole_services: whole_services > 0,
-            whole_servers: whole_servers > 0,
-        }
+        Self { fronts: fronts > 0, whole_services: whole_services > 0, whole_servers: whole_servers > 0 }
     }
 }
 

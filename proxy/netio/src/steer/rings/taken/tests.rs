@@ -78,7 +78,8 @@ fn an_ipv4_address_is_not_the_ipv6_address_of_the_same_number() {
 fn the_host_and_fronts_get_their_own() {
     let own: Vec<_> = of_host(["10.1.0.1".parse().unwrap()]).collect();
     let fronts: Vec<_> = of_fronts(&BTreeSet::from([at("10.9.0.1:443")])).collect();
-    let all = [services(&[(0, "10.9.0.1:0"), (0, "10.1.0.1:80")]), servers(&[(TCP, "10.1.0.2:8080")]), own, fronts];
+    let all =
+        [services(&[(0, "10.9.0.1:0"), (0, "10.1.0.1:80")]), servers(&[(TCP, "10.1.0.2:8080")]), own, fronts];
     let taken = Taken::default().with([], all.concat());
     assert!(!taken.takes(&tcp("10.1.0.2:8080", "10.1.0.1:1024")), "an answer to the host");
     assert!(taken.takes(&tcp("10.1.0.2:8080", "10.1.0.3:1024")));
