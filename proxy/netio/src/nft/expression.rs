@@ -15,7 +15,7 @@ pub(crate) enum Meta {
     /// The transport protocol, behind IPv6 extension headers.
     Protocol = 16,
     /// Whom the frame was sent to: PACKET_HOST is 0.
-    PacketType = 17,
+    PacketType = 19,
 }
 
 /// Where an offset counts from.

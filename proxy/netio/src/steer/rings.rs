@@ -140,3 +140,6 @@ impl Steering {
 fn or_none(names: &[String]) -> String {
     if names.is_empty() { "no device".to_owned() } else { names.join(", ") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,12 @@ impl Ingress {
         self.table.port()
     }
 
+    /// What the rings take.
+    #[cfg(test)]
+    pub(super) fn published(&self) -> &Published {
+        &self.published
+    }
+
     /// Has the rings of these devices take exactly this, and the kernel nothing of it. Without devices there is no table.
     /// Returns whether there was anything to do.
     ///
