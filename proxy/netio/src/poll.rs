@@ -47,21 +47,27 @@ impl Waker {
     }
 }
 
-/// Sleeps until `source` or one of the `others` is readable or `waker` was called, at most for `timeout` (without one: for as
+/// So many descriptors may be waited for besides the source.
+pub const MOST_OTHERS: usize = 2;
+
+/// Sleeps until `source` or one of the `others` (at most [`MOST_OTHERS`]) is readable or `waker` was called, at most for `timeout` (without one: for as
 /// long as it takes). A zero timeout only looks.
 ///
 /// # Errors
 /// The kernel has no memory for the wait.
-pub fn wait(
+pub fn wait<'a>(
     source: &impl AsFd,
-    others: [Option<BorrowedFd<'_>>; 2],
+    others: impl IntoIterator<Item = BorrowedFd<'a>>,
     waker: &Waker,
     timeout: Option<Duration>,
 ) -> io::Result<Wake> {
     let of = |fd| PollFd::new(fd, PollFlags::POLLIN);
     // The waker stands for those that there are not.
-    let [first, second] = others.map(|other| other.unwrap_or_else(|| waker.event.as_fd()));
-    let mut fds = [of(source.as_fd()), of(waker.event.as_fd()), of(first), of(second)];
+    let mut fds = [waker.event.as_fd(); 2 + MOST_OTHERS].map(of);
+    fds[0] = of(source.as_fd());
+    for (place, other) in fds[2..].iter_mut().zip(others) {
+        *place = of(other);
+    }
     match ppoll(&mut fds, timeout.map(TimeSpec::from_duration), None) {
         Ok(_) => {}
         Err(nix::errno::Errno::EINTR) => return Ok(Wake::default()),
@@ -88,11 +94,11 @@ mod tests {
         let waker = Waker::new().unwrap();
 
         let start = Instant::now();
-        assert_eq!(wait(&near, [None; 2], &waker, Some(Duration::from_millis(20))).unwrap(), Wake::default());
+        assert_eq!(wait(&near, None, &waker, Some(Duration::from_millis(20))).unwrap(), Wake::default());
         assert!(start.elapsed() >= Duration::from_millis(20));
 
         far.write_all(b"x").unwrap();
-        assert_eq!(wait(&near, [None; 2], &waker, None).unwrap(), Wake { readable: true, woken: false });
+        assert_eq!(wait(&near, None, &waker, None).unwrap(), Wake { readable: true, woken: false });
 
         let remote = waker.clone();
         let thread = std::thread::spawn(move || {
@@ -100,9 +106,9 @@ mod tests {
             remote.wake();
         });
         thread.join().unwrap();
-        assert_eq!(wait(&near, [None; 2], &waker, None).unwrap(), Wake { readable: true, woken: true });
+        assert_eq!(wait(&near, None, &waker, None).unwrap(), Wake { readable: true, woken: true });
         let now = Some(Duration::ZERO);
-        assert_eq!(wait(&near, [None; 2], &waker, now).unwrap(), Wake { readable: true, woken: false });
+        assert_eq!(wait(&near, None, &waker, now).unwrap(), Wake { readable: true, woken: false });
     }
 
     #[test]
@@ -114,7 +120,7 @@ mod tests {
             std::thread::sleep(Duration::from_millis(30));
             remote.wake();
         });
-        assert_eq!(wait(&near, [None; 2], &waker, None).unwrap(), Wake { readable: false, woken: true });
+        assert_eq!(wait(&near, None, &waker, None).unwrap(), Wake { readable: false, woken: true });
         thread.join().unwrap();
     }
 
@@ -123,6 +129,6 @@ mod tests {
         let (far, near) = UnixStream::pair().unwrap();
         drop(far);
         let waker = Waker::new().unwrap();
-        assert!(wait(&near, [None; 2], &waker, None).unwrap().readable);
+        assert!(wait(&near, None, &waker, None).unwrap().readable);
     }
 }

@@ -53,7 +53,7 @@ impl Reader {
             empty += 1;
             if empty > SPIN {
                 empty = 0;
-                poll::wait(&self.receiver, [None; 2], &self.waker, None)?;
+                poll::wait(&self.receiver, None, &self.waker, None)?;
             }
         }
         Ok(())

@@ -195,7 +195,7 @@ impl Listener {
     fn run(mut self) {
         while !self.shared.stop.load(Ordering::Relaxed) {
             let due = self.due().saturating_duration_since(Instant::now());
-            if let Err(error) = wait(&self.events, [None; 2], &self.shared.calls, Some(due)) {
+            if let Err(error) = wait(&self.events, None, &self.shared.calls, Some(due)) {
                 tracing::warn!("cannot wait for news of the network, trying again: {error}");
                 std::thread::sleep(AGAIN);
             }

@@ -110,7 +110,7 @@ fn who_waits_for_a_neighbour_is_woken() {
             let hop = (index(device), ip.parse().unwrap());
             // The kernel may know it already, but nobody has asked yet.
             assert_eq!(ways.neighbour(hop), None, "{ip}");
-            assert!(wait(&never.0, [None; 2], &worker, Some(PATIENCE)).unwrap().woken, "{ip}");
+            assert!(wait(&never.0, None, &worker, Some(PATIENCE)).unwrap().woken, "{ip}");
             assert_eq!(ways.neighbour(hop), Some(world.header(device, far)));
         }
         // One that needs no header, one that is none.

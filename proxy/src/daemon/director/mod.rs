@@ -1,6 +1,7 @@
 //! The one task that changes things: the table of services, where traffic is steered, what the engine knows of the
 //! host. Orders come one at a time, so an edit sees the table that the one before it left.
 
+mod rings;
 mod steer;
 
 use std::collections::BTreeSet;
@@ -28,6 +29,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 
+pub(super) use self::rings::Rings;
 use super::drains::Drains;
 use super::knobs::knobs;
 use super::rules::{self, Rules};
@@ -65,6 +67,9 @@ pub(super) enum Order {
 /// What steering has to say about the host, for whoever asks how things are.
 pub(super) type Notices = ArcSwap<Vec<String>>;
 
+/// Which port it is and where, in words, for whoever asks.
+pub(super) type PortWords = ArcSwap<String>;
+
 /// The settings in force, for whoever asks.
 pub(super) type InForce = ArcSwap<Settings>;
 
@@ -74,6 +79,11 @@ pub(super) struct Director {
     engine: Arc<Engine>,
     steering: Steering,
     neighbours: Keeper,
+    /// With the packet port.
+    rings: Option<Rings>,
+    /// Why they are on no device.
+    no_rings: Option<String>,
+    port_words: Arc<PortWords>,
     /// Why DR cannot be sent by.
     no_link: Option<String>,
     trash: Trash,
@@ -109,6 +119,7 @@ impl Director {
         engine: Arc<Engine>,
         steering: Steering,
         neighbours: Keeper,
+        rings: Option<Rings>,
         workers: &Workers,
         fronts: Fronts,
         config: Option<PathBuf>,
@@ -120,6 +131,9 @@ impl Director {
             engine,
             steering,
             neighbours,
+            port_words: Arc::new(PortWords::from_pointee("tun".to_owned())),
+            rings,
+            no_rings: None,
             no_link: workers.no_link.clone(),
             trash: Trash::default(),
             drains: Drains::default(),
@@ -148,6 +162,10 @@ impl Director {
 
     pub(super) fn notices(&self) -> Arc<Notices> {
         Arc::clone(&self.notices)
+    }
+
+    pub(super) fn port_words(&self) -> Arc<PortWords> {
+        Arc::clone(&self.port_words)
     }
 
     pub(super) fn settings(&self) -> Arc<InForce> {
@@ -222,6 +240,7 @@ impl Director {
         tokio::select! {
             change = self.steering.next_change() => {
                 change?;
+                self.keep_up_with_devices();
                 self.tell_engine();
             }
             () = sleep_until(self.next_sweep) => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use netio::packet::{Intake, Scope};
 use netio::steer::{Targets, TargetsChange};
@@ -53,7 +54,7 @@ impl Director {
         }
         rings.set(&Scope { devices, ..scope });
         rings.on = on;
-        self.port_words.store(std::sync::Arc::new(self.words()));
+        self.port_words.store(Arc::new(self.words()));
         Ok(())
     }
 
@@ -87,7 +88,21 @@ impl Director {
         }
     }
 
-    /// The same whenever something may have happened. What is wrong is tried again later.
+    /// Where the engine begins with the packet port. Without `insists` it goes on without it where that does not work.
+    pub(in crate::daemon) fn begin_rings(&mut self, insists: bool) -> anyhow::Result<()> {
+        match self.follow_devices() {
+            Err(error) if insists => return Err(error),
+            Err(error) => {
+                tracing::warn!("port auto: tun, because of this: {}", reason(&error));
+                self.rings = None;
+            }
+            Ok(()) => {}
+        }
+        self.port_words.store(Arc::new(self.words()));
+        Ok(())
+    }
+
+    /// The same as [`Self::follow_devices`] whenever something may have happened. What is wrong is tried again later.
     pub(super) fn keep_up_with_devices(&mut self) {
         match self.follow_devices() {
             Ok(()) => self.no_rings = None,

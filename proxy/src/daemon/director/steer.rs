@@ -14,6 +14,7 @@ use sched::{ForwardMethod, Path, Proto, ReplySource, Service, ServiceTable};
 use wire::packet::Family;
 
 use super::Director;
+use super::rings::address;
 use crate::daemon::{local_ports, marks, methods};
 
 impl Director {
@@ -45,6 +46,11 @@ impl Director {
                 self.steer_all(&table)
             } else {
                 let mut change = TargetsChange::default();
+                for service in changed() {
+                    let part =
+                        if table.get(&service.key).is_some() { &mut change.come } else { &mut change.gone };
+                    part.services.extend(address(service));
+                }
                 for vip in changed().filter_map(|service| service.key.vip()) {
                     let part = if table.is_vip(vip) { &mut change.come } else { &mut change.gone };
                     part.vips.insert(vip);
@@ -61,6 +67,7 @@ impl Director {
                         if table.has_one_way_server(server) { &mut change.come } else { &mut change.gone };
                     part.one_way.insert(server);
                 }
+                self.widen_scope(&change);
                 self.steering.change_targets(change)
             };
         if self.steering.changed().any() {
@@ -111,6 +118,7 @@ impl Director {
     pub(super) fn steer_all(&mut self, table: &ServiceTable) -> Result<(), SteerError> {
         self.forgotten.clear();
         let targets = Targets {
+            services: table.services().filter_map(|service| address(service)).collect(),
             vips: table.vips().chain(self.fronts.addresses().iter().map(SocketAddr::ip)).collect(),
             fronts: self.fronts.addresses(),
             front_sockets: self.fronts.any(),
@@ -120,6 +128,7 @@ impl Director {
             servers: table.servers().chain(self.trash.servers()).map(target).collect(),
             one_way: table.one_way_servers().collect(),
         };
+        self.set_scope(&targets);
         self.steering.set_targets(&targets)
     }
 
@@ -136,6 +145,7 @@ impl Director {
     pub(super) fn tell_notices(&self) {
         let table = self.engine.services();
         let mut notices: Vec<_> = self.steering.notices().iter().map(ToString::to_string).collect();
+        notices.extend(self.no_rings.iter().cloned());
         notices.extend(self.front_notices.iter().cloned());
         notices.extend(marks::notices(&table));
         notices.extend(methods::notices(&table, self.no_link.as_deref()));

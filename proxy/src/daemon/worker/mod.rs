@@ -176,7 +176,8 @@ impl Worker {
                 self.send_own(&mut own);
             } else if empty > spin {
                 empty = 0;
-                let others = [Some(self.fronts.sockets()), self.ring.as_ref().map(|ring| ring.port.as_fd())];
+                let ring = self.ring.as_ref().map(|ring| ring.port.as_fd());
+                let others = [self.fronts.sockets()].into_iter().chain(ring);
                 if let Err(error) = poll::wait(&self.queue, others, &self.waker, timeout) {
                     tracing::error!(%error, "cannot wait for packets; this worker ends");
                     return;

@@ -58,7 +58,8 @@ pub(super) fn engine(root: &Section<'_>, problems: &mut Problems) -> EngineConfi
             "packet" => config.port = Port::Packet,
             "auto" => config.port = Port::Auto,
             other => {
-                let help = "\"tun\" goes by the host's stack, \"packet\" past it, \"auto\" past it where that works";
+                let help =
+                    "\"tun\" goes by the host's stack, \"packet\" past it, \"auto\" past it where that works";
                 problems.note(port.span, format!("there is no port `{other}`"), help);
             }
         }

@@ -143,7 +143,7 @@ fn reflect(number: usize, mut port: Port, waker: &Waker, header: &LinkHeader) ->
             port.send(slot, family, device, header);
         }
         assert_eq!(port.done(), 0);
-        if wait(&port, [None; 2], waker, None).unwrap().woken {
+        if wait(&port, None, waker, None).unwrap().woken {
             return seen;
         }
     }

@@ -171,7 +171,7 @@ fn mirror(number: usize, queue: &Queue, stop: &Waker) -> Vec<Seen> {
     let mut frame = Frame::new();
     loop {
         match queue.recv(&mut frame).unwrap() {
-            Received::Empty if wait(queue, [None; 2], stop, None).unwrap().woken => return seen,
+            Received::Empty if wait(queue, None, stop, None).unwrap().woken => return seen,
             Received::Empty => continue,
             Received::Frame => {}
             Received::Unreadable(why) => panic!("{why:?}"),
