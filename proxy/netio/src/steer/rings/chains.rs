@@ -105,6 +105,7 @@ struct Layout {
     /// Names of the sets, in the order of [`KINDS`].
     sets: [&'static str; KINDS.len()],
     protocol: u32,
+    hops: u32,
     src: u32,
     dst: u32,
     /// Length of an address.
@@ -115,6 +116,7 @@ const IPV4: Layout = Layout {
     chain: "ipv4",
     sets: [KINDS[0].0, KINDS[1].0, KINDS[2].0, KINDS[3].0, KINDS[4].0, KINDS[5].0],
     protocol: 9,
+    hops: 8,
     src: 12,
     dst: 16,
     len: 4,
@@ -125,6 +127,7 @@ const IPV6: Layout = Layout {
     sets: [KINDS[0].1, KINDS[1].1, KINDS[2].1, KINDS[3].1, KINDS[4].1, KINDS[5].1],
     // "Next header": with extension headers, fragments among them, it is none of the protocols in the sets.
     protocol: 6,
+    hops: 7,
     src: 8,
     dst: 24,
     len: 16,
@@ -133,15 +136,21 @@ const IPV6: Layout = Layout {
 impl Layout {
     /// What is never taken.
     fn odd(&self) -> Vec<Rule> {
-        if self.len != IPV4.len {
-            return Vec::new();
-        }
         let returns = |mut rule: Rule, equal, value| {
             rule.push(Expression::Compare { register: 0, equal, value });
             rule.push(Expression::Return);
             rule
         };
-        vec![
+        // The last hop: a router answers.
+        let hops = vec![
+            network(self.hops, 1, 0),
+            Expression::Bitwise { register: 0, mask: &[0xFE], xor: &[0] },
+        ];
+        let mut rules = vec![returns(hops, true, &[0])];
+        if self.len != IPV4.len {
+            return rules;
+        }
+        rules.extend([
             // Options.
             returns(vec![network(0, 1, 0)], false, &[0x45]),
             // No length: a super-packet of more than 64 KiB, which has its length elsewhere.
@@ -155,7 +164,8 @@ impl Layout {
                 false,
                 &[0; 4],
             ),
-        ]
+        ]);
+        rules
     }
 
     fn decide(&self, needs: Needs) -> Vec<Rule> {

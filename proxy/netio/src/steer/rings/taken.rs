@@ -49,7 +49,7 @@ impl Taken {
     /// Whether the packet is the ring's; else it is the kernel's, which has a copy. Of frames that were sent to this host's
     /// link address only (PACKET_HOST): all others are the kernel's.
     ///
-    /// Taken are whole packets of TCP and UDP, without IPv4 options or IPv6 extension headers, to a service, or from a
+    /// Taken are whole packets of TCP and UDP, with hops left, without IPv4 options or IPv6 extension headers, to a service, or from a
     /// server to anybody but this host. To a front nothing is taken.
     #[inline]
     pub fn takes(&self, packet: &Packet) -> bool {
@@ -65,7 +65,7 @@ impl Taken {
             L4::Tcp { src_port, dst_port, .. } | L4::Udp { src_port, dst_port, .. } => (src_port, dst_port),
             _ => return false,
         };
-        if !plain || packet.fragment != Fragment::None || generation < self.floor {
+        if !plain || packet.ttl <= 1 || packet.fragment != Fragment::None || generation < self.floor {
             return false;
         }
         let find = |kind, protocol, ip: IpAddr, port| self.since(Entry::new(kind, protocol, ip, port));
