@@ -2,6 +2,7 @@
 //! host. Orders come one at a time, so an edit sees the table that the one before it left.
 
 mod steer;
+mod taken;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -13,7 +13,7 @@ use sched::marks::Prefix;
 use sched::{ForwardMethod, Path, Proto, ReplySource, Service, ServiceTable};
 use wire::packet::Family;
 
-use super::Director;
+use super::{Director, taken};
 use crate::daemon::{local_ports, marks, methods};
 
 impl Director {
@@ -48,6 +48,13 @@ impl Director {
                 for vip in changed().filter_map(|service| service.key.vip()) {
                     let part = if table.is_vip(vip) { &mut change.come } else { &mut change.gone };
                     part.vips.insert(vip);
+                }
+                let keys = before.changes(&table).filter_map(|(old, new)| Some(new.or(old)?.key));
+                for (key, service) in keys.filter_map(|key| Some((key, taken::of_service(&key)?))) {
+                    let wanted =
+                        table.get(&key).is_some() || taken::of_marks(&table).any(|other| other == service);
+                    let part = if wanted { &mut change.come } else { &mut change.gone };
+                    part.services.insert(service);
                 }
                 let forgotten = std::mem::take(&mut self.forgotten);
                 for source in changed().flat_map(|service| service.reply_sources()).chain(forgotten) {
@@ -112,6 +119,7 @@ impl Director {
         self.forgotten.clear();
         let targets = Targets {
             vips: table.vips().chain(self.fronts.addresses().iter().map(SocketAddr::ip)).collect(),
+            services: taken::of_table(&table),
             fronts: self.fronts.addresses(),
             front_sockets: self.fronts.any(),
             prefixes: table.marked_prefixes().map(|prefix| (prefix.addr(), prefix.len())).collect(),

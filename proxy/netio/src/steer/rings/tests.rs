@@ -274,27 +274,31 @@ fn the_kernel_gets_exactly_what_rings_do_not_take() {
     let (taken_ever, left_ever) = (Cell::new(0), Cell::new(0));
     // Each round changes what there is by then, most of them without making the table anew.
     let rounds = (wanted(), vec(sent(), 1..60));
-    TestRunner::new(Config { failure_persistence: None, cases: 256, max_shrink_iters: 500, ..Config::default() })
-        .run(&rounds, |(want, all)| {
-            let mut ingress = ingress.borrow_mut();
-            ingress.become_(want, &devices).unwrap();
-            let (before, behind) = link.exchange(&all);
-            prop_assert_eq!(before.len(), all.len());
-            let taken = ingress.published().load_full();
-            let takes = |(to_host, packet): &&Seen| {
-                *to_host && Packet::parse(packet).is_ok_and(|packet| taken.takes(&packet))
-            };
-            let mut left: Vec<_> =
-                before.iter().filter(|seen| !takes(seen)).map(|(_, p)| p.clone()).collect();
-            let mut kernels: Vec<_> = behind.into_iter().map(|(_, packet)| packet).collect();
-            left.sort();
-            kernels.sort();
-            prop_assert_eq!(&left, &kernels);
-            taken_ever.set(taken_ever.get() + before.len() - left.len());
-            left_ever.set(left_ever.get() + left.len());
-            Ok(())
-        })
-        .unwrap();
+    TestRunner::new(Config {
+        failure_persistence: None,
+        cases: 256,
+        max_shrink_iters: 500,
+        ..Config::default()
+    })
+    .run(&rounds, |(want, all)| {
+        let mut ingress = ingress.borrow_mut();
+        ingress.become_(want, &devices).unwrap();
+        let (before, behind) = link.exchange(&all);
+        prop_assert_eq!(before.len(), all.len());
+        let taken = ingress.published().load_full();
+        let takes = |(to_host, packet): &&Seen| {
+            *to_host && Packet::parse(packet).is_ok_and(|packet| taken.takes(&packet))
+        };
+        let mut left: Vec<_> = before.iter().filter(|seen| !takes(seen)).map(|(_, p)| p.clone()).collect();
+        let mut kernels: Vec<_> = behind.into_iter().map(|(_, packet)| packet).collect();
+        left.sort();
+        kernels.sort();
+        prop_assert_eq!(&left, &kernels);
+        taken_ever.set(taken_ever.get() + before.len() - left.len());
+        left_ever.set(left_ever.get() + left.len());
+        Ok(())
+    })
+    .unwrap();
     let (taken_ever, left_ever) = (taken_ever.get(), left_ever.get());
     assert!(taken_ever > 500 && left_ever > 500, "{taken_ever} and {left_ever}: too few to tell anything");
 }
