@@ -4,6 +4,7 @@
 
 mod fronts;
 mod interference;
+mod rings;
 mod traffic;
 mod world;
 

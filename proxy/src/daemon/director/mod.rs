@@ -3,6 +3,7 @@
 
 mod rings;
 mod steer;
+mod taken;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use netio::packet::{Intake, Scope};
 use netio::steer::{Targets, TargetsChange};
-use sched::{Proto, Service};
 
 use super::Director;
 use crate::reason::reason;
@@ -119,10 +118,4 @@ impl Director {
 
 fn ips(of: &BTreeSet<(u8, SocketAddr)>) -> BTreeSet<IpAddr> {
     of.iter().map(|(_, addr)| addr.ip()).collect()
-}
-
-/// The service as steering has it, if it has an address.
-pub(super) fn address(service: &Service) -> Option<(u8, SocketAddr)> {
-    let vip = service.key.vip()?;
-    Some((service.key.proto().map_or(0, Proto::number), SocketAddr::new(vip, service.key.l4_port()?)))
 }

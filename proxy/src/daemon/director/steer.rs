@@ -13,8 +13,7 @@ use sched::marks::Prefix;
 use sched::{ForwardMethod, Path, Proto, ReplySource, Service, ServiceTable};
 use wire::packet::Family;
 
-use super::Director;
-use super::rings::address;
+use super::{Director, taken};
 use crate::daemon::{local_ports, marks, methods};
 
 impl Director {
@@ -46,14 +45,16 @@ impl Director {
                 self.steer_all(&table)
             } else {
                 let mut change = TargetsChange::default();
-                for service in changed() {
-                    let part =
-                        if table.get(&service.key).is_some() { &mut change.come } else { &mut change.gone };
-                    part.services.extend(address(service));
-                }
                 for vip in changed().filter_map(|service| service.key.vip()) {
                     let part = if table.is_vip(vip) { &mut change.come } else { &mut change.gone };
                     part.vips.insert(vip);
+                }
+                let keys = before.changes(&table).filter_map(|(old, new)| Some(new.or(old)?.key));
+                for (key, service) in keys.filter_map(|key| Some((key, taken::of_service(&key)?))) {
+                    let wanted =
+                        table.get(&key).is_some() || taken::of_marks(&table).any(|other| other == service);
+                    let part = if wanted { &mut change.come } else { &mut change.gone };
+                    part.services.insert(service);
                 }
                 let forgotten = std::mem::take(&mut self.forgotten);
                 for source in changed().flat_map(|service| service.reply_sources()).chain(forgotten) {
@@ -118,8 +119,8 @@ impl Director {
     pub(super) fn steer_all(&mut self, table: &ServiceTable) -> Result<(), SteerError> {
         self.forgotten.clear();
         let targets = Targets {
-            services: table.services().filter_map(|service| address(service)).collect(),
             vips: table.vips().chain(self.fronts.addresses().iter().map(SocketAddr::ip)).collect(),
+            services: taken::of_table(table),
             fronts: self.fronts.addresses(),
             front_sockets: self.fronts.any(),
             prefixes: table.marked_prefixes().map(|prefix| (prefix.addr(), prefix.len())).collect(),
