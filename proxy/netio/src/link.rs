@@ -2,6 +2,7 @@
 //! way is known.
 
 mod cache;
+mod carriers;
 mod hops;
 mod keeper;
 mod view;
@@ -16,6 +17,7 @@ use wire::vnet;
 
 use crate::sys;
 
+pub use carriers::{Carrier, Finder};
 pub use hops::NextHop;
 pub use keeper::Keeper;
 pub use ways::{Way, Ways};

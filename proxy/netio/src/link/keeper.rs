@@ -140,6 +140,11 @@ impl Keeper {
         Ways::new(Arc::clone(&self.shared))
     }
 
+    /// A number that is another one whenever routes, devices or addresses may be others.
+    pub fn generation(&self) -> u32 {
+        self.shared.generation.load(Ordering::Acquire)
+    }
+
     /// Keeps these though nobody uses them.
     pub fn add(&self, wanted: impl IntoIterator<Item = NextHop>) {
         let new = self.shared.hops.pin(wanted);

@@ -55,6 +55,14 @@ impl Family {
         }
     }
 
+    /// An address that is nobody's (RFC 5737, RFC 3849): the way to it is the way to the rest of the world.
+    pub(crate) const fn far_away(self) -> IpAddr {
+        match self {
+            Self::Ipv4 => IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+            Self::Ipv6 => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+        }
+    }
+
     /// Length of a host prefix.
     pub(crate) const fn bits(self) -> u8 {
         match self {
@@ -150,6 +158,13 @@ impl Host {
             .filter(|(.., device)| *device != tun)
             .map(|(ip, prefix, _)| (*ip, *prefix))
             .collect()
+    }
+
+    /// Devices that are links to others, by subnets of a family that are more than link-local.
+    pub(crate) fn links_of(&self, family: Family) -> BTreeSet<u32> {
+        let link_local = |ip: IpAddr| matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        let subnets = self.subnets.iter().filter(|(ip, ..)| Family::of(*ip) == family && !link_local(*ip));
+        subnets.map(|(.., device)| *device).collect()
     }
 
     /// Devices other than `tun` in whose connected subnet the address lies, narrowest subnet only.

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::host::{Family, Host};
 use super::{SteerError, TAG};
@@ -163,10 +163,7 @@ pub(super) fn source(
     vips: &BTreeSet<IpAddr>,
     server: Option<IpAddr>,
 ) -> Option<IpAddr> {
-    let default = match family {
-        Family::Ipv4 => IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-        Family::Ipv6 => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
-    };
+    let default = family.far_away();
     let candidates = || {
         host.addresses.iter().filter(|address| {
             Family::of(address.ip) == family

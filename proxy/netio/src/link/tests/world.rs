@@ -82,8 +82,12 @@ impl World {
             .unwrap();
     }
 
+    pub(super) fn keeper(&self) -> &Keeper {
+        self.keeper.as_ref().unwrap()
+    }
+
     pub(super) fn ways(&self) -> Ways {
-        self.keeper.as_ref().unwrap().ways().unwrap()
+        self.keeper().ways().unwrap()
     }
 
     /// From a device of the director's to a neighbour.
