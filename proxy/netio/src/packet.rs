@@ -5,7 +5,7 @@
 //! sent, whole with its offload metadata: it is copied by nobody. Slots go back to the kernel when their batch is done.
 //!
 //! The host's stack gets every packet as well: who uses this sees to it that one of the two keeps still. What the host
-//! itself sends, what is for other link addresses, fragments and tagged frames never come here.
+//! itself sends, what is for other link addresses, last hops and fragments never come here.
 //!
 //! A port's memory stays until the process ends, even where the port does not.
 

@@ -7,8 +7,9 @@ use std::net::IpAddr;
 
 use libc::sock_filter;
 
-/// What a port is to receive: whole TCP and UDP packets with hops left, untagged, to the link address of one of the devices,
-/// whose destination or source is one of the addresses.
+/// What a port is to receive: whole TCP and UDP packets with hops left, to the link address of one of the devices, whose
+/// destination or source is one of the addresses. A VLAN tag is not looked at: where the tag has a device of its own, the
+/// packet comes by the one beneath.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
     /// Indexes of the devices.
@@ -40,8 +41,6 @@ impl Scope {
         program.place(of_device);
         program.load(Size::Word, libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE);
         program.unless_equal(u32::from(libc::PACKET_HOST), reject);
-        program.load(Size::Word, libc::SKF_AD_OFF + libc::SKF_AD_VLAN_TAG_PRESENT);
-        program.unless_equal(0, reject);
         program.load(Size::Word, libc::SKF_AD_OFF + libc::SKF_AD_PROTOCOL);
         let (v6, later) = (program.label(), program.label());
         program.unless_equal(libc::ETH_P_IP as u32, v6);

@@ -142,10 +142,8 @@ impl Layout {
             rule
         };
         // The last hop: a router answers.
-        let hops = vec![
-            network(self.hops, 1, 0),
-            Expression::Bitwise { register: 0, mask: &[0xFE], xor: &[0] },
-        ];
+        let hops =
+            vec![network(self.hops, 1, 0), Expression::Bitwise { register: 0, mask: &[0xFE], xor: &[0] }];
         let mut rules = vec![returns(hops, true, &[0])];
         if self.len != IPV4.len {
             return rules;
