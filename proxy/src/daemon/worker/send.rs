@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use engine::Egress;
-use netio::link::{LinkSocket, NextHop, Ways};
+use netio::link::{LinkSocket, NextHop, Way, Ways};
 use netio::packet::Port;
 use netio::tun::Queue;
 use wire::encap::{Encap, Wrapper};
@@ -52,26 +52,31 @@ impl Sender {
         if frame.arrival != Arrival::Link || frame.encap.is_some() {
             return false;
         }
-        let Some(family) = family(frame) else { return false };
-        let (device, header) = match egress {
-            Egress::Route => match self.ways.way(frame.packet()) {
-                Some(way) if fits(frame, way.mtu) && edit::take_hop(frame) => (way.device, way.header),
-                _ => return false,
-            },
-            Egress::Neighbour { device, next_hop } => match self.ways.neighbour((device, next_hop)) {
-                Some(header) => (device, header),
-                None => return false,
-            },
+        let way = match egress {
+            Egress::Route => {
+                past_the_stack(&mut self.ways, frame).map(|(family, way)| (family, way.device, way.header))
+            }
+            Egress::Neighbour { device, next_hop } => self
+                .ways
+                .neighbour((device, next_hop))
+                .and_then(|header| Some((family(frame)?, device, header))),
         };
+        let Some((family, device, header)) = way else { return false };
         port.send(slot, family, device, &header);
         true
     }
 
-    /// The outer packets find their way by the host's routing.
+    /// The outer packets find their way by the host's routing, those of a packet that came from a link past its stack.
     fn wrapped(&mut self, queue: &Queue, frame: &mut Frame, encap: &Encap) {
         let mut unsent = 0;
-        let wrapped = self.wrapper.wrap(frame, encap, |outer| {
-            if queue.send(outer).is_err() {
+        let Self { link, ways, wrapper, .. } = self;
+        let link = link.as_ref().filter(|_| frame.arrival == Arrival::Link);
+        let wrapped = wrapper.wrap(frame, encap, |outer| {
+            let sent = match link.and_then(|link| Some((link, past_the_stack(ways, outer)?))) {
+                Some((link, (family, way))) => link.send(outer, family, way.device, &way.header),
+                None => queue.send(outer),
+            };
+            if sent.is_err() {
                 unsent += 1;
             }
         });
@@ -110,6 +115,14 @@ impl Sender {
         });
         errors.unresolved.fetch_add(self.held.expire(now) as u64, Relaxed);
     }
+}
+
+/// The way that the host's stack would send the packet, and the hop taken that it would take. None where that is for the
+/// stack itself, which then finds the packet as it was.
+fn past_the_stack(ways: &mut Ways, frame: &mut Frame) -> Option<(Family, Way)> {
+    let family = family(frame)?;
+    let way = ways.way(frame.packet())?;
+    (fits(frame, way.mtu) && edit::take_hop(frame)).then_some((family, way))
 }
 
 /// Whether each packet that the frame becomes is short enough.
