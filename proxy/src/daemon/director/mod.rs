@@ -302,7 +302,9 @@ impl Director {
     }
 
     /// Puts the host back as it was.
-    pub(super) fn stop(self) {
+    pub(super) fn stop(mut self) {
+        // Before the kernel answers again.
+        self.close_rings();
         if let Err(error) = self.steering.stop() {
             error!("the host is not quite as it was: {error}; `ulvs clean` tries again");
         }

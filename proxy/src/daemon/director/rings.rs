@@ -74,6 +74,13 @@ impl Director {
         rings.set(&scope);
     }
 
+    /// They receive nothing more.
+    pub(super) fn close_rings(&mut self) {
+        if let Some(rings) = &mut self.rings {
+            rings.set(&Scope::default());
+        }
+    }
+
     /// They receive what comes besides. What goes is received until the next [`Self::set_scope`], and taken by nobody.
     pub(super) fn widen_scope(&mut self, change: &TargetsChange) {
         let Some(rings) = &mut self.rings else { return };
