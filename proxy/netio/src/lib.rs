@@ -14,6 +14,7 @@ pub mod ports;
 pub mod process;
 pub mod real;
 pub mod segments;
+pub mod silence;
 pub mod steer;
 mod sys;
 mod sysctl;

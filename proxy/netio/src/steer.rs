@@ -34,7 +34,7 @@ mod journal;
 mod knobs;
 mod marks;
 mod proxies;
-mod rings;
+pub(crate) mod rings;
 mod routes;
 mod rules;
 mod step;

@@ -17,6 +17,8 @@ mod table;
 mod taken;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tracing::info;
 
@@ -105,11 +107,7 @@ impl Steering {
     }
 
     /// What a small change of the targets, which they have already, needs. Returns false where it takes more.
-    pub(super) fn step_rings(
-        &mut self,
-        change: &TargetsChange,
-        others: &BTreeSet<(u8, std::net::SocketAddr)>,
-    ) -> bool {
+    pub(super) fn step_rings(&mut self, change: &TargetsChange, others: &BTreeSet<(u8, SocketAddr)>) -> bool {
         let Some(ingress) = &mut self.rings.ingress else { return true };
         let of = |part: &Part| -> Vec<Entry> {
             entries(Kind::Service, &part.services).chain(entries(Kind::Server, &part.servers)).collect()
@@ -135,6 +133,18 @@ impl Steering {
         let names: Vec<_> = self.rings.devices.iter().filter_map(name).collect();
         SteerError::NoIngress { devices: or_none(&names), source }
     }
+}
+
+/// Has other services taken, where it is not a table that keeps the kernel from them.
+pub(crate) fn republish(
+    published: &Published,
+    wakers: &[Waker],
+    gone: &[(u8, SocketAddr)],
+    come: &[(u8, SocketAddr)],
+) {
+    let of = |ports| entries(Kind::Service, ports);
+    published.store(Arc::new(published.load().with(of(gone), of(come))));
+    wakers.iter().for_each(Waker::wake);
 }
 
 fn or_none(names: &[String]) -> String {

@@ -77,9 +77,9 @@ pub(super) fn undo(
     marks: Option<Marks>,
     ingress: Option<Ingress>,
 ) -> Result<Report, SteerError> {
-    let mut report = Report::default();
     // First: nobody takes what it drops.
-    report.ingress = ingress.is_some_and(|mut ingress| ingress.remove().unwrap_or(false));
+    let ingress = ingress.is_some_and(|mut ingress| ingress.remove().unwrap_or(false));
+    let mut report = Report { ingress, ..Report::default() };
     let mut result = Ok(());
     let mut attempt = |step: Result<(), SteerError>| {
         result = std::mem::replace(&mut result, Ok(())).and(step);

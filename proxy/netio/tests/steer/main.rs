@@ -5,6 +5,7 @@
 mod fronts;
 mod interference;
 mod rings;
+mod silence;
 mod traffic;
 mod world;
 

@@ -40,7 +40,8 @@ pub struct Taken {
 impl Default for Taken {
     /// Nothing.
     fn default() -> Self {
-        let parts = vec![Arc::new(Part::default()); 1 << PARTS];
+        let empty = Arc::new(Part::default());
+        let parts = (0..1 << PARTS).map(|_| Arc::clone(&empty)).collect();
         Self { parts, generation: 0, floor: 0, counts: Counts::default() }
     }
 }
@@ -61,9 +62,10 @@ impl Taken {
     fn took(&self, packet: &Packet, generation: u64) -> bool {
         const PLAIN: [usize; 2] = [20, 40];
         let plain = packet.l4_offset == PLAIN[usize::from(packet.family == Family::V6)];
-        let (from, to) = match packet.l4 {
-            L4::Tcp { src_port, dst_port, .. } | L4::Udp { src_port, dst_port, .. } => (src_port, dst_port),
-            _ => return false,
+        let (L4::Tcp { src_port: from, dst_port: to, .. } | L4::Udp { src_port: from, dst_port: to, .. }) =
+            packet.l4
+        else {
+            return false;
         };
         if !plain || packet.ttl <= 1 || packet.fragment != Fragment::None || generation < self.floor {
             return false;

@@ -198,7 +198,7 @@ const PORTS: [u16; 4] = [0, 80, 443, 8080];
 const PROTOCOLS: [u8; 4] = [0, 6, 17, 132];
 
 fn address() -> impl Strategy<Value = SocketAddr> {
-    let ip = select(&ADDRESSES.as_flattened()[..]);
+    let ip = select(ADDRESSES.as_flattened());
     (ip, select(&PORTS[..])).prop_map(|(ip, port)| SocketAddr::new(ip.parse().unwrap(), port))
 }
 
