@@ -133,6 +133,27 @@ fn neighbours_that_are_kept_are_known_before_anybody_sends() {
 }
 
 #[test]
+fn what_somebody_has_fixed_stays_so() {
+    World::new().on_director(|world| {
+        let fixed = LinkHeader::Ethernet(match world.header("wa", &world.a) {
+            LinkHeader::Ethernet([.., a, b, c, d, e, f]) => [2, 0, 0, 0, 0, 7, a, b, c, d, e, f],
+            LinkHeader::None => unreachable!("a veth has headers"),
+        });
+        sh("ip neigh add 10.1.0.77 lladdr 02:00:00:00:00:07 dev wa; ip neigh add fd00:1::77 lladdr 02:00:00:00:00:07 dev wa");
+        let ways = &mut world.ways();
+        let start = Instant::now();
+        // Longer than it takes to be used in the kernel's eyes.
+        while start.elapsed() < Duration::from_secs(6) {
+            for to in ["10.1.0.77", "fd00:1::77"] {
+                eventually(to, || ways.way(&packet(SOURCE, to)).map(|way| way.header) == Some(fixed));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(sh("ip neigh").matches("02:00:00:00:00:07 PERMANENT").count(), 2);
+    });
+}
+
+#[test]
 fn many_clients_on_the_link_are_neighbours_each() {
     World::new().on_director(|world| {
         world.a.run(|| sh("ip route add local 10.1.4.0/22 dev lo")).unwrap();
