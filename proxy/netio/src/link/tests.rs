@@ -222,3 +222,37 @@ fn of_very_many_links_those_that_matter_carry() {
         assert_eq!(carriers(finder, &["10.99.0.1"], &["10.2.0.2"]), "wa wb w9");
     });
 }
+
+#[test]
+fn who_knows_an_address_from_elsewhere_is_told_of_the_new_place_twice() {
+    World::new().on_director(|world| {
+        let elsewhere = "for ip in 10.1.0.99 fd00:1::99; do
+                           ip neigh replace $ip lladdr 02:00:00:00:00:55 nud stale dev e0
+                         done";
+        let LinkHeader::Ethernet([.., a, b, c, d, e, f]) = world.header("wa", &world.a) else {
+            unreachable!()
+        };
+        let here = format!("lladdr {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
+        let told = || world.a.run(|| sh("ip neigh")).unwrap().matches(&here).count();
+        let mut announcer = Announcer::default();
+        let places: Vec<_> =
+            ["10.1.0.99", "fd00:1::99"].map(|ip| (index("wa"), ip.parse().unwrap())).into_iter().collect();
+        world.a.run(|| sh(elsewhere)).unwrap();
+        let before = told();
+        announcer.announce(&places);
+        eventually("told", || told() == before + 2);
+        // The kernel takes no news that come within a second of others.
+        std::thread::sleep(Duration::from_millis(2100));
+        world.a.run(|| sh(elsewhere)).unwrap();
+        announcer.repeat(|(_, ip)| ip.is_ipv6());
+        eventually("told again", || told() == before + 1);
+        world.a.run(|| sh(elsewhere)).unwrap();
+        announcer.repeat(|_| true);
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(told(), before, "not a third time");
+        // Nobody to tell, and nothing that fails.
+        let nowhere = ["lo", "in0"].map(|device| (index(device), "10.1.0.99".parse().unwrap()));
+        announcer.announce(&nowhere);
+        announcer.announce(&[(9999, "fd00:1::99".parse().unwrap())]);
+    });
+}

@@ -70,7 +70,11 @@ impl Ways {
             && let Next::Ethernet(ours, hop) = &entry.next
             && let Address::Known(theirs) = hop.address()
         {
-            return Some(Way { device: entry.device, header: between(*ours, theirs), mtu: entry.mtu });
+            return Some(Way {
+                device: entry.device,
+                header: LinkHeader::between(*ours, theirs),
+                mtu: entry.mtu,
+            });
         }
         self.search(key, packet)
     }
@@ -239,7 +243,7 @@ enum Outcome {
 fn leave(entry: &Entry) -> Outcome {
     let header = match &entry.next {
         Next::Ethernet(ours, hop) => match hop.address() {
-            Address::Known(theirs) => between(*ours, theirs),
+            Address::Known(theirs) => LinkHeader::between(*ours, theirs),
             Address::Unknown => return Outcome::Call,
             Address::Gone => return Outcome::Again,
         },
@@ -248,12 +252,6 @@ fn leave(entry: &Entry) -> Outcome {
         Next::Nowhere => return Outcome::None,
     };
     Outcome::Way(Way { device: entry.device, header, mtu: entry.mtu })
-}
-
-#[inline]
-fn between(ours: [u8; 6], theirs: [u8; 6]) -> LinkHeader {
-    let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (theirs, ours);
-    LinkHeader::Ethernet([a, b, c, d, e, f, g, h, i, j, k, l])
 }
 
 /// Source and destination.
