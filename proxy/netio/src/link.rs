@@ -1,6 +1,7 @@
 //! Sending to a neighbour by its link address, past the host's routing: what DR needs, and what is fastest where the
 //! way is known.
 
+mod announce;
 mod cache;
 mod carriers;
 mod hops;
@@ -17,6 +18,7 @@ use wire::vnet;
 
 use crate::sys;
 
+pub use announce::{Announcement, Announcer};
 pub use carriers::{Carrier, Finder};
 pub use hops::NextHop;
 pub use keeper::Keeper;
@@ -32,6 +34,27 @@ pub enum LinkHeader {
     Ethernet([u8; 12]),
     /// Nothing: a link with one neighbour at most.
     None,
+}
+
+impl LinkHeader {
+    /// From a link address of ours to another.
+    #[inline]
+    pub(crate) const fn between(ours: [u8; 6], theirs: [u8; 6]) -> Self {
+        let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (theirs, ours);
+        Self::Ethernet([a, b, c, d, e, f, g, h, i, j, k, l])
+    }
+
+    /// Writes it with the type of what follows, and says how many bytes it has.
+    fn put(&self, ethertype: u16, bytes: &mut [u8]) -> usize {
+        match self {
+            Self::Ethernet(addresses) => {
+                bytes[..12].copy_from_slice(addresses);
+                bytes[12..ETHERNET].copy_from_slice(&ethertype.to_be_bytes());
+                ETHERNET
+            }
+            Self::None => 0,
+        }
+    }
 }
 
 /// A socket of one worker. Needs `CAP_NET_RAW`.
@@ -66,6 +89,24 @@ impl LinkSocket {
         let (prefix, ethertype) = self::prefix(&frame.offload, family, header, &mut prefix);
         sys::packet::send(&self.socket, frame.with_prefix(prefix), device, ethertype)
     }
+
+    /// Sends what is short and no packet of traffic; `ethertype` says what it is.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub fn send_bytes(
+        &self,
+        bytes: &[u8],
+        ethertype: u16,
+        device: u32,
+        header: &LinkHeader,
+    ) -> io::Result<()> {
+        let mut frame = vec![0; vnet::LEN + ETHERNET];
+        let len = header.put(ethertype, &mut frame[vnet::LEN..]);
+        frame.truncate(vnet::LEN + len);
+        frame.extend_from_slice(bytes);
+        sys::packet::send(&self.socket, &frame, device, ethertype)
+    }
 }
 
 /// What a packet socket wants before a packet, and the ethertype.
@@ -79,14 +120,7 @@ pub(crate) fn prefix<'a>(
         Family::V4 => libc::ETH_P_IP,
         Family::V6 => libc::ETH_P_IPV6,
     } as u16;
-    let len = match header {
-        LinkHeader::Ethernet(addresses) => {
-            room[vnet::LEN..][..12].copy_from_slice(addresses);
-            room[vnet::LEN + 12..].copy_from_slice(&ethertype.to_be_bytes());
-            ETHERNET
-        }
-        LinkHeader::None => 0,
-    };
+    let len = header.put(ethertype, &mut room[vnet::LEN..]);
     room[..vnet::LEN].copy_from_slice(&vnet::emit(&behind(offload, len as u16)));
     (&room[..vnet::LEN + len], ethertype)
 }

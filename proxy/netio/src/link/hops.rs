@@ -48,6 +48,7 @@ impl Hop {
     }
 
     /// Says that it is used.
+    #[inline]
     pub(super) fn address(&self) -> Address {
         let state = self.state.load(Ordering::Relaxed);
         // All workers read this; it is written once for each look.

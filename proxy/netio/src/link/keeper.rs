@@ -224,9 +224,8 @@ impl Listener {
             }
             if now >= self.next_use {
                 self.next_use = now + USE;
-                for hop in self.shared.hops.look() {
-                    self.use_(hop.at);
-                }
+                let in_use = self.shared.hops.look();
+                self.ask(&in_use);
             }
         }
     }
@@ -282,37 +281,41 @@ impl Listener {
         self.shared.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Finds out what the kernel knows of these, and has it look for them.
+    /// Finds out what the kernel knows of these, and uses them in its eyes: as if a packet had been sent, so that it
+    /// looks for those whom it does not know, and now and then for the others. What comes of that is news.
     fn ask(&mut self, hops: &[Arc<Hop>]) {
+        const NTF_USE: u8 = 1;
+        let view = self.shared.view.load_full();
         for hop in hops {
             let (device, ip) = hop.at;
-            let query = Message::new(RTM_GETNEIGH, 0, &header(ip, device, 0)).address(NDA_DST, ip);
+            // A device that is gone says so elsewhere.
+            if view.links.get(&device).is_none_or(|link| link.header == Header::Bare) {
+                continue;
+            }
+            let about =
+                |kind, flags, use_| Message::new(kind, flags, &header(ip, device, use_)).address(NDA_DST, ip);
             let mut found = None;
             // Its only error is that there is none.
-            let _ = self.netlink.query(query, |kind, payload| found = neighbour(kind, payload));
-            if let Some((_, address)) = found {
-                self.tell(hop, address);
+            let _ = self
+                .netlink
+                .query(about(RTM_GETNEIGH, 0, 0), |kind, payload| found = neighbour(kind, payload));
+            if let Some(found) = found {
+                self.tell(hop, found.address);
+                // Use would end that (Linux 6.18), and there is nothing to find out.
+                if found.fixed {
+                    continue;
+                }
             }
-            self.use_(hop.at);
-        }
-    }
-
-    /// As if a packet had been sent. What comes of it is news; a device that is gone says so elsewhere.
-    fn use_(&mut self, (device, ip): NextHop) {
-        const NTF_USE: u8 = 1;
-        if self.shared.view.load().links.get(&device).is_none_or(|link| link.header == Header::Bare) {
-            return;
-        }
-        let message = Message::new(RTM_NEWNEIGH, CREATE, &header(ip, device, NTF_USE)).address(NDA_DST, ip);
-        if let Err(error) = self.netlink.request(message) {
-            tracing::debug!(%ip, device, %error, "the kernel does not look for a neighbour");
+            if let Err(error) = self.netlink.request(about(RTM_NEWNEIGH, CREATE, NTF_USE)) {
+                tracing::debug!(%ip, device, %error, "the kernel does not look for a neighbour");
+            }
         }
     }
 
     fn learn(&mut self, kind: u16, payload: &[u8]) {
-        let Some((at, address)) = neighbour(kind, payload) else { return };
-        if let Some(hop) = self.shared.hops.find(at) {
-            self.tell(&hop, address);
+        let Some(found) = neighbour(kind, payload) else { return };
+        if let Some(hop) = self.shared.hops.find(found.at) {
+            self.tell(&hop, found.address);
         }
     }
 
@@ -326,7 +329,7 @@ impl Listener {
         let request = Message::new(RTM_GETNEIGH, 0, &[0; 12]);
         let Ok(found) = self.netlink.dump(&request, neighbour) else { return };
         let mut there = HashSet::new();
-        for (at, address) in found {
+        for Neighbour { at, address, .. } in found {
             there.insert(at);
             if let Some(hop) = self.shared.hops.find(at) {
                 self.tell(&hop, address);
@@ -349,12 +352,22 @@ fn header(ip: IpAddr, device: u32, flags: u8) -> [u8; 12] {
     bytes
 }
 
-/// Who a message is about, and its link address while that is good.
-fn neighbour(kind: u16, payload: &[u8]) -> Option<(NextHop, Option<[u8; 6]>)> {
+/// What a message is about.
+struct Neighbour {
+    at: NextHop,
+    /// Its link address while that is good.
+    address: Option<[u8; 6]>,
+    /// Somebody has said so once and for all.
+    fixed: bool,
+}
+
+fn neighbour(kind: u16, payload: &[u8]) -> Option<Neighbour> {
     const NDA_LLADDR: u16 = 2;
     const NTF_PROXY: u8 = 8;
-    /// Reachable, stale, delay, probe, no ARP, permanent.
-    const VALID: u16 = 0x02 | 0x04 | 0x08 | 0x10 | 0x40 | 0x80;
+    /// No ARP, permanent.
+    const FIXED: u16 = 0x40 | 0x80;
+    /// Those, reachable, stale, delay and probe.
+    const VALID: u16 = FIXED | 0x02 | 0x04 | 0x08 | 0x10;
     let fixed: &[u8; 12] = payload.first_chunk()?;
     // Others are what bridges and tunnels know of link addresses.
     let is_ip = [libc::AF_INET as u8, libc::AF_INET6 as u8].contains(&fixed[0]);
@@ -363,7 +376,11 @@ fn neighbour(kind: u16, payload: &[u8]) -> Option<(NextHop, Option<[u8; 6]>)> {
     }
     let attributes = Attributes::after(payload, 12);
     let device = u32::from_ne_bytes(*fixed[4..].first_chunk()?);
-    let good = kind == RTM_NEWNEIGH && u16::from_ne_bytes([fixed[8], fixed[9]]) & VALID != 0;
+    let state = u16::from_ne_bytes([fixed[8], fixed[9]]);
     let address = attributes.get(NDA_LLADDR).and_then(|bytes| bytes.try_into().ok());
-    Some(((device, attributes.address(NDA_DST)?), address.filter(|_| good)))
+    Some(Neighbour {
+        at: (device, attributes.address(NDA_DST)?),
+        address: address.filter(|_| kind == RTM_NEWNEIGH && state & VALID != 0),
+        fixed: kind == RTM_NEWNEIGH && state & FIXED != 0,
+    })
 }

@@ -133,6 +133,27 @@ fn neighbours_that_are_kept_are_known_before_anybody_sends() {
 }
 
 #[test]
+fn what_somebody_has_fixed_stays_so() {
+    World::new().on_director(|world| {
+        let fixed = LinkHeader::Ethernet(match world.header("wa", &world.a) {
+            LinkHeader::Ethernet([.., a, b, c, d, e, f]) => [2, 0, 0, 0, 0, 7, a, b, c, d, e, f],
+            LinkHeader::None => unreachable!("a veth has headers"),
+        });
+        sh("ip neigh add 10.1.0.77 lladdr 02:00:00:00:00:07 dev wa; ip neigh add fd00:1::77 lladdr 02:00:00:00:00:07 dev wa");
+        let ways = &mut world.ways();
+        let start = Instant::now();
+        // Longer than it takes to be used in the kernel's eyes.
+        while start.elapsed() < Duration::from_secs(6) {
+            for to in ["10.1.0.77", "fd00:1::77"] {
+                eventually(to, || ways.way(&packet(SOURCE, to)).map(|way| way.header) == Some(fixed));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(sh("ip neigh").matches("02:00:00:00:00:07 PERMANENT").count(), 2);
+    });
+}
+
+#[test]
 fn many_clients_on_the_link_are_neighbours_each() {
     World::new().on_director(|world| {
         world.a.run(|| sh("ip route add local 10.1.4.0/22 dev lo")).unwrap();
@@ -199,5 +220,39 @@ fn of_very_many_links_those_that_matter_carry() {
         assert_eq!(carriers(finder, &["10.77.0.1"], &[]), "wa");
         assert_eq!(carriers(finder, &["10.50.7.9"], &["10.50.3.4"]), "wa w3 w7");
         assert_eq!(carriers(finder, &["10.99.0.1"], &["10.2.0.2"]), "wa wb w9");
+    });
+}
+
+#[test]
+fn who_knows_an_address_from_elsewhere_is_told_of_the_new_place_twice() {
+    World::new().on_director(|world| {
+        let elsewhere = "for ip in 10.1.0.99 fd00:1::99; do
+                           ip neigh replace $ip lladdr 02:00:00:00:00:55 nud stale dev e0
+                         done";
+        let LinkHeader::Ethernet([.., a, b, c, d, e, f]) = world.header("wa", &world.a) else {
+            unreachable!()
+        };
+        let here = format!("lladdr {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
+        let told = || world.a.run(|| sh("ip neigh")).unwrap().matches(&here).count();
+        let mut announcer = Announcer::default();
+        let places: Vec<_> =
+            ["10.1.0.99", "fd00:1::99"].map(|ip| (index("wa"), ip.parse().unwrap())).into_iter().collect();
+        world.a.run(|| sh(elsewhere)).unwrap();
+        let before = told();
+        announcer.announce(&places);
+        eventually("told", || told() == before + 2);
+        // The kernel takes no news that come within a second of others.
+        std::thread::sleep(Duration::from_millis(2100));
+        world.a.run(|| sh(elsewhere)).unwrap();
+        announcer.repeat(|(_, ip)| ip.is_ipv6());
+        eventually("told again", || told() == before + 1);
+        world.a.run(|| sh(elsewhere)).unwrap();
+        announcer.repeat(|_| true);
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(told(), before, "not a third time");
+        // Nobody to tell, and nothing that fails.
+        let nowhere = ["lo", "in0"].map(|device| (index(device), "10.1.0.99".parse().unwrap()));
+        announcer.announce(&nowhere);
+        announcer.announce(&[(9999, "fd00:1::99".parse().unwrap())]);
     });
 }

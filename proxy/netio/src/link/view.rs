@@ -100,7 +100,7 @@ pub(super) fn looks_at_source(payload: &[u8]) -> bool {
 }
 
 /// A device of a message about one.
-fn link(payload: &[u8]) -> Option<(u32, Link)> {
+pub(super) fn link(payload: &[u8]) -> Option<(u32, Link)> {
     const IFLA_ADDRESS: u16 = 1;
     const IFLA_IFNAME: u16 = 3;
     const IFLA_MTU: u16 = 4;

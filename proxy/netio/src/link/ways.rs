@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 use netlink_sys::protocols::NETLINK_ROUTE;
 
 use super::LinkHeader;
-use super::cache::{Cache, Entry, Key, Next, word};
+use super::cache::{Cache, Entry, Key, Next, word, word4};
 use super::hops::{Address, NextHop};
 use super::keeper::Shared;
 use super::view::{Header, Sight, View};
@@ -65,18 +65,46 @@ impl Ways {
     #[inline]
     pub fn way(&mut self, packet: &[u8]) -> Option<Way> {
         self.heed();
-        let (from, to) = ends(packet)?;
-        let rules = self.rules[usize::from(to.is_ipv6())];
-        let mut key = Key { to: word(to), ..Key::default() };
-        match rules {
-            Sight::Destination => {}
-            Sight::Source => key.from = word(from),
-            Sight::Inside => return None,
+        let key = self.key(packet)?;
+        if let Some(entry) = self.cache.find(&key, self.generation)
+            && let Next::Ethernet(ours, hop) = &entry.next
+            && let Address::Known(theirs) = hop.address()
+        {
+            return Some(Way {
+                device: entry.device,
+                header: LinkHeader::between(*ours, theirs),
+                mtu: entry.mtu,
+            });
         }
-        match self.cache.find(&key, self.generation).map(leave) {
-            Some(Outcome::Way(way)) => Some(way),
-            Some(Outcome::None) => None,
-            None | Some(Outcome::BySource | Outcome::Call | Outcome::Again) => self.search(key, from, to),
+        self.search(key, packet)
+    }
+
+    /// What the way of a packet is remembered by. None where it cannot be, and for what a link alone does not tell the
+    /// way of: link-local IPv6 (RFC 4007 section 6).
+    #[inline]
+    fn key(&self, packet: &[u8]) -> Option<Key> {
+        let (from, to, rules) = match packet.first()? >> 4 {
+            4 => {
+                let ends: &[u8; 8] = packet.get(12..)?.first_chunk()?;
+                let ends = u64::from_be_bytes(*ends);
+                (word4((ends >> 32) as u32), word4(ends as u32), self.rules[0])
+            }
+            6 => {
+                let ends: &[u8; 32] = packet.get(8..)?.first_chunk()?;
+                let word = |at: usize| ends[at..].first_chunk().map(|word| u128::from_be_bytes(*word));
+                let (from, to) = (word(0)?, word(16)?);
+                // fe80::/10 and ff00::/8.
+                if to >> 118 == 0xfe80 >> 6 || to >> 120 == 0xff {
+                    return None;
+                }
+                (from, to, self.rules[1])
+            }
+            _ => return None,
+        };
+        match rules {
+            Sight::Destination => Some(Key { from: 0, to, device: 0 }),
+            Sight::Source => Some(Key { from, to, device: 0 }),
+            Sight::Inside => None,
         }
     }
 
@@ -121,7 +149,8 @@ impl Ways {
 
     /// What is not remembered, or not enough.
     #[cold]
-    fn search(&mut self, mut key: Key, from: IpAddr, to: IpAddr) -> Option<Way> {
+    fn search(&mut self, mut key: Key, packet: &[u8]) -> Option<Way> {
+        let (from, to) = ends(packet)?;
         // At most: what is remembered is outdated, depends on the source, its hop is unknown.
         for _ in 0..4 {
             match self.cache.find(&key, self.generation).map(leave) {
@@ -211,16 +240,10 @@ enum Outcome {
     Again,
 }
 
-#[inline]
 fn leave(entry: &Entry) -> Outcome {
     let header = match &entry.next {
         Next::Ethernet(ours, hop) => match hop.address() {
-            Address::Known(theirs) => {
-                let mut addresses = [0; 12];
-                addresses[..6].copy_from_slice(&theirs);
-                addresses[6..].copy_from_slice(ours);
-                LinkHeader::Ethernet(addresses)
-            }
+            Address::Known(theirs) => LinkHeader::between(*ours, theirs),
             Address::Unknown => return Outcome::Call,
             Address::Gone => return Outcome::Again,
         },
@@ -231,19 +254,16 @@ fn leave(entry: &Entry) -> Outcome {
     Outcome::Way(Way { device: entry.device, header, mtu: entry.mtu })
 }
 
-/// Source and destination. None for what a link alone does not tell the way of: link-local IPv6 (RFC 4007 section 6).
-#[inline]
+/// Source and destination.
 fn ends(packet: &[u8]) -> Option<(IpAddr, IpAddr)> {
     match packet.first()? >> 4 {
         4 => {
             let at = |at: usize| Some(Ipv4Addr::from(*packet.get(at..)?.first_chunk::<4>()?));
             Some((at(12)?.into(), at(16)?.into()))
         }
-        6 => {
+        _ => {
             let at = |at: usize| Some(Ipv6Addr::from(*packet.get(at..)?.first_chunk::<16>()?));
-            let (from, to) = (at(8)?, at(24)?);
-            (!to.is_unicast_link_local() && !to.is_multicast()).then_some((from.into(), to.into()))
+            Some((at(8)?.into(), at(24)?.into()))
         }
-        _ => None,
     }
 }
