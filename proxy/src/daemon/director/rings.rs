@@ -102,6 +102,11 @@ impl Director {
                 tracing::warn!("port auto: tun, because of this: {}", reason(&error));
                 self.rings = None;
             }
+            Ok(()) if self.rings.is_some() && !insists => {
+                tracing::info!(
+                    "port auto: packet: there are rings, and the kernel can be kept from answering too"
+                );
+            }
             Ok(()) => {}
         }
         self.port_words.store(Arc::new(self.words()));
