@@ -34,7 +34,7 @@ pub(super) use self::rings::Rings;
 use super::drains::Drains;
 use super::knobs::knobs;
 use super::rules::{self, Rules};
-use super::worker::Workers;
+use super::worker::{Turns, Workers};
 use crate::front::{Fronts, Listing};
 use crate::reason::reason;
 
@@ -85,6 +85,7 @@ pub(super) struct Director {
     /// Why they are on no device.
     no_rings: Option<String>,
     port_words: Arc<PortWords>,
+    turns: Vec<Arc<Turns>>,
     /// Why DR cannot be sent by.
     no_link: Option<String>,
     trash: Trash,
@@ -135,6 +136,7 @@ impl Director {
             port_words: Arc::new(PortWords::from_pointee("tun".to_owned())),
             rings,
             no_rings: None,
+            turns: workers.turns.clone(),
             no_link: workers.no_link.clone(),
             trash: Trash::default(),
             drains: Drains::default(),
@@ -440,6 +442,7 @@ impl Director {
         }
         let fronted = self.fronts.follow(&self.engine.services());
         let steered = self.steer(&before).map_err(anyhow::Error::new);
+        self.await_rings();
         self.unsteered = fronted.and(steered).err().map(|error| reason(&error));
     }
 }

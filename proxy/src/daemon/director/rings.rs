@@ -5,9 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use netio::packet::{Intake, Scope};
+use netio::poll::Waker;
 use netio::steer::{Targets, TargetsChange};
 
 use super::Director;
+use crate::daemon::worker::Turns;
 use crate::reason::reason;
 
 /// The rings of all workers.
@@ -72,6 +74,14 @@ impl Director {
         let devices = rings.intake.scope().devices.clone();
         let scope = Scope { devices, to: ips(&targets.services), from: ips(&targets.servers) };
         rings.set(&scope);
+    }
+
+    /// Once this returns, the rings go by what they were told.
+    pub(super) fn await_rings(&self) {
+        if self.rings.is_some() {
+            self.wakers.iter().for_each(Waker::wake);
+            Turns::await_all(&self.turns);
+        }
     }
 
     /// They receive nothing more.

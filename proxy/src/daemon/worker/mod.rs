@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use wire::frame::Frame;
 
 use self::ring::Ring;
+pub(super) use self::ring::Turns;
 use self::send::Sender;
 use crate::front::Userspace;
 
@@ -56,6 +57,8 @@ pub(super) struct Workers {
     pub(super) panicked: Arc<Notify>,
     /// Why nothing can be sent to a neighbour (DR).
     pub(super) no_link: Option<String>,
+    /// Of the workers that have rings.
+    pub(super) turns: Vec<Arc<Turns>>,
 }
 
 /// Raises the alarm when the thread that holds it panics.
@@ -84,6 +87,7 @@ impl Workers {
             errors: Arc::default(),
             panicked: Arc::default(),
             no_link: None,
+            turns: Vec::new(),
         };
         let mut rings = rings.into_iter();
         for (i, (queue, (engine, fronts, waker))) in queues.into_iter().zip(workers).enumerate() {
@@ -91,7 +95,7 @@ impl Workers {
             let ways = neighbours.ways().context("cannot ask for routes")?;
             let worker = Worker {
                 sender: Sender::new(Arc::clone(&all.errors), link, ways),
-                ring: rings.next().map(|port| Ring { port, taker: Taker::new(Arc::clone(taken)) }),
+                ring: rings.next().map(|port| all.ring(port, taken)),
                 queue,
                 engine,
                 fronts,
@@ -114,6 +118,12 @@ impl Workers {
 }
 
 impl Workers {
+    fn ring(&mut self, port: Port, taken: &Published) -> Ring {
+        let turns = Arc::<Turns>::default();
+        self.turns.push(Arc::clone(&turns));
+        Ring { port, taker: Taker::new(Arc::clone(taken)), turns }
+    }
+
     /// To call the workers when the control plane has work for them.
     pub(super) fn wakers(&self) -> Vec<Waker> {
         self.threads.iter().map(|(waker, _)| waker.clone()).collect()

@@ -1,7 +1,9 @@
 //! A worker's ring: what comes straight from the host's devices, and goes straight out to them where it can.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine::{Egress, Verdict};
 use netio::packet::Port;
@@ -15,13 +17,33 @@ use super::Worker;
 pub(super) struct Ring {
     pub(super) port: Port,
     pub(super) taker: Taker,
+    pub(super) turns: Arc<Turns>,
+}
+
+/// How often a worker has looked at its ring.
+#[derive(Debug, Default)]
+pub(in crate::daemon) struct Turns(AtomicU64);
+
+impl Turns {
+    /// Waits until these workers, which were woken, go by what the rings take now, for as long as it may be. Before that, the
+    /// first packet that a ring takes newly passes for one that came earlier.
+    pub(in crate::daemon) fn await_all(all: &[Arc<Self>]) {
+        const PATIENCE: Duration = Duration::from_millis(20);
+        let count = |turns: &Arc<Self>| turns.0.load(Relaxed);
+        let (before, began): (Vec<_>, _) = (all.iter().map(count).collect(), Instant::now());
+        // The turn that is going on may have begun too early.
+        let behind = || all.iter().zip(&before).any(|(turns, before)| count(turns) < before + 2);
+        while behind() && began.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_micros(20));
+        }
+    }
 }
 
 impl Worker {
     /// Moves what is in the ring, up to a batch; says how much. `own` is a frame to make others in.
     pub(super) fn ring_batch(&mut self, own: &mut Frame, now: Instant) -> usize {
         let Self { ring: Some(ring), queue, sender, engine, fronts, errors, .. } = self else { return 0 };
-        let Ring { port, taker } = ring;
+        let Ring { port, taker, turns } = ring;
         let mut done = 0;
         while let Some(received) = port.receive() {
             done += 1;
@@ -64,8 +86,9 @@ impl Worker {
         }
         if done == 0 {
             taker.catch_up(|| port.waiting());
-            return 0;
         }
+        // Nobody else writes it.
+        turns.0.store(turns.0.load(Relaxed) + 1, Relaxed);
         for (counter, n) in [(&errors.unsent, port.done()), (&errors.lost, port.take_lost())] {
             if n > 0 {
                 counter.fetch_add(n, Relaxed);
