@@ -24,6 +24,7 @@ mod marks;
 mod methods;
 mod mtu;
 mod operate;
+mod packet;
 mod proxy_protocol;
 mod real;
 mod reload;

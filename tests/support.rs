@@ -100,7 +100,10 @@ impl<'a> Engine<'a> {
     pub fn start_on(node: &'a Node, dir: &Path, args: &[&str]) -> Self {
         let engine = Self { node, log: dir.join("ulvs.log") };
         let log = engine.log.to_str().unwrap();
-        let output = ulvs(node, &[&["run", "--detach", "--log", log], args].concat());
+        // A device without offload is for the TUN port alone: with `ULVS_PORT=packet` the rest of a test still is for that.
+        let plain = args.windows(2).any(|pair| pair == ["--offload", "off"]);
+        let port: &[_] = if plain { &["--port", "tun"] } else { &[] };
+        let output = ulvs(node, &[&["run", "--detach", "--log", log], port, args].concat());
         assert!(output.status.success(), "`ulvs run` failed: {}", printed(&output));
         engine
     }

@@ -1,6 +1,13 @@
-//! Sending to a neighbour by its link address, past the host's routing: what DR needs.
+//! Sending to a neighbour by its link address, past the host's routing: what DR needs, and what is fastest where the
+//! way is known.
 
-mod neighbours;
+mod announce;
+mod cache;
+mod carriers;
+mod hops;
+mod keeper;
+mod view;
+mod ways;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,10 +18,14 @@ use wire::vnet;
 
 use crate::sys;
 
-pub use neighbours::{Keeper, Neighbours, NextHop, Table};
+pub use announce::{Announcement, Announcer};
+pub use carriers::{Carrier, Finder};
+pub use hops::NextHop;
+pub use keeper::Keeper;
+pub use ways::{Way, Ways};
 
 /// Bytes of an Ethernet header.
-const ETHERNET: usize = 14;
+pub(crate) const ETHERNET: usize = 14;
 
 /// What goes before a packet to a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +34,27 @@ pub enum LinkHeader {
     Ethernet([u8; 12]),
     /// Nothing: a link with one neighbour at most.
     None,
+}
+
+impl LinkHeader {
+    /// From a link address of ours to another.
+    #[inline]
+    pub(crate) const fn between(ours: [u8; 6], theirs: [u8; 6]) -> Self {
+        let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (theirs, ours);
+        Self::Ethernet([a, b, c, d, e, f, g, h, i, j, k, l])
+    }
+
+    /// Writes it with the type of what follows, and says how many bytes it has.
+    fn put(&self, ethertype: u16, bytes: &mut [u8]) -> usize {
+        match self {
+            Self::Ethernet(addresses) => {
+                bytes[..12].copy_from_slice(addresses);
+                bytes[12..ETHERNET].copy_from_slice(&ethertype.to_be_bytes());
+                ETHERNET
+            }
+            Self::None => 0,
+        }
+    }
 }
 
 /// A socket of one worker. Needs `CAP_NET_RAW`.
@@ -53,22 +85,44 @@ impl LinkSocket {
         device: u32,
         header: &LinkHeader,
     ) -> io::Result<()> {
-        let ethertype = match family {
-            Family::V4 => libc::ETH_P_IP,
-            Family::V6 => libc::ETH_P_IPV6,
-        } as u16;
         let mut prefix = [0; vnet::LEN + ETHERNET];
-        let len = match header {
-            LinkHeader::Ethernet(addresses) => {
-                prefix[vnet::LEN..][..12].copy_from_slice(addresses);
-                prefix[vnet::LEN + 12..].copy_from_slice(&ethertype.to_be_bytes());
-                ETHERNET
-            }
-            LinkHeader::None => 0,
-        };
-        prefix[..vnet::LEN].copy_from_slice(&vnet::emit(&behind(&frame.offload, len as u16)));
-        sys::packet::send(&self.socket, frame.with_prefix(&prefix[..vnet::LEN + len]), device, ethertype)
+        let (prefix, ethertype) = self::prefix(&frame.offload, family, header, &mut prefix);
+        sys::packet::send(&self.socket, frame.with_prefix(prefix), device, ethertype)
     }
+
+    /// Sends what is short and no packet of traffic; `ethertype` says what it is.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub fn send_bytes(
+        &self,
+        bytes: &[u8],
+        ethertype: u16,
+        device: u32,
+        header: &LinkHeader,
+    ) -> io::Result<()> {
+        let mut frame = vec![0; vnet::LEN + ETHERNET];
+        let len = header.put(ethertype, &mut frame[vnet::LEN..]);
+        frame.truncate(vnet::LEN + len);
+        frame.extend_from_slice(bytes);
+        sys::packet::send(&self.socket, &frame, device, ethertype)
+    }
+}
+
+/// What a packet socket wants before a packet, and the ethertype.
+pub(crate) fn prefix<'a>(
+    offload: &Offload,
+    family: Family,
+    header: &LinkHeader,
+    room: &'a mut [u8; vnet::LEN + ETHERNET],
+) -> (&'a [u8], u16) {
+    let ethertype = match family {
+        Family::V4 => libc::ETH_P_IP,
+        Family::V6 => libc::ETH_P_IPV6,
+    } as u16;
+    let len = header.put(ethertype, &mut room[vnet::LEN..]);
+    room[..vnet::LEN].copy_from_slice(&vnet::emit(&behind(offload, len as u16)));
+    (&room[..vnet::LEN + len], ethertype)
 }
 
 /// The same metadata for a packet with `len` bytes before it.
@@ -80,3 +134,17 @@ fn behind(offload: &Offload, len: u16) -> Offload {
     let hdr_len = if offload.hdr_len == 0 { 0 } else { offload.hdr_len + len };
     Offload { checksum, hdr_len, ..*offload }
 }
+
+/// The metadata of a packet whose Ethernet header is taken off. None where they are about that header.
+pub(crate) fn without_link(offload: Offload) -> Option<Offload> {
+    let checksum = match offload.checksum {
+        Checksum::Complete => Checksum::Complete,
+        Checksum::Partial { start, offset } => {
+            Checksum::Partial { start: start.checked_sub(ETHERNET as u16)?, offset }
+        }
+    };
+    Some(Offload { checksum, hdr_len: offload.hdr_len.saturating_sub(ETHERNET as u16), ..offload })
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@
 //! A socket belongs to the network namespace of the thread that opened it and may be used from any thread.
 
 pub(crate) mod message;
+pub(crate) mod route;
 
 use std::io;
 

@@ -18,12 +18,21 @@ const NEW_TABLE: u16 = 0;
 const GET_TABLE: u16 = 1;
 const DEL_TABLE: u16 = 2;
 const NEW_CHAIN: u16 = 3;
+const DEL_CHAIN: u16 = 5;
 const NEW_RULE: u16 = 6;
+const DEL_RULE: u16 = 8;
 const NEW_SET: u16 = 9;
 const NEW_ELEMENT: u16 = 12;
 const DEL_ELEMENT: u16 = 14;
 
-const NFPROTO_INET: u8 = 1;
+/// What the chains of a table see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// IPv4 and IPv6 packets (`NFPROTO_INET`).
+    Inet = 1,
+    /// All that single devices receive (`NFPROTO_NETDEV`).
+    Netdev = 5,
+}
 
 /// Elements in one message, so that a list stays far below the 64 KiB of an attribute.
 const ELEMENTS: usize = 500;
@@ -85,18 +94,20 @@ pub(crate) enum Keeping {
     Everybodys,
 }
 
-/// One table of family `inet`, and the socket that owns it.
+/// One table, and the socket that owns it.
 #[derive(Debug)]
 pub(crate) struct Table {
     socket: NetlinkSocket,
+    family: Family,
     name: &'static str,
     sets: u32,
 }
 
 impl Table {
     /// Nothing is created yet.
-    pub(crate) fn open(name: &'static str) -> io::Result<Self> {
-        Ok(Self { socket: NetlinkSocket::open(netlink_sys::protocols::NETLINK_NETFILTER)?, name, sets: 0 })
+    pub(crate) fn open(family: Family, name: &'static str) -> io::Result<Self> {
+        let socket = NetlinkSocket::open(netlink_sys::protocols::NETLINK_NETFILTER)?;
+        Ok(Self { socket, family, name, sets: 0 })
     }
 
     /// See [`NetlinkSocket::port`].
@@ -183,6 +194,29 @@ impl Table {
         )
     }
 
+    /// A base chain that sees what a device receives, before any protocol does (`NF_NETDEV_INGRESS`).
+    pub(crate) fn ingress_chain(&self, name: &str, device: &str, priority: i32) -> Change {
+        const NFTA_CHAIN_TYPE: u16 = 7;
+        const INGRESS: u32 = 0;
+        Change(
+            self.message(NEW_CHAIN, CREATE)
+                .string(1, self.name)
+                .string(3, name)
+                .nest(4, |m| m.be32(1, INGRESS).be32(2, priority.cast_unsigned()).string(3, device))
+                .string(NFTA_CHAIN_TYPE, "filter"),
+        )
+    }
+
+    /// Removes a chain with its rules.
+    pub(crate) fn delete_chain(&self, name: &str) -> Change {
+        Change(self.message(DEL_CHAIN, 0).string(1, self.name).string(3, name))
+    }
+
+    /// Removes all rules of a chain.
+    pub(crate) fn flush(&self, chain: &str) -> Change {
+        Change(self.message(DEL_RULE, 0).string(1, self.name).string(2, chain))
+    }
+
     /// A chain that only others jump to.
     pub(crate) fn subchain(&self, name: &str) -> Change {
         Change(self.message(NEW_CHAIN, CREATE).string(1, self.name).string(3, name))
@@ -220,7 +254,7 @@ impl Table {
     }
 
     fn message(&self, command: u16, flags: u16) -> Message {
-        Message::new(SUBSYSTEM << 8 | command, flags, &header(NFPROTO_INET, 0))
+        Message::new(SUBSYSTEM << 8 | command, flags, &header(self.family as u8, 0))
     }
 }
 

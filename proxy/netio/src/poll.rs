@@ -47,27 +47,33 @@ impl Waker {
     }
 }
 
-/// Sleeps until `source` or `other` is readable or `waker` was called, at most for `timeout` (without one: for as long as it
-/// takes). A zero timeout only looks.
+/// So many descriptors may be waited for besides the source.
+pub const MOST_OTHERS: usize = 2;
+
+/// Sleeps until `source` or one of the `others` (at most [`MOST_OTHERS`]) is readable or `waker` was called, at most for `timeout` (without one: for as
+/// long as it takes). A zero timeout only looks.
 ///
 /// # Errors
 /// The kernel has no memory for the wait.
-pub fn wait(
+pub fn wait<'a>(
     source: &impl AsFd,
-    other: Option<BorrowedFd<'_>>,
+    others: impl IntoIterator<Item = BorrowedFd<'a>>,
     waker: &Waker,
     timeout: Option<Duration>,
 ) -> io::Result<Wake> {
     let of = |fd| PollFd::new(fd, PollFlags::POLLIN);
-    // Without another one the waker stands for it.
-    let other = other.unwrap_or_else(|| waker.event.as_fd());
-    let mut fds = [of(source.as_fd()), of(waker.event.as_fd()), of(other)];
+    // The waker stands for those that there are not.
+    let mut fds = [waker.event.as_fd(); 2 + MOST_OTHERS].map(of);
+    fds[0] = of(source.as_fd());
+    for (place, other) in fds[2..].iter_mut().zip(others) {
+        *place = of(other);
+    }
     match ppoll(&mut fds, timeout.map(TimeSpec::from_duration), None) {
         Ok(_) => {}
         Err(nix::errno::Errno::EINTR) => return Ok(Wake::default()),
         Err(e) => return Err(e.into()),
     }
-    let [readable, woken, _] = fds.map(|fd| fd.any().unwrap_or(true));
+    let [readable, woken, ..] = fds.map(|fd| fd.any().unwrap_or(true));
     if woken {
         waker.take();
     }

@@ -5,7 +5,7 @@
 use std::io;
 use std::net::IpAddr;
 
-use crate::nft::{Base, Change, Expression, Hook, Keeping, Key, Meta, Table};
+use crate::nft::{Base, Change, Expression, Family, Hook, Keeping, Key, Meta, Table};
 
 /// Name of the nf_tables table, family `inet`.
 const TABLE: &str = "ulvs-real";
@@ -23,7 +23,7 @@ impl SegmentLimit {
     /// # Errors
     /// Without `CAP_NET_ADMIN`, or in a kernel without nf_tables or without tables that have an owner (Linux 5.12).
     pub fn open(addrs: &[IpAddr], v4: u16, v6: u16) -> io::Result<Self> {
-        let mut table = Table::open(TABLE)?;
+        let mut table = Table::open(Family::Inet, TABLE)?;
         if table.objects()?.is_some() {
             // Somebody's that has ended in between.
             table.commit(vec![table.delete()])?;

@@ -8,6 +8,7 @@
 //! - `rules` and `routes`: which packets go to the device;
 //! - `marks`: replies of servers, and what else no rule can tell (nf_tables);
 //! - `knobs`: settings, with the values to put back in `journal`;
+//! - `rings`: what the kernel is kept from, because rings on the real devices take it (nf_tables);
 //! - `proxies`: answering ARP and neighbour solicitations for VIPs that are nobody's address.
 //!
 //! The cost per packet never grows with the number of services: the rules are constant, there is one route per VIP
@@ -33,6 +34,7 @@ mod journal;
 mod knobs;
 mod marks;
 mod proxies;
+pub(crate) mod rings;
 mod routes;
 mod rules;
 mod step;
@@ -53,16 +55,18 @@ use self::journal::Journal;
 use self::knobs::Knobs;
 use self::marks::Marks;
 use self::proxies::Proxies;
+use self::rings::{Ingress, Rings};
 use self::rules::Displaced;
 use crate::netlink::NetlinkSocket;
 
 pub use error::{Notice, SteerError};
 pub(crate) use marks::OWN;
+pub use rings::{Published, Taken, Taker};
 pub use step::{Part, TargetsChange};
 pub use undo::{Report, clean};
 
 /// Protocol of our rules, routes and proxy entries (`RTPROT_*`): nobody else's, so that they are found again.
-const TAG: u8 = 117;
+pub(crate) const TAG: u8 = 117;
 
 /// How often everything is compared when nothing happens: settings change without an event, path MTUs too.
 const REFRESH: Duration = Duration::from_secs(5);
@@ -87,6 +91,9 @@ pub struct SteerConfig {
 pub struct Targets {
     /// All addresses of services.
     pub vips: BTreeSet<IpAddr>,
+    /// Services by IP protocol number and address, what rings take for them ([`Steering::set_rings`]). Protocol 0 and port 0
+    /// as in [`Self::servers`]. What is for a VIP and not named here comes by the device.
+    pub services: BTreeSet<(u8, SocketAddr)>,
     /// Addresses that servers believe to speak with (FullNAT). Those that are nobody's are treated as VIPs; to those of the
     /// host only the replies of servers come.
     pub lips: BTreeSet<IpAddr>,
@@ -171,6 +178,7 @@ pub struct Steering {
     families: Vec<Family>,
     /// Or why there are none.
     marks: Result<Marks, String>,
+    rings: Rings,
     journal: Journal,
     knobs: Knobs,
     displaced: Vec<Displaced>,
@@ -204,7 +212,7 @@ impl Steering {
         let mut netlink = NetlinkSocket::open(netlink_sys::protocols::NETLINK_ROUTE)
             .map_err(SteerError::netlink("open a netlink socket"))?;
         let mut journal = Journal::open(&config.state_dir)?;
-        let left = undo::undo(&mut netlink, &mut journal, Marks::open(0).ok())?;
+        let left = undo::undo(&mut netlink, &mut journal, Marks::open(0).ok(), Ingress::unused().ok())?;
         if left.any() {
             info!("undid what an earlier run had left behind: {left}");
         }
@@ -217,6 +225,7 @@ impl Steering {
 
         let mut steering = Self {
             marks: Err("turned off".to_owned()),
+            rings: Rings::default(),
             knobs: Knobs::default(),
             displaced: Vec::new(),
             proxies: Proxies::default(),
@@ -321,6 +330,15 @@ impl Steering {
         self.paths.get(&server).copied()
     }
 
+    /// The host's Ethernet devices that are up, by number, with their names: those that frames come by for the host itself,
+    /// so bridges and bonds and not their parts.
+    pub fn ethernet(&self) -> impl Iterator<Item = (u32, &str)> {
+        let links = self.host.links.iter().filter(|(index, link)| {
+            link.up && link.ethernet && !link.loopback && !link.part && **index != self.config.tun_index
+        });
+        links.map(|(index, link)| (*index, link.name.as_str()))
+    }
+
     /// What works less well here than it could.
     pub const fn notices(&self) -> &BTreeSet<Notice> {
         &self.notices
@@ -340,7 +358,8 @@ impl Steering {
         self.proxies = Proxies::default();
         let marks = std::mem::replace(&mut self.marks, Err("stopped".to_owned()));
         let marks = marks.or_else(|_| Marks::open(0)).ok();
-        let report = undo::undo(&mut self.netlink, &mut self.journal, marks);
+        let ingress = self.rings.ingress.take().or_else(|| Ingress::unused().ok());
+        let report = undo::undo(&mut self.netlink, &mut self.journal, marks, ingress);
         // It may be gone already, and the address was seldom needed.
         let _ = host::set_host_address(&mut self.netlink, self.config.tun_index, DUMMY, false);
         let _ = self.device_before.apply(&mut self.netlink, self.config.tun_index);
@@ -379,6 +398,7 @@ impl Steering {
         let (early_demux, settings) = self.apply_settings(&proxies)?;
         self.apply_device()?;
         self.apply_marks(early_demux, &mut notices);
+        self.keep_rings(&mut notices);
         self.apply_routes()?;
         self.apply_rules(notices.contains(&Notice::EarlyDemux))?;
         self.apply_proxies(&proxies, &mut notices)?;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use control::api::Settings;
-use control::config::{Config, Offload, Workers};
+use control::config::{Config, Offload, Port, Workers};
 use netio::process::spawn_detached;
 
 use super::{StateDir, detached, fail, rules, say, tls};
@@ -37,6 +37,12 @@ pub(super) struct RunArgs {
     /// Name of the TUN device [default: the configuration's, or ulvs0]
     #[arg(long, value_name = "NAME")]
     device: Option<String>,
+    /// Where packets come from and go to [default: the configuration's, or tun]
+    #[arg(long, value_enum, env = "ULVS_PORT", value_name = "PORT")]
+    port: Option<PortArg>,
+    /// Only this device for the packet port, and others of which this is said [default: the configuration's, or all]
+    #[arg(long, value_name = "NAME")]
+    dev: Vec<String>,
     /// Checksum and segmentation offload on the device [default: the configuration's, or auto]
     #[arg(long, value_enum, value_name = "WHEN")]
     offload: Option<OffloadArg>,
@@ -58,6 +64,16 @@ enum OffloadArg {
     On,
     /// Never: whole, finished packets only
     Off,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum PortArg {
+    /// The host's stack, by a TUN device
+    Tun,
+    /// The host's Ethernet devices, past its stack: the fast one
+    Packet,
+    /// The latter where it works
+    Auto,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -136,6 +152,15 @@ fn options(args: RunArgs) -> anyhow::Result<Options> {
     }
     if let Some(device) = args.device {
         engine.device = device;
+    }
+    match args.port {
+        Some(PortArg::Tun) => engine.port = Port::Tun,
+        Some(PortArg::Packet) => engine.port = Port::Packet,
+        Some(PortArg::Auto) => engine.port = Port::Auto,
+        None => {}
+    }
+    if !args.dev.is_empty() {
+        engine.interfaces = args.dev;
     }
     match args.offload {
         Some(OffloadArg::Auto) => engine.offload = Offload::Auto,

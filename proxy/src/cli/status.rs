@@ -39,6 +39,9 @@ fn render(status: &Status) -> String {
     }
     line("log", status.log.clone().unwrap_or_else(|| "standard error".to_owned()));
     line("device", format!("{}, {} workers, offload: {}", status.device, status.workers, status.offload));
+    if !status.port.is_empty() {
+        line("port", status.port.clone());
+    }
     let fronts = match status.fronts {
         0 => String::new(),
         n => format!("; TLS ends at {n} of them, see `ulvs tls list`"),

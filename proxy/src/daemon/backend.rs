@@ -16,7 +16,7 @@ use engine::{Connection, Counters, DropReason, Engine, Part, PortsInUse};
 use sched::Service;
 use tokio::sync::{mpsc, oneshot};
 
-use super::director::{Director, InForce, Notices, Order};
+use super::director::{Director, InForce, Notices, Order, PortWords};
 use super::worker::PortErrors;
 use crate::front::Listing;
 
@@ -41,6 +41,7 @@ pub(super) struct Handle {
     engine: Arc<Engine>,
     port: Arc<PortErrors>,
     facts: Facts,
+    port_words: Arc<PortWords>,
     notices: Arc<Notices>,
     settings: Arc<InForce>,
     fronts: Arc<Listing>,
@@ -56,7 +57,8 @@ impl Handle {
         orders: mpsc::Sender<Order>,
     ) -> Self {
         let (notices, settings, fronts) = (director.notices(), director.settings(), director.fronts());
-        Self { engine, port, facts, notices, settings, fronts, orders }
+        let port_words = director.port_words();
+        Self { engine, port, facts, port_words, notices, settings, fronts, orders }
     }
 
     async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, String> {
@@ -77,6 +79,7 @@ impl Backend for Handle {
             pid: std::process::id(),
             uptime_seconds: self.facts.began.elapsed().as_secs(),
             device: self.facts.device.clone(),
+            port: self.port_words.load().to_string(),
             offload: self.facts.offload.clone(),
             workers: self.facts.workers,
             generation: services.generation(),
@@ -245,6 +248,7 @@ fn named(counters: &Counters, port: &PortErrors) -> BTreeMap<String, u64> {
         ("unreadable", port.unreadable.load(Relaxed)),
         ("unsent", port.unsent.load(Relaxed)),
         ("unresolved", port.unresolved.load(Relaxed)),
+        ("lost", port.lost.load(Relaxed)),
     ]
     .map(|(name, n)| (name.to_owned(), n))
     .into()

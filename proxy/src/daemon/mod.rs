@@ -20,10 +20,11 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use control::api::{BindError, ControlSocket};
-use control::config::{Config, EngineConfig, Offload, Workers as WorkerCount};
+use control::config::{Config, EngineConfig, Offload, Port as PortChoice, Workers as WorkerCount};
 use engine::{Engine, Limits};
 use netio::link::Keeper;
 use netio::netns::Users;
+use netio::packet::{Intake, Port, SLOTS};
 use netio::poll::Waker;
 use netio::process::Readiness;
 use netio::steer::{self, SteerConfig, Steering};
@@ -33,7 +34,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use backend::{Facts, Handle};
-use director::Director;
+use director::{Director, Rings};
 use worker::Workers;
 
 pub(crate) use rules::Rules;
@@ -115,6 +116,7 @@ async fn serve(
 
     let tun = open(options)?;
     let queues = tun.queues.len();
+    let rings = rings(options, &tun)?;
     let limits = Limits { max_connections: options.engine.max_connections.get() };
     // Each queue has a worker, and each thread of fronts one.
     let (engine, mut workers) = Engine::new(random_seed(), limits, 2 * queues, Instant::now());
@@ -123,6 +125,8 @@ async fn serve(
     let wakers = wakers.context("cannot make a worker's eventfd")?;
     let (ours, directory) = userspaces([(); 3].map(|()| random_seed()), wakers.clone(), Instant::now())
         .context("cannot make a poll for fronts")?;
+    let neighbours =
+        Keeper::start(Some(tun.index), wakers.clone()).context("cannot listen for neighbours")?;
     let workers =
         workers.into_iter().zip(ours).zip(wakers).map(|((engine, ours), waker)| (engine, ours, waker));
     let workers = workers.collect();
@@ -135,17 +139,20 @@ async fn serve(
         nftables: true,
     };
     let steering = Steering::start(config)?;
-    let neighbours = Keeper::open().context("cannot listen for neighbours")?;
-    let workers = Workers::start(tun.queues, workers, &neighbours.shared())?;
+    let (ports, intake) = rings.unzip();
+    let ports = ports.unwrap_or_default();
+    let workers = Workers::start(tun.queues, ports, &steering.taken(), workers, &neighbours)?;
     let mut director = Director::new(
         Arc::clone(&engine),
         steering,
         neighbours,
+        intake.map(|intake| Rings::new(intake, options.engine.interfaces.clone())),
         &workers,
         fronts,
         options.config.clone(),
         options.compat,
     );
+    director.begin_rings(options.engine.port == PortChoice::Packet)?;
     director.load(options.file.clone(), options.rules.clone())?;
 
     tokio::spawn(rates::keep_up(Arc::clone(&engine), director.settings()));
@@ -166,7 +173,7 @@ async fn serve(
     let api = tokio::spawn(control::api::serve(socket, handle, async {
         let _ = ended.await;
     }));
-    info!(device = %device, workers = queues, "ready");
+    info!(device = %device, workers = queues, port = %director.port_words().load(), "ready");
     notify::tell("READY=1");
     if let Some(readiness) = readiness.take() {
         // The caller may have been interrupted meanwhile; that is its own business.
@@ -251,6 +258,35 @@ fn open(options: &Options) -> anyhow::Result<Tun> {
         warn!("{refused}: running without offload, with one worker");
     }
     Ok(tun)
+}
+
+/// The rings of the packet port, one for each worker, if that is the port.
+fn rings(options: &Options, tun: &Tun) -> anyhow::Result<Option<(Vec<Port>, Intake)>> {
+    let choice = options.engine.port;
+    if choice == PortChoice::Tun {
+        return Ok(None);
+    }
+    let opened = if tun.offload.tso {
+        Port::open(tun.queues.len(), SLOTS).context(
+            "the packet port needs packet sockets: CAP_NET_RAW (docker run has it by default), and a kernel with \
+             CONFIG_PACKET",
+        )
+    } else {
+        // What cannot go straight goes by there, as it came.
+        Err(anyhow::anyhow!(
+            "the packet port needs a TUN device with offload: leave `offload` at auto, or see the log"
+        ))
+    };
+    match (opened, choice) {
+        (Ok(opened), _) => Ok(Some(opened)),
+        (Err(error), PortChoice::Packet) => {
+            Err(error.context("--port packet does not work here; --port tun may"))
+        }
+        (Err(error), _) => {
+            warn!("port auto: tun, because of this: {}", reason(&error));
+            Ok(None)
+        }
+    }
 }
 
 /// The standard library keys its hash maps from the system's random numbers; so do we.

@@ -48,6 +48,23 @@ pub fn set_ttl(frame: &mut Frame, packet: &Packet, ttl: u8) {
     }
 }
 
+/// Takes a hop from the packet, as a router does; or says `false` and leaves it as it is where it has none to go
+/// further with. Trusts that it is one.
+#[inline]
+pub fn take_hop(frame: &mut Frame) -> bool {
+    let bytes = frame.packet_mut();
+    let at = if bytes[0] >> 4 == 4 { 8 } else { 7 };
+    if bytes[at] <= 1 {
+        return false;
+    }
+    bytes[at] -= 1;
+    if at == 8 {
+        let new = get16(bytes, 8);
+        update_v4_header(bytes, Delta::default().word(new + 0x100, new));
+    }
+    true
+}
+
 /// Rewrites one side.
 #[inline]
 pub fn set(frame: &mut Frame, packet: &Packet, side: Side, ip: IpAddr, port: u16) {

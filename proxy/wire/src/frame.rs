@@ -1,6 +1,7 @@
 //! A packet on its way through the engine: bytes with headroom, and the offload metadata beside them.
 
-use std::ops::Range;
+use std::fmt;
+use std::ops::{Deref, DerefMut, Range};
 
 use crate::encap::Encap;
 
@@ -58,16 +59,35 @@ pub struct Offload {
     pub ecn: bool,
 }
 
+/// How a packet has come to the engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Arrival {
+    /// The host's kernel has routed it, and has taken a hop from it unless it is the host's own.
+    #[default]
+    Routed,
+    /// Straight from a link: all its hops are left.
+    Link,
+}
+
+/// Where the bytes are.
+enum Buffer {
+    Own(Box<[u8]>),
+    /// Of a ring that a port shares with the kernel, and never gives up.
+    Lent(&'static mut [u8]),
+}
+
 /// One packet. The buffer is allocated once and used again for each packet of a worker.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    buf: Box<[u8]>,
+    buf: Buffer,
     start: usize,
     end: usize,
     /// Metadata of the bytes in [`Frame::packet`].
     pub offload: Offload,
     /// The packet is to travel inside another one, which whoever sends it makes (see [`crate::encap`]).
     pub encap: Option<Encap>,
+    /// How the packet in it has come here. What replaces the packet has not come by a link.
+    pub arrival: Arrival,
 }
 
 impl Default for Frame {
@@ -79,12 +99,24 @@ impl Default for Frame {
 impl Frame {
     /// An empty frame with room for the largest packet.
     pub fn new() -> Self {
+        Self { buf: Buffer::Own(vec![0; HEADROOM + MAX_PACKET].into_boxed_slice()), ..Self::lent(&mut []) }
+    }
+
+    /// An empty frame in the memory of a port, to be told with [`Frame::filled`] what is in it. Panics when there is no
+    /// room for the largest packet.
+    pub fn in_memory(memory: &'static mut [u8]) -> Self {
+        assert!(memory.len() >= HEADROOM + MAX_PACKET, "a frame has room for the largest packet");
+        Self::lent(memory)
+    }
+
+    fn lent(memory: &'static mut [u8]) -> Self {
         Self {
-            buf: vec![0; HEADROOM + MAX_PACKET].into_boxed_slice(),
+            buf: Buffer::Lent(memory),
             start: HEADROOM,
             end: HEADROOM,
             offload: Offload::default(),
             encap: None,
+            arrival: Arrival::Routed,
         }
     }
 
@@ -128,6 +160,7 @@ impl Frame {
         self.end = HEADROOM + len;
         self.offload = Offload::default();
         self.encap = None;
+        self.arrival = Arrival::Routed;
         &mut self.buf[HEADROOM..HEADROOM + len]
     }
 
@@ -173,6 +206,7 @@ impl Frame {
         self.end = HEADROOM + len;
         self.offload = offload;
         self.encap = None;
+        self.arrival = Arrival::Routed;
     }
 
     /// Makes the packet longer at its front and lends all of it out; the new bytes have unspecified content. Metadata
@@ -189,11 +223,80 @@ impl Frame {
         self.buf[from..self.start].copy_from_slice(header);
         &self.buf[from..self.end]
     }
+
+    /// The packet with so many bytes before it, which [`Frame::with_prefix`] has placed. Panics when there are not so many.
+    pub fn prefixed(&self, len: usize) -> &[u8] {
+        &self.buf[self.start - len..self.end]
+    }
+
+    /// Whether this is where its memory begins.
+    pub fn is_at(&self, place: usize) -> bool {
+        self.buf.as_ptr().addr() == place
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Lent(bytes) => bytes,
+        }
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Lent(bytes) => bytes,
+        }
+    }
+}
+
+/// What is lent stays where it is: a copy has a buffer of its own.
+impl Clone for Buffer {
+    fn clone(&self) -> Self {
+        Self::Own((**self).into())
+    }
+}
+
+impl fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_packet_in_lent_memory_is_edited_in_place_and_copied_out_of_it() {
+        let memory: &'static mut [u8] = vec![0; HEADROOM + MAX_PACKET].leak();
+        let place = memory.as_ptr_range();
+        let mut frame = Frame::in_memory(memory);
+        frame.receive_area(0)[..4].copy_from_slice(b"data");
+        frame.filled(4, Offload::default());
+        frame.arrival = Arrival::Link;
+        frame.splice(4, 0..1, b"big d");
+        assert_eq!(frame.with_prefix(b"a "), b"a big data");
+        assert_eq!(frame.prefixed(2), b"a big data");
+        assert!(frame.is_at(place.start.addr()) && place.contains(&frame.packet().as_ptr()));
+        let copy = frame.clone();
+        assert_eq!((copy.packet(), copy.arrival), (&b"big data"[..], Arrival::Link));
+        assert!(!copy.is_at(place.start.addr()) && !place.contains(&copy.packet().as_ptr()));
+        frame.set_packet(b"an answer");
+        assert_eq!((frame.packet(), frame.arrival), (&b"an answer"[..], Arrival::Routed));
+        assert_eq!(copy.packet(), b"big data");
+    }
+
+    #[test]
+    #[should_panic = "room for the largest packet"]
+    fn memory_that_is_too_small_is_refused() {
+        let _ = Frame::in_memory(vec![0; HEADROOM].leak());
+    }
 
     #[test]
     fn a_port_reads_and_writes_around_the_packet() {

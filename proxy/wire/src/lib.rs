@@ -8,6 +8,7 @@
 #![warn(clippy::disallowed_methods)]
 #![warn(missing_docs)]
 
+pub mod arp;
 #[cfg(any(test, feature = "build"))]
 pub mod build;
 pub mod checksum;
@@ -18,6 +19,7 @@ pub mod frame;
 pub mod gro;
 pub mod gso;
 pub mod icmp;
+pub mod ndp;
 pub mod packet;
 pub mod reply;
 mod sctp;

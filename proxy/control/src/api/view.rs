@@ -26,6 +26,9 @@ pub struct Status {
     pub device: String,
     /// What the device hands over unsplit, in words: `checksum, tso4, tso6, uso` or `off`.
     pub offload: String,
+    /// Where packets come from and go to, in words: `tun`, or `packet, on eth0, eth1`.
+    #[serde(default)]
+    pub port: String,
     /// Worker threads.
     pub workers: usize,
     /// Generation of the table of services; every applied change adds one.

@@ -8,6 +8,8 @@
 //! offload = "auto"                # or true (must have it) or false
 //! max_connections = 1000000
 //! device = "ulvs0"
+//! port = "tun"                    # "packet": past the host's stack, on its Ethernet devices; "auto": that if it works
+//! interfaces = ["eth0", "eth1"]   # for the packet port; default: all of them
 //!
 //! [timeouts]                      # seconds: `ipvsadm --set`
 //! tcp = 900
@@ -149,6 +151,10 @@ pub struct EngineConfig {
     pub max_connections: NonZeroUsize,
     /// Name of the TUN device.
     pub device: String,
+    /// Where packets come from and go to.
+    pub port: Port,
+    /// Names of the devices that the packet port uses; without any, all Ethernet devices.
+    pub interfaces: Vec<String>,
 }
 
 impl Default for EngineConfig {
@@ -158,8 +164,22 @@ impl Default for EngineConfig {
             offload: Offload::Auto,
             max_connections: NonZeroUsize::MIN.saturating_add(999_999),
             device: "ulvs0".to_owned(),
+            port: Port::default(),
+            interfaces: Vec::new(),
         }
     }
+}
+
+/// Where packets come from and go to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Port {
+    /// The host's stack, by the TUN device.
+    #[default]
+    Tun,
+    /// The host's Ethernet devices; what is rare still goes by the TUN device.
+    Packet,
+    /// The latter where it works.
+    Auto,
 }
 
 /// How many worker threads.

@@ -11,7 +11,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use sched::{Tunnel, TunnelChecksum, TunnelKind};
 use wire::encap::{Encap, EncapKind, GueChecksum, outer_class};
-use wire::frame::Frame;
+use wire::frame::{Arrival, Frame};
 use wire::gso;
 use wire::packet::{Family, Packet};
 
@@ -41,7 +41,7 @@ pub(super) fn request(
         src,
         dst,
         class: outer_class(frame.packet()),
-        ttl: packet.ttl.saturating_add(u8::from(legs.hop_credit)),
+        ttl: packet.ttl.saturating_add(u8::from(legs.hop_credit && frame.arrival == Arrival::Routed)),
         dont_fragment,
         id: if dont_fragment { 0 } else { means.ids.take(dst, gso::segments(frame, packet)) },
         mtu,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sched::{Direction, Proto, ServiceTable, Writer};
 use wire::edit;
-use wire::frame::Frame;
+use wire::frame::{Arrival, Frame};
 use wire::packet::{Fragment, L4, Packet};
 
 use super::greetings::Greetings;
@@ -61,7 +61,9 @@ impl<'a> Step<'a> {
             Ok(packet) => packet,
             Err(error) => return Verdict::Drop(error.into()),
         };
-        if packet.ttl == 0 && !self.host.is_local(packet.dst) {
+        // From a link: nobody has taken the hop yet that it costs to go on.
+        let used_up = u8::from(frame.arrival == Arrival::Link);
+        if packet.ttl <= used_up && !self.host.is_local(packet.dst) {
             return Verdict::Drop(DropReason::HopsUsedUp);
         }
         marks::count(self.table.marks(), self.host, frame, &packet);
@@ -134,13 +136,14 @@ impl<'a> Step<'a> {
     }
 
     /// The host's kernel forwards a packet to us and forwards it again from us: one hop too many, unless one end of
-    /// the way is the host itself.
+    /// the way is the host itself, or the packet came from a link. So what leaves by the host's routing has one hop more
+    /// than it is to have: whoever sends it past the host's stack takes it.
     pub(super) fn both_hops(&self, src: IpAddr, dst: IpAddr) -> bool {
         !self.host.is_local(src) && !self.host.is_local(dst)
     }
 
     pub(super) fn credit(&self, frame: &mut Frame, packet: &Packet, credit: bool) {
-        if credit && packet.ttl < u8::MAX {
+        if credit && frame.arrival == Arrival::Routed && packet.ttl < u8::MAX {
             edit::set_ttl(frame, packet, packet.ttl + 1);
         }
     }

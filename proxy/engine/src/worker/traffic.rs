@@ -1,9 +1,9 @@
 //! The packets of connections, on their way to the server and back.
 
 use sched::{DestLive, Direction, ForwardMethod, Proto, SvcLive};
-use wire::frame::Frame;
+use wire::frame::{Arrival, Frame};
 use wire::packet::{Family, Fragment, L4, Packet};
-use wire::{gso, reply};
+use wire::{edit, gso, reply};
 
 use super::step::Step;
 use crate::conn::{Conn, Legs};
@@ -52,6 +52,9 @@ impl Step<'_> {
                 // To a neighbour the packet does not pass the host's stack a second time, nor inside another one.
                 let passes = egress == Egress::Route && frame.encap.is_none();
                 self.credit(frame, packet, legs.hop_credit && passes);
+                if frame.arrival == Arrival::Link && !passes {
+                    edit::take_hop(frame);
+                }
                 Verdict::Transmit(egress)
             }
             Err(reason) => Verdict::Drop(reason),

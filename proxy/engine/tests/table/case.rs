@@ -7,7 +7,7 @@ use sched::{Family, Op, Proto};
 use wire::build::Build;
 use wire::checksum::Delta;
 use wire::encap::Encap;
-use wire::frame::Frame;
+use wire::frame::{self, Frame};
 
 use crate::net::Net;
 
@@ -135,6 +135,12 @@ pub(crate) fn bytes(packet: &[u8]) -> Arrival {
 }
 
 impl Arrival {
+    /// It comes straight from a link.
+    pub(crate) fn by_link(mut self) -> Self {
+        self.0.arrival = frame::Arrival::Link;
+        self
+    }
+
     /// It is forwarded, and looks like this then.
     pub(crate) fn leaves_as(self, output: Build, moves: &[Move]) -> Step {
         self.leaves_by(Egress::Route, output, moves)

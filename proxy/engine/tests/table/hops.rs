@@ -1,4 +1,5 @@
 use super::case::{Case, Move::*, Step, case, frame};
+use engine::DropReason;
 use wire::build::{tcp, udp};
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -10,6 +11,18 @@ pub(crate) fn cases() -> Vec<Case> {
                     .leaves_as(tcp(c, s).syn().ttl(2), &[New(leg), Active(leg, 1), In(leg, 1, n.tcp())]),
                 frame(tcp(s, c).syn().ack(1).ttl(9))
                     .leaves_as(tcp(v, c).syn().ack(1).ttl(10), &[Out(leg, 1, n.tcp())]),
+            ]
+        }),
+        case("what came from a link gets none", |n| {
+            let (c, v, s, leg) = (n.client(), n.web(), n.s1(), n.w1());
+            vec![
+                frame(tcp(c, v).syn().ttl(2))
+                    .by_link()
+                    .leaves_as(tcp(c, s).syn().ttl(2), &[New(leg), Active(leg, 1), In(leg, 1, n.tcp())]),
+                frame(tcp(s, c).syn().ack(1).ttl(9))
+                    .by_link()
+                    .leaves_as(tcp(v, c).syn().ack(1).ttl(9), &[Out(leg, 1, n.tcp())]),
+                frame(tcp(c, v).ack(1).ttl(1)).by_link().drops(DropReason::HopsUsedUp, &[]),
             ]
         }),
         case("there is no more than 255", |n| {

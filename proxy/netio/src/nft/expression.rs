@@ -5,6 +5,8 @@ use crate::netlink::Message;
 /// What a packet is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meta {
+    /// ETH_P_IP, ETH_P_IPV6, ..., behind a VLAN tag.
+    EtherType = 1,
     Mark = 3,
     InputInterface = 4,
     OutputInterface = 5,
@@ -12,6 +14,8 @@ pub(crate) enum Meta {
     Family = 15,
     /// The transport protocol, behind IPv6 extension headers.
     Protocol = 16,
+    /// Whom the frame was sent to: PACKET_HOST is 0.
+    PacketType = 19,
 }
 
 /// Where an offset counts from.

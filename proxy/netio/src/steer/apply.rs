@@ -12,6 +12,7 @@ use super::proxies::Proxy;
 use super::routes::{self, Routes, Way};
 use super::rules::{Found, Plan};
 use super::{HostView, Notice, Path, SteerError, Steering};
+use crate::netlink::route::{self, Question};
 use crate::sysctl::{Group, Knob};
 
 /// "IPv4 dummy address" (RFC 7600 section 4.8): means nothing to anybody else.
@@ -307,7 +308,7 @@ impl Steering {
     pub(super) fn paths_to(&mut self, servers: BTreeSet<IpAddr>) -> BTreeMap<IpAddr, Path> {
         let mut of_devices = BTreeMap::new();
         let path = |ip| {
-            let answer = routes::ask(&mut self.netlink, ip).ok()?;
+            let answer = route::ask(&mut self.netlink, &Question::to(ip)).ok()?;
             let (index, family) = (answer.device?, Family::of(ip));
             let device = self.host.links.get(&index)?;
             let widest = *of_devices.entry((index, family)).or_insert_with(|| device.mtu_of(family));

@@ -45,6 +45,18 @@ pub enum SteerError {
         /// Why it is so.
         reason: String,
     },
+    /// The kernel would answer what rings take too.
+    #[error(
+        "cannot keep the kernel from answering what the packet port takes on {devices}: {source} (nftables, table netdev \
+         ulvs){}; start ulvs with --port tun, or on a kernel with CONFIG_NETFILTER_INGRESS and CONFIG_NF_TABLES_NETDEV",
+        hint(source)
+    )]
+    NoIngress {
+        /// Names of the devices.
+        devices: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
     /// The note of original values cannot be kept.
     #[error(
         "cannot keep the original network settings in {}: {source}; choose another place with --state-dir",
@@ -122,6 +134,11 @@ pub enum Notice {
         /// The kernel's answer.
         reason: String,
     },
+    /// Rings take nothing for now.
+    NoRings {
+        /// Why.
+        reason: String,
+    },
     /// `net.ipv4.ip_early_demux` is 1 and cannot be changed: packets of this host's own established connections
     /// belong to their sockets before they are routed, and the kernel does not forward such packets.
     EarlyDemux,
@@ -143,6 +160,10 @@ impl fmt::Display for Notice {
                 f,
                 "nf_tables does not work here ({reason}): using one routing rule per real server, which costs time for \
                  every packet; fragments of servers and ICMP errors about them are not translated"
+            ),
+            Self::NoRings { reason } => write!(
+                f,
+                "all packets go by the TUN device until this is mended, which is tried every few seconds: {reason}"
             ),
             Self::EarlyDemux => write!(
                 f,

@@ -6,8 +6,9 @@ use std::io;
 use netlink_sys::protocols::{NETLINK_NETFILTER, NETLINK_ROUTE};
 use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 
-use super::routes::{self, RTM_DELROUTE, RTM_NEWROUTE};
+use super::routes::{self, RTM_DELROUTE};
 use crate::netlink::message::split;
+use crate::netlink::route::RTM_NEWROUTE;
 
 /// Multicast groups of rtnetlink (`RTNLGRP_*`).
 const GROUPS: [u32; 9] = [1, 5, 7, 8, 9, 11, 19, 24, 25];
@@ -32,7 +33,7 @@ pub(super) struct Events {
     nftables: Option<TokioSocket>,
     /// Who is ourselves, on each of the two: what we change is no news.
     ours: u32,
-    ours_nftables: Option<u32>,
+    ours_nftables: Vec<u32>,
 }
 
 impl fmt::Debug for Events {
@@ -47,12 +48,12 @@ impl Events {
     pub(super) fn open(ours: u32) -> io::Result<Self> {
         let route = listen(NETLINK_ROUTE, &GROUPS)?;
         let nftables = listen(NETLINK_NETFILTER, &[NFTABLES]).ok();
-        Ok(Self { route, nftables, ours, ours_nftables: None })
+        Ok(Self { route, nftables, ours, ours_nftables: Vec::new() })
     }
 
     /// Passes over changes of nf_tables that this socket asks for.
-    pub(super) const fn pass_over_nftables(&mut self, ours: u32) {
-        self.ours_nftables = Some(ours);
+    pub(super) fn pass_over_nftables(&mut self, ours: u32) {
+        self.ours_nftables.push(ours);
     }
 
     /// Waits for what comes next. May be dropped while waiting.
@@ -66,8 +67,8 @@ impl Events {
         };
         // An error is too much at once for the socket's buffer.
         let Ok((datagram, _)) = received else { return Event::Anything };
-        let ours = if of_nftables { self.ours_nftables } else { Some(self.ours) };
-        let news = split(&datagram).filter(|(header, _)| Some(header.port) != ours);
+        let is_ours = |port| if of_nftables { self.ours_nftables.contains(&port) } else { port == self.ours };
+        let news = split(&datagram).filter(|(header, _)| !is_ours(header.port));
         news.map(|(header, payload)| if of_nftables { Event::Anything } else { judge(header.kind, payload) })
             .max()
             .unwrap_or(Event::Nothing)

@@ -55,6 +55,14 @@ impl Family {
         }
     }
 
+    /// An address that is nobody's (RFC 5737, RFC 3849): the way to it is the way to the rest of the world.
+    pub(crate) const fn far_away(self) -> IpAddr {
+        match self {
+            Self::Ipv4 => IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+            Self::Ipv6 => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+        }
+    }
+
     /// Length of a host prefix.
     pub(crate) const fn bits(self) -> u8 {
         match self {
@@ -72,6 +80,10 @@ pub(crate) struct Link {
     pub(crate) loopback: bool,
     /// Resolves neighbours, so that others may ask for an address on it.
     pub(crate) resolves: bool,
+    /// Its frames are those of Ethernet.
+    pub(crate) ethernet: bool,
+    /// What comes by it is another device's, of which it is a part (bridge, bond).
+    pub(crate) part: bool,
     pub(crate) mtu: u32,
 }
 
@@ -146,6 +158,13 @@ impl Host {
             .filter(|(.., device)| *device != tun)
             .map(|(ip, prefix, _)| (*ip, *prefix))
             .collect()
+    }
+
+    /// Devices that are links to others, by subnets of a family that are more than link-local.
+    pub(crate) fn links_of(&self, family: Family) -> BTreeSet<u32> {
+        let link_local = |ip: IpAddr| matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        let subnets = self.subnets.iter().filter(|(ip, ..)| Family::of(*ip) == family && !link_local(*ip));
+        subnets.map(|(.., device)| *device).collect()
     }
 
     /// Devices other than `tun` in whose connected subnet the address lies, narrowest subnet only.
@@ -241,16 +260,24 @@ pub(crate) fn covers(net: IpAddr, prefix: u8, ip: IpAddr) -> bool {
 
 fn links(netlink: &mut NetlinkSocket) -> io::Result<BTreeMap<u32, Link>> {
     const IFLA_IFNAME: u16 = 3;
+    const IFLA_MASTER: u16 = 10;
+    const IFLA_LINKINFO: u16 = 18;
+    const IFLA_INFO_SLAVE_KIND: u16 = 4;
     const IFLA_EXT_MASK: u16 = 29;
     const RTEXT_FILTER_SKIP_STATS: u32 = 8;
+    const ARPHRD_ETHER: u16 = 1;
     let query = Message::new(RTM_GETLINK, 0, &[0; 16]).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
     let links = netlink.dump(&query, |kind, payload| {
         let fixed: &[u8; 16] = payload.first_chunk()?;
         let index = u32::from_ne_bytes(*fixed[4..].first_chunk()?);
         let flags = u32::from_ne_bytes(*fixed[8..].first_chunk()?).cast_signed();
         let attributes = Attributes::after(payload, 16);
+        // A VRF only lends its parts a routing table.
+        let part_of = attributes.nested(IFLA_LINKINFO).string(IFLA_INFO_SLAVE_KIND);
         let link = Link {
             name: attributes.string(IFLA_IFNAME)?,
+            ethernet: u16::from_ne_bytes([fixed[2], fixed[3]]) == ARPHRD_ETHER,
+            part: attributes.u32(IFLA_MASTER).is_some() && part_of.is_none_or(|kind| kind != "vrf"),
             up: flags & libc::IFF_UP != 0,
             loopback: flags & libc::IFF_LOOPBACK != 0,
             resolves: flags & (libc::IFF_NOARP | libc::IFF_LOOPBACK | libc::IFF_POINTOPOINT) == 0,

@@ -25,7 +25,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use super::host::Family;
-use crate::nft::{Keeping, Key, Table};
+use crate::nft::{self, Keeping, Key, Table};
 
 /// The mark of packets that go to our device. The other bits are left as they are.
 pub(super) const STEERED: u32 = 0x2000_0000;
@@ -166,7 +166,7 @@ impl Marks {
     /// A socket for it; the table itself comes with the first [`Self::become_`].
     pub(super) fn open(tun: u32) -> io::Result<Self> {
         Ok(Self {
-            table: Table::open(TABLE)?,
+            table: Table::open(nft::Family::Inet, TABLE)?,
             tun,
             keeping: None,
             sockets: false,

@@ -4,6 +4,8 @@
 //! section 2.6), because proxied neighbour discovery would need `forwarding` on the device, which drops the routes
 //! that it has from router advertisements. The membership ends with its socket. Its route is taken away at once: while
 //! it is there, the kernel silently adds none for the same address when the host gets that (Linux 6.18).
+//!
+//! Whoever is answered for is announced as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -13,6 +15,7 @@ use tracing::info;
 
 use super::host::{Family, Host};
 use super::{SteerError, TAG, routes};
+use crate::link::Announcer;
 use crate::netlink::{Attributes, CREATE, Message, NetlinkSocket, Tolerate};
 use crate::sys;
 
@@ -29,6 +32,7 @@ pub(super) struct Proxies {
     anycast: BTreeMap<Proxy, UdpSocket>,
     /// Devices on which IPv4 is answered for.
     devices: BTreeSet<u32>,
+    announcer: Announcer,
 }
 
 impl Proxies {
@@ -41,7 +45,13 @@ impl Proxies {
     }
 
     /// Answers for one more.
-    pub(super) fn add(&mut self, (device, ip): Proxy, netlink: &mut NetlinkSocket) -> io::Result<()> {
+    pub(super) fn add(&mut self, proxy: Proxy, netlink: &mut NetlinkSocket) -> io::Result<()> {
+        self.set(proxy, netlink)?;
+        self.announcer.announce(&[proxy]);
+        Ok(())
+    }
+
+    fn set(&mut self, (device, ip): Proxy, netlink: &mut NetlinkSocket) -> io::Result<()> {
         match ip {
             IpAddr::V4(_) => netlink.request(pack(RTM_NEWNEIGH, CREATE, device, ip)),
             IpAddr::V6(_) if self.anycast.contains_key(&(device, ip)) => Ok(()),
@@ -77,16 +87,21 @@ impl Proxies {
         let name = |device: u32| host.links.get(&device).map_or("a former device", |link| link.name.as_str());
         let found = entries(netlink)?;
         self.devices = want.iter().filter(|(_, ip)| ip.is_ipv4()).map(|(device, _)| *device).collect();
-        let mut failures = Vec::new();
+        let (mut new, mut failures) = (Vec::new(), Vec::new());
         for &(device, ip) in want {
             if found.contains_key(&(device, ip)) || self.anycast.contains_key(&(device, ip)) {
                 continue;
             }
-            match self.add((device, ip), netlink) {
-                Ok(()) => info!("answering for {ip} on {}", name(device)),
+            match self.set((device, ip), netlink) {
+                Ok(()) => {
+                    info!("answering for {ip} on {}", name(device));
+                    new.push((device, ip));
+                }
                 Err(e) => failures.push(((device, ip), e)),
             }
         }
+        self.announcer.announce(&new);
+        self.announcer.repeat(|proxy| want.contains(proxy));
         self.anycast.retain(|(device, ip), _| {
             let keep = want.contains(&(*device, *ip));
             if !keep {

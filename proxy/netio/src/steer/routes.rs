@@ -1,18 +1,17 @@
-//! The routing tables of ours, and questions to the others.
+//! The routing tables of ours, and what is read of the others.
 //!
 //! Only the tables that matter are read: a host may have a million routes elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use super::host::{Family, Host};
 use super::{SteerError, TAG};
+use crate::netlink::route::{Question, RTM_GETROUTE, RTM_NEWROUTE, ask};
 use crate::netlink::{Attributes, CREATE, Message, NetlinkSocket, REPLACE, Tolerate};
 
-pub(super) const RTM_NEWROUTE: u16 = 24;
 pub(super) const RTM_DELROUTE: u16 = 25;
-const RTM_GETROUTE: u16 = 26;
 
 /// Table of the VIPs, for the protocols of services.
 pub(super) const VIPS: u32 = 11701;
@@ -33,12 +32,8 @@ pub(super) const LOCAL: u32 = 255;
 
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
-const RTA_GATEWAY: u16 = 5;
 const RTA_PREFSRC: u16 = 7;
-const RTA_METRICS: u16 = 8;
 const RTA_TABLE: u16 = 15;
-const RTA_VIA: u16 = 18;
-const RTAX_MTU: u16 = 2;
 
 const RTN_UNICAST: u8 = 1;
 const RTN_LOCAL: u8 = 2;
@@ -74,17 +69,6 @@ impl Way {
     }
 }
 
-/// What the kernel answers for a destination.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) device: Option<u32>,
-    pub(super) source: Option<IpAddr>,
-    /// The router, where there is one in between.
-    pub(super) gateway: Option<IpAddr>,
-    /// The route's MTU, where it has one (a path MTU exception among others).
-    pub(super) mtu: Option<u32>,
-}
-
 /// The routes of type `local`.
 pub(super) fn local(netlink: &mut NetlinkSocket, family: Family) -> io::Result<Vec<(IpAddr, u8)>> {
     dump(netlink, family, LOCAL, |fixed, attributes| {
@@ -100,30 +84,6 @@ pub(super) fn main(netlink: &mut NetlinkSocket, family: Family) -> io::Result<Ve
         let to = attributes.address(RTA_DST).unwrap_or_else(|| family.unspecified());
         (fixed[7] == RTN_UNICAST).then_some(((to, fixed[1]), device))
     })
-}
-
-/// Asks the kernel for the route to an address.
-pub(super) fn ask(netlink: &mut NetlinkSocket, to: IpAddr) -> io::Result<Answer> {
-    let family = Family::of(to);
-    let query = Message::new(RTM_GETROUTE, 0, &header(family, family.bits(), 0, 0, 0)).address(RTA_DST, to);
-    let mut answer = Answer { device: None, source: None, gateway: None, mtu: None };
-    netlink.query(query, |_, payload| {
-        let attributes = Attributes::after(payload, 12);
-        answer = Answer {
-            device: attributes.u32(RTA_OIF),
-            source: attributes.address(RTA_PREFSRC),
-            gateway: attributes.address(RTA_GATEWAY).or_else(|| via(attributes.get(RTA_VIA)?)),
-            mtu: attributes.nested(RTA_METRICS).u32(RTAX_MTU),
-        };
-    })?;
-    Ok(answer)
-}
-
-/// A router of the other family (`struct rtvia`: the family, then its address).
-fn via(value: &[u8]) -> Option<IpAddr> {
-    let address = value.get(2..)?;
-    let v4 = || Some(IpAddr::from(<[u8; 4]>::try_from(address).ok()?));
-    v4().or_else(|| Some(IpAddr::from(<[u8; 16]>::try_from(address).ok()?)))
 }
 
 /// Makes a table of ours hold exactly these routes, adding first. Returns the number of changes.
@@ -203,10 +163,7 @@ pub(super) fn source(
     vips: &BTreeSet<IpAddr>,
     server: Option<IpAddr>,
 ) -> Option<IpAddr> {
-    let default = match family {
-        Family::Ipv4 => IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-        Family::Ipv6 => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
-    };
+    let default = family.far_away();
     let candidates = || {
         host.addresses.iter().filter(|address| {
             Family::of(address.ip) == family
@@ -218,7 +175,7 @@ pub(super) fn source(
     };
     let known = |ip: IpAddr| candidates().any(|address| address.ip == ip);
     let mut second = None;
-    for answer in server.into_iter().chain([default]).filter_map(|to| ask(netlink, to).ok()) {
+    for answer in server.into_iter().chain([default]).filter_map(|to| ask(netlink, &Question::to(to)).ok()) {
         let same_device = || candidates().filter(|a| Some(a.device) == answer.device).map(|a| a.ip);
         let options = answer.source.into_iter().filter(|&ip| known(ip)).chain(same_device());
         for ip in options {

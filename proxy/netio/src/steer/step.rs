@@ -14,6 +14,8 @@ use super::{Event, SteerError, Steering};
 pub struct Part {
     /// Addresses of services.
     pub vips: BTreeSet<IpAddr>,
+    /// Services, as [`super::Targets::services`] has them.
+    pub services: BTreeSet<(u8, SocketAddr)>,
     /// NAT servers, as [`super::Targets::servers`] has them.
     pub servers: BTreeSet<(u8, SocketAddr)>,
     /// Servers that answer past us, as [`super::Targets::one_way`] has them.
@@ -22,7 +24,7 @@ pub struct Part {
 
 impl Part {
     fn len(&self) -> usize {
-        self.vips.len() + self.servers.len() + self.one_way.len()
+        self.vips.len() + self.services.len() + self.servers.len() + self.one_way.len()
     }
 
     fn server_ips(&self) -> impl Iterator<Item = IpAddr> {
@@ -60,6 +62,8 @@ impl Steering {
     fn take_over(&mut self, mut change: TargetsChange) -> TargetsChange {
         change.come.vips.retain(|vip| self.targets.vips.insert(*vip));
         change.gone.vips.retain(|vip| self.targets.vips.remove(vip));
+        change.come.services.retain(|service| self.targets.services.insert(*service));
+        change.gone.services.retain(|service| self.targets.services.remove(service));
         change.come.servers.retain(|server| self.targets.servers.insert(*server));
         change.gone.servers.retain(|server| self.targets.servers.remove(server));
         change.come.one_way.retain(|server| self.targets.one_way.insert(*server));
@@ -118,7 +122,7 @@ impl Steering {
         let add = Sets::new(&come.servers, &come.one_way, &come.vips, &none, &no_fronts);
         let remove = Sets::new(&gone.servers, &gone.one_way, &gone.vips, &none, &no_fronts).without(&left);
         let marked = self.marks.as_mut().is_ok_and(|marks| marks.step(add, remove).unwrap_or(false));
-        if !marked {
+        if !marked || !self.step_rings(change, &others) {
             return Ok(false);
         }
         for &vip in &come.vips {

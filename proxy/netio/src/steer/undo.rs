@@ -9,6 +9,7 @@ use super::host::{Family, Host};
 use super::journal::Journal;
 use super::knobs::Knobs;
 use super::marks::Marks;
+use super::rings::Ingress;
 use super::rules::{Displaced, Found};
 use super::{SteerError, proxies, routes};
 use crate::netlink::NetlinkSocket;
@@ -27,8 +28,10 @@ pub struct Report {
     pub proxies: usize,
     /// Settings put back.
     pub settings: usize,
-    /// The nf_tables table was there.
+    /// The nf_tables table of family `inet` was there.
     pub nftables: bool,
+    /// The one of family `netdev` was there.
+    pub ingress: bool,
 }
 
 impl Report {
@@ -40,7 +43,12 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let table = if self.nftables { "table inet ulvs" } else { "no nftables table" };
+        let table = match (self.nftables, self.ingress) {
+            (true, true) => "tables inet ulvs and netdev ulvs",
+            (true, false) => "table inet ulvs",
+            (false, true) => "table netdev ulvs",
+            (false, false) => "no nftables table",
+        };
         write!(
             f,
             "{} rules, {} routes, {} proxy entries, {table} removed; {} settings, {} rules at preference 0 put back",
@@ -57,18 +65,21 @@ impl fmt::Display for Report {
 pub fn clean(state_dir: &Path) -> Result<Report, SteerError> {
     let mut netlink = NetlinkSocket::open(netlink_sys::protocols::NETLINK_ROUTE)
         .map_err(SteerError::netlink("open a netlink socket"))?;
-    undo(&mut netlink, &mut Journal::open(state_dir)?, Marks::open(0).ok())
+    undo(&mut netlink, &mut Journal::open(state_dir)?, Marks::open(0).ok(), Ingress::unused().ok())
 }
 
 /// Puts back what the journal says, removes what is ours. Everything is tried; the journal stays when something
-/// failed. `marks` is the table's owner if it is alive: while its socket is open somewhere (in a child between fork and
+/// failed. `marks` and `ingress` are the tables' owners if they are alive: while its socket is open somewhere (in a child between fork and
 /// exec too), nobody else may remove the table.
 pub(super) fn undo(
     netlink: &mut NetlinkSocket,
     journal: &mut Journal,
     marks: Option<Marks>,
+    ingress: Option<Ingress>,
 ) -> Result<Report, SteerError> {
-    let mut report = Report::default();
+    // First: nobody takes what it drops.
+    let ingress = ingress.is_some_and(|mut ingress| ingress.remove().unwrap_or(false));
+    let mut report = Report { ingress, ..Report::default() };
     let mut result = Ok(());
     let mut attempt = |step: Result<(), SteerError>| {
         result = std::mem::replace(&mut result, Ok(())).and(step);

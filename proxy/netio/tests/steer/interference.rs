@@ -143,6 +143,9 @@ fn doomed_process() {
         let tun = open_tun();
         let mut steering = Steering::start(config(&tun, Path::new(&state))).unwrap();
         steering.set_targets(&targets(&["10.0.0.100", "fd00:a::100"])).unwrap();
+        let device = nix::net::if_::if_nametoindex("c0").unwrap();
+        steering.set_rings(&[device].into(), &[]).unwrap();
+        assert!(sh("nft list table netdev ulvs").contains("c0"));
         println!("\nready");
         loop {
             steering.next_change().await.unwrap();

@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod announced;
 mod fronts;
 mod interference;
+mod rings;
+mod silence;
 mod traffic;
 mod world;
 

@@ -1,7 +1,9 @@
 //! The one task that changes things: the table of services, where traffic is steered, what the engine knows of the
 //! host. Orders come one at a time, so an edit sees the table that the one before it left.
 
+mod rings;
 mod steer;
+mod taken;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -28,10 +30,11 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 
+pub(super) use self::rings::Rings;
 use super::drains::Drains;
 use super::knobs::knobs;
 use super::rules::{self, Rules};
-use super::worker::Workers;
+use super::worker::{Turns, Workers};
 use crate::front::{Fronts, Listing};
 use crate::reason::reason;
 
@@ -65,6 +68,9 @@ pub(super) enum Order {
 /// What steering has to say about the host, for whoever asks how things are.
 pub(super) type Notices = ArcSwap<Vec<String>>;
 
+/// Which port it is and where, in words, for whoever asks.
+pub(super) type PortWords = ArcSwap<String>;
+
 /// The settings in force, for whoever asks.
 pub(super) type InForce = ArcSwap<Settings>;
 
@@ -74,6 +80,12 @@ pub(super) struct Director {
     engine: Arc<Engine>,
     steering: Steering,
     neighbours: Keeper,
+    /// With the packet port.
+    rings: Option<Rings>,
+    /// Why they are on no device.
+    no_rings: Option<String>,
+    port_words: Arc<PortWords>,
+    turns: Vec<Arc<Turns>>,
     /// Why DR cannot be sent by.
     no_link: Option<String>,
     trash: Trash,
@@ -109,6 +121,7 @@ impl Director {
         engine: Arc<Engine>,
         steering: Steering,
         neighbours: Keeper,
+        rings: Option<Rings>,
         workers: &Workers,
         fronts: Fronts,
         config: Option<PathBuf>,
@@ -120,6 +133,10 @@ impl Director {
             engine,
             steering,
             neighbours,
+            port_words: Arc::new(PortWords::from_pointee("tun".to_owned())),
+            rings,
+            no_rings: None,
+            turns: workers.turns.clone(),
             no_link: workers.no_link.clone(),
             trash: Trash::default(),
             drains: Drains::default(),
@@ -148,6 +165,10 @@ impl Director {
 
     pub(super) fn notices(&self) -> Arc<Notices> {
         Arc::clone(&self.notices)
+    }
+
+    pub(super) fn port_words(&self) -> Arc<PortWords> {
+        Arc::clone(&self.port_words)
     }
 
     pub(super) fn settings(&self) -> Arc<InForce> {
@@ -222,9 +243,9 @@ impl Director {
         tokio::select! {
             change = self.steering.next_change() => {
                 change?;
+                self.keep_up_with_devices();
                 self.tell_engine();
             }
-            () = self.neighbours.next_change() => self.wakers.iter().for_each(Waker::wake),
             () = sleep_until(self.next_sweep) => {
                 self.next_sweep = Instant::now() + SWEEP;
                 self.forgotten.extend(self.trash.sweep());
@@ -283,7 +304,9 @@ impl Director {
     }
 
     /// Puts the host back as it was.
-    pub(super) fn stop(self) {
+    pub(super) fn stop(mut self) {
+        // Before the kernel answers again.
+        self.close_rings();
         if let Err(error) = self.steering.stop() {
             error!("the host is not quite as it was: {error}; `ulvs clean` tries again");
         }
@@ -419,6 +442,7 @@ impl Director {
         }
         let fronted = self.fronts.follow(&self.engine.services());
         let steered = self.steer(&before).map_err(anyhow::Error::new);
+        self.await_rings();
         self.unsteered = fronted.and(steered).err().map(|error| reason(&error));
     }
 }

@@ -13,7 +13,7 @@ use sched::marks::Prefix;
 use sched::{ForwardMethod, Path, Proto, ReplySource, Service, ServiceTable};
 use wire::packet::Family;
 
-use super::Director;
+use super::{Director, taken};
 use crate::daemon::{local_ports, marks, methods};
 
 impl Director {
@@ -49,6 +49,13 @@ impl Director {
                     let part = if table.is_vip(vip) { &mut change.come } else { &mut change.gone };
                     part.vips.insert(vip);
                 }
+                let keys = before.changes(&table).filter_map(|(old, new)| Some(new.or(old)?.key));
+                for (key, service) in keys.filter_map(|key| Some((key, taken::of_service(&key)?))) {
+                    let wanted =
+                        table.get(&key).is_some() || taken::of_marks(&table).any(|other| other == service);
+                    let part = if wanted { &mut change.come } else { &mut change.gone };
+                    part.services.insert(service);
+                }
                 let forgotten = std::mem::take(&mut self.forgotten);
                 for source in changed().flat_map(|service| service.reply_sources()).chain(forgotten) {
                     // Connections of removed servers go on in the other direction until they end.
@@ -61,6 +68,7 @@ impl Director {
                         if table.has_one_way_server(server) { &mut change.come } else { &mut change.gone };
                     part.one_way.insert(server);
                 }
+                self.widen_scope(&change);
                 self.steering.change_targets(change)
             };
         if self.steering.changed().any() {
@@ -112,6 +120,7 @@ impl Director {
         self.forgotten.clear();
         let targets = Targets {
             vips: table.vips().chain(self.fronts.addresses().iter().map(SocketAddr::ip)).collect(),
+            services: taken::of_table(table),
             fronts: self.fronts.addresses(),
             front_sockets: self.fronts.any(),
             prefixes: table.marked_prefixes().map(|prefix| (prefix.addr(), prefix.len())).collect(),
@@ -120,6 +129,7 @@ impl Director {
             servers: table.servers().chain(self.trash.servers()).map(target).collect(),
             one_way: table.one_way_servers().collect(),
         };
+        self.set_scope(&targets);
         self.steering.set_targets(&targets)
     }
 
@@ -130,12 +140,13 @@ impl Director {
         self.tell_host();
         let table = self.engine.services();
         table.services().for_each(|service| self.tell_paths(service));
-        self.neighbours.keep(table.services().flat_map(|service| next_hops(service)).collect());
+        self.neighbours.keep(&table.services().flat_map(|service| next_hops(service)).collect());
     }
 
     pub(super) fn tell_notices(&self) {
         let table = self.engine.services();
         let mut notices: Vec<_> = self.steering.notices().iter().map(ToString::to_string).collect();
+        notices.extend(self.no_rings.iter().cloned());
         notices.extend(self.front_notices.iter().cloned());
         notices.extend(marks::notices(&table));
         notices.extend(methods::notices(&table, self.no_link.as_deref()));

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use arc_swap::{ArcSwap, Cache};
 use engine::Egress;
-use netio::link::{LinkSocket, Neighbours, NextHop, Table};
+use netio::link::{LinkSocket, NextHop, Way, Ways};
+use netio::packet::Port;
 use netio::tun::Queue;
 use wire::encap::{Encap, Wrapper};
-use wire::frame::Frame;
-use wire::packet::Family;
+use wire::frame::{Arrival, Frame};
+use wire::packet::{Family, Packet};
+use wire::{edit, gso};
 
 use super::PortErrors;
 use super::held::Held;
@@ -20,20 +21,14 @@ pub(super) struct Sender {
     errors: Arc<PortErrors>,
     /// Not everybody may have one.
     link: Option<LinkSocket>,
-    neighbours: Arc<Neighbours>,
-    table: Cache<Arc<ArcSwap<Table>>, Arc<Table>>,
+    ways: Ways,
     held: Held,
     wrapper: Wrapper,
 }
 
 impl Sender {
-    pub(super) fn new(
-        errors: Arc<PortErrors>,
-        link: Option<LinkSocket>,
-        neighbours: Arc<Neighbours>,
-    ) -> Self {
-        let table = Cache::new(Arc::clone(&neighbours.table));
-        Self { errors, link, neighbours, table, held: Held::default(), wrapper: Wrapper::default() }
+    pub(super) fn new(errors: Arc<PortErrors>, link: Option<LinkSocket>, ways: Ways) -> Self {
+        Self { errors, link, ways, held: Held::default(), wrapper: Wrapper::default() }
     }
 
     pub(super) fn send(&mut self, queue: &Queue, frame: &mut Frame, egress: Egress) {
@@ -49,11 +44,39 @@ impl Sender {
         }
     }
 
-    /// The outer packets find their way by the host's routing.
+    /// Sends the packet in a slot of a ring, which came from a link, straight out of a device. False where that cannot be:
+    /// then the host's stack is to have it, which knows what to do, or what to say about it.
+    pub(super) fn straight(&mut self, port: &mut Port, slot: usize, egress: Egress) -> bool {
+        let frame = port.frame(slot);
+        // What replaces a packet has not come from a link, and has no hop to lose by us.
+        if frame.arrival != Arrival::Link || frame.encap.is_some() {
+            return false;
+        }
+        let way = match egress {
+            Egress::Route => {
+                past_the_stack(&mut self.ways, frame).map(|(family, way)| (family, way.device, way.header))
+            }
+            Egress::Neighbour { device, next_hop } => self
+                .ways
+                .neighbour((device, next_hop))
+                .and_then(|header| Some((family(frame)?, device, header))),
+        };
+        let Some((family, device, header)) = way else { return false };
+        port.send(slot, family, device, &header);
+        true
+    }
+
+    /// The outer packets find their way by the host's routing, those of a packet that came from a link past its stack.
     fn wrapped(&mut self, queue: &Queue, frame: &mut Frame, encap: &Encap) {
         let mut unsent = 0;
-        let wrapped = self.wrapper.wrap(frame, encap, |outer| {
-            if queue.send(outer).is_err() {
+        let Self { link, ways, wrapper, .. } = self;
+        let link = link.as_ref().filter(|_| frame.arrival == Arrival::Link);
+        let wrapped = wrapper.wrap(frame, encap, |outer| {
+            let sent = match link.and_then(|link| Some((link, past_the_stack(ways, outer)?))) {
+                Some((link, (family, way))) => link.send(outer, family, way.device, &way.header),
+                None => queue.send(outer),
+            };
+            if sent.is_err() {
                 unsent += 1;
             }
         });
@@ -69,12 +92,9 @@ impl Sender {
     fn by_link(&mut self, frame: &mut Frame, hop: NextHop) -> bool {
         let Some(link) = &self.link else { return false };
         let Some(family) = family(frame) else { return false };
-        match self.table.load().get(&hop) {
-            Some(header) => link.send(frame, family, hop.0, header).is_ok(),
-            None => {
-                self.neighbours.hurry();
-                self.held.hold(hop, family, frame, Instant::now())
-            }
+        match self.ways.neighbour(hop) {
+            Some(header) => link.send(frame, family, hop.0, &header).is_ok(),
+            None => self.held.hold(hop, family, frame, Instant::now()),
         }
     }
 
@@ -86,8 +106,8 @@ impl Sender {
     /// Sends what has waited for its neighbour. `frame` is one to make others in.
     pub(super) fn release(&mut self, frame: &mut Frame, now: Instant) {
         let Some(link) = self.link.as_ref().filter(|_| !self.held.is_empty()) else { return };
-        let (table, errors) = (self.table.load(), &self.errors);
-        let way = |hop: NextHop| table.get(&hop).copied();
+        let (ways, errors) = (&mut self.ways, &self.errors);
+        let way = |hop| ways.neighbour(hop);
         self.held.release(frame, way, |frame, family, device, header| {
             if link.send(frame, family, device, &header).is_err() {
                 errors.unsent.fetch_add(1, Relaxed);
@@ -95,6 +115,21 @@ impl Sender {
         });
         errors.unresolved.fetch_add(self.held.expire(now) as u64, Relaxed);
     }
+}
+
+/// The way that the host's stack would send the packet, and the hop taken that it would take. None where that is for the
+/// stack itself, which then finds the packet as it was.
+fn past_the_stack(ways: &mut Ways, frame: &mut Frame) -> Option<(Family, Way)> {
+    let family = family(frame)?;
+    let way = ways.way(frame.packet())?;
+    (fits(frame, way.mtu) && edit::take_hop(frame)).then_some((family, way))
+}
+
+/// Whether each packet that the frame becomes is short enough.
+fn fits(frame: &Frame, mtu: u32) -> bool {
+    frame.len() <= mtu as usize
+        || frame.offload.gso_size > 0
+            && Packet::parse(frame.packet()).is_ok_and(|packet| gso::largest(frame, &packet) <= mtu as usize)
 }
 
 fn family(frame: &Frame) -> Option<Family> {

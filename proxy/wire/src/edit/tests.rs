@@ -38,3 +38,16 @@ fn nat_keeps_every_kind_of_checksum_right() {
         assert_eq!((after.src, after.dst, after.ttl, after.ports()), (from, to, 9, Some((40_000, 8080))));
     }
 }
+
+#[test]
+fn a_hop_is_taken_while_there_is_one_to_go_on_with() {
+    for build in [build::udp("10.0.0.1:1024", "10.0.0.2:53"), build::udp("[fd00::1]:1024", "[fd00::2]:53")] {
+        for ttl in [255, 3, 2, 1, 0] {
+            let mut frame = build.clone().ttl(ttl).frame();
+            assert_eq!(take_hop(&mut frame), ttl > 1);
+            verify_frame(&frame).unwrap();
+            let left = Packet::parse(frame.packet()).unwrap().ttl;
+            assert_eq!(left, if ttl > 1 { ttl - 1 } else { ttl });
+        }
+    }
+}

@@ -5,12 +5,12 @@ use std::num::NonZeroUsize;
 use toml::de::DeValue;
 
 use super::super::reader::{Problems, Section, integer};
-use super::super::{EngineConfig, Offload, Workers};
+use super::super::{EngineConfig, Offload, Port, Workers};
 
 pub(super) fn engine(root: &Section<'_>, problems: &mut Problems) -> EngineConfig {
     let mut config = EngineConfig::default();
     let Some((table, span)) = root.table("engine", "[engine]", problems) else { return config };
-    let known = ["workers", "offload", "max_connections", "device"];
+    let known = ["workers", "offload", "max_connections", "device", "port", "interfaces"];
     let section = Section::new(table, span, "[engine]", &known, problems);
     if let Some(value) = section.value("workers") {
         match value.get_ref() {
@@ -50,6 +50,32 @@ pub(super) fn engine(root: &Section<'_>, problems: &mut Problems) -> EngineConfi
         } else {
             let help = "1 to 15 characters, no blanks, no slash and no colon: device = \"ulvs0\"";
             problems.note(name.span, format!("`{}` cannot be the name of a device", name.value), help);
+        }
+    }
+    if let Some(port) = section.string("port", "\"packet\"", problems) {
+        match port.value {
+            "tun" => config.port = Port::Tun,
+            "packet" => config.port = Port::Packet,
+            "auto" => config.port = Port::Auto,
+            other => {
+                let help =
+                    "\"tun\" goes by the host's stack, \"packet\" past it, \"auto\" past it where that works";
+                problems.note(port.span, format!("there is no port `{other}`"), help);
+            }
+        }
+    }
+    if section.value("interfaces").is_some()
+        && let Some(names) = section.array("interfaces", "[\"eth0\", \"eth1\"]", problems)
+    {
+        for name in names.value {
+            match name.get_ref().as_str().filter(|name| is_device_name(name)) {
+                Some(name) => config.interfaces.push(name.to_owned()),
+                None => problems.note(
+                    name.span(),
+                    "this cannot be the name of a device",
+                    "name devices as `ip link` shows them: interfaces = [\"eth0\", \"eth1\"]",
+                ),
+            }
         }
     }
     config

@@ -220,6 +220,9 @@ fn the_engines_settings_are_checked_too() {
         ("device = \"a name with blanks\"", "cannot be the name of a device"),
         ("device = \"sixteen-letters-\"", "cannot be the name of a device"),
         ("device = \"tun%d\"", "cannot be the name of a device"),
+        ("port = \"raw\"", "there is no port `raw`"),
+        ("interfaces = [\"eth0\", 1]", "cannot be the name of a device"),
+        ("interfaces = [\"a b\"]", "cannot be the name of a device"),
         ("worker = 1", "[engine] has no key `worker`"),
     ];
     for (line, message) in cases {

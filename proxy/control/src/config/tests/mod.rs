@@ -27,6 +27,8 @@ fn every_key_arrives() {
         offload = false
         max_connections = 5000
         device = "lvs7"
+        port = "packet"
+        interfaces = ["eth0", "br0.5"]
 
         [[service]]
         vip = "10.0.0.1"
@@ -50,6 +52,8 @@ fn every_key_arrives() {
         offload: Offload::Off,
         max_connections: NonZeroUsize::new(5000).unwrap(),
         device: "lvs7".to_owned(),
+        port: Port::Packet,
+        interfaces: vec!["eth0".to_owned(), "br0.5".to_owned()],
     };
     assert_eq!(config.engine, engine);
     let dest =

@@ -1,5 +1,6 @@
 //! What is forwarded.
 
+use engine::DropReason;
 use sched::{Family, Proto};
 use wire::build::{self, Build};
 
@@ -126,6 +127,22 @@ pub(super) const CASES: &[(&str, Steps)] = &[
         let step = frame(arrives).leaves_by(t.egress(), leaves, &t.counted_in(t.usual()));
         Some(vec![t.begins(), step.inside(outer)])
     }),
+    (
+        "straight from a link: whoever sends it on takes the hop, past the host's stack that is done here",
+        |t| {
+            let data = t.data(t.usual());
+            let (arrives, leaves) = (
+                data(t.client(), t.service()).ttl(9),
+                t.rewritten(t.leg(), t.client(), &data).ttl(t.hops(8)),
+            );
+            let outer = t.outer(t.leg(), &arrives.bytes());
+            let step = frame(arrives).by_link().leaves_by(t.egress(), leaves, &t.counted_in(t.usual()));
+            let step = step.inside(outer).around(|outer| outer.ttl = 9);
+            let last = frame(data(t.client(), t.service()).ttl(1)).by_link();
+            let moves: &[_] = if t.load == Load::Super { &[Move::Super] } else { &[] };
+            Some(vec![t.begins(), step, last.drops(DropReason::HopsUsedUp, moves)])
+        },
+    ),
     ("a client on the host itself: nobody else takes a hop", |t| {
         let step = |shape: &dyn Fn(_, _) -> Build, moves: &[Move]| {
             let (arrives, leaves) = (shape(t.client(), t.service()), t.rewritten(t.leg(), t.client(), shape));

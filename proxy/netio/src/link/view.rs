@@ -1,0 +1,169 @@
+//! What has to be known besides routes and neighbours to make a link header and to remember an answer: the devices,
+//! and what the policy rules look at.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+
+use crate::netlink::route::RTM_GETROUTE;
+use crate::netlink::{Attributes, Message, NetlinkSocket};
+use crate::steer::TAG;
+use crate::steer::host::Family;
+
+const RTM_NEWLINK: u16 = 16;
+const RTM_GETLINK: u16 = 18;
+
+const ARPHRD_ETHER: u16 = 1;
+const ARPHRD_LOOPBACK: u16 = 772;
+const ARPHRD_INFINIBAND: u16 = 32;
+
+/// Devices and rules as they were at one time.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    pub(super) links: HashMap<u32, Link>,
+    /// For IPv4 and for IPv6.
+    pub(super) rules: [Sight; 2],
+}
+
+/// A device, as far as headers go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) name: String,
+    pub(super) header: Header,
+    /// The largest packet, by family: a router may have advertised less for IPv6 (RFC 4861 section 4.6.4).
+    mtu: u32,
+    mtu6: u32,
+}
+
+impl Link {
+    pub(super) fn mtu(&self, to: IpAddr) -> u32 {
+        if to.is_ipv4() { self.mtu } else { self.mtu6 }
+    }
+}
+
+/// What goes before packets on a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Header {
+    /// Ethernet, from this address of ours.
+    Ethernet([u8; 6]),
+    /// Nothing.
+    Bare,
+    /// What we cannot make.
+    Other,
+}
+
+/// What of a packet the policy rules look at, so far as they concern what we ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sight {
+    /// Nothing but its destination.
+    #[default]
+    Destination,
+    /// Its source as well.
+    Source,
+    /// Something else: class, protocol, ports. An answer for one packet says nothing about another.
+    Inside,
+}
+
+impl View {
+    /// Looks at everything. `input` is the device that packets are taken to come in by; `by_source` says whether there are
+    /// [IPv6 routes that look at the source](has_source_routes).
+    pub(super) fn read(netlink: &mut NetlinkSocket, input: Option<u32>, by_source: bool) -> io::Result<Self> {
+        const IFLA_EXT_MASK: u16 = 29;
+        const RTEXT_FILTER_SKIP_STATS: u32 = 8;
+        let query = Message::new(RTM_GETLINK, 0, &[0; 16]).u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+        let found = netlink
+            .dump(&query, |kind, payload| if kind == RTM_NEWLINK { link(payload) } else { None })?
+            .into_iter();
+        let mut view = Self { links: found.collect(), ..Self::default() };
+        let input = input.and_then(|index| view.links.get(&index)).map(|link| link.name.as_str());
+        for (family, sight) in [Family::Ipv4, Family::Ipv6].into_iter().zip(&mut view.rules) {
+            *sight = rules(netlink, family, input)?;
+        }
+        if by_source {
+            view.rules[1] = view.rules[1].max(Sight::Source);
+        }
+        Ok(view)
+    }
+}
+
+/// Whether there are IPv6 routes that are for some sources only (`ip -6 route add default from ...`).
+pub(super) fn has_source_routes(netlink: &mut NetlinkSocket) -> bool {
+    let query = Message::new(RTM_GETROUTE, 0, &[libc::AF_INET6 as u8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    // A kernel without IPv6 has none.
+    let found = netlink.dump(&query, |_, payload| looks_at_source(payload).then_some(()));
+    found.is_ok_and(|found| !found.is_empty())
+}
+
+/// Whether the message is about such a route.
+pub(super) fn looks_at_source(payload: &[u8]) -> bool {
+    payload.first_chunk().is_some_and(|fixed: &[u8; 12]| fixed[0] == libc::AF_INET6 as u8 && fixed[2] != 0)
+}
+
+/// A device of a message about one.
+pub(super) fn link(payload: &[u8]) -> Option<(u32, Link)> {
+    const IFLA_ADDRESS: u16 = 1;
+    const IFLA_IFNAME: u16 = 3;
+    const IFLA_MTU: u16 = 4;
+    let fixed: &[u8; 16] = payload.first_chunk()?;
+    let kind = u16::from_ne_bytes([fixed[2], fixed[3]]);
+    let index = u32::from_ne_bytes(*fixed[4..].first_chunk()?);
+    let attributes = Attributes::after(payload, 16);
+    let address = attributes.get(IFLA_ADDRESS).and_then(|bytes| <[u8; 6]>::try_from(bytes).ok());
+    let header = match (kind, address) {
+        (ARPHRD_ETHER, Some(address)) => Header::Ethernet(address),
+        (ARPHRD_ETHER | ARPHRD_LOOPBACK | ARPHRD_INFINIBAND, _) => Header::Other,
+        _ => Header::Bare,
+    };
+    let mtu = attributes.u32(IFLA_MTU)?;
+    let mtu6 = advertised(attributes).map_or(mtu, |advertised| advertised.min(mtu));
+    Some((index, Link { name: attributes.string(IFLA_IFNAME)?, header, mtu, mtu6 }))
+}
+
+/// The MTU for IPv6.
+fn advertised(attributes: Attributes<'_>) -> Option<u32> {
+    const IFLA_AF_SPEC: u16 = 26;
+    const IFLA_INET6_CONF: u16 = 2;
+    const DEVCONF_MTU6: usize = 2;
+    let settings = attributes.nested(IFLA_AF_SPEC).nested(libc::AF_INET6 as u16).get(IFLA_INET6_CONF)?;
+    Some(u32::from_ne_bytes(*settings.get(4 * DEVCONF_MTU6..)?.first_chunk()?))
+}
+
+fn rules(netlink: &mut NetlinkSocket, family: Family, input: Option<&str>) -> io::Result<Sight> {
+    const RTM_NEWRULE: u16 = 32;
+    const RTM_GETRULE: u16 = 34;
+    let query = Message::new(RTM_GETRULE, 0, &[family.number(), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let found = netlink.dump(&query, |kind, payload| {
+        (kind == RTM_NEWRULE && payload.first() == Some(&family.number()))
+            .then(|| sight(payload, input))
+            .flatten()
+    });
+    match found {
+        // A kernel without this family, or without rules.
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(Sight::Destination),
+        found => Ok(found?.into_iter().max().unwrap_or_default()),
+    }
+}
+
+/// What a rule looks at; None when it is ours (then packets from our device do not meet it, and nothing else that we
+/// ask for) or is for what comes in elsewhere. Marks are left out: ours have none.
+fn sight(payload: &[u8], input: Option<&str>) -> Option<Sight> {
+    const FRA_SRC: u16 = 2;
+    const FRA_IIFNAME: u16 = 3;
+    const FRA_PROTOCOL: u16 = 21;
+    const FRA_IP_PROTO: u16 = 22;
+    const FIB_RULE_INVERT: u32 = 2;
+    let fixed: &[u8; 12] = payload.first_chunk()?;
+    let attributes = Attributes::after(payload, 12);
+    let elsewhere = attributes.string(FRA_IIFNAME).is_some_and(|name| Some(name.as_str()) != input);
+    let inverted = u32::from_ne_bytes(*fixed[8..].first_chunk()?) & FIB_RULE_INVERT != 0;
+    if attributes.u8(FRA_PROTOCOL) == Some(TAG) || elsewhere && !inverted {
+        return None;
+    }
+    // What comes after the protocol: ports, DSCP, flow label, and what there is not yet.
+    let inside = fixed[3] != 0 || attributes.into_iter().any(|(kind, _)| kind >= FRA_IP_PROTO);
+    Some(match inside {
+        true => Sight::Inside,
+        false if attributes.get(FRA_SRC).is_some() => Sight::Source,
+        false => Sight::Destination,
+    })
+}

@@ -1,0 +1,251 @@
+//! The packet port: receive rings on the host's real devices, and sending straight out of their memory.
+//!
+//! A [`Port`] is for one worker and sees all devices that its [`Scope`] names, behind one descriptor; the kernel spreads flows
+//! over the ports that are opened together. A packet stays in its slot of the ring while it is decided about, edited and
+//! sent, whole with its offload metadata: it is copied by nobody. Slots go back to the kernel when their batch is done.
+//!
+//! The host's stack gets every packet as well: who uses this sees to it that one of the two keeps still. What the host
+//! itself sends, what is for other link addresses, last hops and fragments never come here.
+//!
+//! A port's memory stays until the process ends, even where the port does not.
+
+mod filter;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use wire::frame::{Arrival, Frame, HEADROOM, MAX_PACKET};
+use wire::packet::Family;
+use wire::vnet;
+
+use crate::link::{self, ETHERNET, LinkHeader};
+use crate::sys;
+use crate::sys::ring::{PACKET_AT, Slot};
+
+pub use filter::Scope;
+
+/// Packets that are taken, and sent, in one go.
+pub const BATCH: usize = 64;
+
+/// Slots of a ring: some milliseconds of small packets, and 16 MiB.
+pub const SLOTS: usize = 255;
+
+/// A packet that has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Where it is.
+    pub slot: usize,
+    /// Index of the device that it came by.
+    pub device: u32,
+    /// It can be read: the slot has had room for it, and its metadata are known.
+    pub readable: bool,
+}
+
+/// One worker's ring, and what it sends with. Needs `CAP_NET_RAW`.
+pub struct Port {
+    socket: OwnedFd,
+    slots: Box<[Slot]>,
+    /// The packets in the slots.
+    frames: Box<[Frame]>,
+    /// Where the memory of each begins, as a number: to know it by.
+    places: Box<[usize]>,
+    /// The slot that is looked at next.
+    next: usize,
+    /// So many before it are ours.
+    taken: usize,
+    outgoing: Vec<Outgoing>,
+    sender: OwnedFd,
+    batch: sys::packet::Batch,
+    lost: u64,
+}
+
+/// What ports that were opened together receive.
+#[derive(Debug)]
+pub struct Intake {
+    sockets: Vec<OwnedFd>,
+    scope: Scope,
+}
+
+impl Intake {
+    /// Has them receive what is in this scope from now on. What came before may still be there.
+    ///
+    /// # Errors
+    /// `ENOMEM`; some may have the scope that was before then.
+    pub fn set(&mut self, scope: &Scope) -> io::Result<()> {
+        if self.scope != *scope {
+            let program = scope.program();
+            self.sockets.iter().try_for_each(|socket| sys::ring::filter(socket, &program))?;
+            self.scope.clone_from(scope);
+        }
+        Ok(())
+    }
+
+    /// What they receive.
+    pub const fn scope(&self) -> &Scope {
+        &self.scope
+    }
+}
+
+/// A packet that waits for [`Port::flush`].
+#[derive(Clone, Copy, Debug)]
+struct Outgoing {
+    slot: usize,
+    /// Bytes before it.
+    prefix: usize,
+    device: u32,
+    ethertype: u16,
+}
+
+impl Port {
+    /// One port for each of `workers`, in the network namespace of the calling thread; any thread may use them. They receive
+    /// nothing before their intake is told what.
+    ///
+    /// # Errors
+    /// `EPERM` without `CAP_NET_RAW`; `EAFNOSUPPORT` in a kernel without packet sockets; `ENOMEM`.
+    pub fn open(workers: usize, slots: usize) -> io::Result<(Vec<Self>, Intake)> {
+        let mut ports = Vec::new();
+        for _ in 0..workers {
+            ports.push(Self::one(slots)?);
+        }
+        for port in &ports {
+            sys::ring::receive(&port.socket)?;
+        }
+        if workers > 1 {
+            sys::ring::share(ports.iter().map(|port| &port.socket))?;
+        }
+        let sockets = ports.iter().map(|port| port.socket.try_clone()).collect::<io::Result<_>>()?;
+        Ok((ports, Intake { sockets, scope: Scope::default() }))
+    }
+
+    fn one(slots: usize) -> io::Result<Self> {
+        let (socket, slots) = sys::ring::open(slots, PACKET_AT - HEADROOM, MAX_PACKET)?;
+        // Before it receives anything.
+        sys::ring::filter(&socket, &Scope::default().program())?;
+        let sender = sys::packet::open()?;
+        sys::packet::hasten(&sender)?;
+        let places = slots.iter().map(|(_, memory)| memory.as_ptr().addr()).collect();
+        let (slots, frames): (Vec<_>, Vec<_>) =
+            slots.into_iter().map(|(slot, memory)| (slot, Frame::in_memory(memory))).unzip();
+        Ok(Self {
+            socket,
+            slots: slots.into(),
+            frames: frames.into(),
+            places,
+            next: 0,
+            taken: 0,
+            outgoing: Vec::with_capacity(BATCH),
+            sender,
+            batch: sys::packet::Batch::new(BATCH),
+            lost: 0,
+        })
+    }
+
+    /// Takes the next packet of a batch, if there is one and the batch is not full. It stays until [`Port::done`].
+    pub fn receive(&mut self) -> Option<Received> {
+        if self.taken == BATCH.min(self.slots.len()) {
+            return None;
+        }
+        let slot = self.next;
+        let described = self.slots[slot].look()?;
+        self.next = (slot + 1) % self.slots.len();
+        self.taken += 1;
+        if described.losing {
+            // Fails for nobody's socket but one that is closed.
+            self.lost += sys::ring::lost(&self.socket).unwrap_or(0);
+        }
+        let readable = fill(&mut self.frames[slot], &described).is_some();
+        Some(Received { slot, device: described.device, readable })
+    }
+
+    /// The packet in a slot that was received and is not given back yet.
+    pub fn frame(&mut self, slot: usize) -> &mut Frame {
+        &mut self.frames[slot]
+    }
+
+    /// Packets that are there and were not looked at yet.
+    pub fn waiting(&self) -> usize {
+        let all = self.slots.len();
+        let there = |n: &usize| self.slots[(self.next + n) % all].look().is_some();
+        (0..all - self.taken).take_while(there).count()
+    }
+
+    /// Sends the packet in a slot out of a device, with the next [`Port::flush`] at the latest. Nothing may be done to it
+    /// meanwhile.
+    pub fn send(&mut self, slot: usize, family: Family, device: u32, header: &LinkHeader) {
+        let mut prefix = [0; vnet::LEN + ETHERNET];
+        let frame = &mut self.frames[slot];
+        let (prefix, ethertype) = link::prefix(&frame.offload, family, header, &mut prefix);
+        frame.with_prefix(prefix);
+        self.outgoing.push(Outgoing { slot, prefix: prefix.len(), device, ethertype });
+    }
+
+    /// Sends what waits to be sent. Says how many the kernel would not take.
+    pub fn flush(&mut self) -> u64 {
+        let (mut gone, mut refused) = (0, 0);
+        while gone < self.outgoing.len() {
+            let waiting = &self.outgoing[gone..];
+            let frames = &self.frames;
+            let frames = waiting.iter().map(|o| (frames[o.slot].prefixed(o.prefix), o.device, o.ethertype));
+            match self.batch.send(&self.sender, frames) {
+                Ok(sent) => gone += sent,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    refused += 1;
+                    gone += 1;
+                }
+            }
+        }
+        self.outgoing.clear();
+        refused
+    }
+
+    /// Ends a batch: sends what waits, and gives the slots back. Says how many packets the kernel would not take.
+    ///
+    /// # Panics
+    /// When a frame of a slot was put elsewhere: its memory would change under whoever has it.
+    pub fn done(&mut self) -> u64 {
+        let refused = self.flush();
+        let all = self.slots.len();
+        for n in (1..=self.taken).rev() {
+            let slot = (self.next + all - n) % all;
+            assert!(self.frames[slot].is_at(self.places[slot]), "a frame of a ring stays in its slot");
+            self.slots[slot].give_back();
+        }
+        self.taken = 0;
+        refused
+    }
+
+    /// Packets that there was no slot for, since the last time.
+    pub fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+}
+
+/// Tells the frame what is in its memory. None for what it cannot hold or describe.
+fn fill(frame: &mut Frame, described: &sys::ring::Described) -> Option<()> {
+    let ours = described.packet_at == PACKET_AT && described.link_at == PACKET_AT - ETHERNET;
+    if !ours || described.kept != described.len {
+        return None;
+    }
+    let len = described.len.checked_sub(ETHERNET).filter(|len| *len <= MAX_PACKET)?;
+    let before = frame.receive_area(vnet::LEN + ETHERNET);
+    let offload = link::without_link(vnet::parse(before.first_chunk()?).ok()?)?;
+    frame.filled(len, offload);
+    frame.arrival = Arrival::Link;
+    Some(())
+}
+
+impl AsFd for Port {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Port").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}

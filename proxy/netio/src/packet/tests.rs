@@ -1,0 +1,236 @@
+//! Two hosts on one link, in network namespaces of the tests' own. One has [`OWN`], and the other's link address for
+//! [`NOBODY`]'s. [`Mirror`] swaps the ends of what it gets there, so that it comes back to the first host's own sockets: a
+//! checksum does not change by it, whether it is complete or partial.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
+use wire::frame::{Checksum, GsoKind};
+
+use super::*;
+use support::*;
+
+#[test]
+fn tcp_passes_in_super_packets_both_ways() {
+    for family in [0, 1] {
+        let world = World::new();
+        let mirror = world.mirror(1, SLOTS);
+        world.near(|| exchange_tcp(family, 4 << 20));
+        let seen = mirror.stop();
+        let kind = [GsoKind::TcpV4, GsoKind::TcpV6][family];
+        assert!(seen.iter().any(|s| s.offload.gso == kind && s.len > 20_000), "no super-packet");
+        let mut data = seen.iter().filter(|s| s.len > 100);
+        assert!(data.all(|s| s.offload.checksum != Checksum::Complete), "a finished checksum");
+    }
+}
+
+#[test]
+fn udp_super_packets_are_cut_into_datagrams_where_they_arrive() {
+    for family in [0, 1] {
+        let world = World::new();
+        let mirror = world.mirror(1, SLOTS);
+        world.near(|| {
+            let (client, server) = (udp(OWN[family], 5001), udp(OWN[family], 5002));
+            setsockopt(&client, UdpGsoSegment, &1000).unwrap();
+            client.send_to(&pattern(2500), (ip(NOBODY[family]), 5002)).unwrap();
+            let mut got = Vec::new();
+            for expected in [1000, 1000, 500] {
+                let mut buf = [0; 2000];
+                let (len, from) = server.recv_from(&mut buf).unwrap();
+                assert_eq!((len, from), (expected, (ip(NOBODY[family]), 5001).into()));
+                got.extend_from_slice(&buf[..len]);
+            }
+            assert_eq!(got, pattern(2500));
+        });
+        let seen = mirror.stop();
+        let [one] = seen[..] else { panic!("{} packets instead of one", seen.len()) };
+        assert_eq!((one.offload.gso, one.offload.gso_size), (GsoKind::Udp, 1000));
+    }
+}
+
+#[test]
+fn flows_spread_over_the_ports_and_none_is_lost_or_seen_twice() {
+    const FLOWS: u16 = 64;
+    let world = World::new();
+    let mirror = world.mirror(2, SLOTS);
+    world.near(|| {
+        let server = udp(OWN[0], 7000);
+        for port in 0..FLOWS {
+            udp(OWN[0], 8000 + port).send_to(b"x", (ip(NOBODY[0]), 7000)).unwrap();
+            assert_eq!(server.recv_from(&mut [0; 8]).unwrap().1.port(), 8000 + port);
+        }
+        assert_eq!(silent(&server), ErrorKind::WouldBlock);
+    });
+    let seen = mirror.stop();
+    let on_first = seen.iter().filter(|s| s.port == 0).count();
+    assert_eq!(seen.len(), usize::from(FLOWS));
+    assert!((1..usize::from(FLOWS)).contains(&on_first), "{on_first} of {FLOWS} on the first port");
+}
+
+#[test]
+fn what_is_out_of_scope_is_not_copied() {
+    let world = World::new();
+    let (mut port, mut intake) = world.port();
+    let device = world.device();
+    let to = |addr: &str, port: u16| {
+        assert_eq!(world.near(|| udp(OWN[0], 0).send_to(b"x", (ip(addr), port)).unwrap()), 1)
+    };
+    let came = |port: &mut Port| {
+        let came = wait_for_one(port).is_some();
+        port.done();
+        came
+    };
+    let of = |devices: &[u32], to: &[&str], from: &[&str]| Scope {
+        devices: devices.iter().copied().collect(),
+        to: to.iter().map(|addr| ip(addr)).collect(),
+        from: from.iter().map(|addr| ip(addr)).collect(),
+    };
+    to(NOBODY[0], 1);
+    assert!(!came(&mut port), "nothing is in scope yet");
+    for (scope, taken) in [
+        (of(&[device], &[NOBODY[0]], &[]), true),
+        (of(&[device], &["10.99.0.9", NOBODY[1]], &["10.99.0.8"]), false),
+        (of(&[device], &[], &[OWN[0]]), true),
+        (of(&[device + 1], &[NOBODY[0]], &[OWN[0]]), false),
+    ] {
+        intake.set(&scope).unwrap();
+        to(NOBODY[0], 1);
+        assert_eq!(came(&mut port), taken, "{scope:?}");
+    }
+    // So many that they are searched, and so many that they are not looked at.
+    for (addrs, far) in [(1000_u32, false), (2000, true)] {
+        let many: BTreeSet<IpAddr> = (0..addrs).map(|n| IpAddr::V4((0x0a63_0002 + n * 7).into())).collect();
+        intake.set(&Scope { devices: [device].into(), to: many, from: BTreeSet::new() }).unwrap();
+        for (addr, taken) in
+            [("10.99.0.2", true), ("10.99.0.9", true), ("10.99.26.34", far), ("10.99.0.3", far)]
+        {
+            world.at_far_link(addr);
+            to(addr, 1);
+            assert_eq!(came(&mut port), taken, "{addr} of {addrs}");
+        }
+    }
+    intake.set(&of(&[device], &[NOBODY[0], "10.99.0.255", OWN[0]], &[])).unwrap();
+    // What the other end itself sends, a fragment, a last hop, a broadcast, another link address.
+    world.far(|| udp("10.99.0.77", 0).send_to(b"x", (ip(OWN[0]), 9)).unwrap());
+    world.near(|| {
+        let socket = udp(OWN[0], 0);
+        socket.send_to(&[0; 3000], (ip(NOBODY[0]), 1)).unwrap();
+        socket.set_ttl(1).unwrap();
+        socket.send_to(b"x", (ip(NOBODY[0]), 1)).unwrap();
+        socket.set_ttl(64).unwrap();
+        socket.set_broadcast(true).unwrap();
+        socket.send_to(b"x", (ip("10.99.0.255"), 1)).unwrap();
+        run("ip neigh replace 10.99.0.2 lladdr 02:00:00:00:00:99 dev eth0");
+        socket.send_to(b"x", (ip(NOBODY[0]), 1)).unwrap();
+    });
+    assert!(!came(&mut port));
+}
+
+#[test]
+fn a_full_ring_loses_packets_says_so_and_goes_on() {
+    let world = World::new();
+    let (mut port, mut intake) = world.port();
+    intake.set(&world.scope()).unwrap();
+    let slots = port.slots.len() as u64;
+    let send = |packets: u64| {
+        world.near(|| {
+            let socket = udp(OWN[0], 0);
+            for n in 0..packets {
+                socket.send_to(&n.to_be_bytes(), (ip(NOBODY[0]), 1)).unwrap();
+            }
+        });
+    };
+    send(slots + 5);
+    let mut numbers = Vec::new();
+    while let Some(received) = wait_for_one(&mut port) {
+        if numbers.is_empty() {
+            assert_eq!(port.waiting() as u64, slots - 1);
+        }
+        let packet = port.frame(received.slot).packet();
+        numbers.push(u64::from_be_bytes(*packet[28..].first_chunk().unwrap()));
+        if numbers.len() % BATCH == 0 {
+            assert_eq!(port.receive(), None, "a batch is full");
+            port.done();
+        }
+    }
+    port.done();
+    assert_eq!(numbers, (0..slots).collect::<Vec<_>>());
+    send(1);
+    assert!(wait_for_one(&mut port).is_some());
+    assert_eq!((port.take_lost(), port.take_lost()), (5, 0));
+}
+
+#[test]
+fn what_the_kernel_refuses_to_send_is_counted_and_the_rest_goes() {
+    let world = World::new();
+    let (mut port, mut intake) = world.port();
+    intake.set(&world.scope()).unwrap();
+    let server = world.near(|| udp(OWN[0], 6000));
+    world.near(|| {
+        for n in 0..4_u8 {
+            udp(OWN[0], 5000 + u16::from(n)).send_to(&[n], (ip(NOBODY[0]), 6000)).unwrap();
+        }
+    });
+    let header = world.back();
+    for n in 0..4 {
+        let received = wait_for_one(&mut port).unwrap();
+        swap_ends(port.frame(received.slot));
+        // The second goes nowhere.
+        let device = if n == 1 { 999 } else { received.device };
+        port.send(received.slot, Family::V4, device, &header);
+    }
+    assert_eq!((port.done(), port.done()), (1, 0));
+    let mut got = [0; 1];
+    for expected in [0, 2, 3] {
+        server.recv_from(&mut got).unwrap();
+        assert_eq!(got, [expected]);
+    }
+    assert_eq!(silent(&server), ErrorKind::WouldBlock);
+}
+
+#[test]
+#[should_panic = "a frame of a ring stays in its slot"]
+fn a_frame_that_is_taken_out_of_the_ring_is_noticed() {
+    let world = World::new();
+    let (mut port, mut intake) = world.port();
+    intake.set(&world.scope()).unwrap();
+    world.near(|| udp(OWN[0], 0).send_to(b"x", (ip(NOBODY[0]), 1)).unwrap());
+    let received = wait_for_one(&mut port).unwrap();
+    let _kept = std::mem::take(port.frame(received.slot));
+    port.done();
+}
+
+fn silent(server: &UdpSocket) -> ErrorKind {
+    server.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    server.recv_from(&mut [0; 8]).unwrap_err().kind()
+}
+
+/// Sends `bytes` each way over one connection to the other address and compares them.
+fn exchange_tcp(family: usize, bytes: usize) {
+    let (own, nobody) = (ip(OWN[family]), ip(NOBODY[family]));
+    let listener = TcpListener::bind((own, 80)).unwrap();
+    let client = std::thread::scope(|scope| {
+        let client = TcpStream::connect((nobody, 80)).unwrap();
+        let client = scope.spawn(move || {
+            let mut client = client;
+            client.write_all(&pattern(bytes)).unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            let mut got = Vec::new();
+            client.read_to_end(&mut got).unwrap();
+            got
+        });
+        let (mut stream, from) = listener.accept().unwrap();
+        assert_eq!(from.ip(), nobody);
+        let mut got = Vec::new();
+        stream.read_to_end(&mut got).unwrap();
+        stream.write_all(&got).unwrap();
+        drop(stream);
+        client.join().unwrap()
+    });
+    assert!(client == pattern(bytes), "the bytes that came back differ");
+}

@@ -1,0 +1,143 @@
+//! The packet port as the director sees it: which devices it is on, and what its rings are to receive.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use netio::packet::{Intake, Scope};
+use netio::poll::Waker;
+use netio::steer::{Targets, TargetsChange};
+
+use super::Director;
+use crate::daemon::worker::Turns;
+use crate::reason::reason;
+
+/// The rings of all workers.
+pub(in crate::daemon) struct Rings {
+    pub(in crate::daemon) intake: Intake,
+    /// Names of the only devices to use; without any, all.
+    pub(in crate::daemon) only: Vec<String>,
+    /// Names of those that they are on, as it is told.
+    pub(in crate::daemon) on: Vec<String>,
+}
+
+impl Rings {
+    pub(in crate::daemon) const fn new(intake: Intake, only: Vec<String>) -> Self {
+        Self { intake, only, on: Vec::new() }
+    }
+
+    fn set(&mut self, scope: &Scope) {
+        if let Err(error) = self.intake.set(scope) {
+            tracing::warn!("what the packet port receives cannot be changed: {error}");
+        }
+    }
+}
+
+impl Director {
+    /// Has the rings on the devices that there are now, and the kernel keep still on these.
+    pub(super) fn follow_devices(&mut self) -> anyhow::Result<()> {
+        let Some(rings) = &mut self.rings else { return Ok(()) };
+        let wanted = |name: &str| rings.only.is_empty() || rings.only.iter().any(|only| only == name);
+        let found: Vec<_> = self.steering.ethernet().filter(|(_, name)| wanted(name)).collect();
+        let devices: BTreeSet<_> = found.iter().map(|(index, _)| *index).collect();
+        if rings.intake.scope().devices == devices {
+            return Ok(());
+        }
+        let on: Vec<_> = found.into_iter().map(|(_, name)| name.to_owned()).collect();
+        // What goes is received no more before the kernel answers again, and what comes only after it has fallen silent.
+        let mut scope = rings.intake.scope().clone();
+        scope.devices.retain(|device| devices.contains(device));
+        rings.set(&scope);
+        if let Err(error) = self.steering.set_rings(&devices, &self.wakers) {
+            rings.set(&Scope::default());
+            rings.on.clear();
+            return Err(error.into());
+        }
+        rings.set(&Scope { devices, ..scope });
+        rings.on = on;
+        self.port_words.store(Arc::new(self.words()));
+        Ok(())
+    }
+
+    /// Which port it is, for whoever asks.
+    fn words(&self) -> String {
+        match &self.rings {
+            Some(rings) if rings.on.is_empty() => "packet, on no device".to_owned(),
+            Some(rings) => format!("packet, on {}", rings.on.join(", ")),
+            None => "tun".to_owned(),
+        }
+    }
+
+    /// The rings receive what is of interest to these targets.
+    pub(super) fn set_scope(&mut self, targets: &Targets) {
+        let Some(rings) = &mut self.rings else { return };
+        let devices = rings.intake.scope().devices.clone();
+        let scope = Scope { devices, to: ips(&targets.services), from: ips(&targets.servers) };
+        rings.set(&scope);
+    }
+
+    /// Once this returns, the rings go by what they were told.
+    pub(super) fn await_rings(&self) {
+        if self.rings.is_some() {
+            self.wakers.iter().for_each(Waker::wake);
+            Turns::await_all(&self.turns);
+        }
+    }
+
+    /// They receive nothing more.
+    pub(super) fn close_rings(&mut self) {
+        if let Some(rings) = &mut self.rings {
+            rings.set(&Scope::default());
+        }
+    }
+
+    /// They receive what comes besides. What goes is received until the next [`Self::set_scope`], and taken by nobody.
+    pub(super) fn widen_scope(&mut self, change: &TargetsChange) {
+        let Some(rings) = &mut self.rings else { return };
+        let scope = rings.intake.scope();
+        let (to, from) = (ips(&change.come.services), ips(&change.come.servers));
+        if !to.is_subset(&scope.to) || !from.is_subset(&scope.from) {
+            let mut scope = scope.clone();
+            scope.to.extend(to);
+            scope.from.extend(from);
+            rings.set(&scope);
+        }
+    }
+
+    /// Where the engine begins with the packet port. Without `insists` it goes on without it where that does not work.
+    pub(in crate::daemon) fn begin_rings(&mut self, insists: bool) -> anyhow::Result<()> {
+        match self.follow_devices() {
+            Err(error) if insists => return Err(error),
+            Err(error) => {
+                tracing::warn!("port auto: tun, because of this: {}", reason(&error));
+                self.rings = None;
+            }
+            Ok(()) if self.rings.is_some() && !insists => {
+                tracing::info!(
+                    "port auto: packet: there are rings, and the kernel can be kept from answering too"
+                );
+            }
+            Ok(()) => {}
+        }
+        self.port_words.store(Arc::new(self.words()));
+        Ok(())
+    }
+
+    /// The same as [`Self::follow_devices`] whenever something may have happened. What is wrong is tried again later.
+    pub(super) fn keep_up_with_devices(&mut self) {
+        match self.follow_devices() {
+            Ok(()) => self.no_rings = None,
+            Err(error) => {
+                let text = reason(&error);
+                if self.no_rings.as_ref() != Some(&text) {
+                    tracing::warn!("{text}");
+                    self.no_rings = Some(text);
+                }
+            }
+        }
+    }
+}
+
+fn ips(of: &BTreeSet<(u8, SocketAddr)>) -> BTreeSet<IpAddr> {
+    of.iter().map(|(_, addr)| addr.ip()).collect()
+}

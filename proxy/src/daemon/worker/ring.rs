@@ -1,0 +1,99 @@
+//! A worker's ring: what comes straight from the host's devices, and goes straight out to them where it can.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use engine::{Egress, Verdict};
+use netio::packet::Port;
+use netio::steer::Taker;
+use wire::frame::Frame;
+use wire::packet::Packet;
+
+use super::Worker;
+
+/// The ring, and which of its packets are not the kernel's.
+pub(super) struct Ring {
+    pub(super) port: Port,
+    pub(super) taker: Taker,
+    pub(super) turns: Arc<Turns>,
+}
+
+/// How often a worker has looked at its ring.
+#[derive(Debug, Default)]
+pub(in crate::daemon) struct Turns(AtomicU64);
+
+impl Turns {
+    /// Waits until these workers, which were woken, go by what the rings take now, for as long as it may be. Before that, the
+    /// first packet that a ring takes newly passes for one that came earlier.
+    pub(in crate::daemon) fn await_all(all: &[Arc<Self>]) {
+        const PATIENCE: Duration = Duration::from_millis(20);
+        let count = |turns: &Arc<Self>| turns.0.load(Relaxed);
+        let (before, began): (Vec<_>, _) = (all.iter().map(count).collect(), Instant::now());
+        // The turn that is going on may have begun too early.
+        let behind = || all.iter().zip(&before).any(|(turns, before)| count(turns) < before + 2);
+        while behind() && began.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_micros(20));
+        }
+    }
+}
+
+impl Worker {
+    /// Moves what is in the ring, up to a batch; says how much. `own` is a frame to make others in.
+    pub(super) fn ring_batch(&mut self, own: &mut Frame, now: Instant) -> usize {
+        let Self { ring: Some(ring), queue, sender, engine, fronts, errors, .. } = self else { return 0 };
+        let Ring { port, taker, turns } = ring;
+        let mut done = 0;
+        while let Some(received) = port.receive() {
+            done += 1;
+            let slot = received.slot;
+            let packet = if received.readable {
+                Packet::parse(port.frame(slot).packet()).ok()
+            } else {
+                errors.unreadable.fetch_add(1, Relaxed);
+                None
+            };
+            if !taker.takes(packet.as_ref(), || port.waiting() + 1) {
+                continue;
+            }
+            let frame = port.frame(slot);
+            // Short frames are filled up on their link.
+            packet.inspect(|packet| frame.resize(packet.total_len));
+            let verdict = engine.process(frame, now);
+            // What ends an old connection must not come after what begins a new one.
+            while let Some(egress) = engine.next_own(own) {
+                errors.unsent.fetch_add(port.flush(), Relaxed);
+                sender.send(queue, own, egress);
+            }
+            let egress = match verdict {
+                Verdict::Transmit(egress) => egress,
+                Verdict::Reply | Verdict::Pass => Egress::Route,
+                Verdict::Divert(diverted) => {
+                    if !fronts.receive(diverted, port.frame(slot), now) {
+                        continue;
+                    }
+                    Egress::Route
+                }
+                Verdict::Drop(_) | Verdict::Wait => continue,
+            };
+            let straight = matches!(verdict, Verdict::Transmit(_)) && sender.straight(port, slot, egress);
+            if !straight {
+                // Nothing of a flow overtakes what waits to be sent.
+                errors.unsent.fetch_add(port.flush(), Relaxed);
+                sender.send(queue, port.frame(slot), egress);
+            }
+        }
+        if done == 0 {
+            taker.catch_up(|| port.waiting());
+        }
+        // Nobody else writes it.
+        turns.0.store(turns.0.load(Relaxed) + 1, Relaxed);
+        for (counter, n) in [(&errors.unsent, port.done()), (&errors.lost, port.take_lost())] {
+            if n > 0 {
+                counter.fetch_add(n, Relaxed);
+            }
+        }
+        done
+    }
+}
