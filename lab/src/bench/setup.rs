@@ -124,7 +124,7 @@ fn nginx(
 ) -> anyhow::Result<Child> {
     // Without `user root` the workers could not use the lab's directory.
     let mut config = format!(
-        "{}daemon off; user root; worker_processes 2; pid {}/nginx.pid;\nevents {{ worker_connections {}; }}\nstream {{\n",
+        "{}daemon off; user root; error_log stderr crit; worker_processes 2; pid {}/nginx.pid;\nevents {{ worker_connections {}; }}\nstream {{\n",
         stream_module()?,
         lab.state_dir().display(),
         2 * bench.connections

@@ -127,8 +127,8 @@ impl Stand {
         }
         let target = SocketAddr::new(self.target.ip(), IDLE_PORT);
         let taken = || self.leavers.iter().map(|leaver| leaver.counters().connections()).sum();
-        load::leave_idle(&self.lab.client, target, &from, wanted, taken)?;
-        Ok(wanted)
+        let left = load::leave_idle(&self.lab.client, target, &from, wanted, taken)?;
+        Ok(usize::try_from(left).unwrap_or(usize::MAX))
     }
 
     /// Connections that the director's kernel tracks, and the most that it can; `None` where it tracks none.

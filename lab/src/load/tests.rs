@@ -119,8 +119,7 @@ fn idle_connections_leave_nothing_at_their_ends_and_no_word_between() {
     let before = packets();
     let from = ["127.0.0.2", "127.0.0.3"].map(|addr| addr.parse().unwrap());
     let taken = || leaver.counters().connections();
-    leave_idle(&node, target, &from, 10_100, taken).unwrap();
-    assert_eq!(taken(), 10_100);
+    assert_eq!(leave_idle(&node, target, &from, 10_100, taken).unwrap(), 10_100);
     // A handshake has three.
     assert_eq!(packets() - before, 3 * 10_100);
     let sockets = node.run(|| std::fs::read_to_string("/proc/thread-self/net/sockstat")).unwrap().unwrap();
