@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 ULVS := target/release/ulvs
 
-.PHONY: help demo build test conformance lint bench bench-core bench-tls fuzz oracle deny docs
+.PHONY: help demo build test conformance lint bench bench-core bench-ipvs bench-tls fuzz oracle deny docs
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,9 +28,9 @@ lint: ## formatting, clippy with warnings as errors, documentation links
 	@cargo clippy --workspace --all-targets --quiet -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 
-bench: build ## ulvs against nftables and HAProxy in the same minutes, then commands with 16,000 services
+bench: build ## ulvs against routing, nftables, HAProxy and nginx (an hour), then commands with 16,000 services: OUT=directory ARGS="--rounds 1"
 	@tests/setup.sh bench
-	@$(ULVS) lab bench
+	@$(ULVS) lab bench --out $(or $(OUT),target/bench) $(ARGS)
 	@tests/services.sh $(ULVS)
 
 bench-core: ## the pure engine: instructions and allocations beside the baseline (ARGS=--save: makes a new one), then times
@@ -38,6 +38,9 @@ bench-core: ## the pure engine: instructions and allocations beside the baseline
 	@proxy/engine/benches/instructions.sh $(ARGS)
 	@cargo bench -p engine --bench table
 	@cargo bench -p engine --bench packets
+
+bench-ipvs: build ## ulvs beside a kernel's IPVS, on an emulated machine that has it
+	@tests/bench-ipvs.sh $(ULVS)
 
 bench-tls: build ## ulvs, HAProxy and nginx ending TLS at the director; ARGS=--loss: over links that lose packets
 	@tests/setup.sh bench

@@ -7,6 +7,7 @@
 )]
 
 mod arms;
+mod bench;
 mod bulk;
 mod ca;
 mod conformance;

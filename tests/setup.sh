@@ -7,16 +7,18 @@ case ${1:-} in
   build) need=(cc:gcc cc:libc6-dev) ;;
   test) need=(cc:gcc cc:libc6-dev ip:iproute2 nft:nftables curl:curl openssl:openssl ping:iputils-ping
     ethtool:ethtool ldirectord:ldirectord socat:socat sysctl:procps vsftpd:vsftpd
-    haproxy:haproxy nginx:nginx wrk:wrk python3:python3 testssl:testssl.sh) ;;
+    haproxy:haproxy nginx:nginx /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream
+    wrk:wrk python3:python3 testssl:testssl.sh) ;;
   fuzz) need=(cc:gcc c++:g++ cc:libc6-dev) ;;
-  bench) need=(cc:gcc nft:nftables ip:iproute2 haproxy:haproxy nginx:nginx wrk:wrk curl:curl openssl:openssl) ;;
+  bench) need=(cc:gcc nft:nftables ip:iproute2 haproxy:haproxy nginx:nginx /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream
+    wrk:wrk curl:curl openssl:openssl) ;;
   bench-core) need=(cc:gcc cc:libc6-dev valgrind:valgrind) ;;
   *) echo "usage: tests/setup.sh build|test|bench|bench-core|fuzz" >&2; exit 2 ;;
 esac
 
 missing=()
 for pair in "${need[@]}"; do
-  command -v "${pair%%:*}" >/dev/null || PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null ||
+  [ -e "${pair%%:*}" ] || command -v "${pair%%:*}" >/dev/null || PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null ||
     missing+=("${pair#*:}")
 done
 command -v cargo >/dev/null || { echo "setup: cargo is missing: install a Rust toolchain (https://rustup.rs)" >&2; exit 1; }

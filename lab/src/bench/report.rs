@@ -1,172 +1,167 @@
-//! Samples, their medians and ratios, as a table for people and as JSON.
+//! The results as Markdown for people and as JSON for programs.
 
-use std::fmt;
+use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::variant::Variant;
-use super::{WORKLOADS, Workload};
-use crate::load::Report;
+use super::goals;
+use super::results::Results;
+use super::stats::shown;
+use super::workload::{Figure, Workload};
 
-/// Everything measured: for each variant a list of rounds, for each round a report of each workload.
-#[derive(Debug)]
-pub(super) struct Table {
-    columns: Vec<(Variant, Vec<Vec<Report>>)>,
-}
+/// What a reader has to know of all numbers.
+const EXPLANATION: &str = "\
+Values are medians over the rounds; a ratio is the median of the ratios within the rounds, with the least and the most of
+them. The client is one thread of `lab::load`. It, the servers and the contender share the cores.
 
-/// What others are compared with, where it was measured too.
-const PEERS: [Variant; 2] = [Variant::Nft, Variant::Haproxy];
+CPU is counted in two ways, because neither is the whole truth. That of *its processes* leaves out what the kernel does for
+the contender while it happens to run somebody else: all of what `route`, `nft` and `ipvs` do, and the interrupts' part for
+the others. That of the *machine* is everything that was not idle, client and servers included, which are the same for
+everybody: the difference to `route` is what balancing costs.
+";
 
-impl Table {
-    pub(super) fn new(variants: &[Variant]) -> Self {
-        Self { columns: variants.iter().map(|&variant| (variant, Vec::new())).collect() }
+/// As Markdown, `facts` first.
+pub(super) fn markdown(results: &Results, facts: &[(String, String)]) -> String {
+    let mut text = String::new();
+    for (name, fact) in facts {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "- {name}: {fact}");
     }
-
-    pub(super) fn add(&mut self, variant: Variant, samples: &[Report]) {
-        if let Some((_, rounds)) = self.columns.iter_mut().find(|(column, _)| *column == variant) {
-            rounds.push(samples.to_vec());
+    let _ = writeln!(text, "\n{EXPLANATION}");
+    for (index, workload) in results.workloads.iter().enumerate() {
+        let _ = writeln!(text, "## {}\n\n{}", sentence(workload.title()), table(results, index));
+        for remark in results.remarks(index) {
+            let _ = writeln!(text, "- {remark}");
+        }
+        if !results.remarks(index).is_empty() {
+            text.push('\n');
         }
     }
+    let goals = goals::markdown(results);
+    if !goals.is_empty() {
+        let _ = writeln!(text, "## Goals\n\n{goals}");
+    }
+    text
+}
 
-    /// Every sample with its errors and latencies, the medians and the ratios.
-    pub(super) fn json(&self) -> Value {
-        let rows: Vec<Value> = WORKLOADS
-            .iter()
-            .enumerate()
-            .map(|(row, workload)| {
-                let variants: Vec<Value> = self
-                    .columns
-                    .iter()
-                    .map(|(variant, rounds)| {
-                        let reports: Vec<&Report> = rounds.iter().map(|round| &round[row]).collect();
-                        let ratios: serde_json::Map<_, _> = PEERS
-                            .iter()
-                            .filter_map(|&peer| {
-                                Some((peer.name().to_owned(), json!(self.ratio(row, *variant, peer)?)))
-                            })
-                            .collect();
-                        json!({
-                            "variant": variant.name(),
-                            "median": self.median(row, *variant),
-                            "ratio_to": ratios,
-                            "rounds": reports,
-                        })
-                    })
-                    .collect();
-                json!({ "workload": workload.name, "unit": workload.unit, "variants": variants })
+/// A workload's: a row for each contender.
+fn table(results: &Results, index: usize) -> String {
+    let workload = results.workloads[index];
+    // Whoever cannot do it has no row, and nobody is compared with it.
+    let able = |column: &usize| !results.samples(index, *column).is_empty();
+    let peers: Vec<usize> = results.peers().into_iter().filter(able).collect();
+    let mut head = vec![String::new(), workload.unit().to_owned()];
+    head.extend(peers.iter().map(|peer| format!("to {}", results.columns[*peer].name())));
+    let latencies = latencies(workload);
+    head.extend(latencies.iter().map(|(name, _)| format!("{name}, us")));
+    head.push(format!("CPU, {}: its processes", workload.cpu_unit()));
+    head.push("the machine".to_owned());
+    let mut text = format!("| {} |\n|---|{}\n", head.join(" | "), "---:|".repeat(head.len() - 1));
+    for column in (0..results.columns.len()).filter(able) {
+        let median = |figure| shown(results.spread(index, column, figure), false);
+        let ratio = |peer: &usize| shown(results.ratio(index, Figure::Value, column, *peer), true);
+        let mut row = vec![results.columns[column].name(), median(Figure::Value)];
+        row.extend(peers.iter().map(|peer| if *peer == column { "1".to_owned() } else { ratio(peer) }));
+        row.extend(latencies.iter().map(|(_, figure)| median(*figure)));
+        row.extend([median(Figure::OwnCpu), median(Figure::MachineCpu)]);
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "| {} |", row.join(" | "));
+    }
+    text
+}
+
+/// The columns of latencies; that of the p99 is there already where it is what counts.
+fn latencies(workload: Workload) -> Vec<(&'static str, Figure)> {
+    let mut latencies = vec![("p50", Figure::P50), ("p99", Figure::P99)];
+    latencies.retain(|(_, figure)| workload.has_latency() && (workload.is_rate() || *figure == Figure::P50));
+    latencies
+}
+
+/// Every sample, and the ratios.
+pub(super) fn json(results: &Results, facts: &[(String, String)]) -> Value {
+    let workloads = results.workloads.iter().enumerate().map(|(index, workload)| {
+        let columns = results.columns.iter().enumerate().map(|(column, what)| {
+            let samples = results.samples(index, column).iter().map(|sample| {
+                json!({
+                    "value": workload.figure(sample, Figure::Value),
+                    "report": sample.report,
+                    "cpu_own": sample.own_cpu,
+                    "cpu_machine": sample.machine_cpu,
+                    "idle": sample.idle,
+                })
+            });
+            let ratios: Map<String, Value> = results
+                .peers()
+                .into_iter()
+                .filter_map(|peer| {
+                    let ratio = results.ratio(index, Figure::Value, column, peer)?;
+                    Some((results.columns[peer].name(), json!(ratio)))
+                })
+                .collect();
+            json!({
+                "contender": what.contender.name(),
+                "method": what.method.map(|method| method.name()),
+                "value": results.spread(index, column, Figure::Value),
+                "cpu_own_each": results.spread(index, column, Figure::OwnCpu),
+                "cpu_machine_each": results.spread(index, column, Figure::MachineCpu),
+                "ratio_to": ratios,
+                "rounds": samples.collect::<Vec<_>>(),
             })
-            .collect();
-        json!({ "cores": std::thread::available_parallelism().map_or(0, usize::from), "results": rows })
-    }
-
-    fn values(&self, row: usize, variant: Variant) -> Option<Vec<f64>> {
-        let (_, rounds) = self.columns.iter().find(|(column, _)| *column == variant)?;
-        Some(rounds.iter().map(|round| (WORKLOADS[row].value)(&round[row])).collect())
-    }
-
-    fn median(&self, row: usize, variant: Variant) -> Option<f64> {
-        median(self.values(row, variant)?)
-    }
-
-    /// The median over the rounds of the variant's value divided by its peer's in the same round.
-    fn ratio(&self, row: usize, variant: Variant, peer: Variant) -> Option<f64> {
-        let (ours, theirs) = (self.values(row, variant)?, self.values(row, peer)?);
-        median(ours.iter().zip(&theirs).map(|(a, b)| a / b).collect())
-    }
-
-    fn errors(&self, row: usize, variant: Variant) -> u64 {
-        let column = self.columns.iter().find(|(column, _)| *column == variant);
-        column.map_or(0, |(_, rounds)| rounds.iter().map(|round| round[row].errors).sum())
-    }
+        });
+        json!({
+            "workload": workload.name(),
+            "unit": workload.unit(),
+            "cpu_unit": workload.cpu_unit(),
+            "contenders": columns.collect::<Vec<_>>(),
+            "remarks": results.remarks(index),
+        })
+    });
+    let facts: Map<String, Value> = facts.iter().map(|(name, fact)| (name.clone(), json!(fact))).collect();
+    json!({ "facts": facts, "results": workloads.collect::<Vec<_>>(), "goals": goals::json(results) })
 }
 
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ours: Vec<Variant> = self
-            .columns
-            .iter()
-            .map(|(variant, _)| *variant)
-            .filter(|variant| matches!(variant, Variant::Ulvs | Variant::UlvsPlain))
-            .collect();
-        let pairs: Vec<(Variant, Variant)> = ours
-            .iter()
-            .flat_map(|&ours| PEERS.map(|peer| (ours, peer)))
-            .filter(|(_, peer)| self.columns.iter().any(|(column, _)| column == peer))
-            .collect();
-        write!(f, "{:<30}", "")?;
-        for (variant, _) in &self.columns {
-            write!(f, "{:>12}", variant.name())?;
-        }
-        for (ours, peer) in &pairs {
-            write!(f, "{:>20}", format!("{}/{}", ours.name(), peer.name()))?;
-        }
-        for (row, Workload { name, unit, .. }) in WORKLOADS.iter().enumerate() {
-            write!(f, "\n{:<30}", format!("{name}, {unit}"))?;
-            for (variant, _) in &self.columns {
-                write!(f, "{:>12}", shown(self.median(row, *variant)))?;
-            }
-            for &(ours, peer) in &pairs {
-                write!(f, "{:>20}", shown(self.ratio(row, ours, peer)))?;
-            }
-        }
-        for (row, workload) in WORKLOADS.iter().enumerate() {
-            for (variant, _) in &self.columns {
-                let errors = self.errors(row, *variant);
-                if errors > 0 {
-                    write!(f, "\n{errors} errors: {}, {}", workload.name, variant.name())?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn shown(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
-}
-
-/// The middle of them; between the two in the middle, where there is none.
-pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        len if len % 2 == 1 => Some(values[middle]),
-        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
-    }
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::results::invented;
     use super::*;
 
-    fn round(factor: f64) -> Vec<Report> {
-        let report = |_| Report {
-            seconds: 1.0,
-            requests: (1000.0 * factor) as u64,
-            connections: (1000.0 * factor) as u64,
-            bytes: (1e9 * factor) as u64,
-            ..Report::default()
-        };
-        (0..WORKLOADS.len()).map(report).collect()
+    #[test]
+    fn a_workload_has_a_table_with_a_row_for_each_contender() {
+        let text = markdown(&invented::results(), &[("kernel".to_owned(), "6.1".to_owned())]);
+        assert!(text.starts_with("- kernel: 6.1\n"), "{text}");
+        let lines: Vec<&str> =
+            text.lines().skip_while(|line| !line.starts_with("## Keep-alive")).skip(2).collect();
+        assert_eq!(
+            lines[0],
+            "|  | k/s | to route | to nft | to haproxy2 | p50, us | p99, us | CPU, us for each: its processes | the machine |"
+        );
+        assert_eq!(lines[1], "|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+        assert_eq!(lines[3], "| nft | 20.0 | 0.50 | 1 | 2.00 | 100 | 300 | 10.0 | 20.0 |");
+        assert_eq!(
+            lines[5],
+            "| ulvs-tun nat | 18.0 | 0.40 (0.25-0.45) | 0.80 (0.50-0.90) | 1.60 (1.00-1.80) | 100 | 300 | 10.0 | 20.0 |"
+        );
+        // Of those who cannot do it there is nothing.
+        let udp: Vec<&str> =
+            text.lines().skip_while(|line| !line.starts_with("## 64-byte")).skip(2).collect();
+        assert_eq!(udp[0], "|  | k/s | to route | CPU, us for each: its processes | the machine |");
+        assert_eq!(udp[3], "| ulvs-tun nat | 20.0 | 1.00 | 5.00 | 10.0 |");
+        assert_eq!(udp.get(4), Some(&""));
     }
 
     #[test]
-    fn medians_and_paired_ratios() {
-        assert_eq!(median(vec![]), None);
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(vec![4.0, 1.0]), Some(2.5));
-
-        let mut table = Table::new(&[Variant::Nft, Variant::Ulvs]);
-        for (theirs, ours) in [(1.0, 0.5), (10.0, 8.0), (2.0, 1.8)] {
-            table.add(Variant::Nft, &round(theirs));
-            table.add(Variant::Ulvs, &round(ours));
-        }
-        // In the rounds: 0.5, 0.8, 0.9. The ratio of the medians would be 0.9.
-        assert_eq!(table.ratio(2, Variant::Ulvs, Variant::Nft), Some(0.8));
-        assert_eq!(table.ratio(2, Variant::Ulvs, Variant::Haproxy), None);
-        let text = table.to_string();
-        assert!(text.contains("ulvs/nft") && text.contains("0.80") && !text.contains("haproxy"), "{text}");
-        assert_eq!(table.json()["results"][0]["variants"][1]["ratio_to"]["nft"], json!(0.8));
+    fn programs_get_every_sample() {
+        let json = json(&invented::results(), &[("kernel".to_owned(), "6.1".to_owned())]);
+        assert_eq!(json["facts"]["kernel"], "6.1");
+        let ours = &json["results"][1]["contenders"][3];
+        assert_eq!(ours["contender"], "ulvs-tun");
+        assert_eq!(ours["method"], "nat");
+        assert_eq!(ours["ratio_to"]["nft"], json!([0.8, 0.5, 0.9]));
+        assert_eq!(ours["rounds"][1]["report"]["requests"], 80_000);
     }
 }

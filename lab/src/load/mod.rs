@@ -1,9 +1,15 @@
 //! The load generator: one thread, one epoll, buffers used again. It has to be cheap, because on a small machine it
-//! shares the cores with what it measures. It speaks to [`serve::Http`](crate::serve::Http).
+//! shares the cores with what it measures. It speaks to [`serve::Http`](crate::serve::Http), and for datagrams to
+//! [`serve::UdpEcho`](crate::serve::UdpEcho).
 
+mod clock;
+mod datagrams;
 mod histogram;
+mod idle;
+mod pace;
 mod slot;
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -12,7 +18,12 @@ use anyhow::Context as _;
 use mio::{Events, Poll, Token};
 use serde::Serialize;
 
+pub(crate) use self::idle::forget;
+pub use self::idle::leave_idle;
+
+use self::clock::Clock;
 use self::histogram::Histogram;
+use self::pace::Pace;
 use self::slot::{Slot, Turn};
 use crate::node::Node;
 use crate::pattern::{MAX_PIECE, Pattern};
@@ -20,7 +31,7 @@ use crate::pattern::{MAX_PIECE, Pattern};
 /// What to do.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadSpec {
-    /// An HTTP server, or a VIP before some.
+    /// A server, or a VIP before some.
     pub target: SocketAddr,
     /// What to ask of it.
     pub mode: Mode,
@@ -35,6 +46,14 @@ pub enum Mode {
     KeepAlive {
         /// Connections at once.
         concurrency: usize,
+    },
+    /// Small requests on connections that stay open, so many in a second, whether or not earlier ones have been answered.
+    /// A request's latency is from when it was due: a server that is late for one is late for those behind it.
+    Paced {
+        /// Connections at once.
+        concurrency: usize,
+        /// Requests in a second.
+        per_s: u32,
     },
     /// A connection for each small request. The server closes first, so that TIME_WAIT is on its side and the client
     /// does not run out of ports.
@@ -51,6 +70,21 @@ pub enum Mode {
     },
 }
 
+/// Datagrams that are answered, each answer followed by the next one. What is lost is an error, and sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatagramSpec {
+    /// A [`serve::UdpEcho`](crate::serve::UdpEcho), or a VIP before some.
+    pub target: SocketAddr,
+    /// Sockets at once.
+    pub sockets: usize,
+    /// Datagrams on their way, for each socket.
+    pub window: usize,
+    /// Bytes in each.
+    pub payload: usize,
+    /// For how long.
+    pub duration: Duration,
+}
+
 /// Which way bulk data goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -65,9 +99,12 @@ pub enum Direction {
 pub struct Report {
     /// Seconds measured.
     pub seconds: f64,
-    /// Requests answered in full.
+    /// Seconds of CPU of the thread that made the load. What the kernel does for a packet at once, up to its arrival, is
+    /// in it.
+    pub cpu: f64,
+    /// Requests answered in full, or datagrams answered.
     pub requests: u64,
-    /// Connections on which something was answered.
+    /// Connections on which something was answered for the first time.
     pub connections: u64,
     /// Bytes received or, for uploads, sent.
     pub bytes: u64,
@@ -78,7 +115,7 @@ pub struct Report {
     pub latency: Latency,
 }
 
-/// Percentiles in microseconds, at most 2 % too high.
+/// Percentiles in microseconds (of datagrams there are none), at most 2 % too high.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Latency {
     /// Half of the requests were faster.
@@ -110,7 +147,30 @@ impl Report {
 
 /// Produces the load from the node and returns when the time is over.
 pub fn run(node: &Node, spec: &LoadSpec) -> anyhow::Result<Report> {
-    node.run(|| generate(spec))?.with_context(|| format!("cannot produce load from {node}"))
+    measure(node, spec, Duration::ZERO, || {})
+}
+
+/// The same after a time of the same load that is not counted. `mark` is called, on the thread that makes the load, when
+/// the counted time begins, and when it ends and all connections are still there.
+pub fn measure(
+    node: &Node,
+    spec: &LoadSpec,
+    warm_up: Duration,
+    mut mark: impl FnMut() + Send,
+) -> anyhow::Result<Report> {
+    node.run(|| generate(spec, Clock::new(warm_up, spec.duration, &mut mark)))?
+        .with_context(|| format!("cannot produce load from {node}"))
+}
+
+/// The same with datagrams.
+pub fn measure_datagrams(
+    node: &Node,
+    spec: &DatagramSpec,
+    warm_up: Duration,
+    mut mark: impl FnMut() + Send,
+) -> anyhow::Result<Report> {
+    node.run(|| datagrams::exchange(spec, Clock::new(warm_up, spec.duration, &mut mark)))?
+        .with_context(|| format!("cannot send datagrams from {node}"))
 }
 
 /// A request or stream without progress for so long has failed.
@@ -126,11 +186,15 @@ struct Shared {
     buffer: Vec<u8>,
     report: Report,
     latency: Histogram,
+    /// Paced connections that have nothing to do.
+    resting: VecDeque<usize>,
 }
 
-fn generate(spec: &LoadSpec) -> io::Result<Report> {
+fn generate(spec: &LoadSpec, mut clock: Clock<'_>) -> io::Result<Report> {
     let slots = match spec.mode {
-        Mode::KeepAlive { concurrency } | Mode::NewConn { concurrency } => concurrency,
+        Mode::KeepAlive { concurrency } | Mode::NewConn { concurrency } | Mode::Paced { concurrency, .. } => {
+            concurrency
+        }
         Mode::Bulk { streams, .. } => streams,
     };
     let mut shared = Shared {
@@ -140,28 +204,43 @@ fn generate(spec: &LoadSpec) -> io::Result<Report> {
         buffer: vec![0; MAX_PIECE],
         report: Report::default(),
         latency: Histogram::default(),
+        resting: VecDeque::new(),
+    };
+    let mut pace = match spec.mode {
+        Mode::Paced { per_s, .. } => Some(Pace::new(per_s, shared.poll.registry())?),
+        _ => None,
     };
     let mut events = Events::with_capacity(1024);
     let mut slots: Vec<Slot> = (0..slots).map(|index| Slot::new(Token(index))).collect();
     let (mut again, mut turn) = (Vec::new(), Vec::new());
-    let start = Instant::now();
-    let end = start + spec.duration;
+    let mut now = clock.start();
     for slot in &mut slots {
-        slot.connect(&mut shared, start);
+        slot.connect(&mut shared, now);
     }
-    let mut swept = start;
-    let mut now = start;
-    while now < end {
-        let timeout = if again.is_empty() { BACK_OFF.min(end - now) } else { Duration::ZERO };
+    let mut swept = now;
+    while now < clock.end() {
+        if clock.begins(now)? {
+            (shared.report, shared.latency) = <_>::default();
+        }
+        let timeout = if again.is_empty() { BACK_OFF.min(clock.end() - now) } else { Duration::ZERO };
         match shared.poll.poll(&mut events, Some(timeout)) {
             Err(err) if err.kind() != io::ErrorKind::Interrupted => return Err(err),
             _ => {}
         }
         std::mem::swap(&mut again, &mut turn);
-        turn.extend(events.iter().map(|event| event.token().0));
+        turn.extend(events.iter().map(|event| event.token().0).filter(|index| *index < slots.len()));
         now = Instant::now();
         for index in turn.drain(..) {
             if let Turn::Again = slots[index].ready(&mut shared) {
+                again.push(index);
+            }
+        }
+        while let Some(pace) = &mut pace
+            && let Some(&index) = shared.resting.front()
+            && let Some(at) = pace.due(now)
+        {
+            shared.resting.pop_front();
+            if let Turn::Again = slots[index].ask(&mut shared, at, now) {
                 again.push(index);
             }
         }
@@ -172,9 +251,8 @@ fn generate(spec: &LoadSpec) -> io::Result<Report> {
             }
         }
     }
-    shared.report.seconds = (now - start).as_secs_f64();
-    shared.report.latency = shared.latency.summary();
-    Ok(shared.report)
+    let latency = shared.latency.summary();
+    clock.finish(Report { latency, ..shared.report }, now)
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ enum Phase {
     /// Payload sent so far.
     Upload(u64),
     Download,
+    /// Paced: until the next request is due.
+    Rest,
 }
 
 /// Whether the slot needs another turn without an event.
@@ -79,6 +81,13 @@ impl Slot {
         }
     }
 
+    /// Makes the request that was due then.
+    pub(super) fn ask(&mut self, shared: &mut Shared, due: Instant, now: Instant) -> Turn {
+        self.phase = Phase::Ask(0);
+        (self.asked, self.moved) = (due, now);
+        self.ready(shared)
+    }
+
     /// Works until the socket would block.
     pub(super) fn ready(&mut self, shared: &mut Shared) -> Turn {
         for _ in 0..TURN {
@@ -100,7 +109,7 @@ impl Slot {
         let still = now.saturating_duration_since(self.moved);
         if self.stream.is_none() && still >= BACK_OFF {
             self.connect(shared, now);
-        } else if still >= STALLED {
+        } else if still >= STALLED && !matches!(self.phase, Phase::Rest) {
             self.fail(shared, now);
         }
     }
@@ -125,7 +134,7 @@ impl Slot {
                 }
                 if *sent == request.len() {
                     self.phase = match shared.spec.mode {
-                        Mode::KeepAlive { .. } | Mode::NewConn { .. } => Phase::Answer,
+                        Mode::KeepAlive { .. } | Mode::NewConn { .. } | Mode::Paced { .. } => Phase::Answer,
                         Mode::Bulk { direction: Direction::Download, .. } => Phase::Download,
                         Mode::Bulk { direction: Direction::Upload, .. } => Phase::Upload(0),
                     };
@@ -143,6 +152,7 @@ impl Slot {
                 }
                 self.streamed(shared, got);
             }
+            Phase::Rest => return Ok(false),
             Phase::Answer => {
                 let got = stream.read(&mut shared.buffer)?;
                 return self.answered(shared, got);
@@ -191,6 +201,11 @@ impl Slot {
         self.count_connection(shared);
         (self.asked, self.moved) = (now, now);
         self.partial.clear();
+        if let Mode::Paced { .. } = shared.spec.mode {
+            self.phase = Phase::Rest;
+            shared.resting.push_back(self.token.0);
+            return Ok(false);
+        }
         self.phase = Phase::Ask(0);
         if closes {
             self.connect(shared, now);
@@ -210,7 +225,7 @@ impl Slot {
 
 fn request_of(mode: Mode) -> &'static [u8] {
     match mode {
-        Mode::KeepAlive { .. } => KEEP_ALIVE,
+        Mode::KeepAlive { .. } | Mode::Paced { .. } => KEEP_ALIVE,
         Mode::NewConn { .. } => CLOSE,
         Mode::Bulk { direction: Direction::Download, .. } => DOWNLOAD,
         Mode::Bulk { direction: Direction::Upload, .. } => UPLOAD,

@@ -2,6 +2,7 @@
 //! connections.
 
 mod http;
+mod leaver;
 mod reactor;
 mod tcp;
 mod udp;
@@ -10,6 +11,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use self::http::Http;
+pub use self::leaver::Leaver;
 pub use self::tcp::{Sink, Source, TcpEcho};
 pub use self::udp::UdpEcho;
 

@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use super::config::{self, Task};
 use super::site::Site;
 use crate::addr::Family;
-use crate::bench::find;
+use crate::bench::programs::find;
 use crate::node::Child;
 use crate::topo::{NatLab, VipPlace};
 

@@ -11,7 +11,6 @@ mod report;
 mod site;
 mod stand;
 mod tools;
-mod usage;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -28,7 +27,7 @@ use self::measure::Measure;
 use self::report::Table;
 use self::site::Site;
 use self::stand::{Bench, Stand};
-use super::find;
+use super::programs::{find, version};
 use crate::cli::Place;
 
 /// Options of `ulvs lab bench tls`.
@@ -148,11 +147,11 @@ fn facts(args: &TlsArgs, ulvs: &Path) -> anyhow::Result<Vec<(String, String)>> {
         ("rounds".to_owned(), rounds),
     ];
     for contender in &args.contenders {
-        let version = tools::version(&contender.program(ulvs)?, contender.version_option())?;
+        let version = version(&contender.program(ulvs)?, contender.version_option())?;
         facts.push((contender.name().to_owned(), version));
     }
     for (program, option) in [("wrk", "-v"), ("curl", "--version"), ("openssl", "version")] {
-        facts.push((program.to_owned(), tools::version(&find(program, program)?, option)?));
+        facts.push((program.to_owned(), version(&find(program, program)?, option)?));
     }
     Ok(facts)
 }

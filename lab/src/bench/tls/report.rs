@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-use crate::bench::report::median;
+use crate::bench::stats::{median, shown, spread};
 
 /// Everything measured: a column for each contender, a row for each number, a sample for each round.
 #[derive(Debug, Default)]
@@ -120,29 +120,6 @@ impl fmt::Display for Table {
             }
         }
         Ok(())
-    }
-}
-
-/// Median, least and most.
-fn spread(values: &[f64]) -> Option<[f64; 3]> {
-    let least = values.iter().copied().reduce(f64::min)?;
-    let most = values.iter().copied().reduce(f64::max)?;
-    Some([median(values.to_vec())?, least, most])
-}
-
-fn shown(value: Option<[f64; 3]>, with_spread: bool) -> String {
-    let number = |value: f64| match value.abs() {
-        size if size >= 100.0 => format!("{value:.0}"),
-        size if size >= 10.0 => format!("{value:.1}"),
-        size if size >= 0.1 || size == 0.0 => format!("{value:.2}"),
-        _ => format!("{value:.4}"),
-    };
-    match value {
-        None => "-".to_owned(),
-        Some([median, least, most]) if with_spread && least < most => {
-            format!("{} ({}-{})", number(median), number(least), number(most))
-        }
-        Some([median, ..]) => number(median),
     }
 }
 

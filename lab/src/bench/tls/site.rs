@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use tempfile::TempDir;
 
-use crate::bench::find;
+use crate::bench::programs::find;
 use crate::node::Node;
 
 /// A certificate and its key, as files that vanish with this.

@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
 use super::site::Site;
-use crate::bench::find;
+use crate::bench::programs::find;
 use crate::node::{Child, Node};
 
 /// What wrk counted.
@@ -150,17 +149,6 @@ fn ask(command: &mut Command) -> anyhow::Result<String> {
         .context("cannot ask openssl")?;
     let output = child.wait_with_output().context("cannot wait for openssl")?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// The first line of what a program says of its version.
-pub(super) fn version(program: &Path, option: &str) -> anyhow::Result<String> {
-    let output = Command::new(program).arg(option).stdin(Stdio::null()).output();
-    let output = output.with_context(|| format!("cannot run {}", program.display()))?;
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text);
-    let line = text.lines().next().unwrap_or_default();
-    // What it was built for and from what is too much.
-    Ok(line.split(['(', '[']).next().unwrap_or_default().trim().to_owned())
 }
 
 #[cfg(test)]

@@ -90,3 +90,30 @@ fn labs_at_once_do_not_meet() {
         }
     });
 }
+
+#[test]
+fn answers_can_take_a_shortcut_and_requests_do_not() {
+    let lab = NatLab::new(&NatOptions { vip: VipPlace::Loopback, ..NatOptions::default() }).unwrap();
+    lab.shortcut().unwrap();
+    let bytes = |node: &Node, name: &str| {
+        let file = format!("/sys/class/net/{name}/statistics/rx_bytes");
+        // Its own sysfs is that of the namespace it was mounted in.
+        node.exec(&["unshare", "--mount", "sh", "-c", &format!("mount -t sysfs sys /sys && cat {file}")])
+            .unwrap()
+            .trim()
+            .parse::<u64>()
+            .unwrap()
+    };
+    let _server = Http::start(&lab.servers[0], 80).unwrap();
+    for (family, vip) in [(Family::V4, 32), (Family::V6, 128)] {
+        // As with direct routing: the server has the VIP, and the director has a way to it.
+        let addr = lab.vip.of(family);
+        lab.director.addr_del("lo", addr).unwrap();
+        lab.servers[0].addr_add("lo", Cidr { addr, prefix: vip }).unwrap();
+        lab.director.route_add(Cidr { addr, prefix: vip }, lab.server_addrs[0].of(family)).unwrap();
+        let (before, past) = (bytes(&lab.director, "to-servers"), bytes(&lab.client, "eth1"));
+        client::download(&lab.client, lab.vip.port(family, 80), 1_000_000, |_| ()).unwrap();
+        assert!(bytes(&lab.director, "to-servers") - before < 10_000, "{family:?}");
+        assert!(bytes(&lab.client, "eth1") - past > 1_000_000, "{family:?}");
+    }
+}

@@ -1,5 +1,6 @@
 //! What the processes of a node use: of `/proc`, so that it does not matter who started them or whether they detached
-//! themselves. Work that the kernel does on their behalf in interrupts is charged to whoever runs then.
+//! themselves. Work that the kernel does on their behalf in interrupts is charged to whoever runs then; only the whole
+//! machine's CPU has all of it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -14,7 +15,7 @@ const TICKS: f64 = 100.0;
 
 /// At a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Usage {
+pub(in crate::bench) struct Usage {
     /// Seconds of CPU so far, of processes that live.
     pub(super) cpu: f64,
     /// Resident memory in KiB; pages that processes share count for each.
@@ -55,6 +56,20 @@ impl Usage {
             sent: self.sent - before.sent,
         }
     }
+}
+
+/// Seconds of CPU that were not idle so far, of all cores together.
+pub(super) fn machine() -> anyhow::Result<f64> {
+    let stat = fs::read_to_string("/proc/stat").context("is /proc mounted?")?;
+    busy(&stat).context("/proc/stat is not understood")
+}
+
+/// proc_stat(5): user, nice, system, idle, iowait, irq, softirq.
+fn busy(stat: &str) -> Option<f64> {
+    let line = stat.lines().next()?.strip_prefix("cpu ")?;
+    let ticks: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [user, nice, system, _idle, _iowait, irq, softirq, ..] = ticks[..] else { return None };
+    Some((user + nice + system + irq + softirq) / TICKS)
 }
 
 fn processes(netns: &Netns) -> anyhow::Result<Vec<u32>> {
@@ -105,6 +120,7 @@ mod tests {
         let devices = "Inter-|\n face |bytes\n  eth0: 1 2 0 0 0 0 0 0 77 4 0 0 0 0 0 0\n eth01: 9 9 9 9 9 9 9 9 9 9 9\n";
         assert_eq!(sent(devices, "eth0"), Some(77.0));
         assert_eq!(sent(devices, "eth9"), None);
+        assert_eq!(busy("cpu  100 50 200 1000 77 30 20 9 0 0\ncpu0 1 1 1\n"), Some(4.0));
     }
 
     #[test]
