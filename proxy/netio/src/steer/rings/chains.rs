@@ -133,19 +133,20 @@ const IPV6: Layout = Layout {
 impl Layout {
     /// What is never taken.
     fn odd(&self) -> Vec<Rule> {
-        if self.len != IPV4.len {
-            return Vec::new();
-        }
         let returns = |mut rule: Rule, equal, value| {
             rule.push(Expression::Compare { register: 0, equal, value });
             rule.push(Expression::Return);
             rule
         };
+        // No length: a super-packet of more than 64 KiB, which has its length elsewhere.
+        let endless = |at| returns(vec![network(at, 2, 0)], true, &[0, 0]);
+        if self.len != IPV4.len {
+            return vec![endless(4)];
+        }
         vec![
             // Options.
             returns(vec![network(0, 1, 0)], false, &[0x45]),
-            // No length: a super-packet of more than 64 KiB, which has its length elsewhere.
-            returns(vec![network(2, 2, 0)], true, &[0, 0]),
+            endless(2),
             // Fragments, by offset and "more fragments" (RFC 791 section 3.1).
             returns(
                 vec![
