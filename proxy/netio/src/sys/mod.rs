@@ -7,5 +7,6 @@ pub(crate) mod batch;
 pub(crate) mod netns;
 pub(crate) mod packet;
 pub(crate) mod process;
+pub(crate) mod questions;
 pub(crate) mod socket;
 pub(crate) mod tun;
