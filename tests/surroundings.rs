@@ -184,7 +184,8 @@ fn a_user_with_one_capability_can_run_it() {
     std::fs::copy(scene.config(), &config).unwrap();
     let command = [
         &NET_ADMIN_ONLY[..],
-        &[ulvs.to_str().unwrap(), "run", "--state-dir", notes.to_str().unwrap()],
+        // The packet port takes another capability.
+        &[ulvs.to_str().unwrap(), "run", "--port", "tun", "--state-dir", notes.to_str().unwrap()],
         &["--config", config.to_str().unwrap()],
     ]
     .concat();

@@ -1,5 +1,5 @@
-//! How bytes move: TUN queues, netlink, namespaces and the process itself. The one crate with `unsafe`; it carries
-//! out what it is told and decides no policy.
+//! How bytes move: TUN queues, rings of packet sockets, netlink, namespaces and the process itself. The one crate with
+//! `unsafe`; it carries out what it is told and decides no policy.
 
 pub mod front;
 mod journal;

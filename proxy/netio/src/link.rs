@@ -6,6 +6,8 @@ mod cache;
 mod carriers;
 mod hops;
 mod keeper;
+mod neighbour;
+mod responder;
 mod view;
 mod ways;
 
@@ -22,6 +24,7 @@ pub use announce::{Announcement, Announcer};
 pub use carriers::{Carrier, Finder};
 pub use hops::NextHop;
 pub use keeper::Keeper;
+pub use responder::Responder;
 pub use ways::{Way, Ways};
 
 /// Bytes of an Ethernet header.

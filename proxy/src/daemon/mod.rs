@@ -146,13 +146,13 @@ async fn serve(
         Arc::clone(&engine),
         steering,
         neighbours,
-        intake.map(|intake| Rings::new(intake, options.engine.interfaces.clone())),
         &workers,
         fronts,
         options.config.clone(),
         options.compat,
     );
-    director.begin_rings(options.engine.port == PortChoice::Packet)?;
+    let rings = intake.map(|intake| Rings::new(intake, options.engine.interfaces.clone()));
+    director.begin_rings(rings, options.engine.port == PortChoice::Packet)?;
     director.load(options.file.clone(), options.rules.clone())?;
 
     tokio::spawn(rates::keep_up(Arc::clone(&engine), director.settings()));

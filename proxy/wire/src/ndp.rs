@@ -84,8 +84,8 @@ fn source(mut options: &[u8]) -> Result<Option<[u8; 6]>, Malformed> {
     if options.is_empty() { Ok(said) } else { Err(Malformed) }
 }
 
-/// RFC 4291 section 2.7.1.
-fn solicited_node(ip: Ipv6Addr) -> Ipv6Addr {
+/// The group that solicitations for the address are sent to (RFC 4291 section 2.7.1).
+pub fn solicited_node(ip: Ipv6Addr) -> Ipv6Addr {
     let [.., a, b, c] = ip.octets();
     Ipv6Addr::from([0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, a, b, c])
 }

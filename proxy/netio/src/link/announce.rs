@@ -87,8 +87,8 @@ fn announce(socket: &LinkSocket, device: u32, at: [u8; 6], ip: IpAddr) -> io::Re
     }
 }
 
-/// Ours on a device; None where there are none, or where the device is gone.
-fn link_address(netlink: &mut NetlinkSocket, device: u32) -> Option<[u8; 6]> {
+/// Our link address on a device; None where there are none, or where the device is gone.
+pub(super) fn link_address(netlink: &mut NetlinkSocket, device: u32) -> Option<[u8; 6]> {
     const RTM_GETLINK: u16 = 18;
     let mut fixed = [0; 16];
     fixed[4..8].copy_from_slice(&device.to_ne_bytes());

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use netlink_sys::protocols::NETLINK_ROUTE;
 
+use super::Announcement;
 use crate::netlink::NetlinkSocket;
 use crate::netlink::route::{Question, ask};
 use crate::steer::host::{Family, Host};
@@ -75,6 +76,22 @@ impl Finder {
             Some(Carrier { index: *index, name: link.name.clone(), mtu: link.mtu })
         };
         Ok(found.iter().filter_map(carries).collect())
+    }
+
+    /// Where those of these addresses are to be told of and answered for that nobody has: on the links in whose
+    /// subnets they lie, `except` our own.
+    ///
+    /// # Errors
+    /// What netlink says.
+    pub fn places(
+        &mut self,
+        addresses: &BTreeSet<IpAddr>,
+        except: u32,
+    ) -> io::Result<BTreeSet<Announcement>> {
+        let host = Host::read(&mut self.netlink, &self.families)?;
+        let nobodys = addresses.iter().copied().filter(|ip| !host.is_local(*ip));
+        let on = |ip| host.neighbourhood(ip, except).into_iter().map(move |device| (device, ip));
+        Ok(nobodys.flat_map(on).collect())
     }
 
     fn towards(&mut self, ip: IpAddr) -> Option<u32> {

@@ -57,8 +57,8 @@ impl Hop {
         }
         match state {
             state if state & KNOWN != 0 => {
-                let [_, _, address @ ..] = state.to_be_bytes();
-                Address::Known(address)
+                let [a, b, c, d, e, f, ..] = state.to_le_bytes();
+                Address::Known([a, b, c, d, e, f])
             }
             GONE => Address::Gone,
             _ => Address::Unknown,
@@ -67,8 +67,8 @@ impl Hop {
 
     /// What the kernel says. Returns whether packets of ours have waited for it.
     pub(super) fn learn(&self, address: Option<[u8; 6]>) -> bool {
-        let state =
-            address.map_or(0, |[a, b, c, d, e, f]| u64::from_be_bytes([0, 0, a, b, c, d, e, f]) | KNOWN);
+        let known = |[a, b, c, d, e, f]: [u8; 6]| u64::from_le_bytes([a, b, c, d, e, f, 0, 0]) | KNOWN;
+        let state = address.map_or(0, known);
         self.state.store(state, Ordering::Relaxed);
         address.is_some() && self.awaited.swap(false, Ordering::Relaxed)
     }

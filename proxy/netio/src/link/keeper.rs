@@ -8,7 +8,6 @@
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
@@ -20,17 +19,15 @@ use netlink_sys::{Socket, SocketAddr};
 
 use super::Ways;
 use super::hops::{Hop, Hops, NextHop};
+use super::neighbour::{self, Neighbour, RTM_DELNEIGH, RTM_NEWNEIGH};
 use super::view::{self, Header, View};
+use crate::netlink::NetlinkSocket;
 use crate::netlink::message::split;
-use crate::netlink::{Attributes, CREATE, Message, NetlinkSocket};
 use crate::poll::{Waker, wait};
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const RTM_NEWROUTE: u16 = 24;
-const RTM_NEWNEIGH: u16 = 28;
-const RTM_DELNEIGH: u16 = 29;
-const RTM_GETNEIGH: u16 = 30;
 const RTM_NEWRULE: u16 = 32;
 const RTM_DELRULE: u16 = 33;
 
@@ -284,7 +281,6 @@ impl Listener {
     /// Finds out what the kernel knows of these, and uses them in its eyes: as if a packet had been sent, so that it
     /// looks for those whom it does not know, and now and then for the others. What comes of that is news.
     fn ask(&mut self, hops: &[Arc<Hop>]) {
-        const NTF_USE: u8 = 1;
         let view = self.shared.view.load_full();
         for hop in hops {
             let (device, ip) = hop.at;
@@ -292,28 +288,20 @@ impl Listener {
             if view.links.get(&device).is_none_or(|link| link.header == Header::Bare) {
                 continue;
             }
-            let about =
-                |kind, flags, use_| Message::new(kind, flags, &header(ip, device, use_)).address(NDA_DST, ip);
-            let mut found = None;
-            // Its only error is that there is none.
-            let _ = self
-                .netlink
-                .query(about(RTM_GETNEIGH, 0, 0), |kind, payload| found = neighbour(kind, payload));
-            if let Some(found) = found {
+            if let Some(found) = neighbour::find(&mut self.netlink, hop.at) {
                 self.tell(hop, found.address);
-                // Use would end that (Linux 6.18), and there is nothing to find out.
                 if found.fixed {
                     continue;
                 }
             }
-            if let Err(error) = self.netlink.request(about(RTM_NEWNEIGH, CREATE, NTF_USE)) {
+            if let Err(error) = neighbour::use_(&mut self.netlink, hop.at) {
                 tracing::debug!(%ip, device, %error, "the kernel does not look for a neighbour");
             }
         }
     }
 
     fn learn(&mut self, kind: u16, payload: &[u8]) {
-        let Some(found) = neighbour(kind, payload) else { return };
+        let Some(found) = neighbour::parse(kind, payload) else { return };
         if let Some(hop) = self.shared.hops.find(found.at) {
             self.tell(&hop, found.address);
         }
@@ -326,8 +314,7 @@ impl Listener {
     }
 
     fn read_neighbours(&mut self) {
-        let request = Message::new(RTM_GETNEIGH, 0, &[0; 12]);
-        let Ok(found) = self.netlink.dump(&request, neighbour) else { return };
+        let Ok(found) = neighbour::all(&mut self.netlink) else { return };
         let mut there = HashSet::new();
         for Neighbour { at, address, .. } in found {
             there.insert(at);
@@ -339,48 +326,4 @@ impl Listener {
             hop.learn(None);
         }
     }
-}
-
-const NDA_DST: u16 = 1;
-
-/// `struct ndmsg`.
-fn header(ip: IpAddr, device: u32, flags: u8) -> [u8; 12] {
-    let mut bytes = [0; 12];
-    bytes[0] = if ip.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 } as u8;
-    bytes[4..8].copy_from_slice(&device.to_ne_bytes());
-    bytes[10] = flags;
-    bytes
-}
-
-/// What a message is about.
-struct Neighbour {
-    at: NextHop,
-    /// Its link address while that is good.
-    address: Option<[u8; 6]>,
-    /// Somebody has said so once and for all.
-    fixed: bool,
-}
-
-fn neighbour(kind: u16, payload: &[u8]) -> Option<Neighbour> {
-    const NDA_LLADDR: u16 = 2;
-    const NTF_PROXY: u8 = 8;
-    /// No ARP, permanent.
-    const FIXED: u16 = 0x40 | 0x80;
-    /// Those, reachable, stale, delay and probe.
-    const VALID: u16 = FIXED | 0x02 | 0x04 | 0x08 | 0x10;
-    let fixed: &[u8; 12] = payload.first_chunk()?;
-    // Others are what bridges and tunnels know of link addresses.
-    let is_ip = [libc::AF_INET as u8, libc::AF_INET6 as u8].contains(&fixed[0]);
-    if !matches!(kind, RTM_NEWNEIGH | RTM_DELNEIGH) || !is_ip || fixed[10] & NTF_PROXY != 0 {
-        return None;
-    }
-    let attributes = Attributes::after(payload, 12);
-    let device = u32::from_ne_bytes(*fixed[4..].first_chunk()?);
-    let state = u16::from_ne_bytes([fixed[8], fixed[9]]);
-    let address = attributes.get(NDA_LLADDR).and_then(|bytes| bytes.try_into().ok());
-    Some(Neighbour {
-        at: (device, attributes.address(NDA_DST)?),
-        address: address.filter(|_| kind == RTM_NEWNEIGH && state & VALID != 0),
-        fixed: kind == RTM_NEWNEIGH && state & FIXED != 0,
-    })
 }

@@ -1,6 +1,7 @@
 //! Against the real kernel, in namespaces of the tests' own. Needs root and `ip`.
 
 mod changes;
+mod unprivileged;
 mod world;
 
 use std::collections::BTreeSet;
@@ -229,10 +230,7 @@ fn who_knows_an_address_from_elsewhere_is_told_of_the_new_place_twice() {
         let elsewhere = "for ip in 10.1.0.99 fd00:1::99; do
                            ip neigh replace $ip lladdr 02:00:00:00:00:55 nud stale dev e0
                          done";
-        let LinkHeader::Ethernet([.., a, b, c, d, e, f]) = world.header("wa", &world.a) else {
-            unreachable!()
-        };
-        let here = format!("lladdr {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
+        let here = lladdr(world.header("wa", &world.a));
         let told = || world.a.run(|| sh("ip neigh")).unwrap().matches(&here).count();
         let mut announcer = Announcer::default();
         let places: Vec<_> =

@@ -7,6 +7,7 @@ pub(crate) mod batch;
 pub(crate) mod netns;
 pub(crate) mod packet;
 pub(crate) mod process;
+pub(crate) mod questions;
 pub(crate) mod ring;
 pub(crate) mod socket;
 pub(crate) mod tun;

@@ -105,7 +105,12 @@ impl Director {
     }
 
     /// Where the engine begins with the packet port. Without `insists` it goes on without it where that does not work.
-    pub(in crate::daemon) fn begin_rings(&mut self, insists: bool) -> anyhow::Result<()> {
+    pub(in crate::daemon) fn begin_rings(
+        &mut self,
+        rings: Option<Rings>,
+        insists: bool,
+    ) -> anyhow::Result<()> {
+        self.rings = rings;
         match self.follow_devices() {
             Err(error) if insists => return Err(error),
             Err(error) => {

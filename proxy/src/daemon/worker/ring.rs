@@ -28,7 +28,8 @@ impl Turns {
     /// Waits until these workers, which were woken, go by what the rings take now, for as long as it may be. Before that, the
     /// first packet that a ring takes newly passes for one that came earlier.
     pub(in crate::daemon) fn await_all(all: &[Arc<Self>]) {
-        const PATIENCE: Duration = Duration::from_millis(20);
+        // Much more than it takes, unless the machine has no time for its workers.
+        const PATIENCE: Duration = Duration::from_millis(250);
         let count = |turns: &Arc<Self>| turns.0.load(Relaxed);
         let (before, began): (Vec<_>, _) = (all.iter().map(count).collect(), Instant::now());
         // The turn that is going on may have begun too early.

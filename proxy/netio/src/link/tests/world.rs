@@ -132,3 +132,9 @@ pub(super) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(2));
     }
 }
+
+/// The director's link address in a header, as `ip` writes it.
+pub(super) fn lladdr(header: LinkHeader) -> String {
+    let LinkHeader::Ethernet([.., a, b, c, d, e, f]) = header else { unreachable!() };
+    format!("lladdr {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+}

@@ -141,18 +141,20 @@ impl Layout {
             rule.push(Expression::Return);
             rule
         };
+        // No length: a super-packet of more than 64 KiB, which has its length elsewhere.
+        let endless = |at| returns(vec![network(at, 2, 0)], true, &[0, 0]);
         // The last hop: a router answers.
         let hops =
             vec![network(self.hops, 1, 0), Expression::Bitwise { register: 0, mask: &[0xFE], xor: &[0] }];
         let mut rules = vec![returns(hops, true, &[0])];
         if self.len != IPV4.len {
+            rules.push(endless(4));
             return rules;
         }
         rules.extend([
             // Options.
             returns(vec![network(0, 1, 0)], false, &[0x45]),
-            // No length: a super-packet of more than 64 KiB, which has its length elsewhere.
-            returns(vec![network(2, 2, 0)], true, &[0, 0]),
+            endless(2),
             // Fragments, by offset and "more fragments" (RFC 791 section 3.1).
             returns(
                 vec![

@@ -2,6 +2,7 @@
 //! [`super::Taken`] are made of the same entries.
 
 use std::collections::BTreeSet;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::steer::marks::one_by_one;
@@ -20,7 +21,7 @@ pub(super) enum Kind {
 }
 
 /// One element of a set. Port 0 is every port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Entry {
     /// An IPv4 address is in the low bits.
     addr: u128,
@@ -88,8 +89,19 @@ impl Entry {
     #[inline]
     pub(super) const fn spread(self, bits: u32) -> usize {
         const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
-        let mixed = self.addr as u64 ^ (self.addr >> 64) as u64 ^ (self.rest as u64) << 32;
-        (mixed.wrapping_mul(GOLDEN) >> (u64::BITS - bits)) as usize
+        (self.mixed().wrapping_mul(GOLDEN) >> (u64::BITS - bits)) as usize
+    }
+
+    const fn mixed(self) -> u64 {
+        self.addr as u64 ^ (self.addr >> 64) as u64 ^ (self.rest as u64) << 32
+    }
+}
+
+/// In one word: it is done some times for each packet.
+impl Hash for Entry {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.mixed());
     }
 }
 

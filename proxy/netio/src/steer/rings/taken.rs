@@ -78,9 +78,9 @@ impl Taken {
         }
         known(find(Kind::Service, protocol, dst, to))
             || self.counts.whole_services > 0 && known(find(Kind::Service, protocol, dst, 0))
-            || find(Kind::Own, 0, dst, 0).is_none()
-                && (known(find(Kind::Server, protocol, src, from))
-                    || self.counts.whole_servers > 0 && known(find(Kind::Server, protocol, src, 0)))
+            || (known(find(Kind::Server, protocol, src, from))
+                || self.counts.whole_servers > 0 && known(find(Kind::Server, protocol, src, 0)))
+                && find(Kind::Own, 0, dst, 0).is_none()
     }
 
     #[inline]

@@ -1,0 +1,110 @@
+//! Packet sockets that hear neighbours ask for link addresses (packet(7)).
+
+use std::ffi::c_int;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+use super::batch::set_option;
+
+/// What came, where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Came {
+    /// Bytes, with the Ethernet header.
+    pub(crate) len: usize,
+    /// The index of the device.
+    pub(crate) device: u32,
+    /// It is for this host, or for all: not for another host, nor for a VLAN that there is no device of.
+    pub(crate) for_us: bool,
+}
+
+/// Hears requests of ARP on all devices.
+pub(crate) fn arp() -> io::Result<OwnedFd> {
+    // The operation is 1.
+    open(libc::ETH_P_ARP, &[load(BPF_H, 20), unless(1, 1), take(0xffff), take(0)])
+}
+
+/// Hears neighbour solicitations on all devices.
+pub(crate) fn solicitations() -> io::Result<OwnedFd> {
+    // ICMPv6 follows the header, of type 135.
+    let program = [load(BPF_B, 20), unless(58, 3), load(BPF_B, 54), unless(135, 1), take(0xffff), take(0)];
+    open(libc::ETH_P_IPV6, &program)
+}
+
+/// Takes the next one, without waiting for it.
+pub(crate) fn recv(socket: &impl AsFd, bytes: &mut [u8]) -> io::Result<Came> {
+    // SAFETY: `sockaddr_ll` is plain old data; all zeroes is a valid value.
+    let mut from: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    let mut size = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most the given lengths, of memory that is ours alone for the time of the call.
+    let read = unsafe {
+        libc::recvfrom(
+            socket.as_fd().as_raw_fd(),
+            bytes.as_mut_ptr().cast(),
+            bytes.len(),
+            libc::MSG_DONTWAIT,
+            (&raw mut from).cast(),
+            &raw mut size,
+        )
+    };
+    let len = usize::try_from(read).map_err(|_| io::Error::last_os_error())?;
+    let for_us =
+        matches!(from.sll_pkttype, libc::PACKET_HOST | libc::PACKET_BROADCAST | libc::PACKET_MULTICAST);
+    Ok(Came { len, device: from.sll_ifindex.cast_unsigned(), for_us })
+}
+
+/// Sizes of what a filter loads.
+const BPF_H: u16 = 0x08;
+const BPF_B: u16 = 0x10;
+
+/// Loads what is at an offset of the frame.
+const fn load(size: u16, at: u32) -> libc::sock_filter {
+    const BPF_LD_ABS: u16 = 0x20;
+    libc::sock_filter { code: BPF_LD_ABS | size, jt: 0, jf: 0, k: at }
+}
+
+/// Passes over so many steps unless that was loaded.
+const fn unless(value: u32, steps: u8) -> libc::sock_filter {
+    const BPF_JEQ: u16 = 0x15;
+    libc::sock_filter { code: BPF_JEQ, jt: 0, jf: steps, k: value }
+}
+
+/// So many bytes are for the socket.
+const fn take(bytes: u32) -> libc::sock_filter {
+    const BPF_RET: u16 = 0x06;
+    libc::sock_filter { code: BPF_RET, jt: 0, jf: 0, k: bytes }
+}
+
+fn open(ethertype: c_int, program: &[libc::sock_filter]) -> io::Result<OwnedFd> {
+    const PACKET_IGNORE_OUTGOING: c_int = 23;
+    let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // Protocol 0: it hears nothing before the filter is there.
+    // SAFETY: the call takes three integers.
+    let fd = check(unsafe { libc::socket(libc::AF_PACKET, kind, 0) })?;
+    // SAFETY: the kernel has just given this descriptor to us, and to nobody else.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    set_option(&socket, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)?;
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
+    // SAFETY: the kernel reads the filter and copies the program that it points to, both of which outlive the call.
+    check(unsafe {
+        libc::setsockopt(
+            fd,
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            (&raw const filter).cast(),
+            size_of::<libc::sock_fprog>() as libc::socklen_t,
+        )
+    })?;
+    // SAFETY: `sockaddr_ll` is plain old data; all zeroes is a valid value.
+    let mut at: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    at.sll_family = libc::AF_PACKET as u16;
+    at.sll_protocol = (ethertype as u16).to_be();
+    // SAFETY: the kernel reads one `sockaddr_ll`, which outlives the call.
+    check(unsafe {
+        libc::bind(fd, (&raw const at).cast(), size_of::<libc::sockaddr_ll>() as libc::socklen_t)
+    })?;
+    Ok(socket)
+}
+
+fn check(result: c_int) -> io::Result<c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
