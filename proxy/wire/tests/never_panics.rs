@@ -7,13 +7,13 @@ use std::net::IpAddr;
 use etherparse::{LaxSlicedPacket, TransportSlice};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use wire::build;
 use wire::checksum::{self, ChecksumError, verify, verify_frame};
 use wire::edit::{self, Side};
 use wire::frame::{Checksum, Frame, GsoKind, Offload};
 use wire::packet::piece::set_identification;
 use wire::packet::{Fragment, L4, Packet};
-use wire::{gso, icmp, reply, vnet};
+use wire::{arp, build};
+use wire::{gso, icmp, ndp, reply, vnet};
 
 /// Does everything that this crate can do with a packet. The frame is scratch space.
 fn everything(frame: &mut Frame, bytes: &[u8], offload: Offload) {
@@ -22,6 +22,7 @@ fn everything(frame: &mut Frame, bytes: &[u8], offload: Offload) {
         frame.offload = offload;
     };
     load(frame);
+    let _ = ndp::answer(bytes, [2; 6], |_| true, [2; 6]);
     let _ = verify(bytes);
     let parsed = Packet::parse(bytes);
     assert_eq!(
@@ -219,6 +220,7 @@ proptest! {
 
     #[test]
     fn arbitrary_bytes(mut bytes in prop::collection::vec(any::<u8>(), 0..200), v6 in any::<bool>(), offload in offload()) {
+        let _ = arp::answer(&bytes, |_| true, [2; 6]);
         if let Some(first) = bytes.first_mut() {
             *first = if v6 { 0x60 } else { 0x40 | (*first & 7) };
         }
