@@ -92,7 +92,7 @@ impl Index {
     }
 
     /// Shows `accept` those that may have the key with this hash, until it takes one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find<T>(
         &self,
         reader: &mut Reader,
