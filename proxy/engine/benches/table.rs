@@ -46,7 +46,7 @@ fn measure(name: &str, v6: bool, size: u32) {
     let start = Instant::now();
     for _ in 0..PACKETS {
         random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let n = (u64::from(random) * u64::from(size) >> 32) as u32;
+        let n = ((u64::from(random) * u64::from(size)) >> 32) as u32;
         put(&mut director, &mut first, &rest, v6, n);
     }
     let packet = start.elapsed() / PACKETS;

@@ -115,8 +115,7 @@ impl Fixed {
 }
 
 impl Slot {
-    const fn new() -> Self {
-        const NUMBERS: [AtomicU32; 3] = [AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0)];
+    fn new() -> Self {
         Self {
             life: AtomicU32::new(GONE),
             flags: AtomicU8::new(0),
@@ -128,7 +127,7 @@ impl Slot {
             client: [AtomicU64::new(0), AtomicU64::new(0)],
             deadline: AtomicU32::new(0),
             armed: AtomicU32::new(0),
-            said: [NUMBERS, NUMBERS],
+            said: Default::default(),
         }
     }
 
