@@ -4,7 +4,7 @@
 //! The packet has to be the parse of the frame. Edits of one side leave it good for edits of the other and for
 //! [`set_ttl`]: what they read of the old values they read from the frame.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::bytes::{get16, put16};
 use crate::checksum::{self, Delta};
@@ -105,6 +105,56 @@ pub fn set(frame: &mut Frame, packet: &Packet, side: Side, ip: IpAddr, port: u16
         _ => covered.apply(field),
     };
     put16(l4, at, field);
+}
+
+/// An address and port to be exchanged for others in packet after packet: all that can be known of it before.
+#[derive(Clone, Copy, Debug)]
+pub struct Rewrite {
+    side: Side,
+    to: SocketAddr,
+    addr: Delta,
+    port: Delta,
+}
+
+impl Rewrite {
+    /// On this side every packet has `from`, and is to have `to`, which is of the same family.
+    pub fn new(side: Side, from: SocketAddr, to: SocketAddr) -> Self {
+        let of_one_family = from.is_ipv4() == to.is_ipv4();
+        let addr = if of_one_family { Delta::default().addr(from.ip(), to.ip()) } else { Delta::default() };
+        Self { side, to, addr, port: Delta::default().word(from.port(), to.port()) }
+    }
+
+    /// Does what [`set`] does, to a packet that has what it should have.
+    #[inline]
+    pub fn apply(&self, frame: &mut Frame, packet: &Packet) {
+        let at = match packet.l4 {
+            L4::Tcp { .. } => 16,
+            L4::Udp { .. } => 6,
+            _ => return set(frame, packet, self.side, self.to.ip(), self.to.port()),
+        };
+        let partial = packet.is_partial(&frame.offload);
+        let bytes = frame.packet_mut();
+        match self.to.ip() {
+            IpAddr::V4(addr) => {
+                let place = if self.side == Side::Source { 12 } else { 16 };
+                bytes[place..place + 4].copy_from_slice(&addr.octets());
+                update_v4_header(bytes, self.addr);
+            }
+            IpAddr::V6(addr) => {
+                let place = if self.side == Side::Source { 8 } else { 24 };
+                bytes[place..place + 16].copy_from_slice(&addr.octets());
+            }
+        }
+        let l4 = &mut bytes[packet.l4_offset..];
+        put16(l4, if self.side == Side::Source { 0 } else { 2 }, self.to.port());
+        let field = get16(l4, at);
+        let field = match packet.l4 {
+            _ if partial => self.addr.apply_partial(field),
+            L4::Udp { .. } => self.addr.and(self.port).apply_udp(field),
+            _ => self.addr.and(self.port).apply(field),
+        };
+        put16(l4, at, field);
+    }
 }
 
 /// Exchanges source and destination address of the IP header at the start of `bytes`.

@@ -244,7 +244,7 @@ pub struct Packet {
 
 impl Packet {
     /// Takes `bytes`, from the IP header on, apart. Bytes behind the IP length are ignored. No checksum is looked at.
-    #[inline]
+    #[inline(always)]
     pub fn parse(bytes: &[u8]) -> Result<Self, ParseError> {
         parse::packet(bytes)
     }

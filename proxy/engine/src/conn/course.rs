@@ -20,10 +20,12 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
-use sched::{DestLive, ForwardMethod, Proto, SvcLive, TcpOptions};
+use sched::{DestLive, Direction, ForwardMethod, Proto, SvcLive, TcpOptions};
+use wire::edit::{Rewrite, Side};
 
-use super::Millis;
-use super::key::bits;
+use super::key::{End, bits};
+use super::slot::Fixed;
+use super::{FlowKey, Millis};
 use crate::front::FrontWay;
 
 /// Numbers of courses in one part of what a worker knows, and parts.
@@ -54,6 +56,15 @@ pub(crate) struct Between {
     pub(crate) hop_credit: bool,
     /// It ends here.
     pub(crate) front: Option<FrontWay>,
+}
+
+impl Between {
+    /// Where the packets of its servers come from.
+    pub(super) fn answers_from(&self) -> SocketAddr {
+        // What does not come by us would look like this if it did.
+        let comes_back = self.method.sees_replies() && self.front.is_none_or(FrontWay::hears_servers);
+        if comes_back { self.server } else { self.vip }
+    }
 }
 
 impl PartialEq for Between {
@@ -87,6 +98,14 @@ pub(crate) struct Course {
     members: AtomicU32,
     /// The last one has ended.
     over: AtomicBool,
+    /// What a client speaks with,
+    vip: End,
+    /// what its server's packets come from,
+    answers_from: End,
+    /// and where they go if that is not the client.
+    lip: Option<u128>,
+    /// What is done by NAT to all requests, and to all answers.
+    rewrites: [Rewrite; 2],
 }
 
 impl Deref for Course {
@@ -98,17 +117,39 @@ impl Deref for Course {
 }
 
 impl Course {
-    /// One that no table knows.
-    pub(crate) const fn new(between: Between) -> Self {
-        Self { between, number: u32::MAX, members: AtomicU32::new(0), over: AtomicBool::new(false) }
+    /// With one member.
+    fn new(between: Between, number: u32) -> Self {
+        let &Between { vip, server, lip, .. } = &between;
+        let answers_from = between.answers_from();
+        Self {
+            number,
+            members: AtomicU32::new(1),
+            over: AtomicBool::new(false),
+            vip: vip.into(),
+            answers_from: answers_from.into(),
+            lip: lip.map(bits),
+            rewrites: [Rewrite::new(Side::Destination, vip, server), Rewrite::new(Side::Source, server, vip)],
+            between,
+        }
     }
 
-    /// Where the packets of its servers come from.
+    /// Whether a key is that of a connection's packets in this direction.
     #[inline]
-    pub(super) fn answers_from(&self) -> SocketAddr {
-        // What does not come by us would look like this if it did.
-        let comes_back = self.method.sees_replies() && self.front.is_none_or(FrontWay::hears_servers);
-        if comes_back { self.server } else { self.vip }
+    pub(super) fn is_key(&self, key: &FlowKey, direction: Direction, fixed: &Fixed) -> bool {
+        let (proto, v6, client) = (self.between.proto, fixed.v6, fixed.client);
+        match direction {
+            Direction::In => key.is(proto, v6, client, self.vip),
+            Direction::Out => {
+                let peer = self.lip.map_or(client, |lip| End::new(lip, fixed.local_port));
+                key.is(proto, v6, self.answers_from, peer)
+            }
+        }
+    }
+
+    /// What NAT does in one direction.
+    #[inline]
+    pub(crate) const fn rewrite(&self, direction: Direction) -> &Rewrite {
+        &self.rewrites[direction as usize]
     }
 }
 
@@ -145,8 +186,7 @@ impl Courses {
                         all.len() as u32 - 1
                     }
                 };
-                let new = Course::new(place.key().clone());
-                let course = Arc::new(Course { number, members: AtomicU32::new(1), ..new });
+                let course = Arc::new(Course::new(place.key().clone(), number));
                 all[number as usize] = Some(Arc::clone(&course));
                 place.insert(Arc::clone(&course));
                 Some(course)
@@ -274,3 +314,6 @@ impl Known {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

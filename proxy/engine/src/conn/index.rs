@@ -92,7 +92,7 @@ impl Index {
     }
 
     /// Shows `accept` those that may have the key with this hash, until it takes one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find<T>(
         &self,
         reader: &mut Reader,
@@ -220,7 +220,7 @@ fn shard_of(hash: u64) -> usize {
 /// Where the search for a hash begins among so many words.
 #[inline]
 fn home(hash: u32, words: usize) -> usize {
-    (u64::from(hash) * words as u64 >> 32) as usize
+    ((u64::from(hash) * words as u64) >> 32) as usize
 }
 
 #[inline]

@@ -30,12 +30,59 @@ impl FlowKey {
     }
 }
 
+/// One end of a flow, as it stands in a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    ip: u128,
+    port: u16,
+}
+
+impl End {
+    #[inline]
+    pub(super) const fn new(ip: u128, port: u16) -> Self {
+        Self { ip, port }
+    }
+
+    #[inline]
+    pub(super) fn addr(self, v6: bool) -> SocketAddr {
+        let ip = if v6 { IpAddr::V6(self.ip.into()) } else { IpAddr::V4((self.ip as u32).into()) };
+        SocketAddr::new(ip, self.port)
+    }
+}
+
+impl From<SocketAddr> for End {
+    #[inline]
+    fn from(addr: SocketAddr) -> Self {
+        Self::new(bits(addr.ip()), addr.port())
+    }
+}
+
+impl FlowKey {
+    /// Whether its packets are of this kind, from one end to the other.
+    #[inline]
+    pub(super) fn is(&self, proto: Proto, v6: bool, src: End, dst: End) -> bool {
+        let ports = u32::from(src.port) << 16 | u32::from(dst.port);
+        self.src == src.ip
+            && self.dst == dst.ip
+            && self.ports == ports
+            && self.proto == proto
+            && self.v6 == v6
+    }
+}
+
 impl Hash for FlowKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u128(self.src);
-        state.write_u128(self.dst);
         let proto = u64::from(self.v6) << 8 | u64::from(self.proto.number());
-        state.write_u64(u64::from(self.ports) << 16 | proto);
+        let rest = u64::from(self.ports) << 16 | proto;
+        if self.v6 {
+            state.write_u128(self.src);
+            state.write_u128(self.dst);
+            state.write_u64(rest);
+        } else {
+            state.write_u128(
+                u128::from(self.src as u32) << 96 | u128::from(self.dst as u32) << 64 | u128::from(rest),
+            );
+        }
     }
 }
 
@@ -46,12 +93,6 @@ pub(super) fn bits(addr: IpAddr) -> u128 {
         IpAddr::V4(addr) => 0xffff << 32 | u128::from(addr.to_bits()),
         IpAddr::V6(addr) => addr.to_bits(),
     }
-}
-
-/// The address that [`bits`] has made so many of.
-#[inline]
-pub(super) fn addr(bits: u128, v6: bool) -> IpAddr {
-    if v6 { IpAddr::V6(bits.into()) } else { IpAddr::V4((bits as u32).into()) }
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use sched::Direction;
+use wire::edit::Rewrite;
 
 pub(crate) use course::{Between, Course, Known};
 pub(crate) use greeting::{Due, Greeting};
@@ -35,7 +36,7 @@ pub(crate) use spoken::Spoken;
 pub(crate) use table::{ConnTable, Inserted};
 pub(crate) use wheel::{Timed, Timer, Wheel};
 
-use self::slot::{EDITED, FTP, HELD, Id, RARE, TEMPLATE, UNASSURED};
+use self::slot::{EDITED, FTP, Fixed, HELD, Id, RARE, TEMPLATE, UNASSURED};
 use crate::ftp::Control;
 use crate::knobs::Knobs;
 use crate::persist::Template;
@@ -48,6 +49,7 @@ pub(crate) type Millis = u64;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Legs<'a> {
     between: &'a Between,
+    course: Option<&'a Course>,
     pub(crate) client: SocketAddr,
     local_port: u16,
 }
@@ -64,7 +66,17 @@ impl Deref for Legs<'_> {
 impl<'a> Legs<'a> {
     /// Those of a client that has no port of ours.
     pub(crate) const fn new(between: &'a Between, client: SocketAddr) -> Self {
-        Self { between, client, local_port: 0 }
+        Self { between, course: None, client, local_port: 0 }
+    }
+
+    fn of(course: &'a Course, client: SocketAddr, local_port: u16) -> Self {
+        Self { between: course, course: Some(course), client, local_port }
+    }
+
+    /// What NAT does in one direction, where it has been made ready.
+    #[inline]
+    pub(crate) fn rewrite(&self, direction: Direction) -> Option<&'a Rewrite> {
+        self.course.map(|course| course.rewrite(direction))
     }
 
     /// Who the server speaks with.
@@ -106,11 +118,15 @@ impl<'a> Conn<'a> {
     fn at(slab: &'a Arc<Slab>, known: &'a Known, at: u32, any: bool) -> Option<Self> {
         let slot = slab.slot(at)?;
         let fixed = slot.fixed(any)?;
-        let course = known.get(fixed.course)?;
+        Some(Self::of(slab, slot, at, known.get(fixed.course)?, &fixed))
+    }
+
+    #[inline]
+    fn of(slab: &'a Arc<Slab>, slot: &'a Slot, at: u32, course: &'a Arc<Course>, fixed: &Fixed) -> Self {
         let id = Id { at, generation: fixed.generation };
-        let legs = Legs { between: course, client: fixed.client, local_port: fixed.local_port };
+        let legs = Legs::of(course, fixed.client(), fixed.local_port);
         let rare = if slot.has(EDITED | FTP) { slab.rare(at) } else { None };
-        Some(Self { legs, course, slot, slab, id, rare })
+        Self { legs, course, slot, slab, id, rare }
     }
 
     /// The same for longer than a packet.
@@ -363,7 +379,7 @@ impl Kept {
     }
 
     pub(crate) fn legs(&self) -> Legs<'_> {
-        Legs { between: &self.course, client: self.client, local_port: self.local_port }
+        Legs::of(&self.course, self.client, self.local_port)
     }
 
     pub(crate) const fn rare(&self) -> Option<&Arc<Rare>> {

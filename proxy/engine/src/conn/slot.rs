@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use dashmap::DashMap;
 use foldhash::fast::FixedState;
 
-use super::key::{addr, bits};
+use super::key::{End, bits};
 use super::{Millis, Rare, Spoken, Timed};
 use crate::state::State;
 
@@ -102,13 +102,20 @@ pub(super) struct Id {
 pub(super) struct Fixed {
     pub(super) generation: u32,
     pub(super) course: u32,
-    pub(super) client: SocketAddr,
+    pub(super) client: End,
+    pub(super) v6: bool,
     pub(super) local_port: u16,
 }
 
+impl Fixed {
+    #[inline]
+    pub(super) fn client(&self) -> SocketAddr {
+        self.client.addr(self.v6)
+    }
+}
+
 impl Slot {
-    const fn new() -> Self {
-        const NUMBERS: [AtomicU32; 3] = [AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0)];
+    fn new() -> Self {
         Self {
             life: AtomicU32::new(GONE),
             flags: AtomicU8::new(0),
@@ -120,7 +127,7 @@ impl Slot {
             client: [AtomicU64::new(0), AtomicU64::new(0)],
             deadline: AtomicU32::new(0),
             armed: AtomicU32::new(0),
-            said: [NUMBERS, NUMBERS],
+            said: Default::default(),
         }
     }
 
@@ -153,11 +160,11 @@ impl Slot {
             return None;
         }
         let [high, low] = [0, 1].map(|i: usize| u128::from(self.client[i].load(Relaxed)));
-        let ip = addr(high << 64 | low, self.has(V6));
         let fixed = Fixed {
             generation: life >> GENERATION,
             course: self.course.load(Relaxed),
-            client: SocketAddr::new(ip, self.client_port.load(Relaxed)),
+            client: End::new(high << 64 | low, self.client_port.load(Relaxed)),
+            v6: self.has(V6),
             local_port: self.local_port.load(Relaxed),
         };
         fence(Acquire);
@@ -297,7 +304,34 @@ struct Chunk {
 struct Free {
     /// Slots that have never been used begin here.
     fresh: u32,
-    used: VecDeque<u32>,
+    /// Those that have been used, in parts, so that none of them is ever moved: whose have ended last are in the last.
+    used: VecDeque<Vec<u32>>,
+    /// So many.
+    held: usize,
+}
+
+/// Places in each part.
+const PART: usize = 512;
+
+impl Free {
+    fn push(&mut self, at: u32) {
+        if self.used.back().is_none_or(|part| part.len() == PART) {
+            self.used.push_back(Vec::with_capacity(PART));
+        }
+        self.used.back_mut().into_iter().for_each(|part| part.push(at));
+        self.held += 1;
+    }
+
+    /// One of those that have been free for longest.
+    fn pop(&mut self) -> Option<u32> {
+        let part = self.used.front_mut()?;
+        let at = part.pop()?;
+        if part.is_empty() {
+            self.used.pop_front();
+        }
+        self.held -= 1;
+        Some(at)
+    }
 }
 
 impl Slab {
@@ -322,8 +356,10 @@ impl Slab {
 
     /// Begins a connection; `None` where there is no slot for it.
     pub(super) fn begin(&self, first: &First, rare: Option<Rare>) -> Option<(&Slot, Id)> {
-        let at = self.take()?;
-        let slot = self.slot(at)?;
+        let Some((at, slot)) = self.take().and_then(|at| Some((at, self.slot(at)?))) else {
+            rare.inspect(Rare::let_go);
+            return None;
+        };
         let generation = slot.begin(first);
         self.asked(at)?.store(0, Relaxed);
         if let Some(rare) = rare {
@@ -341,7 +377,7 @@ impl Slab {
         if self.slot(at).is_some_and(|slot| slot.has(RARE)) {
             self.rare.remove(&at);
         }
-        self.free.lock().unwrap_or_else(PoisonError::into_inner).used.push_back(at);
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).push(at);
     }
 
     /// The places of all slots that have ever been used.
@@ -351,11 +387,11 @@ impl Slab {
 
     fn take(&self) -> Option<u32> {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.used.len() > REST {
-            return free.used.pop_front();
+        if free.held > REST {
+            return free.pop();
         }
         let at = free.fresh;
-        let Some(chunk) = self.chunks.get(at as usize / CHUNK) else { return free.used.pop_front() };
+        let Some(chunk) = self.chunks.get(at as usize / CHUNK) else { return free.pop() };
         chunk.get_or_init(|| Chunk {
             slots: std::iter::repeat_with(Slot::new).take(CHUNK).collect(),
             asked: std::iter::repeat_with(|| AtomicU32::new(0)).take(CHUNK).collect(),
@@ -364,3 +400,6 @@ impl Slab {
         Some(at)
     }
 }
+
+#[cfg(test)]
+mod tests;

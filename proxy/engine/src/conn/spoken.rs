@@ -107,14 +107,14 @@ mod tests {
     struct End(AtomicU8, [AtomicU32; 3]);
 
     impl End {
-        fn new() -> Spoken<'static> {
+        fn silent() -> Spoken<'static> {
             let end = Box::leak(Box::new(Self::default()));
             Spoken { known: &end.0, said: &end.1 }
         }
     }
 
     fn handshake() -> [Spoken<'static>; 2] {
-        let ends = [End::new(), End::new()];
+        let ends = [End::silent(), End::silent()];
         ends[0].says(SYN, u32::MAX, 0, 0);
         ends[1].says(SYN | ACK, 500, 0, 0);
         ends[0].says(ACK, 0, 501, 0);
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn who_has_acknowledged_nothing_is_not_reset() {
-        let ends = [End::new(), End::new()];
+        let ends = [End::silent(), End::silent()];
         ends[0].says(SYN, 7, 0, 0);
         assert_eq!(ends[0].resets(ends[1], |said| said), None);
         assert_eq!(ends[1].resets(ends[0], |said| said), None);
@@ -168,6 +168,6 @@ mod tests {
         let [client, _] = handshake();
         client.says(SYN, 1 << 31, 0, 0);
         assert!(client.has_begun_with(1 << 31));
-        assert_eq!(client.resets(End::new(), |said| said), Some(([Some(501), None], (1 << 31) + 1)));
+        assert_eq!(client.resets(End::silent(), |said| said), Some(([Some(501), None], (1 << 31) + 1)));
     }
 }

@@ -13,7 +13,7 @@ use sched::{Direction, Proto};
 use super::course::Courses;
 use super::index::{Entry, Index};
 use super::slot::{EDITED, FTP, First, PARKED, RARE, TEMPLATE, UNASSURED};
-use super::{Birth, Conn, FlowKey, Id, Known, Legs, Millis, NEW_MS, Reader, Room, Slab, Slot};
+use super::{Birth, Conn, FlowKey, Known, Legs, Millis, NEW_MS, Rare, Reader, Room, Slab, Slot};
 use crate::ftp::Expecting;
 use crate::listing::Part;
 use crate::state::State;
@@ -71,8 +71,11 @@ impl ConnTable {
     ) -> Option<(Conn<'a>, Direction)> {
         let hash = self.index.hash(key);
         self.index.find(reader, hash, |entry| {
-            let conn = Conn::at(&self.slab, known, entry.at, false)?;
-            (conn.key(entry.direction) == *key).then_some((conn, entry.direction))
+            let slot = self.slab.slot(entry.at)?;
+            let fixed = slot.fixed(false)?;
+            let course = known.get(fixed.course)?;
+            let found = course.is_key(key, entry.direction, &fixed);
+            found.then(|| (Conn::of(&self.slab, slot, entry.at, course, &fixed), entry.direction))
         })
     }
 
@@ -89,7 +92,7 @@ impl ConnTable {
         let (between, rare) = birth.rare();
         let (proto, edited) = (between.proto, !between.tcp.is_none());
         let Some(joined) = self.courses.join(between) else {
-            rare.inspect(|rare| rare.let_go());
+            rare.inspect(Rare::let_go);
             return None;
         };
         let flags = rare.as_ref().map_or(0, |rare| {
@@ -102,12 +105,15 @@ impl ConnTable {
         let first =
             First { course: joined.number, client, local_port, state: begins_as(proto), flags, deadline };
         let dest = &joined.dest;
-        let (slot, id) = self.slab.begin(&first, rare)?;
+        let Some((slot, id)) = self.slab.begin(&first, rare) else {
+            self.courses.leave(&joined);
+            return None;
+        };
         dest.inactive.fetch_add(1, Relaxed);
         dest.update_overload();
         let course = known.get(joined.number)?;
         let rare = if slot.has(EDITED | FTP) { self.slab.rare(id.at) } else { None };
-        let legs = Legs { between: course, client, local_port };
+        let legs = Legs::of(course, client, local_port);
         Some(Conn { legs, course, slot, slab: &self.slab, id, rare })
     }
 
@@ -158,10 +164,7 @@ impl ConnTable {
             let Some(slot) = self.slab.slot(at).filter(|slot| !slot.has(PARKED)) else { continue };
             let Some(fixed) = slot.fixed(false) else { continue };
             let Some(course) = self.courses.get(fixed.course) else { continue };
-            let legs = Legs { between: &course, client: fixed.client, local_port: fixed.local_port };
-            let id = Id { at, generation: fixed.generation };
-            let rare = if slot.has(EDITED | FTP) { self.slab.rare(at) } else { None };
-            visit(&Conn { legs, course: &course, slot, slab: &self.slab, id, rare });
+            visit(&Conn::of(&self.slab, slot, at, &course, &fixed));
         }
     }
 

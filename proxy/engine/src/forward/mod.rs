@@ -25,6 +25,7 @@ pub(crate) struct Means<'a> {
 }
 
 /// Turns a client's packet into the one that goes to the server, and says which way it goes.
+#[inline]
 pub(crate) fn request(
     frame: &mut Frame,
     packet: &Packet,
@@ -50,6 +51,7 @@ pub(crate) fn request(
 }
 
 /// The longest packet of a family in bytes that gets to the server as it should; 0 while unknown.
+#[inline]
 pub(crate) fn mtu(legs: &Legs<'_>, family: Family, now: Millis) -> u32 {
     match legs.method {
         ForwardMethod::Tunnel(tunnel) => tunnel::mtu(legs, tunnel, family, now),
@@ -58,6 +60,7 @@ pub(crate) fn mtu(legs: &Legs<'_>, family: Family, now: Millis) -> u32 {
 }
 
 /// Turns a server's packet into the one that goes to the client.
+#[inline]
 pub(crate) fn reply(method: ForwardMethod, frame: &mut Frame, packet: &Packet, legs: &Legs<'_>) {
     match method {
         ForwardMethod::Masq => nat::reply(frame, packet, legs),

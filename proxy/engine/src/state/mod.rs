@@ -159,6 +159,7 @@ impl State {
     }
 
     /// The time without a packet after which a connection in this state is forgotten.
+    #[inline]
     pub(crate) const fn timeout(self, proto: Proto, knobs: &Knobs) -> Duration {
         match self {
             Self::Established if matches!(proto, Proto::Sctp) => Duration::from_secs(900),
@@ -200,6 +201,7 @@ impl State {
         matches!(self, Self::TimeWait | Self::Close | Self::Closed)
     }
 
+    #[inline]
     pub(crate) fn from_u8(n: u8) -> Self {
         Self::ALL[usize::from(n)]
     }

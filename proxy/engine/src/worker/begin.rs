@@ -60,6 +60,7 @@ pub(super) enum Refusal {
 
 impl<'a> Step<'a> {
     /// A packet that belongs to no connection.
+    #[inline(never)]
     pub(super) fn begin(
         &mut self,
         frame: &mut Frame,

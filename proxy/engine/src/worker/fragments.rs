@@ -101,6 +101,7 @@ impl Step<'_> {
 
     /// What cannot be forwarded piece by piece: segments that are edited, or whose numbers are, and a checksum of SCTP
     /// that changes with the ports, for which all of the packet would have to be seen.
+    #[inline]
     pub(super) fn whole_only(&self, packet: &Packet, conn: &Conn<'_>) -> bool {
         packet.fragment != Fragment::None && (!conn.is_plain() || sums_all(&conn.legs))
     }

@@ -162,6 +162,7 @@ impl<'a> Step<'a> {
     }
 
     /// A packet of a front's connection.
+    #[inline(never)]
     pub(super) fn of_front(
         &mut self,
         frame: &Frame,

@@ -17,6 +17,7 @@ use crate::front::FrontWay;
 use crate::verdict::{DropReason, Egress, Verdict};
 
 impl<'a> Step<'a> {
+    #[inline(never)]
     pub(super) fn icmp(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
         if packet.fragment == Fragment::None
             && let Some(verdict) = self.tunnel_error(frame, packet)

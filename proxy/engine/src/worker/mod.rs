@@ -50,6 +50,9 @@ use crate::{Engine, millis_since};
 /// A control connection of FTP that is idle is looked at again so much later, while it has data connections: as in IPVS.
 const DATA_MS: Millis = 60_000;
 
+/// Connections that the control plane wants ended, in one call: bounds the time that packets wait.
+const SENTENCES: usize = 256;
+
 /// A worker: owned by the thread that serves one queue.
 #[derive(Debug)]
 pub struct Worker {
@@ -76,6 +79,15 @@ pub struct Worker {
     sampler: Sampler,
     limit: Limit,
     born: Instant,
+    clock: Clock,
+}
+
+/// The time of the packet before: most have the same.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    now: Instant,
+    elapsed: Duration,
+    millis: Millis,
 }
 
 impl Worker {
@@ -105,6 +117,7 @@ impl Worker {
             sampler: Sampler::default(),
             limit: Limit::default(),
             born: engine.born,
+            clock: Clock { now: engine.born, elapsed: Duration::ZERO, millis: 0 },
         }
     }
 
@@ -115,7 +128,6 @@ impl Worker {
         if self.knobs.load().drop_entry != Defence::Off {
             self.sampler.wake(millis_since(self.born, now));
         }
-        self.known.pass(millis_since(self.born, now));
         let mut step = self.step(now);
         let verdict = step.decide(frame);
         self.counters.count(super_packet, verdict);
@@ -123,8 +135,14 @@ impl Worker {
     }
 
     /// What a decision may use.
+    #[inline]
     fn step(&mut self, now: Instant) -> Step<'_> {
-        let elapsed = now.saturating_duration_since(self.born);
+        if self.clock.now != now {
+            let elapsed = now.saturating_duration_since(self.born);
+            self.clock = Clock { now, elapsed, millis: elapsed.as_millis() as Millis };
+        }
+        let Clock { elapsed, millis, .. } = self.clock;
+        self.known.pass(millis);
         Step {
             table: self.table.load(),
             host: self.host.load(),
@@ -147,7 +165,7 @@ impl Worker {
             greetings: &mut self.greetings,
             fragments: &self.fragments,
             way: None,
-            now: elapsed.as_millis() as Millis,
+            now: millis,
             elapsed,
         }
     }
@@ -188,7 +206,8 @@ impl Worker {
             }
             if outbox.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        while let Some(Sentence { conn, reset }) = self.condemned.pop() {
+        for _ in 0..SENTENCES {
+            let Some(Sentence { conn, reset }) = self.condemned.pop() else { break };
             if conn.conn().is_some_and(|conn| end(&conn, reset).is_break()) {
                 return;
             }

@@ -13,6 +13,7 @@ use crate::state::State;
 
 impl Step<'_> {
     /// Whether a client's packet ends the connection that it belongs to, to be scheduled like the first of another.
+    #[inline]
     pub(super) fn begins_anew(&self, conn: &Conn<'_>, packet: &Packet) -> bool {
         let (knobs, legs) = (self.knobs, &conn.legs);
         if !legs.dest.is_available() {

@@ -56,6 +56,7 @@ pub(super) struct Step<'a> {
 }
 
 impl<'a> Step<'a> {
+    #[inline(always)]
     pub(super) fn decide(&mut self, frame: &mut Frame) -> Verdict {
         let packet = match Packet::parse(frame.packet()) {
             Ok(packet) => packet,
@@ -75,22 +76,19 @@ impl<'a> Step<'a> {
     }
 
     /// A packet, or the first fragment of one.
+    #[inline]
     pub(super) fn whole(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
-        match packet.l4 {
-            L4::Tcp { src_port, dst_port, .. } => {
-                self.transport(frame, packet, Proto::Tcp, src_port, dst_port)
-            }
-            L4::Udp { src_port, dst_port, .. } => {
-                self.transport(frame, packet, Proto::Udp, src_port, dst_port)
-            }
-            L4::Sctp { src_port, dst_port, .. } => {
-                self.transport(frame, packet, Proto::Sctp, src_port, dst_port)
-            }
-            L4::Icmp { .. } | L4::Icmp6 { .. } => self.icmp(frame, packet),
-            L4::Other => self.other(frame, packet),
-        }
+        let (proto, src_port, dst_port) = match packet.l4 {
+            L4::Tcp { src_port, dst_port, .. } => (Proto::Tcp, src_port, dst_port),
+            L4::Udp { src_port, dst_port, .. } => (Proto::Udp, src_port, dst_port),
+            L4::Sctp { src_port, dst_port, .. } => (Proto::Sctp, src_port, dst_port),
+            L4::Icmp { .. } | L4::Icmp6 { .. } => return self.icmp(frame, packet),
+            L4::Other => return self.other(frame, packet),
+        };
+        self.transport(frame, packet, proto, src_port, dst_port)
     }
 
+    #[inline(always)]
     fn transport(
         &mut self,
         frame: &mut Frame,
@@ -126,6 +124,7 @@ impl<'a> Step<'a> {
         self.conns.find(self.reader, self.known, key)
     }
 
+    #[inline]
     pub(super) fn means(&self) -> Means<'_> {
         Means { host: self.host, ids: self.ids, pmtu_disc: self.knobs.pmtu_disc, now: self.now }
     }
@@ -142,6 +141,7 @@ impl<'a> Step<'a> {
         !self.host.is_local(src) && !self.host.is_local(dst)
     }
 
+    #[inline]
     pub(super) fn credit(&self, frame: &mut Frame, packet: &Packet, credit: bool) {
         if credit && frame.arrival == Arrival::Routed && packet.ttl < u8::MAX {
             edit::set_ttl(frame, packet, packet.ttl + 1);

@@ -23,6 +23,7 @@ const TCP_HEADER: u32 = 20;
 
 impl Step<'_> {
     /// A client's segment of a connection that is not plain, on to the server.
+    #[inline(never)]
     pub(super) fn tcp_request(&mut self, frame: &mut Frame, packet: &Packet, conn: &Conn<'_>) -> Verdict {
         let L4::Tcp { flags, seq, .. } = packet.l4 else { return self.request(frame, packet, &conn.legs) };
         let mut packet = *packet;
@@ -57,6 +58,7 @@ impl Step<'_> {
     }
 
     /// A server's segment of such a connection, on to the client.
+    #[inline(never)]
     pub(super) fn tcp_reply(&mut self, frame: &mut Frame, packet: &Packet, conn: &Conn<'_>) {
         if matches!(packet.l4, L4::Tcp { flags, .. } if flags.syn()) {
             limit_segments(frame, packet, conn, Direction::Out);

@@ -15,6 +15,7 @@ use crate::state::{Event, State, sctp, tcp};
 use crate::verdict::{DropReason, Egress, Verdict};
 
 impl Step<'_> {
+    #[inline]
     pub(super) fn towards_server(&mut self, frame: &mut Frame, packet: &Packet, conn: &Conn<'_>) -> Verdict {
         if !conn.legs.dest.is_available() {
             return Verdict::Drop(DropReason::DestRemoved);
@@ -34,6 +35,7 @@ impl Step<'_> {
     }
 
     /// The answer to a packet that does not fit the path to its server.
+    #[inline]
     pub(super) fn too_big(&self, frame: &mut Frame, packet: &Packet, legs: &Legs<'_>) -> Option<Verdict> {
         // The kernel would refuse it on its second pass and quote the server, which the client has never heard of.
         let mtu = forward::mtu(legs, packet.family, self.now);
@@ -46,6 +48,7 @@ impl Step<'_> {
     }
 
     /// Sends a packet on to its server.
+    #[inline]
     pub(super) fn request(&self, frame: &mut Frame, packet: &Packet, legs: &Legs<'_>) -> Verdict {
         match forward::request(frame, packet, legs, &self.means()) {
             Ok(egress) => {
@@ -61,6 +64,7 @@ impl Step<'_> {
         }
     }
 
+    #[inline]
     pub(super) fn towards_client(&mut self, frame: &mut Frame, packet: &Packet, conn: &Conn<'_>) -> Verdict {
         if self.whole_only(packet, conn) {
             return Verdict::Drop(DropReason::Fragment);
@@ -76,11 +80,16 @@ impl Step<'_> {
         Verdict::Transmit(Egress::Route)
     }
 
+    #[inline]
     pub(super) fn seen(&mut self, frame: &Frame, packet: &Packet, conn: &Conn<'_>, direction: Direction) {
         if packet.fragment == Fragment::First {
             self.way = Some(Way::Conn(conn.keep(), direction));
         }
         self.count(frame, packet, &conn.legs.service, &conn.legs.dest, direction);
+        // It goes where it would have gone, and moves nothing any more.
+        if conn.is_gone() {
+            return;
+        }
         let guarded = defence::is_on(self.knobs.secure_tcp, self.knobs, self.room);
         let event = match packet.l4 {
             L4::Tcp { flags, seq, ack, .. } => {

@@ -51,3 +51,36 @@ fn a_hop_is_taken_while_there_is_one_to_go_on_with() {
         }
     }
 }
+
+#[test]
+fn what_is_known_before_is_done_as_if_it_were_not() {
+    let ends = [
+        ["10.0.0.1:1024", "192.0.2.7:80", "172.16.255.254:8080"],
+        ["[2001:db8::1]:1024", "[2001:db8:ffff::7]:80", "[fd00:1:2:3:4:5:6:7]:8080"],
+    ];
+    for [client, vip, server] in ends {
+        let (to, from) = ((client, vip), (vip, client));
+        for (side, (src, dst)) in [(Side::Destination, to), (Side::Source, from)] {
+            let packets = [
+                build::tcp(src, dst).ack(1).payload(b"abc"),
+                build::tcp(src, dst).ack(1).payload_len(5000).gso(1000),
+                build::tcp(src, dst).syn().partial(),
+                build::udp(src, dst).payload(b"abc"),
+                build::udp(src, dst).payload(b"abc").partial(),
+                build::udp(src, dst).payload(b"abc").ttl(255),
+                build::sctp(src, dst).chunk(0, b"data"),
+            ];
+            let rewrite = Rewrite::new(side, vip.parse().unwrap(), server.parse().unwrap());
+            for built in packets {
+                let (mut one, mut other) = (built.frame(), built.frame());
+                let packet = Packet::parse(one.packet()).unwrap();
+                rewrite.apply(&mut one, &packet);
+                let server: SocketAddr = server.parse().unwrap();
+                set(&mut other, &packet, side, server.ip(), server.port());
+                assert_eq!(one.packet(), other.packet(), "{packet}");
+                assert_eq!(one.offload, other.offload);
+                assert!(verify_frame(&one).is_ok());
+            }
+        }
+    }
+}

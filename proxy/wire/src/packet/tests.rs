@@ -154,3 +154,32 @@ fn who_has_chosen_the_way_is_known() {
     let pieces = build::udp("[fd00::1]:5", "[fd00::2]:53").payload_len(99).fragments(48);
     assert!(pieces.into_iter().all(|piece| !is(piece)));
 }
+
+/// The short way through the headers and the long one end at the same place.
+#[test]
+fn what_is_usual_is_what_the_walk_over_all_headers_says() {
+    let packets = [
+        build::tcp("10.0.0.1:1024", "10.0.0.2:80").syn().seq(7).tcp_options(&[1, 1, 1, 1]).payload(b"abc"),
+        build::udp("10.0.0.1:53", "10.0.0.2:53").payload(b"question"),
+        build::tcp("[2001:db8::1]:1024", "[2001:db8::2]:80").ack(9).payload(b"abc"),
+        build::udp("[2001:db8::1]:53", "[2001:db8::2]:53").payload(b"question"),
+    ];
+    let mut usual = 0;
+    for bytes in packets.map(|packet| packet.bytes()) {
+        assert!(parse::usual(&bytes).is_some());
+        for at in 0..bytes.len().min(64) {
+            for value in 0..=255 {
+                let mut bytes = bytes.clone();
+                bytes[at] = value;
+                if let Some(packet) = parse::usual(&bytes) {
+                    assert_eq!(parse::unusual(&bytes), Ok(packet), "byte {at} is {value}");
+                    usual += 1;
+                }
+            }
+        }
+        for len in 0..bytes.len() {
+            assert_eq!(parse::usual(&bytes[..len]), None);
+        }
+    }
+    assert!(usual > 10_000, "{usual}");
+}
