@@ -76,6 +76,10 @@ impl Stand {
             node.sysctl("net.ipv4.tcp_tw_reuse", "1")?;
             node.sysctl("net.ipv4.tcp_max_syn_backlog", "65536")?;
         }
+        if let Some(switch) = lab.switch() {
+            // A switch is no firewall. Where the kernel has no firewall for bridges there is nothing to turn off.
+            let _ = switch.sysctl("net.bridge.bridge-nf-call-iptables", "0");
+        }
         let vip = lab.vip.port(Family::V4, PORT);
         if let Some(real) = column.method.and_then(super::contender::Method::real) {
             lab.shortcut()?;
