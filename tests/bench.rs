@@ -35,7 +35,14 @@ fn two_contenders_are_measured_and_compared_in_a_table_for_programs_and_in_a_pic
     let said = String::from_utf8_lossy(&output.stdout);
     let report = read(&out, "report.md");
     assert!(report.contains(&*said), "{said}");
-    for text in ["- machine: Linux ", "- nft: nftables v", "- ulvs-tun: ulvs ", "- half load: ", "## Goals"] {
+    for text in [
+        "- machine: Linux ",
+        "- nft: nftables v",
+        "- ulvs-tun: ulvs ",
+        "- half load: ",
+        "- others: ",
+        "## Goals",
+    ] {
         assert!(report.contains(text), "no {text:?} in {report}");
     }
     // Every table has its contenders, and ratios to the only one that others are compared with.

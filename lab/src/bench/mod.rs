@@ -22,6 +22,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -88,6 +89,8 @@ const MOST_FILES: u64 = 250_000;
 const OTHER_FILES: u64 = 500;
 /// What a lab takes beside its measurement, roughly: of use for a guess only.
 const SET_UP: f64 = 1.5;
+/// How long others are watched before a round.
+const OTHERS: Duration = Duration::from_millis(300);
 
 pub(crate) fn main(args: &BenchArgs, ulvs: &Path, state_root: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     if let Some(OtherBench::Tls(args)) = &args.other {
@@ -114,7 +117,8 @@ pub(crate) fn main(args: &BenchArgs, ulvs: &Path, state_root: Option<PathBuf>) -
     }
     let columns = Column::all(&args.contenders, &args.methods);
     let mut results = Results::new(workloads, &columns);
-    measure(args, &bench, pace, &mut results)?;
+    let others = measure(args, &bench, pace, &mut results)?;
+    facts.push(("others".to_owned(), format!("before each round they kept up to {others:.2} cores busy")));
 
     let (text, json) =
         (report::markdown(&results, &facts), format!("{:#}\n", report::json(&results, &facts)));
@@ -130,16 +134,17 @@ pub(crate) fn main(args: &BenchArgs, ulvs: &Path, state_root: Option<PathBuf>) -
     Ok(ExitCode::SUCCESS)
 }
 
-/// All rounds.
-fn measure(args: &BenchArgs, bench: &Bench, pace: u32, results: &mut Results) -> anyhow::Result<()> {
+/// All rounds; returns the most that others did before one of them.
+fn measure(args: &BenchArgs, bench: &Bench, pace: u32, results: &mut Results) -> anyhow::Result<f64> {
     let (workloads, columns) = (results.workloads.clone(), results.columns.clone());
     let able =
         |workload: Workload| columns.iter().filter(move |column| column.contender.can(workload)).count();
     let total = args.rounds as usize * workloads.iter().map(|workload| able(*workload)).sum::<usize>();
     let guess = total as f64 * (args.seconds + SET_UP);
     writeln!(io::stderr(), "{total} measurements, about {}", minutes(guess))?;
-    let (start, mut done) = (Instant::now(), 0);
+    let (start, mut done, mut others) = (Instant::now(), 0, 0.0_f64);
     for round in 1..=args.rounds {
+        others = others.max(busy_cores()?);
         for (row, workload) in workloads.iter().enumerate() {
             for (index, column) in columns.iter().enumerate().filter(|(_, it)| it.contender.can(*workload)) {
                 let sample = one(args, bench, *column, *workload, pace)?;
@@ -159,7 +164,14 @@ fn measure(args: &BenchArgs, bench: &Bench, pace: u32, results: &mut Results) ->
             }
         }
     }
-    Ok(())
+    Ok(others)
+}
+
+/// Cores that are busy though nothing is measured.
+fn busy_cores() -> anyhow::Result<f64> {
+    let (before, start) = (usage::machine()?, Instant::now());
+    thread::sleep(OTHERS);
+    Ok((usage::machine()? - before) / start.elapsed().as_secs_f64())
 }
 
 fn one(
@@ -189,7 +201,7 @@ fn half(args: &BenchArgs, bench: &Bench) -> anyhow::Result<u32> {
 /// What a reader has to know of how the numbers came about.
 fn facts(args: &BenchArgs, ulvs: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").context("is /proc mounted?")?;
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cores = thread::available_parallelism().map_or(0, usize::from);
     let machine = format!("Linux {}, {cores} cores for everybody", kernel.trim());
     let rounds = format!("{} of {} s for each measurement", args.rounds, args.seconds);
     let mut facts = vec![("machine".to_owned(), machine), ("rounds".to_owned(), rounds)];

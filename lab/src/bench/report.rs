@@ -12,7 +12,11 @@ use super::workload::{Figure, Workload};
 /// What a reader has to know of all numbers.
 const EXPLANATION: &str = "\
 Values are medians over the rounds; a ratio is the median of the ratios within the rounds, with the least and the most of
-them. The client is one thread of `lab::load`. It, the servers and the contender share the cores.
+them. The client is one thread of `lab::load`. It, the servers and the contender share the cores. What the kernel does for a
+packet at once, up to the next queue, is done by whoever sends it: a client with a core to itself may spend it on routing.
+
+One stall of the machine, or of the client, is enough for the p99 at half load: where that of `route` is in milliseconds too,
+it says nothing about the others.
 
 CPU is counted in two ways, because neither is the whole truth. That of *its processes* leaves out what the kernel does for
 the contender while it happens to run somebody else: all of what `route`, `nft` and `ipvs` do, and the interrupts' part for

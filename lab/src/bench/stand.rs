@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 
 use super::contender::Column;
 use super::setup;
-use super::usage::{self, Usage};
+use super::usage;
 use super::workload::{CROWD, IDLE};
 use crate::addr::{Cidr, Family};
 use crate::client;
@@ -59,8 +59,10 @@ const IDLE_FROM: std::ops::Range<u8> = 100..110;
 const TRACKED: usize = 60_000;
 
 impl Moment {
-    pub(super) fn now(lab: &NatLab) -> anyhow::Result<Self> {
-        Ok(Self { own: Usage::of(&lab.director, "to-client")?.cpu, machine: usage::machine()? })
+    /// Of a director with these processes. Whoever makes the load asks, and must not be kept from it: so they are not
+    /// looked for now.
+    pub(super) fn now(pids: &[u32]) -> anyhow::Result<Self> {
+        Ok(Self { own: usage::cpu_of(pids), machine: usage::machine()? })
     }
 }
 
@@ -75,6 +77,10 @@ impl Stand {
             node.sysctl("net.ipv4.ip_local_port_range", "1024 65535")?;
             node.sysctl("net.ipv4.tcp_tw_reuse", "1")?;
             node.sysctl("net.ipv4.tcp_max_syn_backlog", "65536")?;
+        }
+        if let Some(switch) = lab.switch() {
+            // A switch is no firewall. Where the kernel has no firewall for bridges there is nothing to turn off.
+            let _ = switch.sysctl("net.bridge.bridge-nf-call-iptables", "0");
         }
         let vip = lab.vip.port(Family::V4, PORT);
         if let Some(real) = column.method.and_then(super::contender::Method::real) {

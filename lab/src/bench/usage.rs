@@ -32,8 +32,7 @@ impl Usage {
         let mut usage = Self::default();
         for pid in processes(node.netns())? {
             // Whoever ends meanwhile uses nothing.
-            usage.cpu +=
-                fs::read_to_string(format!("/proc/{pid}/stat")).ok().as_deref().and_then(cpu).unwrap_or(0.0);
+            usage.cpu += cpu_of(&[pid]);
             let status = fs::read_to_string(format!("/proc/{pid}/status"));
             usage.resident += status.ok().as_deref().and_then(resident).unwrap_or(0.0);
         }
@@ -72,7 +71,14 @@ fn busy(stat: &str) -> Option<f64> {
     Some((user + nice + system + irq + softirq) / TICKS)
 }
 
-fn processes(netns: &Netns) -> anyhow::Result<Vec<u32>> {
+/// Seconds of CPU so far, of these processes as far as they live.
+pub(super) fn cpu_of(pids: &[u32]) -> f64 {
+    let of = |pid| cpu(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?);
+    pids.iter().filter_map(of).sum()
+}
+
+/// Those in a namespace.
+pub(super) fn processes(netns: &Netns) -> anyhow::Result<Vec<u32>> {
     use std::os::fd::AsRawFd as _;
     let own = fs::metadata(format!("/proc/self/fd/{}", netns.as_raw_fd())).context("is /proc mounted?")?;
     let entries = fs::read_dir("/proc").context("is /proc mounted?")?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::stand::{Moment, Stand};
+use super::usage;
 use crate::load::{self, DatagramSpec, Direction, LoadSpec, Mode, Report};
 
 /// A kind of load.
@@ -148,7 +149,8 @@ impl Workload {
         let (target, duration) = (stand.target, Duration::from_secs_f64(seconds));
         let warm_up = Duration::from_secs_f64(WARM_UP.min(seconds));
         let mut moments = Vec::new();
-        let mark = || moments.push(Moment::now(&stand.lab));
+        let pids = usage::processes(stand.lab.director.netns())?;
+        let mark = || moments.push(Moment::now(&pids));
         let report = if self == Self::Udp {
             let spec = DatagramSpec { target, sockets: 16, window: 8, payload: PAYLOAD, duration };
             load::measure_datagrams(&stand.lab.client, &spec, warm_up, mark)

@@ -182,6 +182,11 @@ impl NatLab {
         self.client.links_ready()
     }
 
+    /// What joins the servers, where they are on a bridge.
+    pub fn switch(&self) -> Option<&Node> {
+        self.switch.as_ref()
+    }
+
     fn nodes(&self) -> impl Iterator<Item = &Node> {
         [&self.client, &self.director]
             .into_iter()
