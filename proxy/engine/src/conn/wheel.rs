@@ -17,7 +17,7 @@ use super::{Millis, Slab, Slot};
 /// Slots of one second each.
 const SLOTS: u64 = 128;
 /// Entries looked at in one call: bounds the time that packets wait when very many end at once.
-const BATCH: usize = 128;
+const BATCH: usize = 256;
 /// Entries of a slot lie in parts of so many, so that none of them is ever moved.
 const PART: usize = 512;
 
