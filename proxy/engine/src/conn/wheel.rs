@@ -17,7 +17,7 @@ use super::{Millis, Slab, Slot};
 /// Slots of one second each.
 const SLOTS: u64 = 128;
 /// Entries looked at in one call: bounds the time that packets wait when very many end at once.
-const BATCH: usize = 256;
+const BATCH: usize = 128;
 /// Entries of a slot lie in parts of so many, so that none of them is ever moved.
 const PART: usize = 512;
 
@@ -151,7 +151,8 @@ impl<E> Wheel<E> {
     where
         E: Named<Of>,
     {
-        for _ in 0..BATCH {
+        let mut looked = 0;
+        while looked < BATCH {
             let Some(entry) = self.due.pop() else {
                 if self.next * 1000 > now || self.held == 0 {
                     break;
@@ -160,6 +161,7 @@ impl<E> Wheel<E> {
                 self.next += 1;
                 continue;
             };
+            looked += 1;
             self.held -= 1;
             let second = self.next - 1;
             let Some(timed) = entry.find(of).filter(|timed| !timed.is_gone() && timed.armed() == second)

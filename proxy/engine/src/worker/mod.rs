@@ -221,7 +221,10 @@ impl Worker {
             ControlFlow::Continue(())
         });
         conns.expecting.sweep(now);
-        self.expire_templates(now, decay);
+        // A template that is asked before the last of its members has gone stays for another period.
+        if self.wheel.next_due().is_none_or(|due| due > now) {
+            self.expire_templates(now, decay);
+        }
         self.greetings.advance(now, &mut self.outbox, &self.counters);
         self.defend(now, &knobs);
         self.known.forget(now, self.wheel.is_empty());
