@@ -12,8 +12,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 ulvs=$(realpath "$1"); shift
-contenders=route,nft,ipvs,ulvs-tun
-! "$ulvs" run --help | grep -q -- '--port ' || contenders+=,ulvs-packet
+contenders=route,nft,ipvs,ulvs-tun,ulvs-packet
 [ $# -gt 0 ] || set -- --rounds 5 --seconds 4 --workloads bulk1,requests64,connections
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/files/bin"

@@ -32,7 +32,7 @@ pub(super) enum Contender {
 }
 
 /// What is measured where nothing is chosen: what every kernel can run.
-pub(super) const DEFAULT: &str = "route,nft,haproxy1,haproxy2,nginx,ulvs-tun";
+pub(super) const DEFAULT: &str = "route,nft,haproxy1,haproxy2,nginx,ulvs-tun,ulvs-packet";
 
 /// How ulvs forwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
