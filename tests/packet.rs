@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use lab::addr::Family;
 use lab::client;
+use lab::node::Node;
 use lab::serve::{Http, UdpEcho};
 use lab::snapshot::Snapshot;
 use lab::topo::{NatLab, NatOptions, VipPlace};
@@ -20,10 +21,13 @@ use crate::support::{Engine, PATIENCE, printed, udp, ulvs};
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
 /// With a service of each family on port 80 and one on port 4000, the VIP nobody's address and the director's.
-fn everywhere(test: impl Fn(&NatLab, &Engine<'_>, Family)) {
+/// The servers are the same for both families: a process that another test is starting may have their sockets for a moment
+/// longer than they do.
+fn everywhere<S>(serve: impl Fn(&Node) -> anyhow::Result<S>, test: impl Fn(&NatLab, &Engine<'_>, Family)) {
     for vip in [VipPlace::Routed, VipPlace::Loopback, VipPlace::Interface] {
         let lab = NatLab::new(&NatOptions { vip, ..NatOptions::default() }).unwrap();
         let engine = start(&lab);
+        let _servers: Vec<_> = lab.servers.iter().map(|server| serve(server).unwrap()).collect();
         for family in FAMILIES {
             test(&lab, &engine, family);
         }
@@ -43,18 +47,20 @@ fn start(lab: &NatLab) -> Engine<'_> {
 
 #[test]
 fn curl_gets_its_page_over_either_family() {
-    everywhere(|lab, engine, family| {
-        let _servers: Vec<_> = lab.servers.iter().map(|server| Http::start(server, 80).unwrap()).collect();
-        let url = format!("http://{}/", lab.vip.port(family, 80));
-        let before = engine.status().counter("received");
-        for _ in 0..4 {
-            let page = lab.client.exec(&["curl", "-sS", "--max-time", "10", &url]).unwrap();
-            assert!(page.contains("server"), "{page:?}");
-        }
-        let status = engine.status();
-        assert!(status.counter("received") >= before + 4 * 8, "it went elsewhere");
-        assert_eq!(status.drops(), [].into());
-    });
+    everywhere(
+        |server| Http::start(server, 80),
+        |lab, engine, family| {
+            let url = format!("http://{}/", lab.vip.port(family, 80));
+            let before = engine.status().counter("received");
+            for _ in 0..4 {
+                let page = lab.client.exec(&["curl", "-sS", "--max-time", "10", &url]).unwrap();
+                assert!(page.contains("server"), "{page:?}");
+            }
+            let status = engine.status();
+            assert!(status.counter("received") >= before + 4 * 8, "it went elsewhere");
+            assert_eq!(status.drops(), [].into());
+        },
+    );
 }
 
 #[test]
@@ -94,23 +100,24 @@ fn tun(lab: &NatLab) -> u64 {
 #[test]
 fn each_datagram_is_answered_once() {
     const DATAGRAMS: u32 = 500;
-    everywhere(|lab, engine, family| {
-        let _servers: Vec<_> =
-            lab.servers.iter().map(|server| UdpEcho::start(server, 4000).unwrap()).collect();
-        let client = udp::connected(&lab.client, lab.vip.port(family, 4000));
-        for n in 0..DATAGRAMS {
-            client.send(&n.to_be_bytes()).unwrap();
-            let (answer, _) = udp::receive(&client);
-            assert!(answer.ends_with(&n.to_be_bytes()), "{n}: {answer:?}");
-        }
-        assert_eq!(silence(&client), ErrorKind::WouldBlock, "an answer came twice");
-        // What is no service's is the host's or refused, as ever, and once as well.
-        let closed = udp::connected(&lab.client, lab.vip.port(family, 4001));
-        closed.send(b"anybody?").unwrap();
-        assert_eq!(udp::next_error(&closed).kind(), ErrorKind::ConnectionRefused);
-        assert_eq!(silence(&closed), ErrorKind::WouldBlock);
-        assert_eq!(engine.status().drops(), [].into());
-    });
+    everywhere(
+        |server| UdpEcho::start(server, 4000),
+        |lab, engine, family| {
+            let client = udp::connected(&lab.client, lab.vip.port(family, 4000));
+            for n in 0..DATAGRAMS {
+                client.send(&n.to_be_bytes()).unwrap();
+                let (answer, _) = udp::receive(&client);
+                assert!(answer.ends_with(&n.to_be_bytes()), "{n}: {answer:?}");
+            }
+            assert_eq!(silence(&client), ErrorKind::WouldBlock, "an answer came twice");
+            // What is no service's is the host's or refused, as ever, and once as well.
+            let closed = udp::connected(&lab.client, lab.vip.port(family, 4001));
+            closed.send(b"anybody?").unwrap();
+            assert_eq!(udp::next_error(&closed).kind(), ErrorKind::ConnectionRefused);
+            assert_eq!(silence(&closed), ErrorKind::WouldBlock);
+            assert_eq!(engine.status().drops(), [].into());
+        },
+    );
 }
 
 fn silence(socket: &UdpSocket) -> ErrorKind {
