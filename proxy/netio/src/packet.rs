@@ -30,8 +30,9 @@ pub use filter::Scope;
 /// Packets that are taken, and sent, in one go.
 pub const BATCH: usize = 64;
 
-/// Slots of a ring: some milliseconds of small packets, and 16 MiB.
-pub const SLOTS: usize = 255;
+/// Slots of a ring, each for the longest packet: 64 MiB. So many small packets come within milliseconds when thousands of
+/// clients hang up at once, and what finds no slot is lost.
+pub const SLOTS: usize = 1020;
 
 /// A packet that has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
