@@ -13,6 +13,7 @@ use rustls::{
     server::{ClientHello, WebPkiClientVerifier},
 };
 use tls::ca::{Authority, Key, KeyKind, Name, Order, Pair, Subject, Usage};
+use tls::provider;
 use tls::{Accept, Counters, Leg, Next, NoSuchName, Opened, Relay, Scratch, Terms, Timeouts, Who};
 
 use crate::wire::{WireEnd, wire};
@@ -50,10 +51,6 @@ fn roots() -> Arc<RootCertStore> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority().0.cert_pem.as_bytes()).unwrap()).unwrap();
     Arc::new(roots)
-}
-
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
 /// A server's configuration, for the front or for a server that speaks TLS itself.
