@@ -54,10 +54,12 @@ impl Thread {
         }
     }
 
-    pub(super) fn close(&mut self, at: SocketAddr) {
-        for listening in &mut self.listening {
-            if listening.as_ref().is_some_and(|listening| listening.at == at) {
-                *listening = None;
+    /// Whoever has connected by now is let in: the kernel resets those whom nobody has accepted.
+    pub(super) fn close(&mut self, at: SocketAddr, now: Instant) {
+        for place in 0..self.listening.len() {
+            let closing = self.listening[place].take_if(|listening| listening.at == at);
+            if let Some(listening) = closing {
+                while self.let_in(&listening, now).is_some_and(|again| again <= now) {}
             }
         }
     }
@@ -131,4 +133,58 @@ impl Thread {
 /// A client of IPv4 as such, whatever the listener is.
 fn unmapped(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::fs::OpenOptionsExt;
+    use std::path::PathBuf;
+    use std::sync::mpsc::channel;
+    use std::time::SystemTime;
+
+    use sched::{CertFiles, TlsFront};
+    use tls::ca::{Authority, KeyKind, Subject};
+
+    use super::*;
+    use crate::front::make::Maker;
+
+    /// A front with a certificate of its own.
+    fn served(dir: &tempfile::TempDir) -> Arc<Served> {
+        let subject = Subject::parse("/CN=front").unwrap();
+        let pair = Authority::create(&subject, KeyKind::EcdsaP256, 1, SystemTime::now()).unwrap();
+        let write = |name: &str, text: String| -> PathBuf {
+            let path = dir.path().join(name);
+            let mut options = std::fs::OpenOptions::new();
+            let mut file = options.create(true).write(true).mode(0o600).open(&path).unwrap();
+            std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+            path
+        };
+        let (cert, key) = (write("front.crt", pair.cert_pem), write("front.key", pair.key_pem));
+        let spec = Arc::new(TlsFront::new(CertFiles { cert, key, ocsp: None }));
+        let counters = Arc::default();
+        let current = Maker::new().current(&spec, Vec::new(), &counters).unwrap();
+        Arc::new(Served::new("tcp/127.0.0.1:443".parse().unwrap(), counters, current))
+    }
+
+    #[test]
+    fn whoever_has_connected_before_a_listener_is_closed_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = Instant::now();
+        let (_engine, mut workers) = engine::Engine::new(1, engine::Limits::default(), 1, now);
+        let (mut thread, _) = Thread::new(workers.remove(0), channel().1).unwrap();
+        let listener = netio::front::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let at = listener.local_addr().unwrap();
+        thread.listen(served(&dir), at, Kind::Tls, listener, now);
+        let mut clients: Vec<_> =
+            (0..2 * AT_ONCE).map(|_| std::net::TcpStream::connect(at).unwrap()).collect();
+        thread.close(at, now);
+        for client in &mut clients {
+            client.set_nonblocking(true).unwrap();
+            let error = client.read(&mut [0]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        }
+        let late = std::net::TcpStream::connect(at).unwrap_err();
+        assert_eq!(late.kind(), ErrorKind::ConnectionRefused);
+    }
 }

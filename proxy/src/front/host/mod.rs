@@ -10,7 +10,7 @@ mod thread;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
 use std::thread::JoinHandle;
 
 use anyhow::Context;
@@ -24,8 +24,8 @@ use super::served::Served;
 pub(super) enum Command {
     /// Clients come here.
     Listen { served: Arc<Served>, at: SocketAddr, kind: Kind, listener: TcpListener },
-    /// No longer.
-    Close { at: SocketAddr },
+    /// No longer; dropped when that is done.
+    Close { at: SocketAddr, done: SyncSender<()> },
     /// It ends, and with it all its sessions.
     Stop,
 }
@@ -77,11 +77,16 @@ impl Threads {
         Ok(())
     }
 
-    /// Lets nobody in there any more. Those who are in stay.
+    /// Lets nobody in there any more. Those who are in stay. Waits until nobody listens: whoever came to a listener
+    /// about to be closed would be reset, though somebody else listens there by then.
     pub(super) fn close(&self, at: SocketAddr) {
+        let (done, closed) = sync_channel(0);
         for (commands, waker, _) in &self.all {
-            tell(commands, waker, Command::Close { at });
+            tell(commands, waker, Command::Close { at, done: done.clone() });
         }
+        drop(done);
+        // Nothing is ever said: it ends when the last thread has dropped its end.
+        let _ = closed.recv();
     }
 }
 

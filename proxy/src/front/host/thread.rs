@@ -80,7 +80,10 @@ impl Thread {
                 Ok(Command::Listen { served, at, kind, listener }) => {
                     self.listen(served, at, kind, listener, now);
                 }
-                Ok(Command::Close { at }) => self.close(at),
+                Ok(Command::Close { at, done }) => {
+                    self.close(at, now);
+                    drop(done);
+                }
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return true,
                 Err(TryRecvError::Empty) => return false,
             }
