@@ -2,10 +2,14 @@
 
 mod director;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use wire::build::tcp;
+use wire::packet::Packet;
 
 use director::{Case, Director, Kind, METHODS, client, vip};
+
+/// Packets that are processed together.
+const BATCH: usize = 64;
 
 fn packets(c: &mut Criterion) {
     for (name, method, v6) in METHODS {
@@ -39,13 +43,31 @@ fn services(c: &mut Criterion) {
                 tcp(client(v6, n), vip(v6, service(n))).ack(1).payload_len(100).frame()
             })
             .collect();
-        let headers: Vec<_> = frames.iter().map(|frame| frame.packet()[..40].to_vec()).collect();
+        let headers: Vec<[u8; 40]> =
+            frames.iter().filter_map(|f| f.packet().first_chunk().copied()).collect();
         let mut n = 0;
         group.bench_function(format!("{services}"), |b| {
             b.iter(|| {
                 n = (n + 1) % 1000;
                 frames[n].packet_mut()[..40].copy_from_slice(&headers[n]);
                 director.worker.process(&mut frames[n], director.now)
+            });
+        });
+        // As a worker does that has several packets at a time.
+        let mut packets = Vec::with_capacity(BATCH);
+        group.throughput(Throughput::Elements(BATCH as u64));
+        group.bench_function(format!("{services}, in batches"), |b| {
+            b.iter(|| {
+                n = (n + BATCH) % (1000 - BATCH);
+                packets.clear();
+                for (frame, header) in frames.iter_mut().zip(&headers).skip(n).take(BATCH) {
+                    frame.packet_mut()[..40].copy_from_slice(header);
+                    packets.extend(Packet::parse(frame.packet()));
+                }
+                director.worker.look_ahead(&packets);
+                for frame in frames.iter_mut().skip(n).take(BATCH) {
+                    let _ = director.worker.process(frame, director.now);
+                }
             });
         });
     }

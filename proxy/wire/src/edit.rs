@@ -124,6 +124,12 @@ impl Rewrite {
         Self { side, to, addr, port: Delta::default().word(from.port(), to.port()) }
     }
 
+    /// The port that packets get.
+    #[inline]
+    pub const fn port(&self) -> u16 {
+        self.to.port()
+    }
+
     /// Does what [`set`] does, to a packet that has what it should have.
     #[inline]
     pub fn apply(&self, frame: &mut Frame, packet: &Packet) {

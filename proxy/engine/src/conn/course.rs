@@ -146,6 +146,19 @@ impl Course {
         }
     }
 
+    /// Has it fetched from memory.
+    #[inline]
+    pub(super) fn fetch(&self) -> usize {
+        // Something of each of its lines.
+        usize::from(self.vip.port())
+            + usize::from(self.answers_from.port())
+            + usize::from(self.rewrites[0].port())
+            + usize::from(self.rewrites[1].port())
+            + usize::from(self.between.hop_credit)
+            + self.between.server.port() as usize
+            + self.between.vip.port() as usize
+    }
+
     /// What NAT does in one direction.
     #[inline]
     pub(crate) const fn rewrite(&self, direction: Direction) -> &Rewrite {
@@ -263,6 +276,17 @@ impl Known {
             Some(course) => Some(course),
             None => self.learn(number),
         }
+    }
+
+    /// How many.
+    pub(crate) fn held(&self) -> usize {
+        self.held.get()
+    }
+
+    /// One that it knows already.
+    #[inline]
+    pub(super) fn peek(&self, number: u32) -> Option<&Arc<Course>> {
+        self.parts.get(number as usize / PART)?.get()?[number as usize % PART].get()
     }
 
     #[cold]

@@ -23,7 +23,7 @@ use sched::Direction;
 use super::FlowKey;
 
 /// Shards: enough that writers rarely meet, and that moving one takes no time worth speaking of.
-const SHARDS: usize = 128;
+const SHARDS: usize = 512;
 /// Words of a shard before it has to move.
 const FIRST: usize = 16;
 
@@ -114,6 +114,13 @@ impl Index {
             }
             at = next(at, words.len());
         }
+    }
+
+    /// Has the words fetched from memory in which the search for a hash begins.
+    #[inline]
+    pub(super) fn fetch(&self, reader: &mut Reader, hash: u64) -> u64 {
+        let words: &[AtomicU64] = reader.0[shard_of(hash)].load();
+        words[home(hash as u32, words.len())].load(Relaxed)
     }
 
     /// Puts an entry in under the key with this hash, unless somebody `has` that key, who is then told; `first` happens
@@ -214,7 +221,7 @@ fn words(n: usize) -> Words {
 
 #[inline]
 fn shard_of(hash: u64) -> usize {
-    (hash >> 57) as usize % SHARDS
+    (hash >> 55) as usize % SHARDS
 }
 
 /// Where the search for a hash begins among so many words.

@@ -4,6 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 use sched::Proto;
+use wire::packet::{Family, L4, Packet};
 
 /// Protocol, source and destination as they stand in a packet on one leg. The family is part of it: IPv4 addresses
 /// are kept in their IPv4-mapped form (RFC 4291, section 2.5.5.2), which a crafted IPv6 packet may carry as well.
@@ -17,6 +18,39 @@ pub(crate) struct FlowKey {
 }
 
 impl FlowKey {
+    /// The key of a packet of TCP, UDP or SCTP.
+    #[inline]
+    pub(crate) fn of(packet: &Packet) -> Option<Self> {
+        let (proto, src_port, dst_port) = match packet.l4 {
+            L4::Tcp { src_port, dst_port, .. } => (Proto::Tcp, src_port, dst_port),
+            L4::Udp { src_port, dst_port, .. } => (Proto::Udp, src_port, dst_port),
+            L4::Sctp { src_port, dst_port, .. } => (Proto::Sctp, src_port, dst_port),
+            L4::Icmp { .. } | L4::Icmp6 { .. } | L4::Other => return None,
+        };
+        Some(Self {
+            src: bits(packet.src),
+            dst: bits(packet.dst),
+            ports: u32::from(src_port) << 16 | u32::from(dst_port),
+            proto,
+            v6: packet.family == Family::V6,
+        })
+    }
+
+    #[inline]
+    pub(crate) const fn proto(&self) -> Proto {
+        self.proto
+    }
+
+    /// Where its packets come from.
+    pub(crate) fn src(&self) -> SocketAddr {
+        End::new(self.src, (self.ports >> 16) as u16).addr(self.v6)
+    }
+
+    /// Where they go.
+    pub(crate) fn dst(&self) -> SocketAddr {
+        End::new(self.dst, self.ports as u16).addr(self.v6)
+    }
+
     /// The key of packets from `src` to `dst`.
     #[inline]
     pub(crate) fn new(proto: Proto, src: SocketAddr, dst: SocketAddr) -> Self {
@@ -41,6 +75,11 @@ impl End {
     #[inline]
     pub(super) const fn new(ip: u128, port: u16) -> Self {
         Self { ip, port }
+    }
+
+    #[inline]
+    pub(super) const fn port(self) -> u16 {
+        self.port
     }
 
     #[inline]

@@ -33,7 +33,7 @@ pub(crate) use room::Room;
 pub(crate) use shift::{Shifts, before};
 pub(crate) use slot::{Slab, Slot};
 pub(crate) use spoken::Spoken;
-pub(crate) use table::{ConnTable, Inserted};
+pub(crate) use table::{AHEAD, ConnTable, Inserted};
 pub(crate) use wheel::{Timed, Timer, Wheel};
 
 use self::slot::{EDITED, FTP, Fixed, HELD, Id, RARE, TEMPLATE, UNASSURED};
