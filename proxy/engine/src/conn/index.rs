@@ -63,8 +63,10 @@ struct Shard {
     fill: Mutex<Fill>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Fill {
+    /// The words of the shard, as who writes has them at hand.
+    words: Arc<Words>,
     taken: usize,
     left: usize,
 }
@@ -75,7 +77,11 @@ pub(crate) struct Reader(Vec<Cache<Arc<ArcSwap<Words>>, Arc<Words>>>);
 
 impl Index {
     pub(super) fn new(seed: u64) -> Self {
-        let shard = || Shard { words: Arc::new(ArcSwap::from_pointee(words(FIRST))), fill: Mutex::default() };
+        let shard = || {
+            let words = Arc::new(words(FIRST));
+            let fill = Fill { words: Arc::clone(&words), taken: 0, left: 0 };
+            Shard { words: Arc::new(ArcSwap::new(words)), fill: Mutex::new(fill) }
+        };
         Self {
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
             hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()),
@@ -133,8 +139,8 @@ impl Index {
         first: impl FnOnce(),
     ) -> Result<(), Entry> {
         let shard = &self.shards[shard_of(hash)];
-        let mut fill = shard.fill();
-        let words = shard.words.load();
+        let fill = &mut *shard.fill();
+        let words: &[AtomicU64] = &fill.words;
         let mut at = home(hash as u32, words.len());
         let mut place = None;
         loop {
@@ -152,9 +158,9 @@ impl Index {
         fill.left -= usize::from(place.is_some());
         words[place.unwrap_or(at)].store(entry.word(hash), Release);
         if (fill.taken + fill.left) * 5 >= words.len() * 4 {
-            let moved = moved(&words, fill.taken);
+            fill.words = Arc::new(moved(words, fill.taken));
             fill.left = 0;
-            shard.words.store(Arc::new(moved));
+            shard.words.store(Arc::clone(&fill.words));
         }
         Ok(())
     }
@@ -162,8 +168,8 @@ impl Index {
     /// Takes an entry out, if it is there.
     pub(super) fn take(&self, hash: u64, entry: Entry) {
         let shard = &self.shards[shard_of(hash)];
-        let mut fill = shard.fill();
-        let words = shard.words.load();
+        let fill = &mut *shard.fill();
+        let words: &[AtomicU64] = &fill.words;
         let wanted = entry.word(hash);
         let mut at = home(hash as u32, words.len());
         loop {

@@ -36,21 +36,6 @@ impl FlowKey {
         })
     }
 
-    #[inline]
-    pub(crate) const fn proto(&self) -> Proto {
-        self.proto
-    }
-
-    /// Where its packets come from.
-    pub(crate) fn src(&self) -> SocketAddr {
-        End::new(self.src, (self.ports >> 16) as u16).addr(self.v6)
-    }
-
-    /// Where they go.
-    pub(crate) fn dst(&self) -> SocketAddr {
-        End::new(self.dst, self.ports as u16).addr(self.v6)
-    }
-
     /// The key of packets from `src` to `dst`.
     #[inline]
     pub(crate) fn new(proto: Proto, src: SocketAddr, dst: SocketAddr) -> Self {
@@ -97,15 +82,17 @@ impl From<SocketAddr> for End {
 }
 
 impl FlowKey {
+    /// The key of packets of this kind, from one end to the other.
+    #[inline]
+    pub(super) const fn between(proto: Proto, v6: bool, src: End, dst: End) -> Self {
+        let ports = (src.port as u32) << 16 | dst.port as u32;
+        Self { src: src.ip, dst: dst.ip, ports, proto, v6 }
+    }
+
     /// Whether its packets are of this kind, from one end to the other.
     #[inline]
     pub(super) fn is(&self, proto: Proto, v6: bool, src: End, dst: End) -> bool {
-        let ports = u32::from(src.port) << 16 | u32::from(dst.port);
-        self.src == src.ip
-            && self.dst == dst.ip
-            && self.ports == ports
-            && self.proto == proto
-            && self.v6 == v6
+        *self == Self::between(proto, v6, src, dst)
     }
 }
 

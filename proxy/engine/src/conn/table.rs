@@ -74,13 +74,13 @@ impl ConnTable {
         key: &FlowKey,
     ) -> Option<(Conn<'a>, Direction)> {
         let hash = self.index.hash(key);
-        self.index.find(reader, hash, |entry| {
+        let (entry, slot, course, fixed) = self.index.find(reader, hash, |entry| {
             let slot = self.slab.slot(entry.at)?;
             let fixed = slot.fixed(false)?;
             let course = known.get(fixed.course)?;
-            let found = course.is_key(key, entry.direction, &fixed);
-            found.then(|| (Conn::of(&self.slab, slot, entry.at, course, &fixed), entry.direction))
-        })
+            course.is_key(key, entry.direction, &fixed).then_some((entry, slot, course, fixed))
+        })?;
+        Some((Conn::of(&self.slab, slot, entry.at, course, &fixed), entry.direction))
     }
 
     #[inline]

@@ -11,7 +11,7 @@ use wire::reply;
 
 use super::opening::opens;
 use super::step::Step;
-use crate::conn::{Between, Birth, Conn, FlowKey, Inserted};
+use crate::conn::{Between, Birth, Conn, Inserted};
 use crate::front::FrontWay;
 use crate::knobs::Knobs;
 use crate::marks;
@@ -61,8 +61,14 @@ pub(super) enum Refusal {
 impl<'a> Step<'a> {
     /// A packet that belongs to no connection.
     #[inline(never)]
-    pub(super) fn begin(&mut self, frame: &mut Frame, packet: &Packet, key: &FlowKey) -> Verdict {
-        let (proto, src, dst) = (key.proto(), key.src(), key.dst());
+    pub(super) fn begin(
+        &mut self,
+        frame: &mut Frame,
+        packet: &Packet,
+        proto: Proto,
+        src: SocketAddr,
+        dst: SocketAddr,
+    ) -> Verdict {
         if let Some(verdict) = self.data_connection(frame, packet, src, dst) {
             return verdict;
         }

@@ -1,10 +1,10 @@
 //! The decision about one frame: whose it is.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sched::{Direction, ServiceTable, Writer};
+use sched::{Direction, Proto, ServiceTable, Writer};
 use wire::edit;
 use wire::frame::{Arrival, Frame};
 use wire::packet::{Fragment, L4, Packet};
@@ -78,16 +78,28 @@ impl<'a> Step<'a> {
     /// A packet, or the first fragment of one.
     #[inline]
     pub(super) fn whole(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
-        match (FlowKey::of(packet), packet.l4) {
-            (Some(key), _) => self.transport(frame, packet, &key),
-            (None, L4::Icmp { .. } | L4::Icmp6 { .. }) => self.icmp(frame, packet),
-            (None, _) => self.other(frame, packet),
-        }
+        let (proto, src_port, dst_port) = match packet.l4 {
+            L4::Tcp { src_port, dst_port, .. } => (Proto::Tcp, src_port, dst_port),
+            L4::Udp { src_port, dst_port, .. } => (Proto::Udp, src_port, dst_port),
+            L4::Sctp { src_port, dst_port, .. } => (Proto::Sctp, src_port, dst_port),
+            L4::Icmp { .. } | L4::Icmp6 { .. } => return self.icmp(frame, packet),
+            L4::Other => return self.other(frame, packet),
+        };
+        self.transport(frame, packet, proto, src_port, dst_port)
     }
 
     #[inline(always)]
-    fn transport(&mut self, frame: &mut Frame, packet: &Packet, key: &FlowKey) -> Verdict {
-        if let Some((conn, direction)) = self.find(key) {
+    fn transport(
+        &mut self,
+        frame: &mut Frame,
+        packet: &Packet,
+        proto: Proto,
+        src_port: u16,
+        dst_port: u16,
+    ) -> Verdict {
+        let src = SocketAddr::new(packet.src, src_port);
+        let dst = SocketAddr::new(packet.dst, dst_port);
+        if let Some((conn, direction)) = self.find(&FlowKey::new(proto, src, dst)) {
             if let Some(way) = conn.legs.front {
                 return self.of_front(frame, packet, &conn, (way, direction));
             }
@@ -98,12 +110,12 @@ impl<'a> Step<'a> {
                     if self.knobs.reset_on_end && conn.state().is_open() {
                         self.outbox.reset_server(&conn);
                     }
-                    self.begin(frame, packet, key)
+                    self.begin(frame, packet, proto, src, dst)
                 }
                 Direction::In => self.towards_server(frame, packet, &conn),
             };
         }
-        self.begin(frame, packet, key)
+        self.begin(frame, packet, proto, src, dst)
     }
 
     /// The connection with this key.
