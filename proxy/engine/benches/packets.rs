@@ -37,12 +37,11 @@ fn services(c: &mut Criterion) {
         let (_, method, v6) = METHODS[0];
         let mut director = Director::new(method, v6, services);
         let service = |n: u32| n * 7919 % services;
-        let mut frames: Vec<_> = (0..1000)
-            .map(|n| {
-                let _ = director.put(&tcp(client(v6, n), vip(v6, service(n))).syn());
-                tcp(client(v6, n), vip(v6, service(n))).ack(1).payload_len(100).frame()
-            })
-            .collect();
+        let mut frames: Vec<_> = director::ring(1000).collect();
+        for (n, frame) in (0..).zip(&mut frames) {
+            let _ = director.put(&tcp(client(v6, n), vip(v6, service(n))).syn());
+            frame.set_packet(&tcp(client(v6, n), vip(v6, service(n))).ack(1).payload_len(100).bytes());
+        }
         let headers: Vec<[u8; 40]> =
             frames.iter().filter_map(|f| f.packet().first_chunk().copied()).collect();
         let mut n = 0;

@@ -55,7 +55,8 @@ fn measure(name: &str, v6: bool, size: u32) {
         put(&mut director, &mut first, &rest, v6, any());
     }
     let packet = start.elapsed() / PACKETS;
-    let mut frames: Vec<_> = (0..BATCH).map(|_| Frame::from_packet(&rest)).collect();
+    let mut frames: Vec<_> = director::ring(BATCH as usize).collect();
+    frames.iter_mut().for_each(|frame| frame.set_packet(&rest));
     let mut packets = Vec::with_capacity(BATCH as usize);
     let start = Instant::now();
     for _ in 0..PACKETS / BATCH {
