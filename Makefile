@@ -36,8 +36,8 @@ bench: build ## ulvs against routing, nftables, HAProxy and nginx (an hour), the
 bench-core: ## the pure engine: instructions and allocations beside the baseline (ARGS=--save: makes a new one), then times
 	@tests/setup.sh bench-core
 	@proxy/engine/benches/instructions.sh $(ARGS)
-	@cargo bench -p engine --bench table
-	@cargo bench -p engine --bench packets
+	@GLIBC_TUNABLES=glibc.malloc.hugetlb=1 cargo bench -p engine --bench table
+	@GLIBC_TUNABLES=glibc.malloc.hugetlb=1 cargo bench -p engine --bench packets
 
 bench-ipvs: build ## ulvs beside a kernel's IPVS, on an emulated machine that has it
 	@tests/bench-ipvs.sh $(ULVS)

@@ -1,12 +1,13 @@
 //! A real server: its settings in one snapshot, and the live part that all snapshots and connections share.
 
+mod way;
+
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use arc_swap::ArcSwapOption;
-
+use self::way::Way;
 use crate::model::{DestKey, DestSpec, ForwardMethod, Proto, ServiceKey, TlsFront, TlsStack, Weight};
 use crate::ramp::Ramp;
 use crate::stats::Stats;
@@ -167,7 +168,7 @@ pub struct DestLive {
     /// Path MTU towards the server in bytes, as the host has it; 0 while unknown.
     pub mtu: AtomicU32,
     learned: AtomicU64,
-    path: ArcSwapOption<Path>,
+    path: Way,
     available: AtomicBool,
     overloaded: AtomicBool,
     draining: AtomicBool,
@@ -187,7 +188,7 @@ impl DestLive {
             persistent: AtomicU32::new(0),
             mtu: AtomicU32::new(0),
             learned: AtomicU64::new(0),
-            path: ArcSwapOption::empty(),
+            path: Way::default(),
             available: AtomicBool::new(true),
             overloaded: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -219,14 +220,15 @@ impl DestLive {
     }
 
     /// The way to it; `None` while there is none, or none is known.
+    #[inline]
     pub fn path(&self) -> Option<Path> {
-        self.path.load().as_deref().copied()
+        self.path.get()
     }
 
     /// Tells what the way to it is.
     pub fn set_path(&self, path: Option<Path>) {
         if self.path() != path {
-            self.path.store(path.map(Arc::new));
+            self.path.set(path);
         }
     }
 

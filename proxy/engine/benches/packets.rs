@@ -2,10 +2,14 @@
 
 mod director;
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use wire::build::tcp;
+use wire::packet::Packet;
 
 use director::{Case, Director, Kind, METHODS, client, vip};
+
+/// Packets that are processed together.
+const BATCH: usize = 64;
 
 fn packets(c: &mut Criterion) {
     for (name, method, v6) in METHODS {
@@ -33,19 +37,36 @@ fn services(c: &mut Criterion) {
         let (_, method, v6) = METHODS[0];
         let mut director = Director::new(method, v6, services);
         let service = |n: u32| n * 7919 % services;
-        let mut frames: Vec<_> = (0..1000)
-            .map(|n| {
-                let _ = director.put(&tcp(client(v6, n), vip(v6, service(n))).syn());
-                tcp(client(v6, n), vip(v6, service(n))).ack(1).payload_len(100).frame()
-            })
-            .collect();
-        let headers: Vec<_> = frames.iter().map(|frame| frame.packet()[..40].to_vec()).collect();
+        let mut frames: Vec<_> = director::ring(1000).collect();
+        for (n, frame) in (0..).zip(&mut frames) {
+            let _ = director.put(&tcp(client(v6, n), vip(v6, service(n))).syn());
+            frame.set_packet(&tcp(client(v6, n), vip(v6, service(n))).ack(1).payload_len(100).bytes());
+        }
+        let headers: Vec<[u8; 40]> =
+            frames.iter().filter_map(|f| f.packet().first_chunk().copied()).collect();
         let mut n = 0;
         group.bench_function(format!("{services}"), |b| {
             b.iter(|| {
                 n = (n + 1) % 1000;
                 frames[n].packet_mut()[..40].copy_from_slice(&headers[n]);
                 director.worker.process(&mut frames[n], director.now)
+            });
+        });
+        // As a worker does that has several packets at a time.
+        let mut packets = Vec::with_capacity(BATCH);
+        group.throughput(Throughput::Elements(BATCH as u64));
+        group.bench_function(format!("{services}, in batches"), |b| {
+            b.iter(|| {
+                n = (n + BATCH) % (1000 - BATCH);
+                packets.clear();
+                for (frame, header) in frames.iter_mut().zip(&headers).skip(n).take(BATCH) {
+                    frame.packet_mut()[..40].copy_from_slice(header);
+                    packets.extend(Packet::parse(frame.packet()));
+                }
+                director.worker.look_ahead(&packets);
+                for frame in frames.iter_mut().skip(n).take(BATCH) {
+                    let _ = director.worker.process(frame, director.now);
+                }
             });
         });
     }

@@ -76,8 +76,8 @@ impl Sampler {
     }
 
     /// Which of 32 parts to look at.
-    pub(crate) fn part(random: &mut Random) -> usize {
-        random.next() as usize % 32
+    pub(crate) fn part(random: &mut Random) -> u64 {
+        random.next() % 32
     }
 
     /// Whether a connection goes. It is among those that were looked at.

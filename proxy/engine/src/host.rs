@@ -15,6 +15,8 @@ type Ways = HashMap<Prefix, Arc<str>, FixedState>;
 /// The host's own addresses, and whether it is a router. Immutable; a new one is swapped in when they change.
 #[derive(Clone, Debug, Default)]
 pub struct HostView {
+    /// Tells it from those before.
+    stamp: u64,
     local: HashSet<IpAddr, FixedState>,
     closed: [bool; 2],
     /// The prefixes of one length and family.
@@ -27,6 +29,7 @@ impl HostView {
     /// A view with these addresses, of a router.
     pub fn new(local: impl IntoIterator<Item = IpAddr>) -> Self {
         Self {
+            stamp: 0,
             local: local.into_iter().collect(),
             closed: [false; 2],
             ways: BTreeMap::new(),
@@ -71,6 +74,21 @@ impl HostView {
         let of_family = self.ways.iter().filter(|((_, v4), _)| *v4 == addr.is_ipv4());
         let mut found = of_family.filter_map(|((len, _), alike)| alike.get(&Prefix::new(addr, len.0)?));
         found.next().map(|device| &**device)
+    }
+
+    /// The same as the one that comes after so many others.
+    pub(crate) fn stamped(mut self, stamp: u64) -> Self {
+        self.stamp = stamp;
+        self
+    }
+
+    pub(crate) const fn stamp(&self) -> u64 {
+        self.stamp
+    }
+
+    /// Whether a server with this address is the host.
+    pub(crate) fn is_self(&self, server: IpAddr) -> bool {
+        server.is_loopback() || self.is_local(server)
     }
 
     /// Whether `addr` is an address of the host.

@@ -141,7 +141,7 @@ impl Engine {
 
     /// Puts another view of the host in force.
     pub fn set_host(&self, host: HostView) {
-        self.host.store(Arc::new(host));
+        self.host.rcu(|before| host.clone().stamped(before.stamp() + 1));
     }
 
     /// The settings in force.

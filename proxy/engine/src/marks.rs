@@ -23,9 +23,15 @@ pub(crate) fn facts<'a>(marks: &Marks, host: &'a HostView, packet: &Packet) -> P
 }
 
 /// Counts a frame on the rules that match it.
+#[inline]
 pub(crate) fn count(marks: &Marks, host: &HostView, frame: &Frame, packet: &Packet) {
     if !marks.is_empty() {
-        let (packets, bytes) = (u64::from(gso::segments(frame, packet)), gso::wire_bytes(frame, packet));
-        marks.count(&facts(marks, host, packet), packets, bytes);
+        count_by_rules(marks, host, frame, packet);
     }
+}
+
+#[inline(never)]
+fn count_by_rules(marks: &Marks, host: &HostView, frame: &Frame, packet: &Packet) {
+    let (packets, bytes) = (u64::from(gso::segments(frame, packet)), gso::wire_bytes(frame, packet));
+    marks.count(&facts(marks, host, packet), packets, bytes);
 }

@@ -108,6 +108,36 @@ fn packets_go_to_the_next_hop_as_they_are() {
 }
 
 #[test]
+fn what_is_known_of_the_way_to_a_server_counts_from_the_next_packet_on() {
+    for net in nets() {
+        let Net { client, vip, server, router } = net;
+        let mut director = Director::new(net, Proto::Tcp, ForwardMethod::Route, &[]);
+        director.leaves_alone(&tcp(client, vip).syn());
+        let ack = tcp(client, vip).ack(1);
+        let next = |director: &mut Director| director.process(&ack).0;
+        let to = |next_hop| Verdict::Transmit(Egress::Neighbour { device: DEVICE, next_hop });
+        assert_eq!(next(&mut director), to(router));
+        director.path(Some(server.ip()), 1500);
+        assert_eq!(next(&mut director), to(server.ip()));
+        director.path(None, 1500);
+        assert_eq!(next(&mut director), Verdict::Drop(DropReason::NoRoute));
+        director.path(Some(router), 1500);
+        assert_eq!(next(&mut director), to(router));
+        // The server is the host, which has the VIP or has it not, and then it is another host again.
+        for (local, expected) in [
+            (vec![server.ip()], Verdict::Drop(DropReason::VipNotLocal)),
+            (vec![server.ip(), vip.ip()], Verdict::Transmit(Egress::Route)),
+            (vec![vip.ip()], to(router)),
+            (vec![server.ip(), vip.ip()], Verdict::Transmit(Egress::Route)),
+            (vec![], to(router)),
+        ] {
+            director.engine.set_host(HostView::new(local.clone()));
+            assert_eq!(next(&mut director), expected, "{local:?}");
+        }
+    }
+}
+
+#[test]
 fn a_packet_that_does_not_fit_is_answered_and_one_without_a_way_dropped() {
     for net in nets() {
         let mut director = Director::new(net, Proto::Tcp, ForwardMethod::Route, &[]);

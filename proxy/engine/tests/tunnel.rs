@@ -124,6 +124,30 @@ impl Director {
 }
 
 #[test]
+fn what_is_known_of_the_way_to_a_server_counts_from_the_next_packet_on() {
+    for net in nets() {
+        let mut director = Director::new(net, Proto::Tcp, IPIP);
+        director.encap(&tcp(net.client, net.vip).syn());
+        let ack = tcp(net.client, net.vip).ack(1);
+        let path = |source| Some(Path { device: 7, next_hop: net.server.ip(), source });
+        let other = if net.own.is_ipv4() { "10.0.0.3" } else { "2001:db8:2::3" }.parse().ok();
+        director.path(path(other), 1400);
+        let (_, frame) = director.process(&ack);
+        assert_eq!(frame.encap.map(|encap| (Some(encap.src), encap.mtu)), Some((other, 1400)));
+        director.path(path(None), 1500);
+        assert_eq!(director.drops(&ack), Some(DropReason::NoLocalAddress));
+        director.path(None, 1500);
+        assert_eq!(director.drops(&ack), Some(DropReason::NoRoute));
+        director.path(path(Some(net.own)), 1500);
+        assert_eq!(director.encap(&ack).mtu, 1500);
+        director.engine.set_host(HostView::new([net.own, net.server.ip()]));
+        assert_eq!(director.drops(&ack), Some(DropReason::VipNotLocal));
+        director.engine.set_host(HostView::new([net.own]));
+        director.encap(&ack);
+    }
+}
+
+#[test]
 fn each_kind_of_tunnel_is_asked_for_as_it_is_configured() {
     for net in nets() {
         let Net { client, vip, .. } = net;

@@ -107,6 +107,42 @@ impl Delta {
     }
 }
 
+/// A [`Delta`] that is applied again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FoldedDelta(u16);
+
+impl Delta {
+    /// The same in 16 bits.
+    pub const fn folded(self) -> FoldedDelta {
+        FoldedDelta(fold(self.0))
+    }
+}
+
+impl FoldedDelta {
+    /// As [`Delta::apply`].
+    #[inline]
+    pub const fn apply(self, field: u16) -> u16 {
+        !self.apply_partial(!field)
+    }
+
+    /// As [`Delta::apply_udp`].
+    #[inline]
+    pub const fn apply_udp(self, field: u16) -> u16 {
+        match (field, self.apply(field)) {
+            (0, _) => 0,
+            (_, 0) => 0xffff,
+            (_, sum) => sum,
+        }
+    }
+
+    /// As [`Delta::apply_partial`].
+    #[inline]
+    pub const fn apply_partial(self, field: u16) -> u16 {
+        let (sum, carry) = field.overflowing_add(self.0);
+        sum + carry as u16
+    }
+}
+
 /// The sum of an address, to be folded.
 #[inline]
 fn words(addr: IpAddr) -> u64 {

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::bytes::{get16, put16};
-use crate::checksum::{self, Delta};
+use crate::checksum::{self, Delta, FoldedDelta};
 use crate::frame::Frame;
 use crate::packet::{Family, L4, Packet};
 use crate::sctp;
@@ -112,8 +112,10 @@ pub fn set(frame: &mut Frame, packet: &Packet, side: Side, ip: IpAddr, port: u16
 pub struct Rewrite {
     side: Side,
     to: SocketAddr,
-    addr: Delta,
-    port: Delta,
+    /// What that changes in the sum of addresses,
+    addr: FoldedDelta,
+    /// and in that of addresses and ports.
+    both: FoldedDelta,
 }
 
 impl Rewrite {
@@ -121,7 +123,14 @@ impl Rewrite {
     pub fn new(side: Side, from: SocketAddr, to: SocketAddr) -> Self {
         let of_one_family = from.is_ipv4() == to.is_ipv4();
         let addr = if of_one_family { Delta::default().addr(from.ip(), to.ip()) } else { Delta::default() };
-        Self { side, to, addr, port: Delta::default().word(from.port(), to.port()) }
+        let both = addr.word(from.port(), to.port());
+        Self { side, to, addr: addr.folded(), both: both.folded() }
+    }
+
+    /// The port that packets get.
+    #[inline]
+    pub const fn port(&self) -> u16 {
+        self.to.port()
     }
 
     /// Does what [`set`] does, to a packet that has what it should have.
@@ -138,7 +147,8 @@ impl Rewrite {
             IpAddr::V4(addr) => {
                 let place = if self.side == Side::Source { 12 } else { 16 };
                 bytes[place..place + 4].copy_from_slice(&addr.octets());
-                update_v4_header(bytes, self.addr);
+                let field = get16(bytes, 10);
+                put16(bytes, 10, self.addr.apply(field));
             }
             IpAddr::V6(addr) => {
                 let place = if self.side == Side::Source { 8 } else { 24 };
@@ -150,8 +160,8 @@ impl Rewrite {
         let field = get16(l4, at);
         let field = match packet.l4 {
             _ if partial => self.addr.apply_partial(field),
-            L4::Udp { .. } => self.addr.and(self.port).apply_udp(field),
-            _ => self.addr.and(self.port).apply(field),
+            L4::Udp { .. } => self.both.apply_udp(field),
+            _ => self.both.apply(field),
         };
         put16(l4, at, field);
     }

@@ -1,6 +1,7 @@
 //! What makes a service that service: protocol, VIP and port, or a mark.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -65,7 +66,7 @@ pub struct Mark(pub NonZeroU32);
 
 /// What makes a service that service. The order is that of `ipvsadm -L`: by family, protocol, address and port;
 /// marks last, by mark and family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ServiceKey {
     /// Protocol, VIP and port (0 is every port: needs persistence).
@@ -84,6 +85,27 @@ pub enum ServiceKey {
         /// IPv4 and IPv6 marks are separate services.
         family: Family,
     },
+}
+
+/// In one or two words: every first packet of a connection asks for a service.
+impl Hash for ServiceKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match *self {
+            Self::Addr { proto, vip, l4_port } => {
+                let rest = u64::from(proto.number()) << 16 | u64::from(l4_port);
+                match vip {
+                    IpAddr::V4(vip) => state.write_u64(u64::from(vip.to_bits()) << 32 | rest),
+                    IpAddr::V6(vip) => {
+                        state.write_u128(vip.to_bits());
+                        state.write_u64(rest);
+                    }
+                }
+            }
+            Self::Mark { mark, family } => {
+                state.write_u64(u64::from(mark.0.get()) << 32 | (family as u64) << 24);
+            }
+        }
+    }
 }
 
 impl ServiceKey {

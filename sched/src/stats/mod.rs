@@ -114,6 +114,13 @@ impl Stats {
         }
     }
 
+    /// Has what a writer counts in fetched from memory, before it counts: what it gives means nothing.
+    #[inline]
+    pub fn fetch(&self, writer: Writer) -> u64 {
+        let own = self.own.get(writer.0).and_then(OnceLock::get);
+        own.map_or(0, |own| own.packets[0].load(Relaxed))
+    }
+
     /// What has been counted since the last [`Stats::zero`].
     pub fn read(&self) -> Counts {
         self.total().since(self.readers().zero)

@@ -11,7 +11,7 @@ use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::sync::atomic::{
-    AtomicBool, AtomicU32,
+    AtomicBool, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -27,6 +27,7 @@ use super::key::{End, bits};
 use super::slot::Fixed;
 use super::{FlowKey, Millis};
 use crate::front::FrontWay;
+use crate::host::HostView;
 
 /// Numbers of courses in one part of what a worker knows, and parts.
 const PART: usize = 4096;
@@ -82,10 +83,10 @@ impl Eq for Between {}
 
 impl Hash for Between {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (Arc::as_ptr(&self.dest), Arc::as_ptr(&self.service)).hash(state);
-        (self.proto, self.vip.port(), self.server.port()).hash(state);
-        state.write_u128(bits(self.vip.ip()));
-        state.write_u128(self.lip.map_or(0, bits));
+        // A server is of one service: the rest of what is the same for most of its courses need not be told.
+        let ports = u64::from(self.vip.port()) << 16 | u64::from(self.server.port());
+        state.write_u128((Arc::as_ptr(&self.dest).addr() as u128) << 64 | u128::from(ports));
+        state.write_u128(bits(self.vip.ip()) ^ self.lip.map_or(0, |lip| bits(lip).rotate_left(64)));
     }
 }
 
@@ -106,6 +107,9 @@ pub(crate) struct Course {
     lip: Option<u128>,
     /// What is done by NAT to all requests, and to all answers.
     rewrites: [Rewrite; 2],
+    /// Whether the server is the host itself, in the lowest bit, and by which view of the host that was found: another one
+    /// asks again.
+    here: AtomicU64,
 }
 
 impl Deref for Course {
@@ -129,7 +133,21 @@ impl Course {
             answers_from: answers_from.into(),
             lip: lip.map(bits),
             rewrites: [Rewrite::new(Side::Destination, vip, server), Rewrite::new(Side::Source, server, vip)],
+            here: AtomicU64::new(u64::MAX),
             between,
+        }
+    }
+
+    /// The key of a connection's packets in this direction.
+    #[inline]
+    pub(super) fn key(&self, direction: Direction, client: SocketAddr, local_port: u16) -> FlowKey {
+        let (proto, v6, client) = (self.between.proto, client.is_ipv6(), End::from(client));
+        match direction {
+            Direction::In => FlowKey::between(proto, v6, client, self.vip),
+            Direction::Out => {
+                let peer = self.lip.map_or(client, |lip| End::new(lip, local_port));
+                FlowKey::between(proto, v6, self.answers_from, peer)
+            }
         }
     }
 
@@ -144,6 +162,31 @@ impl Course {
                 key.is(proto, v6, self.answers_from, peer)
             }
         }
+    }
+
+    /// Whether the server is the host itself.
+    #[inline]
+    pub(super) fn is_here(&self, host: &HostView) -> bool {
+        let known = self.here.load(Relaxed);
+        if known >> 1 == host.stamp() {
+            return known & 1 != 0;
+        }
+        let is_here = host.is_self(self.between.server.ip());
+        self.here.store(host.stamp() << 1 | u64::from(is_here), Relaxed);
+        is_here
+    }
+
+    /// Has it fetched from memory.
+    #[inline]
+    pub(super) fn fetch(&self) -> usize {
+        // Something of each of its lines.
+        usize::from(self.vip.port())
+            + usize::from(self.answers_from.port())
+            + usize::from(self.rewrites[0].port())
+            + usize::from(self.rewrites[1].port())
+            + usize::from(self.between.hop_credit)
+            + self.between.server.port() as usize
+            + self.between.vip.port() as usize
     }
 
     /// What NAT does in one direction.
@@ -263,6 +306,17 @@ impl Known {
             Some(course) => Some(course),
             None => self.learn(number),
         }
+    }
+
+    /// How many.
+    pub(crate) fn held(&self) -> usize {
+        self.held.get()
+    }
+
+    /// One that it knows already.
+    #[inline]
+    pub(super) fn peek(&self, number: u32) -> Option<&Arc<Course>> {
+        self.parts.get(number as usize / PART)?.get()?[number as usize % PART].get()
     }
 
     #[cold]

@@ -23,7 +23,7 @@ use sched::Direction;
 use super::FlowKey;
 
 /// Shards: enough that writers rarely meet, and that moving one takes no time worth speaking of.
-const SHARDS: usize = 128;
+const SHARDS: usize = 512;
 /// Words of a shard before it has to move.
 const FIRST: usize = 16;
 
@@ -63,8 +63,10 @@ struct Shard {
     fill: Mutex<Fill>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Fill {
+    /// The words of the shard, as who writes has them at hand.
+    words: Arc<Words>,
     taken: usize,
     left: usize,
 }
@@ -75,7 +77,11 @@ pub(crate) struct Reader(Vec<Cache<Arc<ArcSwap<Words>>, Arc<Words>>>);
 
 impl Index {
     pub(super) fn new(seed: u64) -> Self {
-        let shard = || Shard { words: Arc::new(ArcSwap::from_pointee(words(FIRST))), fill: Mutex::default() };
+        let shard = || {
+            let words = Arc::new(words(FIRST));
+            let fill = Fill { words: Arc::clone(&words), taken: 0, left: 0 };
+            Shard { words: Arc::new(ArcSwap::new(words)), fill: Mutex::new(fill) }
+        };
         Self {
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
             hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()),
@@ -116,6 +122,13 @@ impl Index {
         }
     }
 
+    /// Has the words fetched from memory in which the search for a hash begins.
+    #[inline]
+    pub(super) fn fetch(&self, reader: &mut Reader, hash: u64) -> u64 {
+        let words: &[AtomicU64] = reader.0[shard_of(hash)].load();
+        words[home(hash as u32, words.len())].load(Relaxed)
+    }
+
     /// Puts an entry in under the key with this hash, unless somebody `has` that key, who is then told; `first` happens
     /// directly before anybody can find the entry.
     pub(super) fn put(
@@ -126,8 +139,8 @@ impl Index {
         first: impl FnOnce(),
     ) -> Result<(), Entry> {
         let shard = &self.shards[shard_of(hash)];
-        let mut fill = shard.fill();
-        let words = shard.words.load();
+        let fill = &mut *shard.fill();
+        let words: &[AtomicU64] = &fill.words;
         let mut at = home(hash as u32, words.len());
         let mut place = None;
         loop {
@@ -145,9 +158,9 @@ impl Index {
         fill.left -= usize::from(place.is_some());
         words[place.unwrap_or(at)].store(entry.word(hash), Release);
         if (fill.taken + fill.left) * 5 >= words.len() * 4 {
-            let moved = moved(&words, fill.taken);
+            fill.words = Arc::new(moved(words, fill.taken));
             fill.left = 0;
-            shard.words.store(Arc::new(moved));
+            shard.words.store(Arc::clone(&fill.words));
         }
         Ok(())
     }
@@ -155,8 +168,8 @@ impl Index {
     /// Takes an entry out, if it is there.
     pub(super) fn take(&self, hash: u64, entry: Entry) {
         let shard = &self.shards[shard_of(hash)];
-        let mut fill = shard.fill();
-        let words = shard.words.load();
+        let fill = &mut *shard.fill();
+        let words: &[AtomicU64] = &fill.words;
         let wanted = entry.word(hash);
         let mut at = home(hash as u32, words.len());
         loop {
@@ -214,7 +227,7 @@ fn words(n: usize) -> Words {
 
 #[inline]
 fn shard_of(hash: u64) -> usize {
-    (hash >> 57) as usize % SHARDS
+    (hash >> 55) as usize % SHARDS
 }
 
 /// Where the search for a hash begins among so many words.

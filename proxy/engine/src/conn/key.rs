@@ -4,6 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 use sched::Proto;
+use wire::packet::{Family, L4, Packet};
 
 /// Protocol, source and destination as they stand in a packet on one leg. The family is part of it: IPv4 addresses
 /// are kept in their IPv4-mapped form (RFC 4291, section 2.5.5.2), which a crafted IPv6 packet may carry as well.
@@ -17,6 +18,24 @@ pub(crate) struct FlowKey {
 }
 
 impl FlowKey {
+    /// The key of a packet of TCP, UDP or SCTP.
+    #[inline]
+    pub(crate) fn of(packet: &Packet) -> Option<Self> {
+        let (proto, src_port, dst_port) = match packet.l4 {
+            L4::Tcp { src_port, dst_port, .. } => (Proto::Tcp, src_port, dst_port),
+            L4::Udp { src_port, dst_port, .. } => (Proto::Udp, src_port, dst_port),
+            L4::Sctp { src_port, dst_port, .. } => (Proto::Sctp, src_port, dst_port),
+            L4::Icmp { .. } | L4::Icmp6 { .. } | L4::Other => return None,
+        };
+        Some(Self {
+            src: bits(packet.src),
+            dst: bits(packet.dst),
+            ports: u32::from(src_port) << 16 | u32::from(dst_port),
+            proto,
+            v6: packet.family == Family::V6,
+        })
+    }
+
     /// The key of packets from `src` to `dst`.
     #[inline]
     pub(crate) fn new(proto: Proto, src: SocketAddr, dst: SocketAddr) -> Self {
@@ -44,6 +63,11 @@ impl End {
     }
 
     #[inline]
+    pub(super) const fn port(self) -> u16 {
+        self.port
+    }
+
+    #[inline]
     pub(super) fn addr(self, v6: bool) -> SocketAddr {
         let ip = if v6 { IpAddr::V6(self.ip.into()) } else { IpAddr::V4((self.ip as u32).into()) };
         SocketAddr::new(ip, self.port)
@@ -58,15 +82,17 @@ impl From<SocketAddr> for End {
 }
 
 impl FlowKey {
+    /// The key of packets of this kind, from one end to the other.
+    #[inline]
+    pub(super) const fn between(proto: Proto, v6: bool, src: End, dst: End) -> Self {
+        let ports = (src.port as u32) << 16 | dst.port as u32;
+        Self { src: src.ip, dst: dst.ip, ports, proto, v6 }
+    }
+
     /// Whether its packets are of this kind, from one end to the other.
     #[inline]
     pub(super) fn is(&self, proto: Proto, v6: bool, src: End, dst: End) -> bool {
-        let ports = u32::from(src.port) << 16 | u32::from(dst.port);
-        self.src == src.ip
-            && self.dst == dst.ip
-            && self.ports == ports
-            && self.proto == proto
-            && self.v6 == v6
+        *self == Self::between(proto, v6, src, dst)
     }
 }
 

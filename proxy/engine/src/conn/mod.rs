@@ -33,11 +33,12 @@ pub(crate) use room::Room;
 pub(crate) use shift::{Shifts, before};
 pub(crate) use slot::{Slab, Slot};
 pub(crate) use spoken::Spoken;
-pub(crate) use table::{ConnTable, Inserted};
+pub(crate) use table::{AHEAD, ConnTable, Inserted};
 pub(crate) use wheel::{Timed, Timer, Wheel};
 
 use self::slot::{EDITED, FTP, Fixed, HELD, Id, RARE, TEMPLATE, UNASSURED};
 use crate::ftp::Control;
+use crate::host::HostView;
 use crate::knobs::Knobs;
 use crate::persist::Template;
 use crate::state::{self, Event, Leg, State, tcp};
@@ -77,6 +78,12 @@ impl<'a> Legs<'a> {
     #[inline]
     pub(crate) fn rewrite(&self, direction: Direction) -> Option<&'a Rewrite> {
         self.course.map(|course| course.rewrite(direction))
+    }
+
+    /// Whether the server is this host itself.
+    #[inline]
+    pub(crate) fn is_here(&self, host: &HostView) -> bool {
+        self.course.map_or_else(|| host.is_self(self.between.server.ip()), |course| course.is_here(host))
     }
 
     /// Who the server speaks with.
@@ -203,12 +210,12 @@ impl<'a> Conn<'a> {
 
     /// Key of the packets from the client.
     pub(crate) fn in_key(&self) -> FlowKey {
-        FlowKey::new(self.legs.proto, self.legs.client, self.legs.vip)
+        self.course.key(Direction::In, self.legs.client, self.legs.local_port)
     }
 
     /// Key of the packets from the server.
     pub(crate) fn out_key(&self) -> FlowKey {
-        FlowKey::new(self.legs.proto, self.course.answers_from(), self.legs.peer())
+        self.course.key(Direction::Out, self.legs.client, self.legs.local_port)
     }
 
     /// Its packets are forwarded, and that is all.
@@ -281,7 +288,9 @@ impl<'a> Conn<'a> {
                 self.count_change(from, to);
             }
         }
-        self.wait(now, self.state().timeout(self.legs.proto, knobs).as_millis() as Millis);
+        let timeout = self.state().timeout(self.legs.proto, knobs);
+        // In 64 bits throughout, which is all that a number of milliseconds takes here.
+        self.wait(now, timeout.as_secs().saturating_mul(1000) + Millis::from(timeout.subsec_millis()));
     }
 
     /// Tells the server's average how long it takes from a client's SYN to the answer. `elapsed` is the time since the

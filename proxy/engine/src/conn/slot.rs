@@ -171,6 +171,12 @@ impl Slot {
         (self.life.load(Relaxed) >> GENERATION == fixed.generation).then_some(fixed)
     }
 
+    /// The number of its course, which may be that of an earlier connection.
+    #[inline]
+    pub(super) fn course(&self) -> u32 {
+        self.course.load(Relaxed)
+    }
+
     #[inline]
     pub(super) fn has(&self, flag: u8) -> bool {
         self.flags.load(Relaxed) & flag != 0

@@ -5,10 +5,11 @@
 //! nobody finds it and it stands in nobody's way. No lock is held across two steps or a packet, and none is taken to
 //! find a connection.
 
+use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use sched::{Direction, Proto};
+use sched::{Direction, Proto, Writer};
 
 use super::course::Courses;
 use super::index::{Entry, Index};
@@ -17,6 +18,9 @@ use super::{Birth, Conn, FlowKey, Known, Legs, Millis, NEW_MS, Rare, Reader, Roo
 use crate::ftp::Expecting;
 use crate::listing::Part;
 use crate::state::State;
+
+/// Connections fetched from memory together: what their packets need has to fit the nearest cache.
+pub(crate) const AHEAD: usize = 64;
 
 /// What became of [`ConnTable::insert`].
 #[derive(Debug)]
@@ -70,13 +74,40 @@ impl ConnTable {
         key: &FlowKey,
     ) -> Option<(Conn<'a>, Direction)> {
         let hash = self.index.hash(key);
-        self.index.find(reader, hash, |entry| {
+        let (entry, slot, course, fixed) = self.index.find(reader, hash, |entry| {
             let slot = self.slab.slot(entry.at)?;
             let fixed = slot.fixed(false)?;
             let course = known.get(fixed.course)?;
-            let found = course.is_key(key, entry.direction, &fixed);
-            found.then(|| (Conn::of(&self.slab, slot, entry.at, course, &fixed), entry.direction))
-        })
+            course.is_key(key, entry.direction, &fixed).then_some((entry, slot, course, fixed))
+        })?;
+        Some((Conn::of(&self.slab, slot, entry.at, course, &fixed), entry.direction))
+    }
+
+    #[inline]
+    pub(crate) fn hash(&self, key: &FlowKey) -> u64 {
+        self.index.hash(key)
+    }
+
+    /// Has what packets of connections with these hashes need fetched from memory. A processor waits for many lines at the same
+    /// time where none of them says where the next one is: so all take one step, then all the next.
+    pub(crate) fn fetch(&self, reader: &mut Reader, known: &Known, writer: Writer, hashes: &[u64]) {
+        let words: u64 = hashes.iter().fold(0, |all, hash| all ^ self.index.fetch(reader, *hash));
+        let mut found = [u32::MAX; AHEAD];
+        for (at, hash) in found.iter_mut().zip(hashes) {
+            *at = self.index.find(reader, *hash, |entry| Some(entry.at)).unwrap_or(u32::MAX);
+        }
+        let found = &mut found[..hashes.len().min(AHEAD)];
+        for at in &mut *found {
+            // From here on it is the number of the course.
+            *at = self.slab.slot(*at).map_or(u32::MAX, Slot::course);
+        }
+        let known = || found.iter().filter_map(|number| known.peek(*number));
+        let courses = known().fold(0, |all, course| all ^ course.fetch());
+        let lives = known().fold(false, |all, course| all ^ course.dest.is_available());
+        let counted = known().fold(0, |all, course| {
+            all ^ course.dest.stats.fetch(writer) ^ course.service.stats.fetch(writer)
+        });
+        black_box((words, courses, lives, counted));
     }
 
     /// The connection at a place, unless it has ended.

@@ -17,7 +17,7 @@ use super::{Millis, Slab, Slot};
 /// Slots of one second each.
 const SLOTS: u64 = 128;
 /// Entries looked at in one call: bounds the time that packets wait when very many end at once.
-const BATCH: usize = 128;
+const BATCH: usize = 32;
 /// Entries of a slot lie in parts of so many, so that none of them is ever moved.
 const PART: usize = 512;
 
@@ -95,6 +95,17 @@ pub(crate) struct Wheel<E> {
     /// Taken from the slot of the second before that, not yet looked at.
     due: Parts<E>,
     held: usize,
+    sample: Option<Sample>,
+}
+
+/// Where a sample has got to.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    second: u64,
+    /// So many of its entries have been looked at.
+    at: usize,
+    /// The second that it ends before.
+    end: u64,
 }
 
 impl<E> Wheel<E> {
@@ -104,6 +115,7 @@ impl<E> Wheel<E> {
             next: 0,
             due: Parts::default(),
             held: 0,
+            sample: None,
         }
     }
 
@@ -138,7 +150,7 @@ impl<E> Wheel<E> {
         if self.held == 0 {
             return None;
         }
-        if !self.due.is_empty() {
+        if !self.due.is_empty() || self.sample.is_some() {
             return Some(0);
         }
         let second = (self.next..self.next + SLOTS).find(|s| !self.slots[slot(*s)].is_empty())?;
@@ -184,16 +196,35 @@ impl<E> Wheel<E> {
         }
     }
 
-    /// Shows every 32nd second's entries to `visit`, beginning with that of `part`: one in 32 of all.
-    pub(crate) fn sample<Of>(&self, of: &Of, part: usize, mut visit: impl FnMut(&E))
+    /// Begins a sample: every 32nd second's entries, beginning with that of `part`. One in 32 of all.
+    pub(crate) fn begin_sample(&mut self, part: u64) {
+        let second = self.next + (part + 32 - self.next % 32) % 32;
+        self.sample = Some(Sample { second, at: 0, end: self.next + SLOTS });
+    }
+
+    /// Shows the next entries of the sample to `visit`, if there is one. Looks at a bounded number; call again while
+    /// [`Wheel::next_due`] is in the past.
+    pub(crate) fn sample<Of>(&mut self, of: &Of, mut visit: impl FnMut(&E))
     where
         E: Named<Of>,
     {
-        for second in (self.next..self.next + SLOTS).filter(|second| *second % 32 == part as u64) {
-            for entry in self.slots[slot(second)].iter() {
-                if entry.find(of).is_some_and(|timed| !timed.is_gone() && timed.armed() == second) {
-                    visit(entry);
-                }
+        let Some(mut sample) = self.sample.take() else { return };
+        let mut looked = 0;
+        while sample.second < sample.end {
+            if looked == BATCH {
+                self.sample = Some(sample);
+                return;
+            }
+            looked += 1;
+            // Seconds that have passed meanwhile have been looked at.
+            let entries = (sample.second >= self.next).then(|| &self.slots[slot(sample.second)]);
+            let Some(entry) = entries.and_then(|entries| entries.get(sample.at)) else {
+                sample = Sample { second: sample.second + 32, at: 0, ..sample };
+                continue;
+            };
+            sample.at += 1;
+            if entry.find(of).is_some_and(|timed| !timed.is_gone() && timed.armed() == sample.second) {
+                visit(entry);
             }
         }
     }
@@ -246,8 +277,9 @@ impl<E> Parts<E> {
         entry
     }
 
-    fn iter(&self) -> impl Iterator<Item = &E> {
-        self.0.iter().flatten()
+    /// Of one that nothing is popped from.
+    fn get(&self, at: usize) -> Option<&E> {
+        self.0.get(at / PART)?.get(at % PART)
     }
 }
 

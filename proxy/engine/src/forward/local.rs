@@ -2,16 +2,9 @@
 //! to an address of the host, and needs nothing else; otherwise it stays as it is, and the VIP has to be an address
 //! of the host.
 
-use std::net::IpAddr;
-
 use crate::conn::Legs;
 use crate::host::HostView;
 use crate::verdict::{DropReason, Egress};
-
-/// Whether the server is the host.
-pub(super) fn is_here(server: IpAddr, host: &HostView) -> bool {
-    server.is_loopback() || host.is_local(server)
-}
 
 /// A packet that stays as it is (DR, tunnels).
 pub(super) fn request(legs: &Legs<'_>, host: &HostView) -> Result<Egress, DropReason> {

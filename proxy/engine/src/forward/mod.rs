@@ -25,7 +25,7 @@ pub(crate) struct Means<'a> {
 }
 
 /// Turns a client's packet into the one that goes to the server, and says which way it goes.
-#[inline]
+#[inline(always)]
 pub(crate) fn request(
     frame: &mut Frame,
     packet: &Packet,
@@ -44,7 +44,7 @@ pub(crate) fn request(
             fullnat::request(frame, packet, legs);
             Ok(Egress::Route)
         }
-        _ if local::is_here(legs.server.ip(), means.host) => local::request(legs, means.host),
+        _ if legs.is_here(means.host) => local::request(legs, means.host),
         ForwardMethod::Route => route::request(legs),
         ForwardMethod::Tunnel(tunnel) => tunnel::request(frame, packet, legs, tunnel, means),
     }

@@ -1,5 +1,6 @@
 //! One worker's share of the engine: the way of a frame from parse to verdict.
 
+mod ahead;
 mod begin;
 mod fragments;
 mod front;
@@ -244,11 +245,13 @@ impl Worker {
     fn defend(&mut self, now: Millis, knobs: &Knobs) {
         let held = self.wheel.next_due().is_some() || self.templates_wheel.next_due().is_some();
         let goes_on = held && knobs.drop_entry != Defence::Off;
-        if !self.sampler.is_due(now, goes_on) || !defence::is_on(knobs.drop_entry, knobs, &self.room) {
-            return;
+        if self.sampler.is_due(now, goes_on) && defence::is_on(knobs.drop_entry, knobs, &self.room) {
+            let part = Sampler::part(&mut self.random);
+            self.wheel.begin_sample(part);
+            self.templates_wheel.begin_sample(part);
         }
-        let (part, sampler) = (Sampler::part(&mut self.random), &mut self.sampler);
-        self.wheel.sample(self.conns.slab(), part, |at| {
+        let sampler = &mut self.sampler;
+        self.wheel.sample(self.conns.slab(), |at| {
             let Some(conn) = self.conns.at(&self.known, *at) else { return };
             if !conn.has_data()
                 && !conn.is_held()
@@ -258,7 +261,7 @@ impl Worker {
                 self.counters.expired();
             }
         });
-        self.templates_wheel.sample(&(), part, |template| {
+        self.templates_wheel.sample(&(), |template| {
             if !template.is_assured() && !template.has_members() && self.templates.remove(template) {
                 self.counters.expired();
             }

@@ -110,7 +110,7 @@ fn the_wheel_of_another_worker_takes_over() {
 #[test]
 fn a_call_does_a_bounded_amount_of_work() {
     let mut wheel = Wheel::new();
-    let entries: Vec<_> = (0..BATCH + 100).map(|_| Entry::new(1_500)).collect();
+    let entries: Vec<_> = (0..BATCH + BATCH / 2).map(|_| Entry::new(1_500)).collect();
     entries.iter().for_each(|entry| arm(&mut wheel, entry, 0));
     let mut expired = 0;
     let mut count = |enough: usize| {
@@ -146,9 +146,31 @@ fn a_sample_is_one_in_32_and_all_samples_are_everything() {
     let mut seen = 0;
     for part in 0..32 {
         let mut here = 0;
-        wheel.sample(&(), part, |_| here += 1);
+        wheel.begin_sample(part);
+        while wheel.next_due() == Some(0) {
+            let before = here;
+            wheel.sample(&(), |_| here += 1);
+            assert!(here - before <= BATCH, "{here} in one call");
+        }
         assert!((50..=200).contains(&here), "{here} of 3200");
         seen += here;
     }
     assert_eq!(seen, 3199);
+}
+
+#[test]
+fn what_has_ended_while_a_sample_went_on_is_not_in_it() {
+    let mut wheel = Wheel::new();
+    let entries: Vec<_> = (0..3200).map(|n| Entry::new(1000 * (n % 128))).collect();
+    entries.iter().for_each(|entry| arm(&mut wheel, entry, 0));
+    wheel.begin_sample(5);
+    wheel.sample(&(), |_| ());
+    while wheel.held > 0 {
+        wheel.advance(&(), 200_000, |entry| {
+            entry.end();
+            ControlFlow::Continue(())
+        });
+    }
+    wheel.sample(&(), |_| panic!("its second has passed"));
+    assert_eq!(wheel.next_due(), None);
 }
