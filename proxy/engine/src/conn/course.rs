@@ -22,6 +22,7 @@ use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 use sched::{DestLive, Direction, ForwardMethod, Proto, SvcLive, TcpOptions};
 use wire::edit::{Rewrite, Side};
+use wire::frame::Tagged;
 
 use super::key::{End, bits};
 use super::slot::Fixed;
@@ -56,6 +57,8 @@ pub(crate) struct Between {
     pub(crate) hop_credit: bool,
     /// It ends here.
     pub(crate) front: Option<FrontWay>,
+    /// The way to its client, where no route leads there.
+    pub(crate) tagged: Option<Tagged>,
 }
 
 impl Between {
@@ -74,7 +77,7 @@ impl PartialEq for Between {
             && (self.proto, self.vip, self.server, self.lip)
                 == (other.proto, other.vip, other.server, other.lip)
             && (self.method, self.bypass, self.tcp) == (other.method, other.bypass, other.tcp)
-            && (self.hop_credit, self.front) == (other.hop_credit, other.front)
+            && (self.hop_credit, self.front, self.tagged) == (other.hop_credit, other.front, other.tagged)
     }
 }
 
@@ -86,6 +89,9 @@ impl Hash for Between {
         (self.proto, self.vip.port(), self.server.port()).hash(state);
         state.write_u128(bits(self.vip.ip()));
         state.write_u128(self.lip.map_or(0, bits));
+        if let Some(Tagged { theirs, tag, .. }) = self.tagged {
+            (theirs, tag).hash(state);
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use sched::Direction;
 use wire::edit::Rewrite;
+use wire::frame::Tagged;
 
 pub(crate) use course::{Between, Course, Known};
 pub(crate) use greeting::{Due, Greeting};
@@ -41,6 +42,7 @@ use crate::ftp::Control;
 use crate::knobs::Knobs;
 use crate::persist::Template;
 use crate::state::{self, Event, Leg, State, tcp};
+use crate::verdict::Egress;
 
 /// Milliseconds since the engine was made.
 pub(crate) type Millis = u64;
@@ -77,6 +79,18 @@ impl<'a> Legs<'a> {
     #[inline]
     pub(crate) fn rewrite(&self, direction: Direction) -> Option<&'a Rewrite> {
         self.course.map(|course| course.rewrite(direction))
+    }
+
+    /// The VLAN that the client is in, by [`Tagged::vlan`].
+    #[inline]
+    pub(crate) fn vlan(&self) -> Option<[u8; 4]> {
+        self.between.tagged.as_ref().map(Tagged::vlan)
+    }
+
+    /// How packets leave for the client.
+    #[inline]
+    pub(crate) fn back(&self) -> Egress {
+        self.between.tagged.map_or(Egress::Route, Egress::Back)
     }
 
     /// Who the server speaks with.
@@ -423,6 +437,7 @@ pub(crate) fn test_birth(n: u16) -> Birth {
         tcp: TcpOptions::default(),
         hop_credit: false,
         front: None,
+        tagged: None,
     };
     Birth { between, client: addr(0, 1024 + n), local: None, template: None, data_of: None }
 }

@@ -165,6 +165,7 @@ impl Worker {
             greetings: &mut self.greetings,
             fragments: &self.fragments,
             way: None,
+            tagged: None,
             now: millis,
             elapsed,
         }
