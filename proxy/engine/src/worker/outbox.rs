@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use sched::{Direction, Proto};
 use wire::encap::Encap;
-use wire::frame::{Frame, Offload};
+use wire::frame::{Arrival, Frame, Offload};
 use wire::packet::Packet;
 use wire::reply;
 
@@ -116,6 +116,8 @@ impl Outbox {
             match own {
                 Own::Reset(reset, egress) => {
                     if reset.write(frame) {
+                        // As straight from one: nobody has taken a hop from it yet.
+                        frame.arrival = Arrival::Link;
                         return Some((egress, true));
                     }
                 }

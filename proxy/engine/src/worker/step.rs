@@ -59,22 +59,18 @@ pub(super) struct Step<'a> {
 
 impl<'a> Step<'a> {
     #[inline(always)]
-    pub(super) fn decide(&mut self, frame: &mut Frame) -> Verdict {
-        let packet = match Packet::parse(frame.packet()) {
-            Ok(packet) => packet,
-            Err(error) => return Verdict::Drop(error.into()),
-        };
+    pub(super) fn decide(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
         // From a link: nobody has taken the hop yet that it costs to go on.
         let used_up = u8::from(frame.arrival == Arrival::Link);
         if packet.ttl <= used_up && !self.host.is_local(packet.dst) {
             return Verdict::Drop(DropReason::HopsUsedUp);
         }
-        marks::count(self.table.marks(), self.host, frame, &packet);
+        marks::count(self.table.marks(), self.host, frame, packet);
         self.tagged = frame.tagged;
         let verdict = if packet.fragment == Fragment::None {
-            self.whole(frame, &packet)
+            self.whole(frame, packet)
         } else {
-            self.fragment(frame, &packet)
+            self.fragment(frame, packet)
         };
         match verdict {
             // The host has no such device: its stack would look at nothing that comes like this.
