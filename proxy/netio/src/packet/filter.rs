@@ -83,7 +83,7 @@ impl Scope {
         program.unless_equal(libc::ETH_P_IP as u32, v6);
         self.client(&mut program, (&[12], 20), (&[16], 22), IpAddr::is_ipv4);
         program.place(v6);
-        self.client(&mut program, (&[16, 20], 40), (&[32, 36], 42), IpAddr::is_ipv6);
+        self.client(&mut program, (&[8, 12, 16, 20], 40), (&[24, 28, 32, 36], 42), IpAddr::is_ipv6);
         program.finish()
     }
 
@@ -97,12 +97,12 @@ impl Scope {
         of_family: fn(&IpAddr) -> bool,
     ) {
         let (by_source, by_destination) = (program.label(), program.label());
-        let mut words: Vec<_> = self.to.iter().filter(|addr| of_family(addr)).map(last_word).collect();
+        let mut words: Vec<_> = self.to.iter().filter(|addr| of_family(addr)).map(folded).collect();
         words.sort_unstable();
         words.dedup();
         // With more, half of the flows have one direction elsewhere.
         if words.len() <= MOST / 2 {
-            program.load(Size::Word, libc::SKF_NET_OFF + destination[destination.len() - 1]);
+            program.fold(destination);
             program.search(&words, by_source, by_destination);
             program.place(by_source);
             program.number(source, &[from]);
@@ -144,6 +144,17 @@ fn last_word(addr: &IpAddr) -> u32 {
     match addr {
         IpAddr::V4(addr) => u32::from(*addr),
         IpAddr::V6(addr) => u128::from(*addr) as u32,
+    }
+}
+
+/// All of its words in one, as [`Program::fold`] makes it.
+fn folded(addr: &IpAddr) -> u32 {
+    match addr {
+        IpAddr::V4(addr) => u32::from(*addr),
+        IpAddr::V6(addr) => {
+            let bits = u128::from(*addr);
+            (0..4).fold(0, |folded, n| folded ^ (bits >> (32 * n)) as u32)
+        }
     }
 }
 
@@ -229,6 +240,16 @@ impl Program {
         self.search(low, found, missing);
         self.place(in_high);
         self.search(high, found, missing);
+    }
+
+    /// Loads these words of the packet, in one.
+    fn fold(&mut self, words: &[i32]) {
+        self.push(libc::BPF_LDX | libc::BPF_IMM, 0, (0, 0));
+        for at in words {
+            self.load(Size::Word, libc::SKF_NET_OFF + at);
+            self.push(libc::BPF_ALU | libc::BPF_XOR | libc::BPF_X, 0, (0, 0));
+            self.push(libc::BPF_MISC | libc::BPF_TAX, 0, (0, 0));
+        }
     }
 
     /// Ends with a number made of these words and halves of the packet.
