@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 ULVS := target/release/ulvs
 
-.PHONY: help demo build test conformance lint bench bench-core bench-ipvs bench-tls fuzz oracle deny docs
+.PHONY: help demo build test test-packet soak conformance lint bench bench-core bench-ipvs bench-tls fuzz oracle deny docs
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,17 @@ build: ## target/release/ulvs
 test: ## every test, as root; ends with plain counts
 	@tests/setup.sh test
 	@tests/run.sh
+
+test-packet: ## every namespace test once more, on the packet port
+	@tests/setup.sh test
+	@ULVS_PORT=packet tests/run.sh -p tests --test main -- $(PORTLESS)
+
+# Tests that no engine takes part in, or that choose the port themselves.
+PORTLESS := $(foreach module,bench ca conformance packet real soak vlan,--skip $(module)::)
+
+soak: ## traffic by every method under edits, for SECONDS (600) on each port: every byte right, memory flat
+	@tests/setup.sh test
+	@SOAK_SECONDS=$(or $(SECONDS),600) tests/run.sh -p tests --test main soak:: -- --nocapture
 
 conformance: build ## every scenario, against what a kernel's IPVS printed
 	@tests/setup.sh test

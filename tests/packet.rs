@@ -3,7 +3,7 @@
 //! other tests, with `ULVS_PORT=packet`.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::net::UdpSocket;
 use std::thread;
 use std::time::Duration;
@@ -123,6 +123,41 @@ fn each_datagram_is_answered_once() {
 fn silence(socket: &UdpSocket) -> ErrorKind {
     socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     socket.recv(&mut [0; 2048]).unwrap_err().kind()
+}
+
+#[test]
+fn what_is_said_here_leaves_by_the_devices() {
+    let lab = NatLab::new(&NatOptions::default()).unwrap();
+    let _servers: Vec<_> = lab.servers.iter().map(|server| Http::start(server, 80).unwrap()).collect();
+    let engine = start(&lab);
+    for family in FAMILIES {
+        let (web, echo) = (lab.vip.port(family, 80), lab.vip.port(family, 4000));
+        for server in [0, 1] {
+            engine.ulvs(&format!("ipvsadm -d -u {echo} -r {}", lab.server_port(server, family, 4000)));
+        }
+        // Neighbours are found out by the way that the host's stack goes.
+        client::get(&lab.client, web, "/").unwrap();
+        client::get(&lab.client, web, "/").unwrap();
+        let by_tun = tun(&lab);
+        // An ICMP error, and one reset for each end.
+        let nobody = udp::connected(&lab.client, echo);
+        nobody.send(b"anybody?").unwrap();
+        assert_eq!(udp::next_error(&nobody).kind(), ErrorKind::ConnectionRefused);
+        let resets = engine.status().counter("resets-sent");
+        let mut connections = [0, 1].map(|_| client::connect(&lab.client, web).unwrap());
+        for server in [0, 1] {
+            engine.ulvs(&format!("ipvsadm -d -t {web} -r {}", lab.server_port(server, family, 80)));
+        }
+        for stream in &mut connections {
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            assert_eq!(stream.read(&mut [0; 1]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        }
+        assert_eq!(engine.status().counter("resets-sent"), resets + 4);
+        // The host says a word on each of its devices now and then.
+        let by_tun = tun(&lab) - by_tun;
+        assert!(by_tun < 4, "{by_tun} packets went by the TUN device");
+    }
+    assert_eq!(engine.status().counter("unsent"), 0);
 }
 
 #[test]

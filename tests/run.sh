@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every test and ends with one line that counts them. Namespace tests drive the release binary.
+# Runs every test, or those that `cargo test` finds by the arguments, and ends with one line that counts them. Namespace tests
+# drive the release binary, on the port that ULVS_PORT names.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,12 +11,13 @@ fi
 cargo build --release --quiet || exit 1
 export ULVS_BIN=$PWD/target/release/ulvs
 
+[ $# -gt 0 ] || set -- --workspace
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-cargo test --workspace --no-fail-fast "$@" 2>&1 | tee "$log"
+cargo test --no-fail-fast "$@" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
 
-awk '/^test result:/ { passed += $4; failed += $6; skipped += $8 }
-     END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped; exit skipped > 0 }' "$log" ||
+awk -v port="${ULVS_PORT:+ on the $ULVS_PORT port}" '/^test result:/ { passed += $4; failed += $6; skipped += $8 }
+     END { printf "%d passed, %d failed, %d skipped%s\n", passed, failed, skipped, port; exit skipped > 0 }' "$log" ||
   { echo "tests: a skipped test proves nothing" >&2; status=1; }
 exit "$status"

@@ -5,6 +5,7 @@ pub mod capture;
 pub mod decapsulator;
 pub mod sctp;
 pub mod talk;
+pub mod trunk;
 pub mod udp;
 
 use std::collections::BTreeMap;

@@ -1,11 +1,36 @@
 //! Counters of one worker: written by it alone, summed up by whoever reads.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::verdict::{DropReason, Verdict};
 
 /// Number of drop reasons.
 const REASONS: usize = DropReason::ALL.len();
+
+/// One for each drop reason, in the order of [`DropReason::ALL`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByReason<T>([T; REASONS]);
+
+impl<T: Default> Default for ByReason<T> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| T::default()))
+    }
+}
+
+impl<T> Deref for ByReason<T> {
+    type Target = [T; REASONS];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for ByReason<T> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
 
 /// A sum over all workers. `received` is always `transmitted + replied + diverted + passed + waiting` and all drops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,8 +49,8 @@ pub struct Counters {
     pub passed: u64,
     /// Frames that wait to be decided about. Goes down again: then they are counted as what they have become.
     pub waiting: u64,
-    /// Frames dropped, by reason, in the order of [`DropReason::ALL`].
-    pub dropped: [u64; REASONS],
+    /// Frames dropped, by reason.
+    pub dropped: ByReason<u64>,
     /// Connections and persistence templates made.
     pub created: u64,
     /// Connections and persistence templates that have ended.
@@ -38,7 +63,7 @@ pub struct Counters {
 
 impl Counters {
     /// Frames dropped for `reason`.
-    pub const fn dropped(&self, reason: DropReason) -> u64 {
+    pub fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped[reason as usize]
     }
 }
@@ -57,7 +82,7 @@ pub(crate) struct WorkerCounters {
     waited: AtomicU64,
     /// Frames that had waited, here or elsewhere, and have been decided about.
     settled: AtomicU64,
-    dropped: [AtomicU64; REASONS],
+    dropped: ByReason<AtomicU64>,
     created: AtomicU64,
     expired: AtomicU64,
     resets: AtomicU64,
@@ -120,7 +145,7 @@ impl WorkerCounters {
         sum.expired += self.expired.load(Relaxed);
         sum.resets += self.resets.load(Relaxed);
         sum.greetings += self.greetings.load(Relaxed);
-        for (sum, one) in sum.dropped.iter_mut().zip(&self.dropped) {
+        for (sum, one) in sum.dropped.iter_mut().zip(self.dropped.iter()) {
             *sum += one.load(Relaxed);
         }
     }

@@ -55,7 +55,7 @@ use persist::Templates;
 use ports::Ports;
 use random::Random;
 
-pub use counters::Counters;
+pub use counters::{ByReason, Counters};
 pub use front::{Diverted, FrontConn, FrontEnd, FrontRefusal, FrontSide, FrontWay, Speaker};
 pub use host::HostView;
 pub use knobs::{Defence, Knobs};

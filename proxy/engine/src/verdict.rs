@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use wire::frame::Tagged;
 use wire::packet::ParseError;
 
 use crate::front::Diverted;
@@ -36,6 +37,8 @@ pub enum Egress {
         /// The neighbour's address on that link.
         next_hop: IpAddr,
     },
+    /// The way that the client's packets come, which are tagged: no route leads there.
+    Back(Tagged),
 }
 
 macro_rules! drop_reasons {
@@ -82,7 +85,7 @@ drop_reasons! {
     BadChecksum = "bad-checksum",
     /// For a VIP, by a way that its sender has chosen: a source route, or a routing header that is not used up.
     SourceRoute = "source-route",
-    /// For a VIP, from an address that no host can have, or from a VIP that is nobody's.
+    /// For a VIP, from an address that no host can have, or from a VIP that is nobody's; or by a link, from this host's own.
     MartianSource = "martian-source",
     /// For a VIP, from the same address.
     Land = "land",
@@ -102,6 +105,10 @@ drop_reasons! {
     IcmpUnrelated = "icmp-unrelated",
     /// An ICMP error about a packet of a tunnel, which has been heeded: the sender of the packet inside need not know.
     IcmpHeeded = "icmp-heeded",
+    /// Of a connection that belongs to another VLAN.
+    OtherVlan = "other-vlan",
+    /// With a VLAN tag that the host has no device for, and for nobody but the host.
+    TaggedForHost = "tagged-for-host",
     /// Of no connection, between two others, on a host that is no router.
     NotForwarded = "not-forwarded",
     /// The connection table holds as many connections as it may.

@@ -14,7 +14,7 @@ mod ways;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use wire::frame::{Checksum, Frame, Offload};
+use wire::frame::{Checksum, Frame, Offload, Tagged};
 use wire::packet::Family;
 use wire::vnet;
 
@@ -29,12 +29,18 @@ pub use ways::{Way, Ways};
 
 /// Bytes of an Ethernet header.
 pub(crate) const ETHERNET: usize = 14;
+/// Bytes of a VLAN tag in it.
+const TAG: usize = 4;
+/// Bytes at most that a packet socket wants before a packet.
+pub(crate) const PREFIX: usize = vnet::LEN + ETHERNET + TAG;
 
 /// What goes before a packet to a neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkHeader {
     /// Ethernet: destination, source.
     Ethernet([u8; 12]),
+    /// The same and a VLAN tag.
+    Tagged([u8; 12 + TAG]),
     /// Nothing: a link with one neighbour at most.
     None,
 }
@@ -47,16 +53,25 @@ impl LinkHeader {
         Self::Ethernet([a, b, c, d, e, f, g, h, i, j, k, l])
     }
 
-    /// Writes it with the type of what follows, and says how many bytes it has.
-    fn put(&self, ethertype: u16, bytes: &mut [u8]) -> usize {
-        match self {
-            Self::Ethernet(addresses) => {
-                bytes[..12].copy_from_slice(addresses);
-                bytes[12..ETHERNET].copy_from_slice(&ethertype.to_be_bytes());
-                ETHERNET
-            }
-            Self::None => 0,
-        }
+    /// The way back of what has come like this.
+    pub fn back(way: &Tagged) -> Self {
+        let mut bytes = [0; 12 + TAG];
+        bytes[..6].copy_from_slice(&way.theirs);
+        bytes[6..12].copy_from_slice(&way.ours);
+        bytes[12..].copy_from_slice(&way.tag);
+        Self::Tagged(bytes)
+    }
+
+    /// Writes it with the type of what follows, and says how many bytes it has, and the type that is first in it.
+    fn put(&self, ethertype: u16, bytes: &mut [u8]) -> (usize, u16) {
+        let (start, first): (&[u8], _) = match self {
+            Self::Ethernet(addresses) => (addresses, ethertype),
+            Self::Tagged(bytes) => (bytes, u16::from_be_bytes([bytes[12], bytes[13]])),
+            Self::None => return (0, ethertype),
+        };
+        bytes[..start.len()].copy_from_slice(start);
+        bytes[start.len()..start.len() + 2].copy_from_slice(&ethertype.to_be_bytes());
+        (start.len() + 2, first)
     }
 }
 
@@ -88,7 +103,7 @@ impl LinkSocket {
         device: u32,
         header: &LinkHeader,
     ) -> io::Result<()> {
-        let mut prefix = [0; vnet::LEN + ETHERNET];
+        let mut prefix = [0; PREFIX];
         let (prefix, ethertype) = self::prefix(&frame.offload, family, header, &mut prefix);
         sys::packet::send(&self.socket, frame.with_prefix(prefix), device, ethertype)
     }
@@ -104,26 +119,26 @@ impl LinkSocket {
         device: u32,
         header: &LinkHeader,
     ) -> io::Result<()> {
-        let mut frame = vec![0; vnet::LEN + ETHERNET];
-        let len = header.put(ethertype, &mut frame[vnet::LEN..]);
+        let mut frame = vec![0; PREFIX];
+        let (len, ethertype) = header.put(ethertype, &mut frame[vnet::LEN..]);
         frame.truncate(vnet::LEN + len);
         frame.extend_from_slice(bytes);
         sys::packet::send(&self.socket, &frame, device, ethertype)
     }
 }
 
-/// What a packet socket wants before a packet, and the ethertype.
+/// What a packet socket wants before a packet, and the first ethertype in it.
 pub(crate) fn prefix<'a>(
     offload: &Offload,
     family: Family,
     header: &LinkHeader,
-    room: &'a mut [u8; vnet::LEN + ETHERNET],
+    room: &'a mut [u8; PREFIX],
 ) -> (&'a [u8], u16) {
     let ethertype = match family {
         Family::V4 => libc::ETH_P_IP,
         Family::V6 => libc::ETH_P_IPV6,
     } as u16;
-    let len = header.put(ethertype, &mut room[vnet::LEN..]);
+    let (len, ethertype) = header.put(ethertype, &mut room[vnet::LEN..]);
     room[..vnet::LEN].copy_from_slice(&vnet::emit(&behind(offload, len as u16)));
     (&room[..vnet::LEN + len], ethertype)
 }

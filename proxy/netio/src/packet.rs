@@ -17,11 +17,11 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use wire::frame::{Arrival, Frame, HEADROOM, MAX_PACKET};
+use wire::frame::{Arrival, Frame, HEADROOM, MAX_PACKET, Tagged};
 use wire::packet::Family;
 use wire::vnet;
 
-use crate::link::{self, ETHERNET, LinkHeader};
+use crate::link::{self, ETHERNET, LinkHeader, PREFIX};
 use crate::sys;
 use crate::sys::ring::{PACKET_AT, Slot};
 
@@ -79,6 +79,9 @@ impl Intake {
         if self.scope != *scope {
             let program = scope.program();
             self.sockets.iter().try_for_each(|socket| sys::ring::filter(socket, &program))?;
+            if self.sockets.len() > 1 && self.scope.to != scope.to {
+                sys::ring::spread(&self.sockets[0], &scope.spread())?;
+            }
             self.scope.clone_from(scope);
         }
         Ok(())
@@ -176,7 +179,7 @@ impl Port {
     /// Sends the packet in a slot out of a device, with the next [`Port::flush`] at the latest. Nothing may be done to it
     /// meanwhile.
     pub fn send(&mut self, slot: usize, family: Family, device: u32, header: &LinkHeader) {
-        let mut prefix = [0; vnet::LEN + ETHERNET];
+        let mut prefix = [0; PREFIX];
         let frame = &mut self.frames[slot];
         let (prefix, ethertype) = link::prefix(&frame.offload, family, header, &mut prefix);
         frame.with_prefix(prefix);
@@ -233,9 +236,16 @@ fn fill(frame: &mut Frame, described: &sys::ring::Described) -> Option<()> {
     }
     let len = described.len.checked_sub(ETHERNET).filter(|len| *len <= MAX_PACKET)?;
     let before = frame.receive_area(vnet::LEN + ETHERNET);
-    let offload = link::without_link(vnet::parse(before.first_chunk()?).ok()?)?;
+    let (before, link) = before.split_first_chunk::<{ vnet::LEN }>()?;
+    let offload = link::without_link(vnet::parse(before).ok()?)?;
+    let tagged = described.tag.and_then(|tag| {
+        let &[ours, theirs] = link.first_chunk::<12>()?.as_chunks().0 else { return None };
+        Some(Tagged { device: described.device, ours, theirs, tag })
+    });
     frame.filled(len, offload);
     frame.arrival = Arrival::Link;
+    // Number 0 is no VLAN: such a tag has a priority only (IEEE 802.1Q section 9.6).
+    frame.tagged = tagged.filter(|tagged| tagged.vlan()[2..] != [0, 0]);
     Some(())
 }
 

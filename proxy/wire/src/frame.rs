@@ -69,6 +69,28 @@ pub enum Arrival {
     Link,
 }
 
+/// The way of a packet with a VLAN tag (IEEE 802.1Q section 9) that the host has no device for: its answers go back by it,
+/// as no route leads there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tagged {
+    /// Index of the device that the packet came by.
+    pub device: u32,
+    /// The link address that it was sent to,
+    pub ours: [u8; 6],
+    /// and from.
+    pub theirs: [u8; 6],
+    /// Type and contents of the tag.
+    pub tag: [u8; 4],
+}
+
+impl Tagged {
+    /// Which VLAN, and of which kind: without the priority, in which the packets of a flow may differ.
+    pub const fn vlan(&self) -> [u8; 4] {
+        let [a, b, c, d] = self.tag;
+        [a, b, c & 0x0f, d]
+    }
+}
+
 /// Where the bytes are.
 enum Buffer {
     Own(Box<[u8]>),
@@ -88,6 +110,8 @@ pub struct Frame {
     pub encap: Option<Encap>,
     /// How the packet in it has come here. What replaces the packet has not come by a link.
     pub arrival: Arrival,
+    /// The way that it has come, if that is a VLAN's.
+    pub tagged: Option<Tagged>,
 }
 
 impl Default for Frame {
@@ -117,6 +141,7 @@ impl Frame {
             offload: Offload::default(),
             encap: None,
             arrival: Arrival::Routed,
+            tagged: None,
         }
     }
 
@@ -161,6 +186,7 @@ impl Frame {
         self.offload = Offload::default();
         self.encap = None;
         self.arrival = Arrival::Routed;
+        self.tagged = None;
         &mut self.buf[HEADROOM..HEADROOM + len]
     }
 
@@ -207,6 +233,7 @@ impl Frame {
         self.offload = offload;
         self.encap = None;
         self.arrival = Arrival::Routed;
+        self.tagged = None;
     }
 
     /// Makes the packet longer at its front and lends all of it out; the new bytes have unspecified content. Metadata

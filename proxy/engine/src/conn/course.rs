@@ -22,6 +22,7 @@ use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 use sched::{DestLive, Direction, ForwardMethod, Proto, SvcLive, TcpOptions};
 use wire::edit::{Rewrite, Side};
+use wire::frame::Tagged;
 
 use super::key::{End, bits};
 use super::slot::Fixed;
@@ -57,6 +58,8 @@ pub(crate) struct Between {
     pub(crate) hop_credit: bool,
     /// It ends here.
     pub(crate) front: Option<FrontWay>,
+    /// The way to its client, where no route leads there.
+    pub(crate) tagged: Option<Tagged>,
 }
 
 impl Between {
@@ -75,7 +78,7 @@ impl PartialEq for Between {
             && (self.proto, self.vip, self.server, self.lip)
                 == (other.proto, other.vip, other.server, other.lip)
             && (self.method, self.bypass, self.tcp) == (other.method, other.bypass, other.tcp)
-            && (self.hop_credit, self.front) == (other.hop_credit, other.front)
+            && (self.hop_credit, self.front, self.tagged) == (other.hop_credit, other.front, other.tagged)
     }
 }
 
@@ -87,6 +90,9 @@ impl Hash for Between {
         let ports = u64::from(self.vip.port()) << 16 | u64::from(self.server.port());
         state.write_u128((Arc::as_ptr(&self.dest).addr() as u128) << 64 | u128::from(ports));
         state.write_u128(bits(self.vip.ip()) ^ self.lip.map_or(0, |lip| bits(lip).rotate_left(64)));
+        if let Some(Tagged { theirs, tag, .. }) = self.tagged {
+            (theirs, tag).hash(state);
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use sched::Direction;
 use wire::edit::Rewrite;
+use wire::frame::Tagged;
 
 pub(crate) use course::{Between, Course, Known};
 pub(crate) use greeting::{Due, Greeting};
@@ -42,6 +43,7 @@ use crate::host::HostView;
 use crate::knobs::Knobs;
 use crate::persist::Template;
 use crate::state::{self, Event, Leg, State, tcp};
+use crate::verdict::Egress;
 
 /// Milliseconds since the engine was made.
 pub(crate) type Millis = u64;
@@ -84,6 +86,18 @@ impl<'a> Legs<'a> {
     #[inline]
     pub(crate) fn is_here(&self, host: &HostView) -> bool {
         self.course.map_or_else(|| host.is_self(self.between.server.ip()), |course| course.is_here(host))
+    }
+
+    /// The VLAN that the client is in, by [`Tagged::vlan`].
+    #[inline]
+    pub(crate) fn vlan(&self) -> Option<[u8; 4]> {
+        self.between.tagged.as_ref().map(Tagged::vlan)
+    }
+
+    /// How packets leave for the client.
+    #[inline]
+    pub(crate) fn back(&self) -> Egress {
+        self.between.tagged.map_or(Egress::Route, Egress::Back)
     }
 
     /// Who the server speaks with.
@@ -432,6 +446,7 @@ pub(crate) fn test_birth(n: u16) -> Birth {
         tcp: TcpOptions::default(),
         hop_credit: false,
         front: None,
+        tagged: None,
     };
     Birth { between, client: addr(0, 1024 + n), local: None, template: None, data_of: None }
 }

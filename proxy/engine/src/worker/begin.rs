@@ -69,6 +69,9 @@ impl<'a> Step<'a> {
         src: SocketAddr,
         dst: SocketAddr,
     ) -> Verdict {
+        if self.is_martian(frame, packet) {
+            return Verdict::Drop(DropReason::MartianSource);
+        }
         if let Some(verdict) = self.data_connection(frame, packet, src, dst) {
             return verdict;
         }
@@ -95,10 +98,12 @@ impl<'a> Step<'a> {
         let request = Request { service, proto, client: src, vip: dst, front: None };
         let choice = self.choose(packet.payload(frame.packet()), &request);
         let result = match choice {
-            // By FullNAT an answer could not be told whom it is for: there, each flow is one connection.
+            // By FullNAT an answer could not be told whom it is for, nor to a VLAN by which way: there, each flow is one
+            // connection.
             Ok(choice)
                 if service.one_packet
                     && proto == Proto::Udp
+                    && self.tagged.is_none()
                     && self.method_for(&request, &choice) != ForwardMethod::FullNat =>
             {
                 return self.one_packet(frame, packet, &request, choice);
@@ -244,6 +249,7 @@ impl<'a> Step<'a> {
             bypass,
             tcp: if both_ways { service.tcp } else { TcpOptions::default() },
             front,
+            tagged: self.tagged,
         };
         Ok(Birth { between, client, local, template, data_of: None })
     }

@@ -187,7 +187,7 @@ impl<'a> Step<'a> {
             }
             _ => local,
         };
-        let &Between { ref dest, ref service, method, tcp, .. } = &*control.legs();
+        let &Between { ref dest, ref service, method, tcp, tagged, .. } = &*control.legs();
         let between = Between {
             proto: Proto::Tcp,
             vip,
@@ -201,6 +201,7 @@ impl<'a> Step<'a> {
             // A server that connects knows to whom, and none reads a header of a data connection.
             tcp: TcpOptions { proxy_protocol: None, toa: tcp.toa && from == Direction::In, ..tcp },
             front: None,
+            tagged,
         };
         let birth = Birth { between, client, local, template: None, data_of: control.rare().cloned() };
         let conn = self.conns.begin(self.known, birth, self.now).ok_or(DropReason::TableFull)?;

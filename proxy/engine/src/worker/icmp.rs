@@ -19,6 +19,9 @@ use crate::verdict::{DropReason, Egress, Verdict};
 impl<'a> Step<'a> {
     #[inline(never)]
     pub(super) fn icmp(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
+        if self.is_martian(frame, packet) {
+            return Verdict::Drop(DropReason::MartianSource);
+        }
         if packet.fragment == Fragment::None
             && let Some(verdict) = self.tunnel_error(frame, packet)
         {
@@ -105,6 +108,9 @@ impl<'a> Step<'a> {
         }
         let credit =
             self.both_hops(packet.src, if direction == Direction::In { server.ip() } else { client.ip() });
+        if direction == Direction::Out {
+            return self.leave(frame, packet, legs, credit);
+        }
         self.credit(frame, packet, credit);
         Verdict::Transmit(Egress::Route)
     }

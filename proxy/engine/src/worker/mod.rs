@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, Cache};
 use sched::{ServiceTable, Writer};
 use wire::frame::{Frame, GsoKind};
+use wire::packet::Packet;
 
 use self::front::HELD_MS;
 use self::greetings::Greetings;
@@ -124,13 +125,27 @@ impl Worker {
 
     /// Decides about `frame` and edits it accordingly.
     pub fn process(&mut self, frame: &mut Frame, now: Instant) -> Verdict {
+        match Packet::parse(frame.packet()) {
+            Ok(packet) => self.process_parsed(frame, &packet, now),
+            Err(error) => {
+                self.outbox.catch_up();
+                let verdict = Verdict::Drop(error.into());
+                self.counters.count(frame.offload.gso != GsoKind::None, verdict);
+                verdict
+            }
+        }
+    }
+
+    /// The same for whoever has parsed the frame's packet already.
+    #[inline]
+    pub fn process_parsed(&mut self, frame: &mut Frame, packet: &Packet, now: Instant) -> Verdict {
         self.outbox.catch_up();
         let super_packet = frame.offload.gso != GsoKind::None;
         if self.knobs.load().drop_entry != Defence::Off {
             self.sampler.wake(millis_since(self.born, now));
         }
         let mut step = self.step(now);
-        let verdict = step.decide(frame);
+        let verdict = step.decide(frame, packet);
         self.counters.count(super_packet, verdict);
         verdict
     }
@@ -166,6 +181,7 @@ impl Worker {
             greetings: &mut self.greetings,
             fragments: &self.fragments,
             way: None,
+            tagged: None,
             now: millis,
             elapsed,
         }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use sched::{Direction, Proto};
 use wire::encap::Encap;
-use wire::frame::{Frame, Offload};
+use wire::frame::{Arrival, Frame, Offload};
 use wire::packet::Packet;
 use wire::reply;
 
@@ -35,7 +35,7 @@ impl Reset {
 #[derive(Debug)]
 enum Own {
     /// Made when its turn comes.
-    Reset(Reset),
+    Reset(Reset, Egress),
     /// The same in the client's name, to go to the server as its packets do.
     ByMethod(Reset, Kept),
     /// As it is.
@@ -58,7 +58,7 @@ impl Outbox {
     /// Tells both ends of a connection, which is no longer in the table, that it is over.
     pub(super) fn reset(&mut self, conn: &Conn<'_>) {
         let legs = &conn.legs;
-        self.push(conn, legs.vip, legs.client, conn.resets(Direction::Out));
+        self.push(conn, (legs.vip, legs.client), conn.resets(Direction::Out), legs.back());
         self.reset_server(conn);
     }
 
@@ -66,7 +66,7 @@ impl Outbox {
     pub(super) fn reset_server(&mut self, conn: &Conn<'_>) {
         let legs = &conn.legs;
         if legs.method.sees_replies() {
-            self.push(conn, legs.peer(), legs.server, conn.resets(Direction::In));
+            self.push(conn, (legs.peer(), legs.server), conn.resets(Direction::In), Egress::Route);
         } else if legs.proto == Proto::Tcp
             && let Some((seq, ack)) = conn.client().last_words()
         {
@@ -78,12 +78,13 @@ impl Outbox {
     fn push(
         &mut self,
         conn: &Conn<'_>,
-        from: SocketAddr,
-        to: SocketAddr,
+        (from, to): (SocketAddr, SocketAddr),
         resets: Option<([Option<u32>; 2], u32)>,
+        egress: Egress,
     ) {
         let Some((seqs, ack)) = resets.filter(|_| conn.legs.proto == Proto::Tcp) else { return };
-        self.own.extend(seqs.into_iter().flatten().map(|seq| Own::Reset(Reset { from, to, seq, ack })));
+        let reset = |seq| Own::Reset(Reset { from, to, seq, ack }, egress);
+        self.own.extend(seqs.into_iter().flatten().map(reset));
     }
 
     /// Keeps a copy of a frame, to be sent behind the one that is being processed: with the next one, or by the clock.
@@ -113,9 +114,11 @@ impl Outbox {
     pub(super) fn pop(&mut self, frame: &mut Frame, means: &Means<'_>) -> Option<(Egress, bool)> {
         while let Some(own) = self.own.pop_front() {
             match own {
-                Own::Reset(reset) => {
+                Own::Reset(reset, egress) => {
                     if reset.write(frame) {
-                        return Some((Egress::Route, true));
+                        // As straight from one: nobody has taken a hop from it yet.
+                        frame.arrival = Arrival::Link;
+                        return Some((egress, true));
                     }
                 }
                 Own::ByMethod(reset, conn) => {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use sched::Proto;
 use wire::checksum::{self, ChecksumError};
-use wire::frame::Frame;
+use wire::frame::{Arrival, Frame};
 use wire::packet::chunk::{ABORT, SHUTDOWN_COMPLETE};
 use wire::packet::{L4, Packet};
 use wire::reply;
@@ -15,6 +15,9 @@ use crate::verdict::{DropReason, Verdict};
 impl Step<'_> {
     /// A transport that has no ports for us to look at.
     pub(super) fn other(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
+        if self.is_martian(frame, packet) {
+            return Verdict::Drop(DropReason::MartianSource);
+        }
         if !self.is_our_vip(packet.dst) {
             return self.pass(frame, packet);
         }
@@ -60,6 +63,13 @@ impl Step<'_> {
         }
         self.credit(frame, packet, both_hops);
         Verdict::Pass
+    }
+
+    /// From a link, with a source that nobody on it can have, or that is the host's own: the kernel, which looks at this
+    /// where a packet comes in, would not see it. (The reverse path it looks at as well if it is told to, `rp_filter`; that is
+    /// not done here.)
+    pub(super) fn is_martian(&self, frame: &Frame, packet: &Packet) -> bool {
+        frame.arrival == Arrival::Link && (!is_host(packet.src) || self.host.is_local(packet.src))
     }
 
     /// Sends a refusal of the packet in the frame, which `answer` makes unless none is due, while there are not too many.

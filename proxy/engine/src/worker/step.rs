@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sched::{Direction, Proto, ServiceTable, Writer};
 use wire::edit;
-use wire::frame::{Arrival, Frame};
+use wire::frame::{Arrival, Frame, Tagged};
 use wire::packet::{Fragment, L4, Packet};
 
 use super::greetings::Greetings;
@@ -50,6 +50,8 @@ pub(super) struct Step<'a> {
     pub(super) fragments: &'a Fragments,
     /// Where the other fragments of the packet go, if it is the first one of several.
     pub(super) way: Option<Way>,
+    /// How the packet has come, if by a VLAN.
+    pub(super) tagged: Option<Tagged>,
     pub(super) now: Millis,
     /// The same time, exactly.
     pub(super) elapsed: Duration,
@@ -57,21 +59,25 @@ pub(super) struct Step<'a> {
 
 impl<'a> Step<'a> {
     #[inline(always)]
-    pub(super) fn decide(&mut self, frame: &mut Frame) -> Verdict {
-        let packet = match Packet::parse(frame.packet()) {
-            Ok(packet) => packet,
-            Err(error) => return Verdict::Drop(error.into()),
-        };
+    pub(super) fn decide(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
         // From a link: nobody has taken the hop yet that it costs to go on.
         let used_up = u8::from(frame.arrival == Arrival::Link);
         if packet.ttl <= used_up && !self.host.is_local(packet.dst) {
             return Verdict::Drop(DropReason::HopsUsedUp);
         }
-        marks::count(self.table.marks(), self.host, frame, &packet);
-        if packet.fragment == Fragment::None {
-            self.whole(frame, &packet)
+        marks::count(self.table.marks(), self.host, frame, packet);
+        self.tagged = frame.tagged;
+        let verdict = if packet.fragment == Fragment::None {
+            self.whole(frame, packet)
         } else {
-            self.fragment(frame, &packet)
+            self.fragment(frame, packet)
+        };
+        match verdict {
+            // The host has no such device: its stack would look at nothing that comes like this.
+            Verdict::Pass | Verdict::Divert(_) if self.tagged.is_some() => {
+                Verdict::Drop(DropReason::TaggedForHost)
+            }
+            verdict => verdict,
         }
     }
 
@@ -100,6 +106,14 @@ impl<'a> Step<'a> {
         let src = SocketAddr::new(packet.src, src_port);
         let dst = SocketAddr::new(packet.dst, dst_port);
         if let Some((conn, direction)) = self.find(&FlowKey::new(proto, src, dst)) {
+            // Two VLANs may have the same addresses.
+            if direction == Direction::In && self.tagged.as_ref().map(Tagged::vlan) != conn.legs.vlan() {
+                return Verdict::Drop(DropReason::OtherVlan);
+            }
+            // One end is the host itself, which sends nothing to itself by a link.
+            if frame.arrival == Arrival::Link && !conn.legs.hop_credit && self.host.is_local(packet.src) {
+                return Verdict::Drop(DropReason::MartianSource);
+            }
             if let Some(way) = conn.legs.front {
                 return self.of_front(frame, packet, &conn, (way, direction));
             }

@@ -76,8 +76,19 @@ impl Step<'_> {
         } else {
             self.tcp_reply(frame, packet, conn);
         }
-        self.credit(frame, packet, legs.hop_credit);
-        Verdict::Transmit(Egress::Route)
+        self.leave(frame, packet, legs, legs.hop_credit)
+    }
+
+    /// Sends a packet on to its client.
+    #[inline]
+    pub(super) fn leave(&self, frame: &mut Frame, packet: &Packet, legs: &Legs<'_>, credit: bool) -> Verdict {
+        match legs.back() {
+            // Whoever sends it by a route takes the hop.
+            Egress::Route => self.credit(frame, packet, credit),
+            _ if frame.arrival == Arrival::Link => _ = edit::take_hop(frame),
+            _ => {}
+        }
+        Verdict::Transmit(legs.back())
     }
 
     #[inline]

@@ -310,6 +310,7 @@ pub(crate) fn as_reset(frame: &Frame, egress: Egress) -> Reset {
         (Egress::Route, None) => Leaves::Routed,
         (Egress::Route, Some(encap)) => Leaves::Inside(encap.dst),
         (Egress::Neighbour { next_hop, .. }, _) => Leaves::To(next_hop),
+        (Egress::Back(way), _) => panic!("nobody is in the VLAN of {way:?}"),
     };
     (SocketAddr::new(packet.src, src_port), SocketAddr::new(packet.dst, dst_port), seq, ack, leaves)
 }

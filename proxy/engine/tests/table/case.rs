@@ -57,6 +57,8 @@ pub(crate) enum Step {
     Wait { millis: u64, moves: Vec<Move> },
     /// These frames have left since the step before, of which nothing has asked for one. Whatever leaves has to be named.
     Own(Vec<Frame>),
+    /// The frames that were named in the step before have left by these ways.
+    Ways(Vec<Egress>),
     /// So many connections to removed servers are ended.
     Orphans(usize),
     /// So many connections to this server are ended.
@@ -139,6 +141,12 @@ impl Arrival {
     pub(crate) fn by_link(mut self) -> Self {
         self.0.arrival = frame::Arrival::Link;
         self
+    }
+
+    /// The same, by this VLAN.
+    pub(crate) fn tagged(mut self, way: frame::Tagged) -> Self {
+        self.0.tagged = Some(way);
+        self.by_link()
     }
 
     /// It is forwarded, and looks like this then.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use engine::{Engine, HostView, Knobs, Limits, Part, Verdict, Worker};
+use engine::{Egress, Engine, HostView, Knobs, Limits, Part, Verdict, Worker};
 use sched::{ForwardMethod, Op, Path, ServiceTable, Trash};
 use wire::encap::{Encap, EncapKind};
 use wire::frame::Frame;
@@ -23,6 +23,8 @@ pub(crate) struct Director {
     trash: Trash,
     watched: Watched,
     own: Vec<Frame>,
+    /// How those left that were named last.
+    ways: Vec<Egress>,
     /// How the host would send to each server. NAT does not need to know.
     way: Option<Path>,
     tunnels: Tunnels,
@@ -51,6 +53,7 @@ impl Director {
             trash: Trash::default(),
             watched: Watched::default(),
             own: Vec::new(),
+            ways: Vec::new(),
             way: (net.method != ForwardMethod::Masq).then(|| net.way()),
             tunnels: Tunnels::default(),
             now,
@@ -81,6 +84,7 @@ impl Director {
         self.nothing_untold(place);
         match step {
             Step::Own(_) => {}
+            Step::Ways(ways) => assert_eq!(self.ways, ways, "{place}: ways"),
             Step::Orphans(n) => assert_eq!(self.engine.end_orphans(1000), n, "{place}: orphans"),
             Step::Reset(leg, n) => {
                 let dest = self.watched.dest(leg);
@@ -171,8 +175,12 @@ impl Director {
 
     fn drain(&mut self) {
         let mut own = Frame::new();
-        while self.worker.next_own(&mut own).is_some() {
+        if self.own.is_empty() {
+            self.ways.clear();
+        }
+        while let Some(egress) = self.worker.next_own(&mut own) {
             self.own.push(own.clone());
+            self.ways.push(egress);
         }
     }
 

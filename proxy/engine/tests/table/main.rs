@@ -10,6 +10,7 @@ mod net;
 
 mod hops;
 mod icmp;
+mod links;
 mod marks;
 mod methods;
 mod oddities;
@@ -50,6 +51,11 @@ fn tcp_is_forwarded_both_ways() {
 #[test]
 fn udp_is_forwarded_both_ways() {
     run(udp::cases());
+}
+
+#[test]
+fn links_are_told_apart_and_watched() {
+    run(links::cases());
 }
 
 #[test]

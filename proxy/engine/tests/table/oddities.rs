@@ -24,6 +24,7 @@
 //! | IPv6 fragment header of a whole packet ("atomic") | stays; the packet is whole |
 //! | AH, ESP, no next header | dropped, `unknown-protocol`; where the VIP is the host's: passed |
 //! | from 0.0.0.0/8, 127.0.0.0/8, multicast, broadcast, `::`, `::1`, an IPv4 address mapped to IPv6 | dropped, `martian-source` |
+//! | from an address of this host's own, or one of the above, and by a link | dropped, `martian-source`, whoever it is for (see `links.rs`) |
 //! | from a VIP that is nobody's address | dropped, `martian-source`: its answers would end here |
 //! | from the very VIP that it is for | dropped, `land`; of the host's own VIP only from the very port as well |
 //! | from the server that gets it | as from any client; behind NAT by FullNAT (see `fullnat.rs`) |
@@ -43,6 +44,8 @@ use wire::checksum;
 
 use super::case::{Case, Move::*, Step, bytes};
 use super::net::Net;
+
+pub(crate) use sources::impossible;
 
 pub(crate) fn cases() -> Vec<Case> {
     [lengths::cases(), sums::cases(), headers::cases(), sources::cases()].into_iter().flatten().collect()

@@ -8,7 +8,7 @@ use super::case::{Case, Leg, Move, Move::*, Step, case, frame, wait};
 use super::net::{Net, spec};
 use super::persistence::timeout;
 
-fn single(n: &Net, seconds: Option<u32>) -> Step {
+pub(super) fn single(n: &Net, seconds: Option<u32>) -> Step {
     let persistence = seconds.and_then(|s| timeout(n, s));
     let service = ServiceSpec { one_packet: true, persistence, ..n.services().swap_remove(2) };
     Step::Edit(vec![Op::EditService { service }])

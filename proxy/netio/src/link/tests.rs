@@ -138,7 +138,7 @@ fn what_somebody_has_fixed_stays_so() {
     World::new().on_director(|world| {
         let fixed = LinkHeader::Ethernet(match world.header("wa", &world.a) {
             LinkHeader::Ethernet([.., a, b, c, d, e, f]) => [2, 0, 0, 0, 0, 7, a, b, c, d, e, f],
-            LinkHeader::None => unreachable!("a veth has headers"),
+            LinkHeader::Tagged(_) | LinkHeader::None => unreachable!("a veth has headers and no tags"),
         });
         sh("ip neigh add 10.1.0.77 lladdr 02:00:00:00:00:07 dev wa; ip neigh add fd00:1::77 lladdr 02:00:00:00:00:07 dev wa");
         let ways = &mut world.ways();

@@ -1,7 +1,7 @@
 //! What has to be known besides routes and neighbours to make a link header and to remember an answer: the devices,
 //! and what the policy rules look at.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::IpAddr;
 
@@ -21,9 +21,14 @@ const ARPHRD_INFINIBAND: u16 = 32;
 #[derive(Debug, Default)]
 pub(super) struct View {
     pub(super) links: HashMap<u32, Link>,
+    /// The VLANs that have a device: of which other device, by [`wire::frame::Tagged::vlan`].
+    pub(super) vlans: HashSet<Vlan>,
     /// For IPv4 and for IPv6.
     pub(super) rules: [Sight; 2],
 }
+
+/// A VLAN on a device: type and number.
+pub(super) type Vlan = (u32, [u8; 4]);
 
 /// A device, as far as headers go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +38,8 @@ pub(super) struct Link {
     /// The largest packet, by family: a router may have advertised less for IPv6 (RFC 4861 section 4.6.4).
     mtu: u32,
     mtu6: u32,
+    /// What it is the device of.
+    vlan: Option<Vlan>,
 }
 
 impl Link {
@@ -74,7 +81,9 @@ impl View {
         let found = netlink
             .dump(&query, |kind, payload| if kind == RTM_NEWLINK { link(payload) } else { None })?
             .into_iter();
-        let mut view = Self { links: found.collect(), ..Self::default() };
+        let links: HashMap<_, _> = found.collect();
+        let vlans = links.values().filter_map(|link: &Link| link.vlan).collect();
+        let mut view = Self { links, vlans, ..Self::default() };
         let input = input.and_then(|index| view.links.get(&index)).map(|link| link.name.as_str());
         for (family, sight) in [Family::Ipv4, Family::Ipv6].into_iter().zip(&mut view.rules) {
             *sight = rules(netlink, family, input)?;
@@ -116,7 +125,26 @@ pub(super) fn link(payload: &[u8]) -> Option<(u32, Link)> {
     };
     let mtu = attributes.u32(IFLA_MTU)?;
     let mtu6 = advertised(attributes).map_or(mtu, |advertised| advertised.min(mtu));
-    Some((index, Link { name: attributes.string(IFLA_IFNAME)?, header, mtu, mtu6 }))
+    Some((index, Link { name: attributes.string(IFLA_IFNAME)?, header, mtu, mtu6, vlan: vlan(attributes) }))
+}
+
+/// What a VLAN's device is for.
+fn vlan(attributes: Attributes<'_>) -> Option<Vlan> {
+    const IFLA_LINK: u16 = 5;
+    const IFLA_LINKINFO: u16 = 18;
+    const IFLA_INFO_KIND: u16 = 1;
+    const IFLA_INFO_DATA: u16 = 2;
+    const IFLA_VLAN_ID: u16 = 1;
+    const IFLA_VLAN_PROTOCOL: u16 = 5;
+    let info = attributes.nested(IFLA_LINKINFO);
+    if info.string(IFLA_INFO_KIND)? != "vlan" {
+        return None;
+    }
+    let data = info.nested(IFLA_INFO_DATA);
+    let number = u16::from_ne_bytes(*data.get(IFLA_VLAN_ID)?.first_chunk()?);
+    let &[a, b] = data.get(IFLA_VLAN_PROTOCOL)?.first_chunk()?;
+    let [c, d] = number.to_be_bytes();
+    Some((attributes.u32(IFLA_LINK)?, [a, b, c, d]))
 }
 
 /// The MTU for IPv6.

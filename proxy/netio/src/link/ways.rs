@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use netlink_sys::protocols::NETLINK_ROUTE;
+use wire::frame::Tagged;
 
 use super::LinkHeader;
 use super::cache::{Cache, Entry, Key, Next, word, word4};
@@ -106,6 +107,12 @@ impl Ways {
             Sight::Source => Some(Key { from, to, device: 0 }),
             Sight::Inside => None,
         }
+    }
+
+    /// Whether the host has a device for a VLAN: then its routes know the way back.
+    pub fn know(&mut self, way: &Tagged) -> bool {
+        self.heed();
+        self.view.vlans.contains(&(way.device, way.vlan()))
     }
 
     /// The header for a neighbour by whom a packet is to go whatever the routes are. None while the neighbour is being

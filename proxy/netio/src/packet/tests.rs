@@ -6,11 +6,12 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
 use wire::frame::{Checksum, GsoKind};
+use wire::packet::Packet;
 
 use super::*;
 use support::*;
@@ -70,6 +71,92 @@ fn flows_spread_over_the_ports_and_none_is_lost_or_seen_twice() {
     let on_first = seen.iter().filter(|s| s.port == 0).count();
     assert_eq!(seen.len(), usize::from(FLOWS));
     assert!((1..usize::from(FLOWS)).contains(&on_first), "{on_first} of {FLOWS} on the first port");
+}
+
+/// One client after the other, of a family.
+fn clients(family: usize) -> impl Iterator<Item = SocketAddr> {
+    let net = ["198.51.100", "2001:db8:1:"][family];
+    let separator = if family == 0 { "." } else { ":" };
+    (1..=64).map(move |n| SocketAddr::new(ip(&format!("{net}{separator}{n}")), 40_000 + n * 7))
+}
+
+#[test]
+fn both_directions_of_a_flow_are_for_one_port() {
+    let world = World::new();
+    // Of so many addresses none is looked for.
+    for (vips, together) in [(0, true), (500, true), (1000, false)] {
+        let (mut ports, mut intake) = world.far(|| Port::open(2, 200).unwrap());
+        let mut scope = Scope { from: OWN.iter().map(|addr| ip(addr)).collect(), ..world.scope() };
+        scope.to.extend((0..vips).flat_map(|n| {
+            [
+                IpAddr::V4((0x0a63_1000 + n).into()),
+                IpAddr::V6((0xfd99_u128 << 112 | u128::from(n + 1000)).into()),
+            ]
+        }));
+        intake.set(&scope).unwrap();
+        for family in [0, 1] {
+            let (vip, server) =
+                (SocketAddr::new(ip(NOBODY[family]), 80), SocketAddr::new(ip(OWN[family]), 8000));
+            for (from, to) in clients(family).flat_map(|client| [(client, vip), (server, client)]) {
+                world.send_from_near(&mut udp_packet(from, to), &world.there());
+            }
+            let mut firsts = 0;
+            let mut seen = ports.iter_mut().map(|port| {
+                let mut clients = [Vec::new(), Vec::new()];
+                while let Some(Received { slot, .. }) = wait_for_one(port) {
+                    let packet = Packet::parse(port.frame(slot).packet()).unwrap();
+                    let (from, to) = packet.ports().unwrap();
+                    let answer = from == 8000;
+                    clients[usize::from(answer)].push(if answer { to } else { from });
+                    port.done();
+                }
+                firsts += clients[0].len();
+                clients
+            });
+            let ([one, other], [_, _]) = (seen.next().unwrap(), seen.next().unwrap());
+            assert_eq!(firsts, 64);
+            assert!((10..54).contains(&one.len()), "{} of 64 flows on the first port", one.len());
+            assert_eq!(one == other, together, "{vips} VIPs: {one:?} and {other:?}");
+        }
+    }
+}
+
+#[test]
+fn a_vlan_tag_is_told_and_put_on_again() {
+    let world = World::new();
+    let (mut port, mut intake) = world.port();
+    intake.set(&world.scope()).unwrap();
+    let (mut backs, mut near) = world.near(|| Port::open(1, 1).unwrap());
+    let mut back = backs.remove(0);
+    let at = world.near(|| nix::net::if_::if_nametoindex("eth0").unwrap());
+    near.set(&Scope { devices: [at].into(), to: [ip(OWN[0])].into(), ..Scope::default() }).unwrap();
+    let [own, nobody] = [OWN[0], NOBODY[0]].map(|addr| SocketAddr::new(ip(addr), 9));
+    let mut there = [2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x81, 0, 0, 0];
+    for (kind, tag, is_vlan) in [
+        ([0x81, 0], [0x60, 5], true),
+        ([0x81, 0], [0x0f, 0xff], true),
+        ([0x88, 0xa8], [0, 5], true),
+        // A priority only.
+        ([0x81, 0], [0x60, 0], false),
+    ] {
+        there[12..14].copy_from_slice(&kind);
+        there[14..].copy_from_slice(&tag);
+        let mut sent = udp_packet(own, nobody);
+        world.send_from_near(&mut sent, &LinkHeader::Tagged(there));
+        let slot = wait_for_one(&mut port).unwrap().slot;
+        let frame = port.frame(slot);
+        assert_eq!(frame.packet(), sent.packet());
+        let way = frame.tagged;
+        assert_eq!(way.map(|way| way.tag), is_vlan.then_some([kind[0], kind[1], tag[0], tag[1]]));
+        let Some(way) = way else { continue };
+        assert_eq!((way.ours, way.theirs), ([2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 1]));
+        swap_ends(frame);
+        port.send(slot, Family::V4, way.device, &LinkHeader::back(&way));
+        assert_eq!(port.done(), 0);
+        let slot = wait_for_one(&mut back).unwrap().slot;
+        assert_eq!(back.frame(slot).tagged.unwrap().tag, way.tag);
+        back.done();
+    }
 }
 
 #[test]

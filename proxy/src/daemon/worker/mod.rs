@@ -18,7 +18,7 @@ use netio::poll::{self, Waker};
 use netio::steer::{Published, Taker};
 use netio::tun::{Queue, Received};
 use tokio::sync::Notify;
-use wire::frame::Frame;
+use wire::frame::{Arrival, Frame};
 
 use self::ring::Ring;
 pub(super) use self::ring::Turns;
@@ -93,9 +93,10 @@ impl Workers {
         for (i, (queue, (engine, fronts, waker))) in queues.into_iter().zip(workers).enumerate() {
             let link = LinkSocket::open().map_err(|e| all.no_link = Some(e.to_string())).ok();
             let ways = neighbours.ways().context("cannot ask for routes")?;
+            let ring = rings.next().map(|port| all.ring(port, taken));
             let worker = Worker {
-                sender: Sender::new(Arc::clone(&all.errors), link, ways),
-                ring: rings.next().map(|port| all.ring(port, taken)),
+                sender: Sender::new(Arc::clone(&all.errors), link, ways, ring.is_some()),
+                ring,
                 queue,
                 engine,
                 fronts,
@@ -176,8 +177,11 @@ impl Worker {
             empty = if moved == 0 { empty + 1 } else { 0 };
             self.sender.release(&mut own, now);
             let (sender, queue) = (&mut self.sender, &self.queue);
-            self.fronts
-                .run(&mut self.engine, &mut own, now, |frame| sender.send(queue, frame, Egress::Route));
+            self.fronts.run(&mut self.engine, &mut own, now, |frame| {
+                // As if it had come by a link: nobody has taken a hop from it yet.
+                frame.arrival = Arrival::Link;
+                sender.send_own(queue, frame, Egress::Route);
+            });
             let dues = [self.engine.poll_timeout(), self.sender.next_due(), self.fronts.poll_timeout(now)];
             let due = dues.into_iter().flatten().min();
             let timeout = due.map(|at| at.saturating_duration_since(now));
@@ -228,7 +232,7 @@ impl Worker {
     /// Sends what the engine has to say of its own accord.
     fn send_own(&mut self, own: &mut Frame) {
         while let Some(egress) = self.engine.next_own(own) {
-            self.sender.send(&self.queue, own, egress);
+            self.sender.send_own(&self.queue, own, egress);
         }
     }
 }

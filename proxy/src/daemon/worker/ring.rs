@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use engine::{Egress, Verdict};
 use netio::packet::Port;
 use netio::steer::Taker;
-use wire::frame::Frame;
+use wire::frame::{Arrival, Frame};
 use wire::packet::Packet;
 
 use super::Worker;
@@ -55,31 +55,36 @@ impl Worker {
                 errors.unreadable.fetch_add(1, Relaxed);
                 None
             };
-            if !taker.takes(packet.as_ref(), || port.waiting() + 1) {
-                continue;
-            }
+            let takes = taker.takes(packet.as_ref(), || port.waiting() + 1);
+            let Some(packet) = packet.filter(|_| takes) else { continue };
             let frame = port.frame(slot);
             // Short frames are filled up on their link.
-            packet.inspect(|packet| frame.resize(packet.total_len));
-            let verdict = engine.process(frame, now);
+            frame.resize(packet.total_len);
+            let tagged = frame.tagged.filter(|way| !sender.knows(way));
+            frame.tagged = tagged;
+            let verdict = engine.process_parsed(frame, &packet, now);
             // What ends an old connection must not come after what begins a new one.
             while let Some(egress) = engine.next_own(own) {
                 errors.unsent.fetch_add(port.flush(), Relaxed);
-                sender.send(queue, own, egress);
+                sender.send_own(queue, own, egress);
             }
-            let egress = match verdict {
-                Verdict::Transmit(egress) => egress,
-                Verdict::Reply | Verdict::Pass => Egress::Route,
+            let (egress, forwarded) = match verdict {
+                Verdict::Transmit(egress) => (egress, true),
+                Verdict::Reply => {
+                    // As if it had come by the link: nobody has taken a hop from it yet.
+                    port.frame(slot).arrival = Arrival::Link;
+                    (tagged.map_or(Egress::Route, Egress::Back), true)
+                }
+                Verdict::Pass => (Egress::Route, false),
                 Verdict::Divert(diverted) => {
                     if !fronts.receive(diverted, port.frame(slot), now) {
                         continue;
                     }
-                    Egress::Route
+                    (Egress::Route, false)
                 }
                 Verdict::Drop(_) | Verdict::Wait => continue,
             };
-            let straight = matches!(verdict, Verdict::Transmit(_)) && sender.straight(port, slot, egress);
-            if !straight {
+            if !forwarded || !sender.straight(port, slot, egress) {
                 // Nothing of a flow overtakes what waits to be sent.
                 errors.unsent.fetch_add(port.flush(), Relaxed);
                 sender.send(queue, port.frame(slot), egress);

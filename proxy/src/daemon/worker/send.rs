@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use engine::Egress;
-use netio::link::{LinkSocket, NextHop, Way, Ways};
+use netio::link::{LinkHeader, LinkSocket, NextHop, Way, Ways};
 use netio::packet::Port;
 use netio::tun::Queue;
 use wire::encap::{Encap, Wrapper};
-use wire::frame::{Arrival, Frame};
+use wire::frame::{Arrival, Frame, Tagged};
 use wire::packet::{Family, Packet};
 use wire::{edit, gso};
 
@@ -24,11 +24,35 @@ pub(super) struct Sender {
     ways: Ways,
     held: Held,
     wrapper: Wrapper,
+    /// What is made here leaves by link as well where its way is known: there are rings.
+    past: bool,
 }
 
 impl Sender {
-    pub(super) fn new(errors: Arc<PortErrors>, link: Option<LinkSocket>, ways: Ways) -> Self {
-        Self { errors, link, ways, held: Held::default(), wrapper: Wrapper::default() }
+    pub(super) fn new(errors: Arc<PortErrors>, link: Option<LinkSocket>, ways: Ways, past: bool) -> Self {
+        Self { errors, link, ways, held: Held::default(), wrapper: Wrapper::default(), past }
+    }
+
+    /// Whether the host has a device for this VLAN: then its routes say how to answer.
+    pub(super) fn knows(&mut self, way: &Tagged) -> bool {
+        self.ways.know(way)
+    }
+
+    /// Sends what the worker or one of its fronts has to say.
+    pub(super) fn send_own(&mut self, queue: &Queue, frame: &mut Frame, egress: Egress) {
+        let made_here = frame.arrival == Arrival::Link && frame.encap.is_none();
+        if self.past
+            && made_here
+            && egress == Egress::Route
+            && let Some(link) = &self.link
+            && let Some((family, way)) = past_the_stack(&mut self.ways, frame)
+        {
+            if link.send(frame, family, way.device, &way.header).is_err() {
+                self.errors.unsent.fetch_add(1, Relaxed);
+            }
+            return;
+        }
+        self.send(queue, frame, egress);
     }
 
     pub(super) fn send(&mut self, queue: &Queue, frame: &mut Frame, egress: Egress) {
@@ -38,6 +62,7 @@ impl Sender {
                 Some(encap) => return self.wrapped(queue, frame, &encap),
             },
             Egress::Neighbour { device, next_hop } => self.by_link(frame, (device, next_hop)),
+            Egress::Back(way) => self.back(frame, &way),
         };
         if !sent {
             self.errors.unsent.fetch_add(1, Relaxed);
@@ -60,6 +85,7 @@ impl Sender {
                 .ways
                 .neighbour((device, next_hop))
                 .and_then(|header| Some((family(frame)?, device, header))),
+            Egress::Back(way) => family(frame).map(|family| (family, way.device, LinkHeader::back(&way))),
         };
         let Some((family, device, header)) = way else { return false };
         port.send(slot, family, device, &header);
@@ -96,6 +122,12 @@ impl Sender {
             Some(header) => link.send(frame, family, hop.0, &header).is_ok(),
             None => self.held.hold(hop, family, frame, Instant::now()),
         }
+    }
+
+    /// The way that a VLAN's packet has come. Whether it was sent.
+    fn back(&self, frame: &mut Frame, way: &Tagged) -> bool {
+        let Some((link, family)) = self.link.as_ref().zip(family(frame)) else { return false };
+        link.send(frame, family, way.device, &LinkHeader::back(way)).is_ok()
     }
 
     /// When to call [`Self::release`] though nobody has called.

@@ -11,14 +11,7 @@ use crate::net::Net;
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
-        case("from where no host is", |n| {
-            let sources = if n.family == Family::Ipv4 {
-                ["0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.1", "239.255.255.255", "255.255.255.255"]
-            } else {
-                ["::", "::1", "ff02::1", "ff0e::1", "::ffff:198.51.100.7", "::ffff:0.0.0.1"]
-            };
-            sources.into_iter().flat_map(|source| all_from(n, source.parse().expect("an address"))).collect()
-        }),
+        case("from where no host is", |n| impossible(n).flat_map(|source| all_from(n, source)).collect()),
         case("from a VIP that is nobody's", |n| {
             let other = n.stranger().ip();
             let key = sched::ServiceKey::addr(sched::Proto::Tcp, SocketAddr::new(other, 80));
@@ -56,6 +49,16 @@ pub(super) fn cases() -> Vec<Case> {
             vec![frame(tcp(c, n.web()).syn()).leaves_as(tcp(c, n.s1()).syn().ttl(65), &moves)]
         }),
     ]
+}
+
+/// Addresses that no host has.
+pub(crate) fn impossible(n: &Net) -> impl Iterator<Item = IpAddr> {
+    let sources = if n.family == Family::Ipv4 {
+        ["0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.1", "239.255.255.255", "255.255.255.255"]
+    } else {
+        ["::", "::1", "ff02::1", "ff0e::1", "::ffff:198.51.100.7", "::ffff:0.0.0.1"]
+    };
+    sources.into_iter().map(|source| source.parse().expect("an address"))
 }
 
 /// Begins nothing and is not answered.

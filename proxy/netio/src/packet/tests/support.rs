@@ -1,6 +1,6 @@
 //! Two namespaces with a link between them, and the mirror at its far end.
 
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use wire::frame::{Frame, Offload};
 use wire::packet::Family;
 
 use super::super::{Intake, Port, Received, Scope};
-use crate::link::LinkHeader;
+use crate::link::{LinkHeader, LinkSocket};
 use crate::netns::Netns;
 use crate::poll::{Waker, wait};
 
@@ -87,6 +87,20 @@ impl World {
     /// Back to the near host.
     pub(super) fn back(&self) -> LinkHeader {
         LinkHeader::Ethernet([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2])
+    }
+
+    /// From the near host to the far one.
+    pub(super) fn there(&self) -> LinkHeader {
+        LinkHeader::Ethernet([2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1])
+    }
+
+    /// Sends a packet as it is from the near end of the link.
+    pub(super) fn send_from_near(&self, frame: &mut Frame, header: &LinkHeader) {
+        let family = if frame.packet()[0] >> 4 == 4 { Family::V4 } else { Family::V6 };
+        self.near(|| {
+            let device = nix::net::if_::if_nametoindex("eth0").unwrap();
+            LinkSocket::open().unwrap().send(frame, family, device, header).unwrap();
+        });
     }
 
     /// A small one at the far end, with nothing in its scope.
@@ -168,6 +182,11 @@ pub(super) fn wait_for_one(port: &mut Port) -> Option<Received> {
         std::thread::sleep(Duration::from_millis(1));
     }
     None
+}
+
+/// A datagram of four bytes.
+pub(super) fn udp_packet(from: SocketAddr, to: SocketAddr) -> Frame {
+    wire::build::udp(from, to).payload_len(4).frame()
 }
 
 pub(super) fn udp(addr: &str, port: u16) -> UdpSocket {
