@@ -1,6 +1,7 @@
 //! Every method through rings alone, with real sockets on both ends.
 
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use lab::client;
@@ -13,6 +14,7 @@ use crate::support::complaints::Complaints;
 use crate::support::decapsulator::Decapsulator;
 use crate::support::sctp::{INIT, INIT_ACK, Packet, Sctp};
 use crate::support::talk::{datagrams, longest_ping, pages_and_transfers, works};
+use crate::support::{PATIENCE, printed, udp};
 
 #[test]
 fn one_address_serves_as_vip_and_to_speak_to_servers() {
@@ -181,4 +183,66 @@ fn servers_learn_what_is_too_long_for_the_way_to_a_client() {
         }
         alone.engine.ulvs("stop");
     }
+}
+
+/// The kernel hears of them as well, at addresses of its own.
+#[test]
+fn errors_get_to_whom_they_concern_once() {
+    for (vip, method) in
+        [(VipPlace::Interface, "--fullnat"), (VipPlace::Loopback, "-m"), (VipPlace::Subnet, "-m")]
+    {
+        let lab = NatLab::new(&NatOptions { vip, forwarding: false, ..NatOptions::default() }).unwrap();
+        let alone = Alone::start(&lab.director, lab.state_dir(), &[]);
+        for family in FAMILIES {
+            let vip = lab.vip.port(family, 80);
+            alone.serve(vip, &[lab.server_port(0, family, 80)], method);
+            let complaints = Complaints::of([&lab.client]);
+            // The server has no such port, and says so; whole and in fragments.
+            for len in [10, 5000] {
+                let socket = udp::connected(&lab.client, vip);
+                socket.send(&vec![0; len]).unwrap();
+                assert_eq!(udp::next_error(&socket).kind(), ErrorKind::ConnectionRefused);
+            }
+            let error = lab.client.run(|| TcpStream::connect_timeout(&vip, PATIENCE).unwrap_err());
+            assert_eq!(error.unwrap().kind(), ErrorKind::ConnectionRefused, "the server's reset");
+            let heard = complaints.end();
+            assert!(
+                heard.len() == 3 && heard.iter().all(|line| line.contains(&vip.ip().to_string())),
+                "{heard:?}"
+            );
+        }
+        alone.end(&lab.director);
+    }
+}
+
+#[test]
+fn tls_ends_in_our_own_tcp() {
+    let lab = ContainerLab::new(None).unwrap();
+    let _servers = servers(&lab.servers);
+    let alone = Alone::start(&lab.container, lab.state_dir(), &[]);
+    let dir = lab.state_dir().display();
+    alone.engine.ulvs(&format!("ca init --dir {dir}"));
+    alone.engine.ulvs(&format!("ca issue --dns www.ilinux.io --out {dir}/www --dir {dir}"));
+    for family in FAMILIES {
+        let vip = lab.container_addr.port(family, 443);
+        alone.serve(vip, &[0, 1].map(|n| lab.server_port(n, family, 80)), "--fullnat");
+        let add = format!("tls add tcp/{vip} --cert {dir}/www.crt --key {dir}/www.key --stack");
+        let kernel = alone.engine.try_ulvs(&format!("{add} kernel"));
+        assert!(
+            !kernel.status.success() && printed(&kernel).contains("which is kept silent"),
+            "{}",
+            printed(&kernel)
+        );
+        alone.engine.ulvs(&format!("{add} userspace"));
+        let complaints = Complaints::of(lab.servers.iter().chain([&lab.client]));
+        let resolve = format!("www.ilinux.io:443:{}", vip.ip());
+        let cacert = format!("{dir}/ca.crt");
+        for _ in 0..2 {
+            let curl = ["curl", "-sS", "--max-time", "10", "--cacert", &cacert, "--resolve", &resolve];
+            let page = lab.client.exec(&[&curl[..], &["https://www.ilinux.io/"]].concat()).unwrap();
+            assert!(page.starts_with("server"), "{page:?}");
+        }
+        silent(complaints);
+    }
+    alone.end(&lab.container);
 }

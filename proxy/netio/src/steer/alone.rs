@@ -53,6 +53,8 @@ pub struct Alone {
     host: Host,
     wanted: Wanted,
     view: HostView,
+    /// What makes it forward IPv4, and IPv6.
+    forwarding: [Option<String>; 2],
     paths: BTreeMap<IpAddr, Path>,
     silence: Silence,
     refuser: Refuser,
@@ -89,6 +91,7 @@ impl Alone {
             host,
             wanted: Wanted::default(),
             view: HostView::default(),
+            forwarding: [None, None],
             paths: BTreeMap::new(),
             silence: Silence::default(),
             refuser,
@@ -205,13 +208,17 @@ impl Alone {
     }
 
     /// The setting by which the kernel forwards packets of this family, and answers what it cannot forward.
-    pub fn forwards(&self, of: IpAddr) -> Option<String> {
+    pub fn forwards(&self, of: IpAddr) -> Option<&str> {
+        self.forwarding[usize::from(of.is_ipv6())].as_deref()
+    }
+
+    fn look_at_forwarding(&self, family: Family) -> Option<String> {
         let on = |knob: Knob, at: &str| {
             let knob = knob.at(at);
             knob.read().is_ok_and(|value| value != 0).then(|| knob.to_string())
         };
         let mut devices = self.host.links.iter().filter(|(_, link)| link.up && !link.loopback);
-        if of.is_ipv4() {
+        if family == Family::Ipv4 {
             devices.find_map(|(index, link)| on(Knob::new(Group::Ipv4Conf, "forwarding", *index), &link.name))
         } else {
             on(Knob::new(Group::Ipv6Conf, "forwarding", 0), "all").or_else(|| {
@@ -348,8 +355,9 @@ impl Alone {
                 Vec::new()
             },
         };
-        self.change.view |= view != self.view;
-        self.view = view;
+        let forwarding = [Family::Ipv4, Family::Ipv6].map(|family| self.look_at_forwarding(family));
+        self.change.view |= view != self.view || forwarding != self.forwarding;
+        (self.view, self.forwarding) = (view, forwarding);
         let paths = apply::paths(&mut self.netlink, &self.host, targets.server_ips());
         self.change.paths |= paths != self.paths;
         self.paths = paths;

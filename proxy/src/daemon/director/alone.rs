@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use anyhow::{anyhow, bail, ensure};
-use netio::steer::{Alone, Targets, Wanted};
+use netio::steer::{Alone, Wanted};
 use sched::{ClientIdentity, Dest, ForwardMethod, Proto, Service, ServiceTable, TlsFront, TlsStack};
 
 use super::Director;
@@ -44,19 +45,11 @@ impl Director {
         let mut targets = self.targets(table);
         for service in table.services() {
             let Some(tls) = &service.tls else { continue };
-            let vips = table.front_vips(service);
-            let at = |port: u16| vips.iter().map(move |vip| SocketAddr::new(*vip, port));
-            match tls.stack {
-                TlsStack::Kernel => targets.fronts.extend(at(tls.port)),
-                TlsStack::Userspace => {
-                    targets.services.extend(at(tls.port).map(|at| (Proto::Tcp.number(), at)));
-                }
+            for vip in table.front_vips(service) {
+                targets.vips.insert(vip);
+                targets.services.insert((Proto::Tcp.number(), SocketAddr::new(vip, tls.port)));
             }
-            targets.fronts.extend(tls.redirect_http.into_iter().flat_map(at));
-            targets.vips.extend(vips.iter().copied());
         }
-        let Targets { services, fronts, .. } = &mut targets;
-        services.retain(|(protocol, at)| *protocol != Proto::Tcp.number() || !fronts.contains(at));
         let spoken_to = table
             .services()
             .filter(|service| table.lips_of(service).is_empty())
@@ -134,15 +127,12 @@ fn check(table: &ServiceTable, alone: &Alone) -> anyhow::Result<()> {
             "{key} is FTP at an address of this host's own, whose kernel would refuse the data connections: use a VIP that is \
              nobody's, or {WAY_OUT}"
         );
-        if let Some(vip) = table.front_vips(service).into_iter().find(|vip| !alone.is_local(*vip)) {
-            let tls = service.tls.as_ref();
-            let kernels = tls.is_some_and(|tls| tls.stack == TlsStack::Kernel || tls.redirect_http.is_some());
-            ensure!(
-                !kernels,
-                "TLS of {key} ends in the kernel's TCP (stack = \"kernel\", or redirect_http), which gets nothing that is for \
-                 {vip}, an address of nobody's: give it to this host, use stack = \"userspace\" alone, or {WAY_OUT}"
-            );
-        }
+        let kernels = |tls: &Arc<TlsFront>| tls.stack == TlsStack::Kernel || tls.redirect_http.is_some();
+        ensure!(
+            !service.tls.as_ref().is_some_and(kernels),
+            "TLS of {key} ends in the kernel's TCP (stack = \"kernel\", or redirect_http), which is kept silent here: use stack = \
+             \"userspace\" alone, or {WAY_OUT}"
+        );
         for dest in service.dests.iter() {
             let server = dest.live.key;
             ensure!(
