@@ -6,6 +6,7 @@
     reason = "a test crate: a panic is a failure, and nobody uses it"
 )]
 
+mod alone;
 mod arms;
 mod bench;
 mod bulk;

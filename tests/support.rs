@@ -2,6 +2,7 @@
 //! printed with it.
 
 pub mod capture;
+pub mod complaints;
 pub mod decapsulator;
 pub mod sctp;
 pub mod talk;

@@ -24,6 +24,33 @@ pub struct Confinement {
     pub tun: bool,
 }
 
+impl Confinement {
+    /// A command that runs in the node as the first process of such a container; `dir` is one for temporary files.
+    pub fn command(&self, node: &Node, dir: &Path, program: &Path) -> Command {
+        let keep = self.capabilities.iter().map(|name| format!(",+{name}"));
+        let keep = format!("-all{}", keep.collect::<String>());
+        let held = dir.join("tun");
+        let script = format!(
+            "touch {held}; mount --bind /dev/net/tun {held}
+             mount -t tmpfs none /dev/net
+             {}
+             mount -t proc proc /proc
+             mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys
+             exec setpriv --inh-caps={keep} --bounding-set={keep} \"$@\"",
+            if self.tun {
+                format!("touch /dev/net/tun; mount --bind {} /dev/net/tun", held.display())
+            } else {
+                ":".to_owned()
+            },
+            held = held.display(),
+        );
+        let mut command = node.command("unshare");
+        command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "sh", "-ec"]);
+        command.arg(script).arg("sh").arg(program);
+        command
+    }
+}
+
 impl Default for Confinement {
     /// The least that an engine needs.
     fn default() -> Self {
@@ -67,6 +94,8 @@ impl ContainerLab {
         let (client, router, switch) = (Node::new("client")?, Node::new("router")?, Node::new("switch")?);
         router.sysctl("net.ipv4.ip_forward", "1")?;
         router.sysctl("net.ipv6.conf.all.forwarding", "1")?;
+        // As docker has it.
+        container.sysctl("net.ipv4.ip_unprivileged_port_start", "0")?;
         // What `--sysctl` is for: of the settings that an engine needs, the one that no message of netlink changes.
         container.sysctl("net.ipv6.conf.all.forwarding", "1")?;
 
@@ -134,27 +163,7 @@ impl ContainerLab {
 
     /// A command that runs as the first process of the container.
     pub fn confined(&self, confinement: &Confinement, program: &Path) -> Command {
-        let keep = confinement.capabilities.iter().map(|name| format!(",+{name}"));
-        let keep = format!("-all{}", keep.collect::<String>());
-        let held = self.state_dir.path().join("tun");
-        let script = format!(
-            "touch {held}; mount --bind /dev/net/tun {held}
-             mount -t tmpfs none /dev/net
-             {}
-             mount -t proc proc /proc
-             mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys
-             exec setpriv --inh-caps={keep} --bounding-set={keep} \"$@\"",
-            if confinement.tun {
-                format!("touch /dev/net/tun; mount --bind {} /dev/net/tun", held.display())
-            } else {
-                ":".to_owned()
-            },
-            held = held.display(),
-        );
-        let mut command = self.container.command("unshare");
-        command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "sh", "-ec"]);
-        command.arg(script).arg("sh").arg(program);
-        command
+        confinement.command(&self.container, self.state_dir.path(), program)
     }
 }
 

@@ -3,7 +3,6 @@
 
 mod announce;
 mod cache;
-mod carriers;
 mod hops;
 mod keeper;
 mod neighbour;
@@ -21,11 +20,10 @@ use wire::vnet;
 use crate::sys;
 
 pub use announce::{Announcement, Announcer};
-pub use carriers::{Carrier, Finder};
 pub use hops::NextHop;
 pub use keeper::Keeper;
 pub use responder::Responder;
-pub use ways::{Way, Ways};
+pub use ways::{Onward, Way, Ways};
 
 /// Bytes of an Ethernet header.
 pub(crate) const ETHERNET: usize = 14;

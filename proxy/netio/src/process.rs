@@ -15,6 +15,16 @@ pub fn raise_open_files() -> std::io::Result<()> {
     Ok(setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?)
 }
 
+/// How many files the process may have open.
+///
+/// # Errors
+/// The kernel refuses, which it has no reason to.
+pub fn open_files() -> std::io::Result<usize> {
+    use nix::sys::resource::{Resource, getrlimit};
+    let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(usize::try_from(soft).unwrap_or(usize::MAX))
+}
+
 /// Bytes of memory that the process has at the moment.
 ///
 /// # Errors

@@ -26,6 +26,7 @@
 //!   `all.rp_filter` is on, the device gets 192.0.0.8/32 (the dummy address of RFC 7600), of scope host so that it is
 //!   never chosen as a source.
 
+mod alone;
 mod apply;
 mod error;
 mod events;
@@ -59,6 +60,7 @@ use self::rings::{Ingress, Rings};
 use self::rules::Displaced;
 use crate::netlink::NetlinkSocket;
 
+pub use alone::{Alone, Wanted};
 pub use error::{Notice, SteerError};
 pub(crate) use marks::OWN;
 pub use rings::{Published, Taken, Taker};
@@ -333,10 +335,7 @@ impl Steering {
     /// The host's Ethernet devices that are up, by number, with their names: those that frames come by for the host itself,
     /// so bridges and bonds and not their parts.
     pub fn ethernet(&self) -> impl Iterator<Item = (u32, &str)> {
-        let links = self.host.links.iter().filter(|(index, link)| {
-            link.up && link.ethernet && !link.loopback && !link.part && **index != self.config.tun_index
-        });
-        links.map(|(index, link)| (*index, link.name.as_str()))
+        self.host.ethernet(self.config.tun_index)
     }
 
     /// What works less well here than it could.

@@ -70,7 +70,8 @@ enum OffloadArg {
 enum PortArg {
     /// The host's stack, by a TUN device
     Tun,
-    /// The host's Ethernet devices, past its stack: the fast one
+    /// The host's Ethernet devices, past its stack: the fast one. With a TUN device beside it for what is rare, or alone
+    /// where there can be none (CAP_NET_RAW is enough)
     Packet,
     /// The latter where it works
     Auto,

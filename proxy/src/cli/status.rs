@@ -38,9 +38,11 @@ fn render(status: &Status) -> String {
         line("compat", "ipvs".to_owned());
     }
     line("log", status.log.clone().unwrap_or_else(|| "standard error".to_owned()));
-    line("device", format!("{}, {} workers, offload: {}", status.device, status.workers, status.offload));
+    let device = if status.device.is_empty() { "none" } else { &status.device };
+    line("device", format!("{device}, {} workers, offload: {}", status.workers, status.offload));
     if !status.port.is_empty() {
         line("port", status.port.clone());
+        line("reason", status.port_reason.clone());
     }
     let fronts = match status.fronts {
         0 => String::new(),

@@ -42,6 +42,7 @@ pub(super) struct Handle {
     port: Arc<PortErrors>,
     facts: Facts,
     port_words: Arc<PortWords>,
+    port_reason: Arc<PortWords>,
     notices: Arc<Notices>,
     settings: Arc<InForce>,
     fronts: Arc<Listing>,
@@ -57,8 +58,8 @@ impl Handle {
         orders: mpsc::Sender<Order>,
     ) -> Self {
         let (notices, settings, fronts) = (director.notices(), director.settings(), director.fronts());
-        let port_words = director.port_words();
-        Self { engine, port, facts, port_words, notices, settings, fronts, orders }
+        let (port_words, port_reason) = (director.port_words(), director.port_reason());
+        Self { engine, port, facts, port_words, port_reason, notices, settings, fronts, orders }
     }
 
     async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, String> {
@@ -80,6 +81,7 @@ impl Backend for Handle {
             uptime_seconds: self.facts.began.elapsed().as_secs(),
             device: self.facts.device.clone(),
             port: self.port_words.load().to_string(),
+            port_reason: self.port_reason.load().to_string(),
             offload: self.facts.offload.clone(),
             workers: self.facts.workers,
             generation: services.generation(),

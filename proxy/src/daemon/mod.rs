@@ -9,6 +9,7 @@ mod log;
 mod marks;
 mod methods;
 mod notify;
+mod place;
 mod rates;
 mod rules;
 mod worker;
@@ -20,30 +21,26 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use control::api::{BindError, ControlSocket};
-use control::config::{Config, EngineConfig, Offload, Port as PortChoice, Workers as WorkerCount};
+use control::config::{Config, EngineConfig};
 use engine::{Engine, Limits};
 use netio::link::Keeper;
 use netio::netns::Users;
-use netio::packet::{Intake, Port, SLOTS};
 use netio::poll::Waker;
 use netio::process::Readiness;
-use netio::steer::{self, SteerConfig, Steering};
-use netio::tun::{Tun, TunConfig};
+use netio::steer::{self, Alone, SteerConfig, Steering};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::info;
 
 use backend::{Facts, Handle};
-use director::{Director, Rings};
-use worker::Workers;
+use director::{Director, Ground, Rings};
+use place::Place;
+use worker::{Inlet, Workers};
 
 pub(crate) use rules::Rules;
 
 use crate::front::{Fronts, userspaces};
 use crate::reason::reason;
-
-/// Workers without being told: more hardly help one TUN device.
-const MAX_AUTO_WORKERS: usize = 4;
 
 /// What `ulvs run` was asked for.
 #[derive(Debug)]
@@ -114,9 +111,7 @@ async fn serve(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
 
-    let tun = open(options)?;
-    let queues = tun.queues.len();
-    let rings = rings(options, &tun)?;
+    let Place { tun, rings, workers: queues, reason: why } = Place::find(options)?;
     let limits = Limits { max_connections: options.engine.max_connections.get() };
     // Each queue has a worker, and each thread of fronts one.
     let (engine, mut workers) = Engine::new(random_seed(), limits, 2 * queues, Instant::now());
@@ -125,26 +120,36 @@ async fn serve(
     let wakers = wakers.context("cannot make a worker's eventfd")?;
     let (ours, directory) = userspaces([(); 3].map(|()| random_seed()), wakers.clone(), Instant::now())
         .context("cannot make a poll for fronts")?;
-    let neighbours =
-        Keeper::start(Some(tun.index), wakers.clone()).context("cannot listen for neighbours")?;
+    let neighbours = Keeper::start(tun.as_ref().map(|tun| tun.index), wakers.clone())
+        .context("cannot listen for neighbours")?;
     let workers =
         workers.into_iter().zip(ours).zip(wakers).map(|((engine, ours), waker)| (engine, ours, waker));
     let workers = workers.collect();
     let fronts = Fronts::new(of_fronts, directory);
     let engine = Arc::new(engine);
-    let config = SteerConfig {
-        tun_name: tun.name.clone(),
-        tun_index: tun.index,
-        state_dir: options.state_dir.clone(),
-        nftables: true,
-    };
-    let steering = Steering::start(config)?;
+    let (device, offload) = tun.as_ref().map_or_else(
+        || (String::new(), offload_words(netio::tun::Offloads { checksum: true, tso: true, uso: true })),
+        |tun| (tun.name.clone(), offload_words(tun.offload)),
+    );
     let (ports, intake) = rings.unzip();
     let ports = ports.unwrap_or_default();
-    let workers = Workers::start(tun.queues, ports, &steering.taken(), workers, &neighbours)?;
+    let (ground, inlets) = match tun {
+        Some(tun) => {
+            let steering = Steering::start(SteerConfig {
+                tun_name: tun.name,
+                tun_index: tun.index,
+                state_dir: options.state_dir.clone(),
+                nftables: true,
+            })?;
+            let inlets = Inlet::of_queues(tun.queues, ports, &steering.taken());
+            (Ground::Steered(Box::new(steering)), inlets)
+        }
+        None => (Ground::Alone(Box::new(Alone::start()?)), Inlet::of_rings(ports)),
+    };
+    let workers = Workers::start(inlets, workers, &neighbours)?;
     let mut director = Director::new(
         Arc::clone(&engine),
-        steering,
+        ground,
         neighbours,
         &workers,
         fronts,
@@ -152,17 +157,16 @@ async fn serve(
         options.compat,
     );
     let rings = intake.map(|intake| Rings::new(intake, options.engine.interfaces.clone()));
-    director.begin_rings(rings, options.engine.port == PortChoice::Packet)?;
+    director.begin_rings(rings, options.engine.port, why)?;
     director.load(options.file.clone(), options.rules.clone())?;
 
     tokio::spawn(rates::keep_up(Arc::clone(&engine), director.settings()));
     tokio::spawn(local_ports::watch(Arc::clone(&engine)));
-    let device = tun.name.clone();
     let (orders, mut inbox) = mpsc::channel(64);
     let facts = Facts {
         began: Instant::now(),
-        device: tun.name,
-        offload: offload_words(tun.offload),
+        device: device.clone(),
+        offload,
         workers: queues,
         max_connections: options.engine.max_connections.get(),
         config: options.config.clone(),
@@ -173,7 +177,13 @@ async fn serve(
     let api = tokio::spawn(control::api::serve(socket, handle, async {
         let _ = ended.await;
     }));
-    info!(device = %device, workers = queues, port = %director.port_words().load(), "ready");
+    info!(
+        device = %device,
+        workers = queues,
+        port = %director.port_words().load(),
+        reason = %director.port_reason().load(),
+        "ready"
+    );
     notify::tell("READY=1");
     if let Some(readiness) = readiness.take() {
         // The caller may have been interrupted meanwhile; that is its own business.
@@ -236,56 +246,6 @@ async fn unused(users: Option<Users>) {
     tokio::time::sleep(EACH).await;
     while users.are_others() {
         tokio::time::sleep(EACH).await;
-    }
-}
-
-fn open(options: &Options) -> anyhow::Result<Tun> {
-    let queues = match options.engine.workers {
-        WorkerCount::Count(n) => n.get(),
-        WorkerCount::Auto => {
-            std::thread::available_parallelism().map_or(1, usize::from).min(MAX_AUTO_WORKERS)
-        }
-    };
-    let tun = Tun::open(&TunConfig {
-        name: options.engine.device.clone(),
-        queues,
-        offload: options.engine.offload != Offload::Off,
-    })?;
-    if let Some(refused) = &tun.refused {
-        if options.engine.offload == Offload::On {
-            bail!("{refused}; `offload` is set to on: set it to auto to run without");
-        }
-        warn!("{refused}: running without offload, with one worker");
-    }
-    Ok(tun)
-}
-
-/// The rings of the packet port, one for each worker, if that is the port.
-fn rings(options: &Options, tun: &Tun) -> anyhow::Result<Option<(Vec<Port>, Intake)>> {
-    let choice = options.engine.port;
-    if choice == PortChoice::Tun {
-        return Ok(None);
-    }
-    let opened = if tun.offload.tso {
-        Port::open(tun.queues.len(), SLOTS).context(
-            "the packet port needs packet sockets: CAP_NET_RAW (docker run has it by default), and a kernel with \
-             CONFIG_PACKET",
-        )
-    } else {
-        // What cannot go straight goes by there, as it came.
-        Err(anyhow::anyhow!(
-            "the packet port needs a TUN device with offload: leave `offload` at auto, or see the log"
-        ))
-    };
-    match (opened, choice) {
-        (Ok(opened), _) => Ok(Some(opened)),
-        (Err(error), PortChoice::Packet) => {
-            Err(error.context("--port packet does not work here; --port tun may"))
-        }
-        (Err(error), _) => {
-            warn!("port auto: tun, because of this: {}", reason(&error));
-            Ok(None)
-        }
     }
 }
 

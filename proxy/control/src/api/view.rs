@@ -22,13 +22,16 @@ pub struct Status {
     pub pid: u32,
     /// Seconds since the engine became ready.
     pub uptime_seconds: u64,
-    /// Name of the network device.
+    /// Name of the TUN device; empty where the packet port does without one.
     pub device: String,
     /// What the device hands over unsplit, in words: `checksum, tso4, tso6, uso` or `off`.
     pub offload: String,
     /// Where packets come from and go to, in words: `tun`, or `packet, on eth0, eth1`.
     #[serde(default)]
     pub port: String,
+    /// Why it is this port.
+    #[serde(default)]
+    pub port_reason: String,
     /// Worker threads.
     pub workers: usize,
     /// Generation of the table of services; every applied change adds one.

@@ -1,7 +1,9 @@
 //! The kernel's neighbours, one at a time: what it knows of one, and having it find out.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::NextHop;
 use crate::netlink::{Attributes, CREATE, Message, NetlinkSocket};
@@ -66,27 +68,33 @@ pub(super) fn find(netlink: &mut NetlinkSocket, at: NextHop) -> Option<Neighbour
 pub(super) fn use_(netlink: &mut NetlinkSocket, at: NextHop) -> io::Result<()> {
     const NTF_USE: u8 = 1;
     match netlink.request(about(RTM_NEWNEIGH, CREATE, at, NTF_USE)) {
-        // Without CAP_NET_ADMIN it takes a packet.
+        // Without CAP_NET_ADMIN it takes a packet, and CAP_NET_RAW.
         Err(error) if error.raw_os_error() == Some(libc::EPERM) => send_something(at),
         done => done,
     }
 }
 
-/// An empty datagram to the discard service (RFC 863), that goes no further than the link.
+/// The answer to a ping that it has not asked for, which it passes over (RFC 1122 section 3.2.2.6) and which goes no
+/// further than the link.
 fn send_something((device, ip): NextHop) -> io::Result<()> {
-    const DISCARD: u16 = 9;
     let index = device.cast_signed();
-    let (any, to): (IpAddr, _) = match ip {
-        IpAddr::V4(_) => (Ipv4Addr::UNSPECIFIED.into(), SocketAddr::new(ip, DISCARD)),
-        IpAddr::V6(v6) => (Ipv6Addr::UNSPECIFIED.into(), SocketAddrV6::new(v6, DISCARD, 0, device).into()),
+    let (domain, protocol, to, answer) = match ip {
+        IpAddr::V4(_) => {
+            (Domain::IPV4, Protocol::ICMPV4, SocketAddr::new(ip, 0), [0, 0, 0xff, 0xff, 0, 0, 0, 0])
+        }
+        // Its checksum is the kernel's business.
+        IpAddr::V6(v6) => {
+            let to = SocketAddrV6::new(v6, 0, 0, device).into();
+            (Domain::IPV6, Protocol::ICMPV6, to, [129, 0, 0, 0, 0, 0, 0, 0])
+        }
     };
-    let socket = UdpSocket::bind((any, 0))?;
+    let socket = Socket::new(domain, Type::RAW, Some(protocol))?;
     set_option(&socket, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, index)?;
     match ip {
-        IpAddr::V4(_) => set_option(&socket, libc::IPPROTO_IP, libc::IP_TTL, 1)?,
-        IpAddr::V6(_) => set_option(&socket, libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, 1)?,
+        IpAddr::V4(_) => socket.set_ttl_v4(1)?,
+        IpAddr::V6(_) => socket.set_unicast_hops_v6(1)?,
     }
-    socket.send_to(&[], to).map(drop)
+    socket.send_to(&answer, &to.into()).map(drop)
 }
 
 /// `struct ndmsg` and the address.

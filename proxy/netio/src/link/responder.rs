@@ -18,12 +18,10 @@ use tracing::{debug, info};
 use wire::{arp, ndp};
 
 use super::announce::link_address;
-use super::{Announcement, Announcer, LinkHeader, LinkSocket};
+use super::{Announcement, Announcer, ETHERNET, LinkHeader, LinkSocket};
 use crate::netlink::NetlinkSocket;
 use crate::poll::{Waker, wait};
 use crate::sys::questions;
-
-const ETHERNET: usize = 14;
 
 /// What is answered for on a link.
 #[derive(Debug)]
@@ -80,7 +78,7 @@ impl Responder {
         })
     }
 
-    /// Answers for exactly these from now on (see [`super::Finder::places`]), and announces those that are new. To be
+    /// Answers for exactly these from now on (the indexes of devices, and addresses), and announces those that are new. To be
     /// called again now and then: link addresses change, and what was announced is announced a second time.
     pub fn set(&mut self, places: &BTreeSet<Announcement>) {
         let mut sites = HashMap::<u32, Site>::new();

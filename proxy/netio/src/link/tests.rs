@@ -171,59 +171,6 @@ fn many_clients_on_the_link_are_neighbours_each() {
     });
 }
 
-fn carriers(finder: &mut Finder, vips: &[&str], servers: &[&str]) -> String {
-    let ips = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-    let found = finder.find(&ips(vips), &ips(servers), index("in0")).unwrap();
-    assert!(found.iter().all(|carrier| carrier.index == index(&carrier.name) && carrier.mtu >= 1400));
-    found.into_iter().map(|carrier| carrier.name).collect::<Vec<_>>().join(" ")
-}
-
-#[test]
-fn traffic_comes_by_the_links_of_clients_and_by_the_ways_to_servers() {
-    World::new().on_director(|world| {
-        let finder = &mut Finder::new().unwrap();
-        sh("ip addr add 10.0.0.1/24 dev in0; ip addr add 10.77.0.0/24 dev lo");
-        assert_eq!(carriers(finder, &[], &[]), "");
-        assert_eq!(carriers(finder, &["10.77.0.1"], &[]), "wa wb");
-        assert_eq!(carriers(finder, &["fd77::1"], &[]), "wa wb");
-        assert_eq!(carriers(finder, &[], &["198.51.100.1"]), "wb");
-        assert_eq!(carriers(finder, &[], &["198.51.100.1", "2001:db8:1::1"]), "wa wb");
-        assert_eq!(carriers(finder, &[], &["10.0.0.7", "127.0.0.1", "10.1.0.1"]), "", "ours, and this host");
-        // A link that comes, is up and goes.
-        let keeper = world.keeper();
-        let mut generation = keeper.generation();
-        let mut change = |lines: &str| {
-            sh(lines);
-            eventually("heard of", || {
-                std::mem::replace(&mut generation, keeper.generation()) != keeper.generation()
-            });
-        };
-        change("ip link add wc type veth peer name wd; ip link set wd up; ip addr add 10.3.0.1/24 dev wc");
-        assert_eq!(carriers(finder, &["10.77.0.1"], &[]), "wa wb");
-        change("ip link set wc up");
-        assert_eq!(carriers(finder, &["10.77.0.1"], &[]), "wa wb wc");
-        assert_eq!(carriers(finder, &["fd77::1"], &[]), "wa wb", "only link-local");
-        change("ip link set wb down");
-        assert_eq!(carriers(finder, &["10.77.0.1"], &["10.3.0.5"]), "wa wc");
-        change("ip link del wc");
-        assert_eq!(carriers(finder, &["10.77.0.1"], &["10.3.0.5"]), "wa");
-    });
-}
-
-#[test]
-fn of_very_many_links_those_that_matter_carry() {
-    World::new().on_director(|_| {
-        let finder = &mut Finder::new().unwrap();
-        sh("for n in $(seq 20); do
-              ip link add w$n type veth peer name p$n; ip link set p$n up; ip link set w$n up
-              ip addr add 10.50.$n.1/24 dev w$n
-            done; ip addr add 10.99.0.1/32 dev w9");
-        assert_eq!(carriers(finder, &["10.77.0.1"], &[]), "wa");
-        assert_eq!(carriers(finder, &["10.50.7.9"], &["10.50.3.4"]), "wa w3 w7");
-        assert_eq!(carriers(finder, &["10.99.0.1"], &["10.2.0.2"]), "wa wb w9");
-    });
-}
-
 #[test]
 fn who_knows_an_address_from_elsewhere_is_told_of_the_new_place_twice() {
     World::new().on_director(|world| {

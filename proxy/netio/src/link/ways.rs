@@ -37,6 +37,17 @@ pub struct Way {
     pub mtu: u32,
 }
 
+/// What becomes of a packet that nobody but us can send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Onward {
+    /// It leaves like this.
+    Now(Way),
+    /// It waits for [`Ways::neighbour`] to know this one; the packet may have so many bytes.
+    Later(NextHop, u32),
+    /// There is no way by link, or none that can be told from a link.
+    Never,
+}
+
 /// The ways that one worker knows.
 #[derive(Debug)]
 pub struct Ways {
@@ -77,7 +88,17 @@ impl Ways {
                 mtu: entry.mtu,
             });
         }
-        self.search(key, packet)
+        match self.search(key, packet, false) {
+            Onward::Now(way) => Some(way),
+            Onward::Later(..) | Onward::Never => None,
+        }
+    }
+
+    /// The same where no kernel is to have the packet otherwise. The workers that [`super::Keeper::start`] was given are
+    /// woken when a neighbour has answered for whom one has to wait.
+    pub fn onward(&mut self, packet: &[u8]) -> Onward {
+        self.heed();
+        self.key(packet).map_or(Onward::Never, |key| self.search(key, packet, true))
     }
 
     /// What the way of a packet is remembered by. None where it cannot be, and for what a link alone does not tell the
@@ -154,32 +175,34 @@ impl Ways {
         self.rules = self.view.rules;
     }
 
-    /// What is not remembered, or not enough.
+    /// What is not remembered, or not enough. `awaited` as in [`super::hops::Hops::call`].
     #[cold]
-    fn search(&mut self, mut key: Key, packet: &[u8]) -> Option<Way> {
-        let (from, to) = ends(packet)?;
+    fn search(&mut self, mut key: Key, packet: &[u8], awaited: bool) -> Onward {
+        let Some((from, to)) = ends(packet) else { return Onward::Never };
         // At most: what is remembered is outdated, depends on the source, its hop is unknown.
         for _ in 0..4 {
             match self.cache.find(&key, self.generation).map(leave) {
-                Some(Outcome::Way(way)) => return Some(way),
-                Some(Outcome::None) => return None,
+                Some(Outcome::Way(way)) => return Onward::Now(way),
+                Some(Outcome::None) => return Onward::Never,
                 Some(Outcome::BySource) => key.from = word(from),
-                Some(Outcome::Call) => {
-                    self.call(&key, false);
-                    return None;
-                }
+                Some(Outcome::Call) => return self.call(&key, awaited),
                 None | Some(Outcome::Again) => {
                     let entry = self.ask(key, from, to);
                     self.cache.put(entry);
                 }
             }
         }
-        None
+        Onward::Never
     }
 
-    fn call(&self, key: &Key, awaited: bool) {
-        if let Some(Entry { next: Next::Ethernet(_, hop), .. }) = self.cache.find(key, self.generation) {
-            self.shared.call(hop, awaited);
+    /// Whom to wait for then.
+    fn call(&self, key: &Key, awaited: bool) -> Onward {
+        match self.cache.find(key, self.generation) {
+            Some(Entry { next: Next::Ethernet(_, hop), mtu, .. }) => {
+                self.shared.call(hop, awaited);
+                Onward::Later(hop.at, *mtu)
+            }
+            _ => Onward::Never,
         }
     }
 

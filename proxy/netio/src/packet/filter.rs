@@ -10,6 +10,9 @@ use libc::sock_filter;
 /// What a port is to receive: whole TCP and UDP packets with hops left, to the link address of one of the devices, whose
 /// destination or source is one of the addresses. A VLAN tag is not looked at: where the tag has a device of its own, the
 /// packet comes by the one beneath.
+///
+/// Where nothing else hands packets over, it is all packets to and from the addresses, fragments and such included, and
+/// all of ICMP: an error may be sent to anybody whose packet we have forwarded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
     /// Indexes of the devices.
@@ -18,6 +21,8 @@ pub struct Scope {
     pub to: BTreeSet<IpAddr>,
     /// Sources.
     pub from: BTreeSet<IpAddr>,
+    /// Nothing else hands packets over.
+    pub alone: bool,
 }
 
 /// With more addresses all are let through: a program has at most 4,096 instructions.
@@ -31,7 +36,7 @@ const ALL: u32 = 0x4_0000;
 const EXTENSIONS: [u32; 3] = [0, 43, 60];
 
 impl Scope {
-    pub(super) fn program(&self) -> Vec<sock_filter> {
+    pub(crate) fn program(&self) -> Vec<sock_filter> {
         let mut program = Program::default();
         let (accept, reject) = (program.label(), program.label());
         let of_device = program.label();
@@ -44,26 +49,37 @@ impl Scope {
         program.load(Size::Word, libc::SKF_AD_OFF + libc::SKF_AD_PROTOCOL);
         let (v6, later) = (program.label(), program.label());
         program.unless_equal(libc::ETH_P_IP as u32, v6);
-        program.load(Size::Half, libc::SKF_NET_OFF + 6);
-        program.if_any(0x3fff, reject);
-        program.load(Size::Byte, libc::SKF_NET_OFF + 9);
-        program.search(&[libc::IPPROTO_TCP as u32, libc::IPPROTO_UDP as u32], later, reject);
-        program.place(later);
-        program.load(Size::Byte, libc::SKF_NET_OFF + 8);
-        program.unless_over(1, reject);
+        if self.alone {
+            program.load(Size::Byte, libc::SKF_NET_OFF + 9);
+            program.search(&[libc::IPPROTO_ICMP as u32], accept, later);
+            program.place(later);
+        } else {
+            program.load(Size::Half, libc::SKF_NET_OFF + 6);
+            program.if_any(0x3fff, reject);
+            program.load(Size::Byte, libc::SKF_NET_OFF + 9);
+            program.search(&[libc::IPPROTO_TCP as u32, libc::IPPROTO_UDP as u32], later, reject);
+            program.place(later);
+            program.load(Size::Byte, libc::SKF_NET_OFF + 8);
+            program.unless_over(1, reject);
+        }
         self.addresses(&mut program, (16, 12), IpAddr::is_ipv4, (accept, reject));
         program.place(v6);
         let (is_v6, of_protocol) = (program.label(), program.label());
         program.search(&[libc::ETH_P_IPV6 as u32], is_v6, reject);
         program.place(is_v6);
         program.load(Size::Byte, libc::SKF_NET_OFF + 6);
-        let mut protocols = EXTENSIONS.to_vec();
-        protocols.extend([libc::IPPROTO_TCP as u32, libc::IPPROTO_UDP as u32]);
-        protocols.sort_unstable();
-        program.search(&protocols, of_protocol, reject);
-        program.place(of_protocol);
-        program.load(Size::Byte, libc::SKF_NET_OFF + 7);
-        program.unless_over(1, reject);
+        if self.alone {
+            program.search(&[libc::IPPROTO_ICMPV6 as u32], accept, of_protocol);
+            program.place(of_protocol);
+        } else {
+            let mut protocols = EXTENSIONS.to_vec();
+            protocols.extend([libc::IPPROTO_TCP as u32, libc::IPPROTO_UDP as u32]);
+            protocols.sort_unstable();
+            program.search(&protocols, of_protocol, reject);
+            program.place(of_protocol);
+            program.load(Size::Byte, libc::SKF_NET_OFF + 7);
+            program.unless_over(1, reject);
+        }
         // The last four bytes of each address.
         self.addresses(&mut program, (36, 20), IpAddr::is_ipv6, (accept, reject));
         program.place(accept);

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
+use socket2::{Domain, Protocol, Socket, Type};
 use wire::frame::{Checksum, GsoKind};
 use wire::packet::Packet;
 
@@ -176,6 +177,7 @@ fn what_is_out_of_scope_is_not_copied() {
         devices: devices.iter().copied().collect(),
         to: to.iter().map(|addr| ip(addr)).collect(),
         from: from.iter().map(|addr| ip(addr)).collect(),
+        alone: false,
     };
     to(NOBODY[0], 1);
     assert!(!came(&mut port), "nothing is in scope yet");
@@ -192,7 +194,7 @@ fn what_is_out_of_scope_is_not_copied() {
     // So many that they are searched, and so many that they are not looked at.
     for (addrs, far) in [(1000_u32, false), (2000, true)] {
         let many: BTreeSet<IpAddr> = (0..addrs).map(|n| IpAddr::V4((0x0a63_0002 + n * 7).into())).collect();
-        intake.set(&Scope { devices: [device].into(), to: many, from: BTreeSet::new() }).unwrap();
+        intake.set(&Scope { devices: [device].into(), to: many, ..Scope::default() }).unwrap();
         for (addr, taken) in
             [("10.99.0.2", true), ("10.99.0.9", true), ("10.99.26.34", far), ("10.99.0.3", far)]
         {
@@ -216,6 +218,50 @@ fn what_is_out_of_scope_is_not_copied() {
         socket.send_to(b"x", (ip(NOBODY[0]), 1)).unwrap();
     });
     assert!(!came(&mut port));
+}
+
+#[test]
+fn where_nothing_else_hands_packets_over_all_of_an_address_is_copied() {
+    let world = World::new();
+    let (mut port, mut intake) = world.port();
+    let scope = |to: &str| Scope {
+        devices: [world.device()].into(),
+        to: [ip(to)].into(),
+        from: BTreeSet::new(),
+        alone: true,
+    };
+    let mut came = || {
+        let came = std::iter::from_fn(|| wait_for_one(&mut port)).count();
+        port.done();
+        came
+    };
+    intake.set(&scope(NOBODY[0])).unwrap();
+    world.near(|| {
+        let socket = udp(OWN[0], 0);
+        // Two fragments, and one with no hop left.
+        socket.send_to(&[0; 2000], (ip(NOBODY[0]), 1)).unwrap();
+        socket.set_ttl(1).unwrap();
+        socket.send_to(b"x", (ip(NOBODY[0]), 1)).unwrap();
+    });
+    assert_eq!(came(), 3);
+    intake.set(&scope(NOBODY[1])).unwrap();
+    world.near(|| udp(OWN[1], 0).send_to(&[0; 2000], (ip(NOBODY[1]), 1)).unwrap());
+    assert_eq!(came(), 2);
+    // Of others only ICMP.
+    intake.set(&scope("10.99.0.55")).unwrap();
+    world.near(|| udp(OWN[0], 0).send_to(b"x", (ip(NOBODY[0]), 1)).unwrap());
+    assert_eq!(came(), 0);
+    world.near(|| {
+        for (domain, protocol, to, echo) in [
+            (Domain::IPV4, Protocol::ICMPV4, NOBODY[0], [8, 0, 0xf7, 0xff, 0, 0, 0, 0]),
+            // Its checksum is the kernel's business.
+            (Domain::IPV6, Protocol::ICMPV6, NOBODY[1], [128, 0, 0, 0, 0, 0, 0, 0]),
+        ] {
+            let socket = Socket::new(domain, Type::RAW, Some(protocol)).unwrap();
+            socket.send_to(&echo, &SocketAddr::new(ip(to), 0).into()).unwrap();
+        }
+    });
+    assert_eq!(came(), 2);
 }
 
 #[test]

@@ -5,13 +5,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use tracing::info;
 
-use super::host::{self, Device, Family};
+use super::host::{self, Device, Family, Host};
 use super::knobs::{Wanted, is_unknown};
 use super::marks::{Marks, Sets};
 use super::proxies::Proxy;
 use super::routes::{self, Routes, Way};
 use super::rules::{Found, Plan};
 use super::{HostView, Notice, Path, SteerError, Steering};
+use crate::netlink::NetlinkSocket;
 use crate::netlink::route::{self, Question};
 use crate::sysctl::{Group, Knob};
 
@@ -281,46 +282,20 @@ impl Steering {
             closed4: self.is_closed(Group::Ipv4Conf, "forwarding"),
             closed6: self.is_closed(Group::Ipv6Conf, "force_forwarding"),
             subnets: self.host.subnets(self.config.tun_index),
-            ways: if self.targets.ways { self.ways() } else { Vec::new() },
+            ways: if self.targets.ways {
+                routes::ways(&mut self.netlink, &self.families, &self.host)
+            } else {
+                Vec::new()
+            },
         };
         self.change.view |= view != self.view;
         self.view = view;
     }
 
-    /// A family whose table cannot be read has no ways: nobody knows then what came in where.
-    fn ways(&mut self) -> Vec<((IpAddr, u8), String)> {
-        let mut ways = Vec::new();
-        for &family in &self.families {
-            for (to, device) in routes::main(&mut self.netlink, family).unwrap_or_default() {
-                ways.extend(self.host.links.get(&device).map(|link| (to, link.name.clone())));
-            }
-        }
-        ways
-    }
-
     pub(super) fn refresh_paths(&mut self) {
-        let paths = self.paths_to(self.targets.server_ips());
+        let paths = paths(&mut self.netlink, &self.host, self.targets.server_ips());
         self.change.paths |= paths != self.paths;
         self.paths = paths;
-    }
-
-    /// The paths to these servers, as far as there is a way.
-    pub(super) fn paths_to(&mut self, servers: BTreeSet<IpAddr>) -> BTreeMap<IpAddr, Path> {
-        let mut of_devices = BTreeMap::new();
-        let path = |ip| {
-            let answer = route::ask(&mut self.netlink, &Question::to(ip)).ok()?;
-            let (index, family) = (answer.device?, Family::of(ip));
-            let device = self.host.links.get(&index)?;
-            let widest = *of_devices.entry((index, family)).or_insert_with(|| device.mtu_of(family));
-            let path = Path {
-                device: index,
-                next_hop: answer.gateway.unwrap_or(ip),
-                source: answer.source,
-                mtu: answer.mtu.unwrap_or(device.mtu).min(widest),
-            };
-            Some((ip, path))
-        };
-        servers.into_iter().filter_map(path).collect()
     }
 
     pub(super) fn in_use(&self, family: Family) -> bool {
@@ -349,6 +324,29 @@ impl Steering {
     fn checks_reverse_path(&self) -> bool {
         all(Group::Ipv4Conf, "rp_filter").is_some_and(|value| value != 0)
     }
+}
+
+/// The paths to these servers, as far as there is a way.
+pub(super) fn paths(
+    netlink: &mut NetlinkSocket,
+    host: &Host,
+    servers: BTreeSet<IpAddr>,
+) -> BTreeMap<IpAddr, Path> {
+    let mut of_devices = BTreeMap::new();
+    let path = |ip| {
+        let answer = route::ask(netlink, &Question::to(ip)).ok()?;
+        let (index, family) = (answer.device?, Family::of(ip));
+        let device = host.links.get(&index)?;
+        let widest = *of_devices.entry((index, family)).or_insert_with(|| device.mtu_of(family));
+        let path = Path {
+            device: index,
+            next_hop: answer.gateway.unwrap_or(ip),
+            source: answer.source,
+            mtu: answer.mtu.unwrap_or(device.mtu).min(widest),
+        };
+        Some((ip, path))
+    };
+    servers.into_iter().filter_map(path).collect()
 }
 
 /// The value for all devices.

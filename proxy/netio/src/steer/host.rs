@@ -151,6 +151,15 @@ impl Host {
         self.addresses.iter().map(|address| address.ip).collect()
     }
 
+    /// Devices that are up and other than `tun`, by number, with their names: those that frames come by for the host
+    /// itself, so bridges and bonds and not their parts.
+    pub(crate) fn ethernet(&self, tun: u32) -> impl Iterator<Item = (u32, &str)> {
+        let links = self.links.iter().filter(move |(index, link)| {
+            link.up && link.ethernet && !link.loopback && !link.part && **index != tun
+        });
+        links.map(|(index, link)| (*index, link.name.as_str()))
+    }
+
     /// Connected subnets of devices other than `tun`, each as an address of the host's and a length.
     pub(crate) fn subnets(&self, tun: u32) -> BTreeSet<(IpAddr, u8)> {
         self.subnets
@@ -158,13 +167,6 @@ impl Host {
             .filter(|(.., device)| *device != tun)
             .map(|(ip, prefix, _)| (*ip, *prefix))
             .collect()
-    }
-
-    /// Devices that are links to others, by subnets of a family that are more than link-local.
-    pub(crate) fn links_of(&self, family: Family) -> BTreeSet<u32> {
-        let link_local = |ip: IpAddr| matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        let subnets = self.subnets.iter().filter(|(ip, ..)| Family::of(*ip) == family && !link_local(*ip));
-        subnets.map(|(.., device)| *device).collect()
     }
 
     /// Devices other than `tun` in whose connected subnet the address lies, narrowest subnet only.

@@ -18,7 +18,6 @@ mod taken;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use tracing::info;
 
@@ -133,18 +132,6 @@ impl Steering {
         let names: Vec<_> = self.rings.devices.iter().filter_map(name).collect();
         SteerError::NoIngress { devices: or_none(&names), source }
     }
-}
-
-/// Has other services taken, where it is not a table that keeps the kernel from them.
-pub(crate) fn republish(
-    published: &Published,
-    wakers: &[Waker],
-    gone: &[(u8, SocketAddr)],
-    come: &[(u8, SocketAddr)],
-) {
-    let of = |ports| entries(Kind::Service, ports);
-    published.store(Arc::new(published.load().with(of(gone), of(come))));
-    wakers.iter().for_each(Waker::wake);
 }
 
 fn or_none(names: &[String]) -> String {

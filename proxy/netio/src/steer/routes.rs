@@ -78,12 +78,28 @@ pub(super) fn local(netlink: &mut NetlinkSocket, family: Family) -> io::Result<V
 }
 
 /// The unicast routes of the main table that lead through one device each: prefix and device.
-pub(super) fn main(netlink: &mut NetlinkSocket, family: Family) -> io::Result<Vec<((IpAddr, u8), u32)>> {
+fn main(netlink: &mut NetlinkSocket, family: Family) -> io::Result<Vec<((IpAddr, u8), u32)>> {
     dump(netlink, family, MAIN, |fixed, attributes| {
         let device = attributes.u32(RTA_OIF)?;
         let to = attributes.address(RTA_DST).unwrap_or_else(|| family.unspecified());
         (fixed[7] == RTN_UNICAST).then_some(((to, fixed[1]), device))
     })
+}
+
+/// The same of all families, with the names of the devices. A family whose table cannot be read has no ways: nobody knows
+/// then what came in where.
+pub(super) fn ways(
+    netlink: &mut NetlinkSocket,
+    families: &[Family],
+    host: &Host,
+) -> Vec<((IpAddr, u8), String)> {
+    let mut ways = Vec::new();
+    for &family in families {
+        for (to, device) in main(netlink, family).unwrap_or_default() {
+            ways.extend(host.links.get(&device).map(|link| (to, link.name.clone())));
+        }
+    }
+    ways
 }
 
 /// Makes a table of ours hold exactly these routes, adding first. Returns the number of changes.

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::host::Family;
 use super::marks::Sets;
 use super::routes::{self, Way};
-use super::{Event, SteerError, Steering};
+use super::{Event, SteerError, Steering, apply};
 
 /// Some targets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl Steering {
                 self.proxies.take((device, vip), &mut self.netlink)?;
             }
         }
-        let paths = self.paths_to(come.server_ips().collect());
+        let paths = apply::paths(&mut self.netlink, &self.host, come.server_ips().collect());
         self.paths.extend(paths);
         let left: BTreeSet<_> = others.iter().map(|(_, addr)| addr.ip()).chain(one_way_left).collect();
         gone.server_ips().filter(|ip| !left.contains(ip)).for_each(|ip| {

@@ -1,4 +1,4 @@
-//! Packet sockets that hear neighbours ask for link addresses (packet(7)).
+//! Packet sockets that hear who asks something, neighbours for link addresses among others (packet(7)).
 
 use std::ffi::c_int;
 use std::io;
@@ -20,14 +20,14 @@ pub(crate) struct Came {
 /// Hears requests of ARP on all devices.
 pub(crate) fn arp() -> io::Result<OwnedFd> {
     // The operation is 1.
-    open(libc::ETH_P_ARP, &[load(BPF_H, 20), unless(1, 1), take(0xffff), take(0)])
+    hear(libc::ETH_P_ARP, &[load(BPF_H, 20), unless(1, 1), take(0xffff), take(0)])
 }
 
 /// Hears neighbour solicitations on all devices.
 pub(crate) fn solicitations() -> io::Result<OwnedFd> {
     // ICMPv6 follows the header, of type 135.
     let program = [load(BPF_B, 20), unless(58, 3), load(BPF_B, 54), unless(135, 1), take(0xffff), take(0)];
-    open(libc::ETH_P_IPV6, &program)
+    hear(libc::ETH_P_IPV6, &program)
 }
 
 /// Takes the next one, without waiting for it.
@@ -74,7 +74,8 @@ const fn take(bytes: u32) -> libc::sock_filter {
     libc::sock_filter { code: BPF_RET, jt: 0, jf: 0, k: bytes }
 }
 
-fn open(ethertype: c_int, program: &[libc::sock_filter]) -> io::Result<OwnedFd> {
+/// Hears what comes in by any device and the program lets through.
+pub(crate) fn hear(ethertype: c_int, program: &[libc::sock_filter]) -> io::Result<OwnedFd> {
     const PACKET_IGNORE_OUTGOING: c_int = 23;
     let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // Protocol 0: it hears nothing before the filter is there.

@@ -8,9 +8,7 @@ use std::os::fd::AsRawFd;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use netio::poll::Waker;
-use netio::silence::{Port, Silence};
-use netio::steer::Taker;
+use netio::silence::{NotSilent, Port, Silence};
 use nix::sys::socket::{self, AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType};
 use socket2::{Domain, Protocol, Socket, Type};
 use wire::build;
@@ -22,6 +20,7 @@ use crate::world::*;
 const OWN: [&str; 2] = ["10.0.0.1", "fd00:a::1"];
 const TCP: u8 = 6;
 const UDP: u8 = 17;
+const SCTP: u8 = 132;
 
 fn at(of: &str, port: u16) -> SocketAddr {
     SocketAddr::new(ip(of), port)
@@ -29,6 +28,12 @@ fn at(of: &str, port: u16) -> SocketAddr {
 
 fn both(of: &str, port: u16) -> BTreeSet<Port> {
     [(TCP, at(of, port)), (UDP, at(of, port))].into()
+}
+
+/// Holds these and no others. Says which cannot be.
+fn become_(silence: &mut Silence, want: &BTreeSet<Port>) -> Vec<NotSilent> {
+    silence.keep(want.iter().copied());
+    want.iter().filter_map(|port| silence.hold(*port).err()).collect()
 }
 
 /// What the client hears when it asks by TCP or UDP.
@@ -56,9 +61,9 @@ fn is_silent(world: &World, port: Port) -> bool {
 fn held_ports_say_nothing_and_others_refuse() {
     let world = World::routed();
     world.on_director(|| {
-        let mut silence = Silence::new(Vec::new());
+        let mut silence = Silence::default();
         for own in OWN {
-            assert_eq!(silence.become_(&both(own, 80)).len(), 0);
+            assert_eq!(become_(&mut silence, &both(own, 80)).len(), 0);
             assert_eq!(silence.len(), 2);
             for (protocol, port, silent) in
                 [(TCP, 80, true), (UDP, 80, true), (TCP, 81, false), (UDP, 81, false)]
@@ -66,7 +71,7 @@ fn held_ports_say_nothing_and_others_refuse() {
                 assert_eq!(is_silent(&world, (protocol, at(own, port))), silent, "{protocol} {own} {port}");
             }
             let only_udp = [(UDP, at(own, 80))].into();
-            assert_eq!(silence.become_(&only_udp).len(), 0);
+            assert_eq!(become_(&mut silence, &only_udp).len(), 0);
             assert!(!is_silent(&world, (TCP, at(own, 80))) && is_silent(&world, (UDP, at(own, 80))));
         }
         drop(silence);
@@ -96,8 +101,8 @@ fn resets(world: &World, packet: build::Build) -> usize {
 fn segments_of_connections_that_the_kernel_does_not_know_are_not_reset() {
     let world = World::routed();
     world.on_director(|| {
-        let mut silence = Silence::new(Vec::new());
-        assert_eq!(silence.become_(&[(TCP, at(OWN[0], 20_000))].into()).len(), 0);
+        let mut silence = Silence::default();
+        assert_eq!(become_(&mut silence, &[(TCP, at(OWN[0], 20_000))].into()).len(), 0);
         let to = |port| build::tcp((CLIENT, 8080), (OWN[0], port)).seq(7).payload(b"data");
         for (port, answers) in [(20_000, 0), (20_001, 1)] {
             assert_eq!(resets(&world, to(port).ack(9)), answers, "data to {port}");
@@ -114,9 +119,9 @@ fn an_address_that_comes_later_is_silent_from_the_first_packet_on() {
         sh(&format!("ip route add {VIP}/32 via {}; ip -6 route add {VIP6}/128 via {}", OWN[0], OWN[1]))
     });
     world.on_director(|| {
-        let mut silence = Silence::new(Vec::new());
+        let mut silence = Silence::default();
         let want = [VIP, VIP6].iter().flat_map(|vip| both(vip, 80)).collect();
-        assert_eq!(silence.become_(&want).len(), 0);
+        assert_eq!(become_(&mut silence, &want).len(), 0);
         sh(&format!("ip addr add {VIP}/32 dev lo; ip addr add {VIP6}/128 dev lo nodad"));
         for port in want {
             assert!(is_silent(&world, port), "{port:?}");
@@ -126,42 +131,50 @@ fn an_address_that_comes_later_is_silent_from_the_first_packet_on() {
 }
 
 #[test]
-fn rings_take_what_is_held_and_nothing_else() {
+fn a_port_that_somebody_has_is_not_held_before_it_is_free() {
     let world = World::routed();
     world.on_director(|| {
         let somebody = TcpListener::bind(at(OWN[0], 443)).unwrap();
-        let waker = Waker::new().unwrap();
-        let mut silence = Silence::new(vec![waker]);
-        let taken = silence.taken();
-        let mut taker = Taker::new(silence.taken());
-        let to = |port| Packet::parse(&build::tcp((CLIENT, 1024), (OWN[0], port)).bytes()).unwrap();
-        let want =
-            [(TCP, at(OWN[0], 80)), (TCP, at(OWN[0], 443)), (132, at(OWN[0], 80)), (UDP, at(OWN[0], 0))];
-        let mut failures = silence.become_(&want.into());
+        let mut silence = Silence::default();
+        let want = [(TCP, at(OWN[0], 80)), (TCP, at(OWN[0], 443)), (UDP, at(OWN[0], 0))];
+        let mut failures = become_(&mut silence, &want.into());
         failures.sort_by_key(|failure| failure.port);
         let texts: Vec<_> = failures.iter().map(ToString::to_string).collect();
-        assert_eq!(failures.len(), 3, "{texts:?}");
-        assert!(
-            texts[0].starts_with("cannot keep the kernel from answering at tcp 10.0.0.1:443: "),
-            "{texts:?}"
-        );
-        assert!(texts[0].contains("ss -anp"), "{texts:?}");
-        assert!(
-            texts[1].contains("udp 10.0.0.1:0") && texts[2].contains("protocol 132 10.0.0.1:80"),
-            "{texts:?}"
-        );
-        assert!(texts[1].contains("only with nftables") && texts[2].contains("only with nftables"));
-
-        assert!(!taker.takes(Some(&to(80)), || 1), "it came before");
-        assert!(taken.load().takes(&to(80)) && taker.takes(Some(&to(80)), || 1));
-        assert!(!taken.load().takes(&to(443)) && !taken.load().takes(&to(81)));
+        let [taken, every] = &texts[..] else { panic!("{texts:?}") };
+        assert!(taken.starts_with("cannot keep the kernel from answering at tcp 10.0.0.1:443: "), "{taken}");
+        assert!(taken.contains("ss -anp") && every.contains("udp 10.0.0.1:0"), "{texts:?}");
+        assert!(every.contains("--device /dev/net/tun"), "{every}");
+        assert_eq!(silence.len(), 1);
         drop(somebody);
-        assert_eq!(silence.become_(&want[..2].iter().copied().collect()).len(), 0, "tried again");
-        assert!(taken.load().takes(&to(443)));
-        silence.become_(&[want[1]].into());
-        assert!(!taken.load().takes(&to(80)) && taken.load().takes(&to(443)));
-        drop(silence);
-        assert!(!taken.load().takes(&to(443)), "nobody keeps the kernel from it any more");
+        assert!(silence.hold(want[1]).unwrap() && !silence.hold(want[1]).unwrap(), "held once");
+        assert!(is_silent(&world, want[1]));
+    });
+}
+
+#[test]
+fn a_kernel_without_sctp_does_not_say_so_of_held_addresses() {
+    let world = World::routed();
+    let complaints = || {
+        world.on_client(|| {
+            let kind = (AddressFamily::Inet, SockType::Raw, SockFlag::SOCK_NONBLOCK, SockProtocol::Icmp);
+            let socket = socket::socket(kind.0, kind.1, kind.2, kind.3).unwrap();
+            inject(&build::sctp((CLIENT, 1024), (OWN[0], 80)).bytes());
+            std::thread::sleep(Duration::from_millis(50));
+            let mut buffer = [0; 2048];
+            std::iter::from_fn(|| socket::recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()).ok())
+                .count()
+        })
+    };
+    world.on_director(|| {
+        assert_eq!(complaints(), 1, "protocol unreachable");
+        let mut silence = Silence::default();
+        for port in [80, 81] {
+            silence.hold((SCTP, at(OWN[0], port))).unwrap();
+            silence.hold((SCTP, at(OWN[1], port))).unwrap();
+        }
+        assert_eq!((silence.len(), complaints()), (2, 0));
+        silence.keep([(SCTP, at(OWN[0], 82))]);
+        assert_eq!((silence.len(), complaints()), (1, 0));
     });
 }
 
@@ -174,9 +187,9 @@ fn unprivileged_process() {
     // What it has to have rings.
     let all = Protocol::from(i32::from((libc::ETH_P_ALL as u16).to_be()));
     Socket::new(Domain::PACKET, Type::RAW, Some(all)).unwrap();
-    let mut silence = Silence::new(Vec::new());
+    let mut silence = Silence::default();
     let want = OWN.iter().flat_map(|own| ports.split(',').map(|port| (TCP, at(own, port.parse().unwrap()))));
-    let failures = silence.become_(&want.collect());
+    let failures = become_(&mut silence, &want.collect());
     println!("\nready");
     failures.iter().for_each(|failure| println!("{failure}"));
     println!("end");

@@ -1,6 +1,8 @@
 //! The one task that changes things: the table of services, where traffic is steered, what the engine knows of the
 //! host. Orders come one at a time, so an edit sees the table that the one before it left.
 
+mod alone;
+mod ground;
 mod rings;
 mod steer;
 mod taken;
@@ -24,12 +26,12 @@ use control::state;
 use engine::Engine;
 use netio::link::Keeper;
 use netio::poll::Waker;
-use netio::steer::Steering;
 use sched::{Dest, DestSpec, Op, OpError, ReplySource, ServiceKey, ServiceTable, Trash, Weight};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 
+pub(super) use self::ground::Ground;
 pub(super) use self::rings::Rings;
 use super::drains::Drains;
 use super::knobs::knobs;
@@ -78,13 +80,15 @@ pub(super) struct Director {
     notices: Arc<Notices>,
     settings: Arc<InForce>,
     engine: Arc<Engine>,
-    steering: Steering,
+    ground: Ground,
     neighbours: Keeper,
     /// With the packet port.
     rings: Option<Rings>,
     /// Why they are on no device.
     no_rings: Option<String>,
     port_words: Arc<PortWords>,
+    /// Why it is this port.
+    port_reason: Arc<PortWords>,
     turns: Vec<Arc<Turns>>,
     /// Why DR cannot be sent by.
     no_link: Option<String>,
@@ -119,7 +123,7 @@ pub(super) struct Director {
 impl Director {
     pub(super) fn new(
         engine: Arc<Engine>,
-        steering: Steering,
+        ground: Ground,
         neighbours: Keeper,
         workers: &Workers,
         fronts: Fronts,
@@ -130,9 +134,10 @@ impl Director {
             notices: Arc::default(),
             settings: Arc::default(),
             engine,
-            steering,
+            ground,
             neighbours,
             port_words: Arc::new(PortWords::from_pointee("tun".to_owned())),
+            port_reason: Arc::default(),
             rings: None,
             no_rings: None,
             turns: workers.turns.clone(),
@@ -168,6 +173,10 @@ impl Director {
 
     pub(super) fn port_words(&self) -> Arc<PortWords> {
         Arc::clone(&self.port_words)
+    }
+
+    pub(super) fn port_reason(&self) -> Arc<PortWords> {
+        Arc::clone(&self.port_reason)
     }
 
     pub(super) fn settings(&self) -> Arc<InForce> {
@@ -240,9 +249,10 @@ impl Director {
     /// be dropped while it waits. Fails when the device is gone.
     pub(super) async fn watch(&mut self) -> anyhow::Result<()> {
         tokio::select! {
-            change = self.steering.next_change() => {
+            change = self.ground.next_change() => {
                 change?;
                 self.keep_up_with_devices();
+                self.keep_up_alone();
                 self.tell_engine();
             }
             () = sleep_until(self.next_sweep) => {
@@ -306,9 +316,7 @@ impl Director {
     pub(super) fn stop(mut self) {
         // Before the kernel answers again.
         self.close_rings();
-        if let Err(error) = self.steering.stop() {
-            error!("the host is not quite as it was: {error}; `ulvs clean` tries again");
-        }
+        self.ground.stop();
     }
 
     fn apply(&mut self, request: Apply) -> Result<Applied, ApplyError> {
@@ -410,6 +418,7 @@ impl Director {
     /// Where traffic cannot be steered to a table that is new, the one before it comes back, and nothing has changed.
     /// What did not work before either is not the new table's fault.
     fn put_in_force(&mut self, table: ServiceTable) -> Result<(), String> {
+        self.foresee(&table).map_err(|error| reason(&error))?;
         let before = self.engine.services();
         let known = self.unsteered.take();
         self.swap(table);
@@ -440,7 +449,7 @@ impl Director {
             self.orphans.get_or_insert_with(|| Instant::now() + GRACE);
         }
         let fronted = self.fronts.follow(&self.engine.services());
-        let steered = self.steer(&before).map_err(anyhow::Error::new);
+        let steered = self.steer(&before);
         self.await_rings();
         self.unsteered = fronted.and(steered).err().map(|error| reason(&error));
     }

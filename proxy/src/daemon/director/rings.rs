@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use control::config::Port as Choice;
 use netio::packet::{Intake, Scope};
 use netio::poll::Waker;
 use netio::steer::{Targets, TargetsChange};
 
 use super::Director;
+use super::alone::lips;
 use crate::daemon::worker::Turns;
 use crate::reason::reason;
 
@@ -38,7 +40,7 @@ impl Director {
     pub(super) fn follow_devices(&mut self) -> anyhow::Result<()> {
         let Some(rings) = &mut self.rings else { return Ok(()) };
         let wanted = |name: &str| rings.only.is_empty() || rings.only.iter().any(|only| only == name);
-        let found: Vec<_> = self.steering.ethernet().filter(|(_, name)| wanted(name)).collect();
+        let found: Vec<_> = self.ground.ethernet().into_iter().filter(|(_, name)| wanted(name)).collect();
         let devices: BTreeSet<_> = found.iter().map(|(index, _)| *index).collect();
         if rings.intake.scope().devices == devices {
             return Ok(());
@@ -48,7 +50,7 @@ impl Director {
         let mut scope = rings.intake.scope().clone();
         scope.devices.retain(|device| devices.contains(device));
         rings.set(&scope);
-        if let Err(error) = self.steering.set_rings(&devices, &self.wakers) {
+        if let Err(error) = self.ground.set_rings(&devices, &self.wakers) {
             rings.set(&Scope::default());
             rings.on.clear();
             return Err(error.into());
@@ -62,18 +64,26 @@ impl Director {
     /// Which port it is, for whoever asks.
     fn words(&self) -> String {
         match &self.rings {
-            Some(rings) if rings.on.is_empty() => "packet, on no device".to_owned(),
-            Some(rings) => format!("packet, on {}", rings.on.join(", ")),
+            Some(rings) => {
+                let on = if rings.on.is_empty() { "no device".to_owned() } else { rings.on.join(", ") };
+                let alone = if self.ground.is_alone() { " alone, without a TUN device" } else { "" };
+                format!("packet, on {on}{alone}")
+            }
             None => "tun".to_owned(),
         }
     }
 
     /// The rings receive what is of interest to these targets.
     pub(super) fn set_scope(&mut self, targets: &Targets) {
+        let (alone, mut to) = (self.ground.is_alone(), ips(&targets.services));
+        if alone {
+            to.extend(
+                targets.vips.iter().copied().chain(lips(&self.ground)).chain(targets.lips.iter().copied()),
+            );
+        }
         let Some(rings) = &mut self.rings else { return };
         let devices = rings.intake.scope().devices.clone();
-        let scope = Scope { devices, to: ips(&targets.services), from: ips(&targets.servers) };
-        rings.set(&scope);
+        rings.set(&Scope { devices, to, from: ips(&targets.servers), alone });
     }
 
     /// Once this returns, the rings go by what they were told.
@@ -104,28 +114,36 @@ impl Director {
         }
     }
 
-    /// Where the engine begins with the packet port. Without `insists` it goes on without it where that does not work.
+    /// Where the engine begins with the packet port, if there are rings, for the reason given. Without being asked for it
+    /// goes on without it where that does not work.
     pub(in crate::daemon) fn begin_rings(
         &mut self,
         rings: Option<Rings>,
-        insists: bool,
+        choice: Choice,
+        mut why: String,
     ) -> anyhow::Result<()> {
         self.rings = rings;
-        match self.follow_devices() {
-            Err(error) if insists => return Err(error),
-            Err(error) => {
-                tracing::warn!("port auto: tun, because of this: {}", reason(&error));
-                self.rings = None;
+        if let Err(error) = self.follow_devices() {
+            if choice == Choice::Packet {
+                return Err(error);
             }
-            Ok(()) if self.rings.is_some() && !insists => {
-                tracing::info!(
-                    "port auto: packet: there are rings, and the kernel can be kept from answering too"
-                );
-            }
-            Ok(()) => {}
+            why = reason(&error);
+            self.rings = None;
         }
         self.port_words.store(Arc::new(self.words()));
+        if choice == Choice::Auto {
+            tracing::info!("port auto: {}, because {why}", self.words());
+        }
+        self.port_reason.store(Arc::new(why));
         Ok(())
+    }
+
+    /// Where rings are all there is, the addresses that they are to know may be others.
+    pub(super) fn keep_up_alone(&mut self) {
+        if self.ground.is_alone() {
+            let targets = self.ground.targets().clone();
+            self.set_scope(&targets);
+        }
     }
 
     /// The same as [`Self::follow_devices`] whenever something may have happened. What is wrong is tried again later.

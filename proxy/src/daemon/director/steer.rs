@@ -8,11 +8,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use control::settings::Sysctl;
 use engine::HostView;
 use netio::link::NextHop;
-use netio::steer::{SteerError, Targets, TargetsChange};
+use netio::steer::{Targets, TargetsChange};
 use sched::marks::Prefix;
 use sched::{ForwardMethod, Path, Proto, ReplySource, Service, ServiceTable};
 use wire::packet::Family;
 
+use super::ground::Ground;
 use super::{Director, taken};
 use crate::daemon::{local_ports, marks, methods};
 
@@ -23,27 +24,27 @@ impl Director {
         let table = self.engine.services();
         let host = self.engine.host();
         let mut vips = before.changes(&table).filter_map(|(_, new)| new?.key.vip());
-        let unknown = vips.any(|vip| self.steering.is_local(vip) && !host.is_local(vip));
-        if self.steering.changed().any() || unknown {
+        let unknown = vips.any(|vip| self.ground.is_local(vip) && !host.is_local(vip));
+        if self.ground.changed().any() || unknown {
             self.tell_engine();
         }
     }
 
     /// Brings steering in line with the table, and tells the engine about the host. Costs what is different from the
     /// table before.
-    pub(super) fn steer(&mut self, before: &ServiceTable) -> Result<(), SteerError> {
+    pub(super) fn steer(&mut self, before: &ServiceTable) -> anyhow::Result<()> {
         let table = self.engine.services();
         let rules_changed = !Arc::ptr_eq(before.marks(), table.marks());
         let changed = || before.changes(&table).flat_map(|(old, new)| old.into_iter().chain(new));
         let of_mark = changed().any(|service| service.key.vip().is_none());
         let lips_changed = self.heed_lips(before, &table);
         let fronts = self.fronts.addresses();
-        let targets = self.steering.targets();
+        let targets = self.ground.targets();
         let fronts_changed = fronts != targets.fronts || self.fronts.any() != targets.front_sockets;
         let steered =
             if fronts_changed || rules_changed || lips_changed || of_mark && !table.marks().is_empty() {
                 self.steer_all(&table)
-            } else {
+            } else if let Ground::Steered(_) = &self.ground {
                 let mut change = TargetsChange::default();
                 for vip in changed().filter_map(|service| service.key.vip()) {
                     let part = if table.is_vip(vip) { &mut change.come } else { &mut change.gone };
@@ -69,9 +70,11 @@ impl Director {
                     part.one_way.insert(server);
                 }
                 self.widen_scope(&change);
-                self.steering.change_targets(change)
+                self.change_targets(change)
+            } else {
+                self.steer_all(&table)
             };
-        if self.steering.changed().any() {
+        if self.ground.changed().any() {
             self.tell_engine();
         }
         for service in before.changes(&table).filter_map(|(_, new)| new) {
@@ -116,9 +119,34 @@ impl Director {
         self.leaving.len() < before
     }
 
-    pub(super) fn steer_all(&mut self, table: &ServiceTable) -> Result<(), SteerError> {
+    pub(super) fn steer_all(&mut self, table: &ServiceTable) -> anyhow::Result<()> {
         self.forgotten.clear();
-        let targets = Targets {
+        if self.ground.is_alone() {
+            let wanted = self.wanted(table)?;
+            self.set_scope(&wanted.targets);
+            if let Ground::Alone(alone) = &mut self.ground {
+                alone.set(wanted);
+            }
+            return Ok(());
+        }
+        let targets = self.targets(table);
+        self.set_scope(&targets);
+        match &mut self.ground {
+            Ground::Steered(steering) => Ok(steering.set_targets(&targets)?),
+            Ground::Alone(_) => Ok(()),
+        }
+    }
+
+    fn change_targets(&mut self, change: TargetsChange) -> anyhow::Result<()> {
+        match &mut self.ground {
+            Ground::Steered(steering) => Ok(steering.change_targets(change)?),
+            Ground::Alone(_) => Ok(()),
+        }
+    }
+
+    /// What this table wants steered.
+    pub(super) fn targets(&self, table: &ServiceTable) -> Targets {
+        Targets {
             vips: table.vips().chain(self.fronts.addresses().iter().map(SocketAddr::ip)).collect(),
             services: taken::of_table(table),
             fronts: self.fronts.addresses(),
@@ -128,9 +156,7 @@ impl Director {
             lips: table.lips().chain(self.leaving.iter().copied()).collect(),
             servers: table.servers().chain(self.trash.servers()).map(target).collect(),
             one_way: table.one_way_servers().collect(),
-        };
-        self.set_scope(&targets);
-        self.steering.set_targets(&targets)
+        }
     }
 
     /// Gives the engine what steering knows of the host.
@@ -145,12 +171,13 @@ impl Director {
 
     pub(super) fn tell_notices(&self) {
         let table = self.engine.services();
-        let mut notices: Vec<_> = self.steering.notices().iter().map(ToString::to_string).collect();
+        let mut notices = self.ground.notices();
+        notices.extend(self.alone_notices(&table));
         notices.extend(self.no_rings.iter().cloned());
         notices.extend(self.front_notices.iter().cloned());
         notices.extend(marks::notices(&table));
         notices.extend(methods::notices(&table, self.no_link.as_deref()));
-        let host = self.steering.host_view();
+        let host = self.ground.host_view();
         notices.extend(local_ports::notices(&table, self.no_host_ports, |addr| host.local.contains(&addr)));
         self.notices.store(Arc::new(notices));
     }
@@ -171,8 +198,12 @@ impl Director {
     /// The ports of local addresses: of those that are nobody's, and of the host's own. Its settings change without an
     /// event; this is asked for now and then.
     pub(super) fn tell_ports(&mut self) {
-        match self.local_ports() {
+        match self.host_ports() {
             Ok((ours, hosts)) => {
+                let hosts = match &self.ground {
+                    Ground::Alone(alone) => alone.pool(),
+                    Ground::Steered(_) => hosts,
+                };
                 self.engine.set_local_ports(&ours, &hosts);
                 self.no_host_ports = hosts.is_empty();
             }
@@ -180,7 +211,8 @@ impl Director {
         }
     }
 
-    fn local_ports(&self) -> std::io::Result<(Vec<u16>, Vec<u16>)> {
+    /// All that there are, and those that the host does not use itself.
+    pub(super) fn host_ports(&self) -> std::io::Result<(Vec<u16>, Vec<u16>)> {
         let settings = self.settings.load();
         let end = |sysctl| u16::try_from(settings.get(sysctl)).unwrap_or(u16::MAX);
         let (one, other) = (end(Sysctl::LipPortFirst), end(Sysctl::LipPortLast));
@@ -190,10 +222,10 @@ impl Director {
     }
 
     fn tell_host(&self) {
-        let host = self.steering.host_view();
+        let host = self.ground.host_view();
         let table = self.engine.services();
         // Those that are delivered to it for another reason than being its address.
-        let vips = table.vips().filter(|vip| self.steering.is_local(*vip));
+        let vips = table.vips().filter(|vip| self.ground.is_local(*vip));
         let mut view = HostView::new(host.local.iter().copied().chain(vips));
         for (closed, family) in [(host.closed4, Family::V4), (host.closed6, Family::V6)] {
             if closed {
@@ -210,7 +242,7 @@ impl Director {
 
     fn tell_paths(&self, service: &Service) {
         for dest in service.dests.iter() {
-            let path = self.steering.path(dest.live.key.ip());
+            let path = self.ground.path(dest.live.key.ip());
             dest.live.mtu.store(path.map_or(0, |path| path.mtu), Relaxed);
             dest.live.set_path(path.map(|p| Path {
                 device: p.device,

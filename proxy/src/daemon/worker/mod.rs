@@ -1,5 +1,6 @@
 //! A worker thread: read a frame, decide, send it on; spin a little, then sleep.
 
+mod alone;
 mod held;
 mod ring;
 mod send;
@@ -72,12 +73,29 @@ impl Drop for Alarm {
     }
 }
 
+/// Where a worker's packets come in: one of the two at least.
+pub(super) struct Inlet {
+    queue: Option<Queue>,
+    ring: Option<Ring>,
+}
+
+impl Inlet {
+    /// The queues of a TUN device, with the packet port each with a ring beside it that takes this.
+    pub(super) fn of_queues(queues: Vec<Queue>, rings: Vec<Port>, taken: &Published) -> Vec<Self> {
+        let mut rings = rings.into_iter().map(|port| Ring::new(port, Some(Taker::new(Arc::clone(taken)))));
+        queues.into_iter().map(|queue| Self { queue: Some(queue), ring: rings.next() }).collect()
+    }
+
+    /// Rings that nothing is beside.
+    pub(super) fn of_rings(rings: Vec<Port>) -> Vec<Self> {
+        rings.into_iter().map(|port| Self { queue: None, ring: Some(Ring::new(port, None)) }).collect()
+    }
+}
+
 impl Workers {
-    /// Starts one thread per queue. With the packet port there is a ring for each.
+    /// Starts one thread for each.
     pub(super) fn start(
-        queues: Vec<Queue>,
-        rings: Vec<Port>,
-        taken: &Published,
+        inlets: Vec<Inlet>,
         workers: Vec<(engine::Worker, Userspace, Waker)>,
         neighbours: &Keeper,
     ) -> anyhow::Result<Self> {
@@ -89,13 +107,13 @@ impl Workers {
             no_link: None,
             turns: Vec::new(),
         };
-        let mut rings = rings.into_iter();
-        for (i, (queue, (engine, fronts, waker))) in queues.into_iter().zip(workers).enumerate() {
+        for (i, (inlet, (engine, fronts, waker))) in inlets.into_iter().zip(workers).enumerate() {
+            let Inlet { queue, ring } = inlet;
+            all.turns.extend(ring.as_ref().map(|ring| Arc::clone(&ring.turns)));
             let link = LinkSocket::open().map_err(|e| all.no_link = Some(e.to_string())).ok();
             let ways = neighbours.ways().context("cannot ask for routes")?;
-            let ring = rings.next().map(|port| all.ring(port, taken));
             let worker = Worker {
-                sender: Sender::new(Arc::clone(&all.errors), link, ways, ring.is_some()),
+                sender: Sender::new(Arc::clone(&all.errors), link, ways, ring.is_some() && queue.is_some()),
                 ring,
                 queue,
                 engine,
@@ -119,12 +137,6 @@ impl Workers {
 }
 
 impl Workers {
-    fn ring(&mut self, port: Port, taken: &Published) -> Ring {
-        let turns = Arc::<Turns>::default();
-        self.turns.push(Arc::clone(&turns));
-        Ring { port, taker: Taker::new(Arc::clone(taken)), turns }
-    }
-
     /// To call the workers when the control plane has work for them.
     pub(super) fn wakers(&self) -> Vec<Waker> {
         self.threads.iter().map(|(waker, _)| waker.clone()).collect()
@@ -145,7 +157,8 @@ impl Drop for Workers {
 }
 
 struct Worker {
-    queue: Queue,
+    /// None where rings are all there is.
+    queue: Option<Queue>,
     ring: Option<Ring>,
     sender: Sender,
     engine: engine::Worker,
@@ -164,8 +177,11 @@ impl Worker {
             let now = Instant::now();
             turn = turn.wrapping_add(1);
             let mut moved = self.ring_batch(&mut own, now);
+            self.send_note(now);
             // Where there is a ring, little comes by the queue, and to ask costs a system call.
-            if self.ring.is_none() || moved == 0 && empty == 0 || turn % QUEUE_TURN == 0 && moved > 0 {
+            let turns =
+                self.ring.is_none() || moved == 0 && empty == 0 || turn % QUEUE_TURN == 0 && moved > 0;
+            if turns && self.queue.is_some() {
                 match self.batch(&mut frame, &mut own, now) {
                     Ok(more) => moved += more,
                     Err(error) => {
@@ -180,7 +196,7 @@ impl Worker {
             self.fronts.run(&mut self.engine, &mut own, now, |frame| {
                 // As if it had come by a link: nobody has taken a hop from it yet.
                 frame.arrival = Arrival::Link;
-                sender.send_own(queue, frame, Egress::Route);
+                sender.send_own(queue.as_ref(), frame, Egress::Route);
             });
             let dues = [self.engine.poll_timeout(), self.sender.next_due(), self.fronts.poll_timeout(now)];
             let due = dues.into_iter().flatten().min();
@@ -190,9 +206,9 @@ impl Worker {
                 self.send_own(&mut own);
             } else if empty > spin {
                 empty = 0;
-                let ring = self.ring.as_ref().map(|ring| ring.port.as_fd());
-                let others = [self.fronts.sockets()].into_iter().chain(ring);
-                if let Err(error) = poll::wait(&self.queue, others, &self.waker, timeout) {
+                let queue = self.queue.as_ref().map(AsFd::as_fd);
+                let inlets = queue.into_iter().chain(self.ring.as_ref().map(|ring| ring.port.as_fd()));
+                if let Err(error) = poll::wait(&self.fronts.sockets(), inlets, &self.waker, timeout) {
                     tracing::error!(%error, "cannot wait for packets; this worker ends");
                     return;
                 }
@@ -202,8 +218,9 @@ impl Worker {
 
     /// Moves up to [`BATCH`] frames; says how many. `own` is a frame to make others in.
     fn batch(&mut self, frame: &mut Frame, own: &mut Frame, now: Instant) -> std::io::Result<usize> {
+        let Some(queue) = &self.queue else { return Ok(0) };
         for done in 0..BATCH {
-            match self.queue.recv(frame)? {
+            match queue.recv(frame)? {
                 Received::Empty => return Ok(done),
                 Received::Unreadable(_) => {
                     self.errors.unreadable.fetch_add(1, Relaxed);
@@ -213,14 +230,16 @@ impl Worker {
             }
             let verdict = self.engine.process(frame, now);
             // What ends an old connection must not come after what begins a new one.
-            self.send_own(own);
+            while let Some(egress) = self.engine.next_own(own) {
+                self.sender.send(Some(queue), own, egress);
+            }
             match verdict {
-                Verdict::Transmit(egress) => self.sender.send(&self.queue, frame, egress),
+                Verdict::Transmit(egress) => self.sender.send(Some(queue), frame, egress),
                 // Both find their way by the host's routing.
-                Verdict::Reply | Verdict::Pass => self.sender.send(&self.queue, frame, Egress::Route),
+                Verdict::Reply | Verdict::Pass => self.sender.send(Some(queue), frame, Egress::Route),
                 Verdict::Divert(diverted) => {
                     if self.fronts.receive(diverted, frame, now) {
-                        self.sender.send(&self.queue, frame, Egress::Route);
+                        self.sender.send(Some(queue), frame, Egress::Route);
                     }
                 }
                 Verdict::Drop(_) | Verdict::Wait => {}
@@ -232,7 +251,7 @@ impl Worker {
     /// Sends what the engine has to say of its own accord.
     fn send_own(&mut self, own: &mut Frame) {
         while let Some(egress) = self.engine.next_own(own) {
-            self.sender.send_own(&self.queue, own, egress);
+            self.sender.send_own(self.queue.as_ref(), own, egress);
         }
     }
 }

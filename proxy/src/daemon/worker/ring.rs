@@ -16,8 +16,15 @@ use super::Worker;
 /// The ring, and which of its packets are not the kernel's.
 pub(super) struct Ring {
     pub(super) port: Port,
-    pub(super) taker: Taker,
+    /// None where nothing else hands packets over: then all are looked at.
+    pub(super) taker: Option<Taker>,
     pub(super) turns: Arc<Turns>,
+}
+
+impl Ring {
+    pub(super) fn new(port: Port, taker: Option<Taker>) -> Self {
+        Self { port, taker, turns: Arc::default() }
+    }
 }
 
 /// How often a worker has looked at its ring.
@@ -55,7 +62,8 @@ impl Worker {
                 errors.unreadable.fetch_add(1, Relaxed);
                 None
             };
-            let takes = taker.takes(packet.as_ref(), || port.waiting() + 1);
+            let takes = |taker: &mut Taker| taker.takes(packet.as_ref(), || port.waiting() + 1);
+            let takes = taker.as_mut().map_or(received.readable, takes);
             let Some(packet) = packet.filter(|_| takes) else { continue };
             let frame = port.frame(slot);
             // Short frames are filled up on their link.
@@ -66,7 +74,7 @@ impl Worker {
             // What ends an old connection must not come after what begins a new one.
             while let Some(egress) = engine.next_own(own) {
                 errors.unsent.fetch_add(port.flush(), Relaxed);
-                sender.send_own(queue, own, egress);
+                sender.send_own(queue.as_ref(), own, egress);
             }
             let (egress, forwarded) = match verdict {
                 Verdict::Transmit(egress) => (egress, true),
@@ -75,6 +83,8 @@ impl Worker {
                     port.frame(slot).arrival = Arrival::Link;
                     (tagged.map_or(Egress::Route, Egress::Back), true)
                 }
+                // The kernel has it already.
+                Verdict::Pass if queue.is_none() => continue,
                 Verdict::Pass => (Egress::Route, false),
                 Verdict::Divert(diverted) => {
                     if !fronts.receive(diverted, port.frame(slot), now) {
@@ -87,10 +97,12 @@ impl Worker {
             if !forwarded || !sender.straight(port, slot, egress) {
                 // Nothing of a flow overtakes what waits to be sent.
                 errors.unsent.fetch_add(port.flush(), Relaxed);
-                sender.send(queue, port.frame(slot), egress);
+                sender.send(queue.as_ref(), port.frame(slot), egress);
             }
         }
-        if done == 0 {
+        if let Some(taker) = taker
+            && done == 0
+        {
             taker.catch_up(|| port.waiting());
         }
         // Nobody else writes it.

@@ -18,19 +18,21 @@ use super::held::Held;
 
 /// Sends a worker's frames, each the way that the engine has said.
 pub(super) struct Sender {
-    errors: Arc<PortErrors>,
+    pub(super) errors: Arc<PortErrors>,
     /// Not everybody may have one.
-    link: Option<LinkSocket>,
-    ways: Ways,
-    held: Held,
-    wrapper: Wrapper,
-    /// What is made here leaves by link as well where its way is known: there are rings.
+    pub(super) link: Option<LinkSocket>,
+    pub(super) ways: Ways,
+    pub(super) held: Held,
+    pub(super) wrapper: Wrapper,
+    /// What is made here leaves by link as well where its way is known: there are rings beside a queue.
     past: bool,
+    /// What its sender is to be told: a packet was too long.
+    pub(super) note: Option<Box<Frame>>,
 }
 
 impl Sender {
     pub(super) fn new(errors: Arc<PortErrors>, link: Option<LinkSocket>, ways: Ways, past: bool) -> Self {
-        Self { errors, link, ways, held: Held::default(), wrapper: Wrapper::default(), past }
+        Self { errors, link, ways, held: Held::default(), wrapper: Wrapper::default(), past, note: None }
     }
 
     /// Whether the host has a device for this VLAN: then its routes say how to answer.
@@ -39,7 +41,7 @@ impl Sender {
     }
 
     /// Sends what the worker or one of its fronts has to say.
-    pub(super) fn send_own(&mut self, queue: &Queue, frame: &mut Frame, egress: Egress) {
+    pub(super) fn send_own(&mut self, queue: Option<&Queue>, frame: &mut Frame, egress: Egress) {
         let made_here = frame.arrival == Arrival::Link && frame.encap.is_none();
         if self.past
             && made_here
@@ -55,11 +57,13 @@ impl Sender {
         self.send(queue, frame, egress);
     }
 
-    pub(super) fn send(&mut self, queue: &Queue, frame: &mut Frame, egress: Egress) {
+    /// Without a queue it is all ours: there is no host's stack to do it.
+    pub(super) fn send(&mut self, queue: Option<&Queue>, frame: &mut Frame, egress: Egress) {
         let sent = match egress {
-            Egress::Route => match frame.encap.take() {
-                None => queue.send(frame).is_ok(),
-                Some(encap) => return self.wrapped(queue, frame, &encap),
+            Egress::Route => match (frame.encap.take(), queue) {
+                (None, Some(queue)) => queue.send(frame).is_ok(),
+                (Some(encap), Some(queue)) => return self.wrapped(queue, frame, &encap),
+                (encap, None) => return self.alone(frame, encap),
             },
             Egress::Neighbour { device, next_hop } => self.by_link(frame, (device, next_hop)),
             Egress::Back(way) => self.back(frame, &way),
@@ -158,13 +162,13 @@ fn past_the_stack(ways: &mut Ways, frame: &mut Frame) -> Option<(Family, Way)> {
 }
 
 /// Whether each packet that the frame becomes is short enough.
-fn fits(frame: &Frame, mtu: u32) -> bool {
+pub(super) fn fits(frame: &Frame, mtu: u32) -> bool {
     frame.len() <= mtu as usize
         || frame.offload.gso_size > 0
             && Packet::parse(frame.packet()).is_ok_and(|packet| gso::largest(frame, &packet) <= mtu as usize)
 }
 
-fn family(frame: &Frame) -> Option<Family> {
+pub(super) fn family(frame: &Frame) -> Option<Family> {
     match frame.packet().first()? >> 4 {
         4 => Some(Family::V4),
         6 => Some(Family::V6),

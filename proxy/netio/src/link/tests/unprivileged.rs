@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Read;
-use std::net::{IpAddr, UdpSocket};
+use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 
 use super::*;
@@ -58,15 +58,14 @@ fn neighbours_are_found_and_kept() {
     });
 }
 
-/// In the subnets of the links, in none, and an address of the host's own.
-const VIPS: [&str; 6] = ["10.1.0.99", "fd00:1::99", "10.2.0.99", "fd00:2::99", "10.77.0.1", "10.1.0.1"];
+/// In the subnets of the two links.
+const VIPS: [&str; 4] = ["10.1.0.99", "fd00:1::99", "10.2.0.99", "fd00:2::99"];
 
 #[test]
 fn neighbours_who_ask_for_an_address_of_nobodys_are_answered() {
     if is_second() {
-        let vips: BTreeSet<IpAddr> = VIPS.iter().map(|vip| vip.parse().unwrap()).collect();
-        let places = Finder::new().unwrap().places(&vips, index("in0")).unwrap();
-        assert_eq!(places.len(), 4, "{places:?}");
+        let devices = ["wa", "wa", "wb", "wb"].map(index).into_iter();
+        let places: BTreeSet<_> = devices.zip(VIPS.map(|vip| vip.parse().unwrap())).collect();
         let mut responder = Responder::start().unwrap();
         responder.set(&places);
         io::stdin().read_to_end(&mut Vec::new()).unwrap();

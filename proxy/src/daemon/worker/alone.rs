@@ -1,0 +1,74 @@
+//! How frames leave where rings are all there is: no host's stack routes them, waits for their neighbours or says that they
+//! are too long.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use engine::Verdict;
+use netio::link::{Onward, Way};
+use wire::encap::Encap;
+use wire::frame::{Arrival, Frame};
+use wire::packet::Packet;
+use wire::{edit, reply};
+
+use super::Worker;
+use super::send::{Sender, family, fits};
+
+impl Worker {
+    /// Tells whom it concerns that a packet was too long. What was too long has the addresses that it leaves with: that is
+    /// what the network would say, and the engine knows whom it means.
+    pub(super) fn send_note(&mut self, now: Instant) {
+        let Some(mut note) = self.sender.note.take() else { return };
+        if let Verdict::Transmit(egress) = self.engine.process(&mut note, now) {
+            self.sender.send(None, &mut note, egress);
+        }
+    }
+}
+
+impl Sender {
+    /// Sends it to its destination, in another packet if it is to travel in one.
+    pub(super) fn alone(&mut self, frame: &mut Frame, encap: Option<Encap>) {
+        let mut unsent = 0;
+        match encap {
+            None => unsent += u64::from(!self.onward(frame)),
+            Some(encap) => {
+                let mut wrapper = std::mem::take(&mut self.wrapper);
+                let wrapped = wrapper.wrap(frame, &encap, |outer| unsent += u64::from(!self.onward(outer)));
+                unsent += u64::from(wrapped.is_err());
+                self.wrapper = wrapper;
+            }
+        }
+        if unsent > 0 {
+            self.errors.unsent.fetch_add(unsent, Relaxed);
+        }
+    }
+
+    /// Whether it was sent, or waits to be.
+    fn onward(&mut self, frame: &mut Frame) -> bool {
+        let Some((link, family)) = self.link.as_ref().zip(family(frame)) else { return false };
+        let onward = self.ways.onward(frame.packet());
+        let (Onward::Now(Way { mtu, .. }) | Onward::Later(_, mtu)) = onward else { return false };
+        if !fits(frame, mtu) {
+            // One at a time is enough: the others of a flow are too long as well.
+            if self.note.is_none() {
+                self.note = too_big(frame, mtu);
+            }
+            return false;
+        }
+        if frame.arrival == Arrival::Link && !edit::take_hop(frame) {
+            return false;
+        }
+        match onward {
+            Onward::Now(way) => link.send(frame, family, way.device, &way.header).is_ok(),
+            Onward::Later(hop, _) => self.held.hold(hop, family, frame, Instant::now()),
+            Onward::Never => false,
+        }
+    }
+}
+
+/// What a router would say about the packet, as if it were the host that the packet seems to come from.
+fn too_big(frame: &Frame, mtu: u32) -> Option<Box<Frame>> {
+    let packet = Packet::parse(frame.packet()).ok()?;
+    let mut note = Box::new(frame.clone());
+    reply::icmp_too_big(&mut note, &packet, packet.src, mtu).then_some(note)
+}
