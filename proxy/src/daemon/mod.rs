@@ -177,8 +177,9 @@ async fn serve(
     let api = tokio::spawn(control::api::serve(socket, handle, async {
         let _ = ended.await;
     }));
+    let shown = if device.is_empty() { "none" } else { &device };
     info!(
-        device = %device,
+        device = %shown,
         workers = queues,
         port = %director.port_words().load(),
         reason = %director.port_reason().load(),

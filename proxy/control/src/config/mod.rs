@@ -176,7 +176,7 @@ pub enum Port {
     /// The host's stack, by the TUN device.
     #[default]
     Tun,
-    /// The host's Ethernet devices; what is rare still goes by the TUN device.
+    /// The host's Ethernet devices; what is rare still goes by the TUN device, where there can be one.
     Packet,
     /// The latter where it works.
     Auto,

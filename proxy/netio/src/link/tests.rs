@@ -172,6 +172,23 @@ fn many_clients_on_the_link_are_neighbours_each() {
 }
 
 #[test]
+fn a_packet_that_has_to_wait_says_for_whom_and_whoever_cannot_leave_does_not_wait() {
+    World::new().on_director(|world| {
+        let ways = &mut world.ways();
+        let want = Way { device: index("wa"), header: world.header("wa", &world.a), mtu: 1500 };
+        let known = packet(SOURCE, "10.1.0.2");
+        eventually("a way", || ways.onward(&known) == Onward::Now(want));
+        // Nobody, on a link whose packets are shorter.
+        let nobody = (index("wb"), "10.2.0.77".parse().unwrap());
+        assert_eq!(ways.onward(&packet(SOURCE, "10.2.0.77")), Onward::Later(nobody, 1400));
+        assert_eq!(ways.neighbour(nobody), None);
+        for own in ["10.1.0.1", "127.0.0.1", "224.0.0.5"] {
+            assert_eq!(ways.onward(&packet(SOURCE, own)), Onward::Never, "{own}");
+        }
+    });
+}
+
+#[test]
 fn who_knows_an_address_from_elsewhere_is_told_of_the_new_place_twice() {
     World::new().on_director(|world| {
         let elsewhere = "for ip in 10.1.0.99 fd00:1::99; do

@@ -158,7 +158,7 @@ fn a_kernel_without_sctp_does_not_say_so_of_held_addresses() {
         world.on_client(|| {
             let kind = (AddressFamily::Inet, SockType::Raw, SockFlag::SOCK_NONBLOCK, SockProtocol::Icmp);
             let socket = socket::socket(kind.0, kind.1, kind.2, kind.3).unwrap();
-            inject(&build::sctp((CLIENT, 1024), (OWN[0], 80)).bytes());
+            inject(&build::sctp((CLIENT, 1024), (OWN[0], 80)).chunk(1, &[7; 16]).bytes());
             std::thread::sleep(Duration::from_millis(50));
             let mut buffer = [0; 2048];
             std::iter::from_fn(|| socket::recv(socket.as_raw_fd(), &mut buffer, MsgFlags::empty()).ok())
@@ -175,6 +175,8 @@ fn a_kernel_without_sctp_does_not_say_so_of_held_addresses() {
         assert_eq!((silence.len(), complaints()), (2, 0));
         silence.keep([(SCTP, at(OWN[0], 82))]);
         assert_eq!((silence.len(), complaints()), (1, 0));
+        drop(silence);
+        assert_eq!(complaints(), 1, "nobody holds it any more");
     });
 }
 
