@@ -9,7 +9,7 @@ use libc::sock_filter;
 
 /// What a port is to receive: whole TCP and UDP packets with hops left, to the link address of one of the devices, whose
 /// destination or source is one of the addresses. A VLAN tag is not looked at: where the tag has a device of its own, the
-/// packet comes by the one beneath.
+/// packet comes by the one beneath. The frame has it ([`wire::frame::Frame::tagged`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
     /// Indexes of the devices.
