@@ -1,9 +1,8 @@
 //! The packet port: receive rings on the host's real devices, and sending straight out of their memory.
 //!
 //! A [`Port`] is for one worker and sees all devices that its [`Scope`] names, behind one descriptor; the kernel spreads flows
-//! over the ports that are opened together, both directions of each to one where the packets say who the client is. A packet
-//! stays in its slot of the ring while it is decided about, edited and sent, whole with its offload metadata: it is copied by
-//! nobody. Slots go back to the kernel when their batch is done.
+//! over the ports that are opened together. A packet stays in its slot of the ring while it is decided about, edited and
+//! sent, whole with its offload metadata: it is copied by nobody. Slots go back to the kernel when their batch is done.
 //!
 //! The host's stack gets every packet as well: who uses this sees to it that one of the two keeps still. What the host
 //! itself sends, what is for other link addresses, last hops and fragments never come here.
