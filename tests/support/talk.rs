@@ -29,12 +29,17 @@ pub fn pages_and_transfers(client: &Node, vip: SocketAddr) {
 pub fn datagrams(client: &Node, vip: SocketAddr, lens: &[usize]) {
     for &len in lens {
         let datagram: Vec<u8> = (0..len).map(|at| (at * 7 + at / 251) as u8).collect();
-        let exchange = || client::udp_exchange(client, vip, &datagram, PATIENCE);
-        // The first one whose fragments do not fit the way may be the price of knowing it.
-        let answer = exchange().or_else(|error| if is_too_long(&error) { exchange() } else { Err(error) });
-        let answer = answer.unwrap_or_else(|error| panic!("{len} bytes to {vip}: {error:#}"));
-        assert!(answer == datagram, "{len} bytes to {vip} come back as others");
+        datagram_comes_back(client, vip, &datagram);
     }
+}
+
+pub fn datagram_comes_back(client: &Node, vip: SocketAddr, datagram: &[u8]) {
+    let exchange = || client::udp_exchange(client, vip, datagram, PATIENCE);
+    // The first one whose fragments do not fit the way may be the price of knowing it, and is so again when that is forgotten.
+    let answer = exchange().or_else(|error| if is_too_long(&error) { exchange() } else { Err(error) });
+    let len = datagram.len();
+    let answer = answer.unwrap_or_else(|error| panic!("{len} bytes to {vip}: {error:#}"));
+    assert!(answer == datagram, "{len} bytes to {vip} come back as others");
 }
 
 /// The network has told the sender.

@@ -3,6 +3,7 @@
 
 mod http;
 mod leaver;
+mod polled;
 mod reactor;
 mod tcp;
 mod udp;

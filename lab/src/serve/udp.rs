@@ -2,28 +2,18 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 
 use anyhow::Context as _;
+use mio::Interest;
 use mio::net::UdpSocket;
-use mio::{Events, Interest, Poll, Token, Waker};
 
+use super::polled::Polled;
 use super::{Counters, bind_any, count};
 use crate::node::Node;
 
 /// Sends every datagram back, up to 65,507 bytes. To the datagram [`UdpEcho::WHO`] it answers with its node's name.
 #[derive(Debug)]
-pub struct UdpEcho {
-    counters: Arc<Counters>,
-    stop: Arc<AtomicBool>,
-    waker: Arc<Waker>,
-    thread: Option<JoinHandle<()>>,
-}
-
-const SOCKET: Token = Token(0);
-const WAKE: Token = Token(1);
+pub struct UdpEcho(Polled);
 
 impl UdpEcho {
     /// The question that is answered with the server's name.
@@ -41,44 +31,17 @@ impl UdpEcho {
         Self::serve(node, socket.with_context(|| format!("{node} cannot listen at {at}/udp"))?)
     }
 
-    fn serve(node: &Node, mut socket: UdpSocket) -> anyhow::Result<Self> {
-        let mut poll = Poll::new()?;
-        poll.registry().register(&mut socket, SOCKET, Interest::READABLE | Interest::WRITABLE)?;
-        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
-        let counters = Arc::new(Counters::default());
-        let stop = Arc::new(AtomicBool::new(false));
-        let (name, tally, stopped) = (node.name().to_owned(), counters.clone(), stop.clone());
-        let thread = thread::Builder::new().name(name.clone()).spawn(move || {
-            let mut events = Events::with_capacity(8);
-            let mut buffer = vec![0; 65_536];
-            while !stopped.load(Ordering::Acquire) {
-                answer_all(&socket, &name, &tally, &mut buffer);
-                match poll.poll(&mut events, None) {
-                    Err(err) if err.kind() != io::ErrorKind::Interrupted => return,
-                    _ => {}
-                }
-            }
-        });
-        let thread = thread.context("cannot start a server thread")?;
-        Ok(Self { counters, stop, waker, thread: Some(thread) })
+    fn serve(node: &Node, socket: UdpSocket) -> anyhow::Result<Self> {
+        let (name, mut buffer) = (node.name().to_owned(), vec![0; 65_536]);
+        let serve = move |socket: &UdpSocket, counters: &Counters| {
+            answer_all(socket, &name, counters, &mut buffer);
+        };
+        Polled::start(node, socket, Interest::READABLE | Interest::WRITABLE, serve).map(Self)
     }
 
     /// What it has done so far.
     pub fn counters(&self) -> &Counters {
-        &self.counters
-    }
-}
-
-impl Drop for UdpEcho {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        // Without a wake-up the thread would never see it, and joining it would hang.
-        if self.waker.wake().is_ok()
-            && let Some(thread) = self.thread.take()
-        {
-            // A panic has been printed by the thread itself; a drop must not add one of its own.
-            let _ = thread.join();
-        }
+        self.0.counters()
     }
 }
 

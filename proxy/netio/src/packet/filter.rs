@@ -9,7 +9,7 @@ use libc::sock_filter;
 
 /// What a port is to receive: whole TCP and UDP packets with hops left, to the link address of one of the devices, whose
 /// destination or source is one of the addresses. A VLAN tag is not looked at: where the tag has a device of its own, the
-/// packet comes by the one beneath.
+/// packet comes by the one beneath, and the frame has it ([`wire::frame::Frame::tagged`]).
 ///
 /// Where nothing else hands packets over, it is all packets to and from the addresses, fragments and such included, and
 /// all of ICMP: an error may be sent to anybody whose packet we have forwarded.
