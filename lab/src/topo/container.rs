@@ -2,7 +2,7 @@
 //! their way back to the client does not lead past it.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::draw::{self, Nic};
 use super::nat::{self, address, default_route};
+use super::{SITE, Topology};
 use crate::addr::{Family, Pair};
 use crate::link::{self, End};
 use crate::node::Node;
@@ -155,6 +156,27 @@ impl ContainerLab {
         command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "sh", "-ec"]);
         command.arg(script).arg("sh").arg(program);
         command
+    }
+}
+
+impl Topology for ContainerLab {
+    fn machines(&self) -> Vec<&Node> {
+        [&self.client, &self.container, &self.router].into_iter().chain(&self.servers).collect()
+    }
+
+    fn machines_mut(&mut self) -> Vec<&mut Node> {
+        let ends = [&mut self.client, &mut self.container, &mut self.router];
+        ends.into_iter().chain(&mut self.servers).collect()
+    }
+
+    fn names(&self) -> Vec<(IpAddr, String)> {
+        let mut names = super::all_named(&self.servers, &self.server_addrs);
+        for (name, pair) in
+            [("client", self.client_addr), ("container", self.container_addr), (SITE, self.container_addr)]
+        {
+            names.extend(super::named(name, pair));
+        }
+        names
     }
 }
 
