@@ -130,9 +130,9 @@ impl Machine {
         }
     }
 
-    fn serve(&self, provider: Arc<CryptoProvider>) -> anyhow::Result<Http> {
+    fn serve(&self, provider: Arc<CryptoProvider>) -> anyhow::Result<Vec<Http>> {
         let conf = Conf::read()?;
-        let http = Http::here(&self.name, 80)?;
+        let http = conf.ports.iter().map(|port| Http::here(&self.name, *port)).collect::<anyhow::Result<_>>()?;
         if let Some(tls) = &conf.tls {
             https::start(&self.name, tls, provider)?;
         }

@@ -30,7 +30,10 @@ fn text(name: &str, state: &Path, pid_file: &Path, conf: &Conf) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {kind}_temp_path {state}/{kind};");
     }
-    text += "  server {\n    listen 80;\n    listen [::]:80;\n";
+    text += "  server {\n";
+    for port in &conf.ports {
+        let _ = writeln!(text, "    listen {port};\n    listen [::]:{port};");
+    }
     if let Some(tls) = &conf.tls {
         let _ = writeln!(
             text,

@@ -103,7 +103,7 @@ impl Step {
     pub(crate) fn fails(mut self, text: impl Into<Text>) -> Self {
         self.end = End::Badly;
         let text = text.into();
-        self.check(format!("it fails: {text}"), move |said| said.text.contains(&*text))
+        self.check(format!("it fails, and says: {text}"), move |said| said.text.contains(&*text))
     }
 
     /// Keeps the answer for later steps.

@@ -31,7 +31,7 @@ fn vip() -> Vec<Step> {
                 "With direct routing the server answers the client itself, so it needs the VIP: on lo, and with settings \
                  that keep it silent when somebody asks by ARP who has it.",
             )
-            .says("arp_ignore"),
+            .says("ip addr add 172.16.0.99/32 dev lo"),
         Step::new("Look at it", "rs1", "ifconfig").show(24).says("172.16.0.99"),
         Step::new("The same for RS2", "rs1", "scp setparam.sh 172.16.0.8:/root/"),
         Step::new("RS2 gets the VIP", "rs2", "bash -x setparam.sh start").show(0),
@@ -85,7 +85,7 @@ fn authority() -> Vec<Step> {
         .means("The common name has to be the name that clients use for the VIP: www.ilinux.io."),
         Step::new("The CA signs it", "director", "yes | openssl ca -in httpd.csr -out httpd.crt -days 365")
             .show(6)
-            .says("Data Base Updated")
+            .says("1 out of 1 certificate requests certified")
             .means("`ulvs ca init` and `ulvs ca issue --dns www.ilinux.io` do all of this in two lines."),
         Step::new("It is good", "director", "openssl verify -CAfile /etc/pki/CA/cacert.pem httpd.crt").says("httpd.crt: OK"),
     ]
@@ -98,7 +98,7 @@ fn web_servers() -> Vec<Step> {
         Step::new("http on RS2", "rs2", "systemctl start httpd.service"),
         Step::new("Certificate and key to RS1", "director", "scp -p httpd.crt httpd.key 172.16.0.7:/etc/httpd/conf.d/"),
         Step::new("Certificate and key to RS2", "director", "scp -p httpd.crt httpd.key 172.16.0.8:/etc/httpd/conf.d/")
-            .means("Not secure copies between hosts but within the lab; on real machines they are."),
+            .means("The same pair for both: clients must not notice which server they have got. (scp is the lab's own here.)"),
         Step::new(
             "https on RS1",
             "rs1",
@@ -113,7 +113,7 @@ fn web_servers() -> Vec<Step> {
         Step::new("Is it right?", "rs1", "httpd -t").says("Syntax OK"),
         Step::new("Start it again", "rs1", "systemctl restart httpd.service"),
         Step::new("Who listens", "rs1", "ss -tnl").says(":80").says(":443"),
-        Step::new("The same for RS2", "rs1", "scp ssl.conf 172.16.0.8:/etc/httpd/conf.d/ 2>/dev/null || scp /etc/httpd/conf.d/ssl.conf 172.16.0.8:/etc/httpd/conf.d/"),
+        Step::new("The same for RS2", "rs1", "cd /etc/httpd/conf.d; scp ssl.conf 172.16.0.8:/etc/httpd/conf.d/"),
         Step::new("Start it again", "rs2", "systemctl restart httpd.service; ss -tnl").says(":80").says(":443"),
         Step::new("Ask RS1 by its address", "director", "curl -sS --cacert /etc/pki/CA/cacert.pem https://172.16.0.7/test1.html")
             .fails("172.16.0.7")
@@ -191,14 +191,14 @@ fn persistence() -> Vec<Step> {
             .fails("Zero port specified for non-persistent service")
             .means("Port 0 is every port. Without persistence one client's ports would go to different servers."),
         Step::new("The mark goes first", "director", "ipvsadm -D -f 3; iptables -t mangle -F")
-            .means("A marked packet is looked up by its mark, never by its address: the old service has to go."),
+            .means("A marked packet is looked up by its mark, never by its address: with both, the mark would win, and rr take turns. The kernel has it so, too."),
         Step::new("Every port, with -p", "director", "ipvsadm -A -t 172.16.0.99:0 -s rr -p"),
         Step::new("RS1", "director", "ipvsadm -a -t 172.16.0.99:0 -r 172.16.0.7 -g"),
         Step::new("RS2", "director", "ipvsadm -a -t 172.16.0.99:0 -r 172.16.0.8 -g"),
-        Step::new("What there is", "director", "ipvsadm -ln").says("TCP  172.16.0.99:0 rr persistent 300"),
+        Step::new("What there is", "director", "ipvsadm -ln").says("TCP  172.16.0.99:0 rr persistent 360"),
         Step::new("The loop again", "client", LOOP)
             .show(20)
-            .means("rr would take turns; the template keeps the client where it was first, for 300 seconds.")
+            .means("rr would take turns; the template keeps the client where it was first, for 360 seconds.")
             .check("twenty answers from one server", |said| same(said) && said.lines().len() == 20),
     ]
 }

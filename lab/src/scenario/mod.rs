@@ -3,8 +3,20 @@
 //! Everything that happens is typed into a shell of a machine, so whoever watches can do the same by hand after
 //! `ulvs lab up`. Words that several scenarios need are in `words`.
 
+mod arp;
+mod container;
+mod dr;
+mod fullnat;
+mod fwmark;
+mod l7;
 mod lecture;
 mod nat;
+mod persistence;
+mod save_restore;
+mod schedulers;
+mod tls_offload;
+mod tls_rs;
+mod tun;
 mod words;
 
 use anyhow::{bail, ensure};
@@ -32,7 +44,22 @@ pub(crate) struct Scenario {
 }
 
 /// Every scenario.
-pub(crate) const ALL: &[Scenario] = &[lecture::SCENARIO, nat::SCENARIO];
+pub(crate) const ALL: &[Scenario] = &[
+    lecture::SCENARIO,
+    nat::SCENARIO,
+    fullnat::SCENARIO,
+    dr::SCENARIO,
+    tun::SCENARIO,
+    fwmark::SCENARIO,
+    persistence::SCENARIO,
+    schedulers::SCENARIO,
+    save_restore::SCENARIO,
+    tls_rs::SCENARIO,
+    tls_offload::SCENARIO,
+    l7::SCENARIO,
+    arp::SCENARIO,
+    container::SCENARIO,
+];
 
 /// What every scenario types.
 const ALWAYS: [(&str, &str); 2] = [("bash", "bash"), ("curl", "curl")];

@@ -42,3 +42,36 @@ pub(super) fn alternates(said: &Said<'_>) -> bool {
 pub(super) fn count(said: &Said<'_>, line: &str) -> usize {
     said.lines().iter().filter(|said| **said == line).count()
 }
+
+/// A server of a TCP service.
+pub(super) fn add(service: &str, server: &str, method: &str) -> Step {
+    let line = format!("ipvsadm -a -t {service} -r {server} {method}");
+    Step::new(format!("A server, {server}"), "director", line)
+}
+
+/// A certificate of www.ilinux.io from a CA on the director, for https on these servers; the client gets the CA.
+pub(super) fn https_on(servers: &[&'static str]) -> Vec<Step> {
+    let copies = servers.iter().map(|server| format!("scp httpd.crt httpd.key ssl.conf {server}:/etc/httpd/conf.d/; "));
+    let restart = |server: &&'static str| Step::new(format!("https on {server}"), *server, "systemctl restart httpd");
+    let mut steps = vec![
+        Step::new(
+            "A CA and a certificate",
+            "director",
+            "ulvs ca init && ulvs ca issue --dns www.ilinux.io --out httpd && scp ca.crt client:",
+        )
+        .part("https on the servers")
+        .show(0)
+        .means("In one line what the lecture does with openssl in ten."),
+        Step::new(
+            "The same certificate for all servers",
+            "director",
+            format!(
+                "printf 'SSLCertificateFile /etc/httpd/conf.d/httpd.crt\nSSLCertificateKeyFile \
+                 /etc/httpd/conf.d/httpd.key\n' > ssl.conf; {}",
+                copies.collect::<String>().trim_end_matches("; ")
+            ),
+        ),
+    ];
+    steps.extend(servers.iter().map(restart));
+    steps
+}

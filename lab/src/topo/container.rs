@@ -50,6 +50,8 @@ pub struct ContainerLab {
     /// The servers' addresses.
     pub server_addrs: Vec<Pair>,
     nics: Vec<Nic>,
+    /// What runs a command as the first process of the container, for people.
+    confine: String,
     _switch: Node,
     state_dir: TempDir,
 }
@@ -118,6 +120,11 @@ impl ContainerLab {
             container_addr,
             server_addrs,
             nics,
+            confine: format!(
+                "#!/bin/bash\n# Runs a program as the first process of a container.\nexec unshare {} sh -ec '{}' sh \"$@\"\n",
+                UNSHARE.join(" "),
+                script(&Confinement::default(), "/root/tun")
+            ),
             _switch,
             state_dir,
         })
@@ -135,28 +142,28 @@ impl ContainerLab {
 
     /// A command that runs as the first process of the container.
     pub fn confined(&self, confinement: &Confinement, program: &Path) -> Command {
-        let keep = confinement.capabilities.iter().map(|name| format!(",+{name}"));
-        let keep = format!("-all{}", keep.collect::<String>());
-        let held = self.state_dir.path().join("tun");
-        let script = format!(
-            "touch {held}; mount --bind /dev/net/tun {held}
-             mount -t tmpfs none /dev/net
-             {}
-             mount -t proc proc /proc
-             mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys
-             exec setpriv --inh-caps={keep} --bounding-set={keep} \"$@\"",
-            if confinement.tun {
-                format!("touch /dev/net/tun; mount --bind {} /dev/net/tun", held.display())
-            } else {
-                ":".to_owned()
-            },
-            held = held.display(),
-        );
+        let script = script(confinement, &self.state_dir.path().join("tun").display().to_string());
         let mut command = self.container.command("unshare");
-        command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "sh", "-ec"]);
-        command.arg(script).arg("sh").arg(program);
+        command.args(UNSHARE).args(["sh", "-ec"]).arg(script).arg("sh").arg(program);
         command
     }
+}
+
+const UNSHARE: [&str; 6] = ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"];
+
+/// What confines, and then becomes the program that it is given. `held` is a file that it may make.
+fn script(confinement: &Confinement, held: &str) -> String {
+    let keep = confinement.capabilities.iter().map(|name| format!(",+{name}"));
+    let keep = format!("-all{}", keep.collect::<String>());
+    let tun = if confinement.tun { format!("touch /dev/net/tun; mount --bind {held} /dev/net/tun") } else { ":".to_owned() };
+    format!(
+        "touch {held}; mount --bind /dev/net/tun {held}
+         mount -t tmpfs none /dev/net
+         {tun}
+         mount -t proc proc /proc
+         mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys
+         exec setpriv --inh-caps={keep} --bounding-set={keep} \"$@\""
+    )
 }
 
 impl Topology for ContainerLab {
@@ -177,6 +184,10 @@ impl Topology for ContainerLab {
             names.extend(super::named(name, pair));
         }
         names
+    }
+
+    fn files(&self) -> Vec<(&str, &str, &str)> {
+        vec![("container", "root/confine", &self.confine)]
     }
 }
 
