@@ -54,7 +54,7 @@ fn steps() -> Vec<Step> {
         Step::new("As a client", "container", format!("{CURL} http://10.0.0.11/"))
             .means("... and is a client of the very servers that it balances.")
             .says("server1"),
-        Step::new("What the balancer knows", "container", "ipvsadm -Ln").says("FullNAT"),
-        Step::new("Put everything back", "container", "ulvs stop; wait").restores(),
+        Step::new("What the balancer knows", "container", "ipvsadm -Ln").says("FullNat"),
+        Step::new("Put everything back", "container", "ulvs stop").restores(),
     ]
 }

@@ -45,7 +45,7 @@ fn steps() -> Vec<Step> {
             .check("no packet went out", |said| {
                 let service = said.lines().into_iter().find(|line| line.starts_with("TCP")).unwrap_or_default();
                 let fields: Vec<_> = service.split_whitespace().collect();
-                fields.len() == 7 && fields[2] == "7" && fields[3] != "0" && fields[4] == "0"
+                fields.len() == 7 && fields[2] == "8" && fields[3] != "0" && fields[4] == "0"
             }),
         Step::new("The server's part ends", "server1", "ulvs real stop").part("The end").restores(),
         stop(),

@@ -2,7 +2,7 @@
 
 use super::Scenario;
 use super::words::{CURL, add, alternates, nat_lab, start, stop};
-use crate::play::Step;
+use crate::play::{Said, Step};
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "save-restore",
@@ -17,7 +17,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
 fn steps() -> Vec<Step> {
     let requests =
         || Step::new("Requests", "client", format!("for i in {{1..4}}; do {CURL} http://203.0.113.1/; done"));
-    let works = |said: &crate::play::Said<'_>| alternates(said) && said.lines().len() == 4;
+    let works = |said: &Said<'_>| alternates(said) && said.lines().len() == 4;
     vec![
         start().part("Something to save"),
         Step::new(

@@ -54,7 +54,7 @@ enum Shape {
 const ASK: &str = r##"cat > ask <<'END'
 #!/bin/bash
 for round in {1..6}; do for n in {10..15}; do
-  echo "$n $(CURL --interface 198.51.100.$n http://203.0.113.1/)"
+  echo "$n $(CURL --interface 198.51.100.$n http://203.0.113.1:$2/)"
 done; done > answers
 awk -v name="$1" '{ all[$2]++; pairs[$1 $2] }
   END { for (p in pairs) kept++
@@ -93,20 +93,15 @@ impl Shape {
 fn steps() -> Vec<Step> {
     let mut steps = vec![
         start(),
-        Step::new(
-            "A service of three",
-            "director",
-            "ipvsadm -A -t 203.0.113.1:80 -s rr\nfor n in 1 2 3; do ipvsadm -a -t 203.0.113.1:80 -r 10.0.0.1$n:80 -m -w $((4 - n)); done",
-        ),
         Step::new("Six clients, and a script that counts", "client", ASK.replace("CURL", CURL)),
     ];
-    for (name, rule, shape) in SCHEDULERS {
-        let fresh = format!(
-            "ipvsadm -C; ipvsadm -A -t 203.0.113.1:80 -s {name}\nfor n in 1 2 3; do ipvsadm -a -t 203.0.113.1:80 -r 10.0.0.1$n:80 -m \
-             -w $((4 - n)); done"
+    for (port, (name, rule, shape)) in (8001..).zip(SCHEDULERS) {
+        let service = format!(
+            "s=203.0.113.1:{port}; ipvsadm -A -t $s -s {name}; \
+             for n in 1 2 3; do ipvsadm -a -t $s -r 10.0.0.1$n:80 -m -w $((4 - n)); done"
         );
-        steps.push(Step::new(format!("{name}: a fresh service"), "director", fresh).part(name));
-        let asked = Step::new(name, "client", format!("./ask {name}")).means(rule);
+        steps.push(Step::new("A service of its own", "director", service).part(name));
+        let asked = Step::new(format!("{name}: {rule}"), "client", format!("./ask {name} {port}"));
         steps.push(shape.check(asked));
     }
     steps.push(

@@ -66,8 +66,8 @@ pub(super) fn https_on(servers: &[&'static str]) -> Vec<Step> {
             "The same certificate for all servers",
             "director",
             format!(
-                "printf 'SSLCertificateFile /etc/httpd/conf.d/httpd.crt\nSSLCertificateKeyFile \
-                 /etc/httpd/conf.d/httpd.key\n' > ssl.conf; {}",
+                "printf 'SSLCertificateFile /etc/httpd/conf.d/httpd.crt\\nSSLCertificateKeyFile \
+                 /etc/httpd/conf.d/httpd.key\\n' > ssl.conf; {}",
                 copies.collect::<String>().trim_end_matches("; ")
             ),
         ),
