@@ -207,7 +207,8 @@ fn list(as_json: bool) -> anyhow::Result<ExitCode> {
     let mut out = io::stdout();
     if as_json {
         let all = scenario::ALL.iter();
-        let all: Vec<_> = all.map(|it| json!({ "name": it.name, "summary": it.summary, "needs": it.needs })).collect();
+        let all: Vec<_> =
+            all.map(|it| json!({ "name": it.name, "summary": it.summary, "needs": it.needs })).collect();
         writeln!(out, "{:#}", json!({ "scenarios": all }))?;
         return Ok(ExitCode::SUCCESS);
     }

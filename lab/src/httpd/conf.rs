@@ -25,14 +25,8 @@ pub(super) struct Tls {
 const DIR: &str = "/etc/httpd/conf.d";
 
 /// What is taken and does not change anything here.
-const IGNORED: [&str; 6] = [
-    "<virtualhost",
-    "</virtualhost>",
-    "sslengine",
-    "documentroot",
-    "servername",
-    "sslsessioncache",
-];
+const IGNORED: [&str; 6] =
+    ["<virtualhost", "</virtualhost>", "sslengine", "documentroot", "servername", "sslsessioncache"];
 
 impl Conf {
     /// The machine's.
@@ -46,11 +40,16 @@ impl Conf {
         files.sort();
         let mut conf = Self { ports: vec![80], tls: None };
         for file in files {
-            let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            let text =
+                fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
             conf.take(&text, &file.display().to_string())?;
         }
         for path in conf.tls.iter().flat_map(|tls| [&tls.cert, &tls.key]) {
-            ensure!(path.is_file(), "there is no file {}, which {DIR} names; copy it to this machine", path.display());
+            ensure!(
+                path.is_file(),
+                "there is no file {}, which {DIR} names; copy it to this machine",
+                path.display()
+            );
         }
         Ok(conf)
     }
@@ -68,7 +67,9 @@ impl Conf {
                 "listen" if value.split(' ').nth(1) == Some("https") => {}
                 "listen" => {
                     let port = value.parse();
-                    self.ports.push(port.with_context(|| format!("{file}, line {}: Listen takes a port", number + 1))?);
+                    self.ports.push(
+                        port.with_context(|| format!("{file}, line {}: Listen takes a port", number + 1))?,
+                    );
                 }
                 other if other.is_empty() || IGNORED.contains(&other) => {}
                 _ => bail!(
@@ -81,7 +82,9 @@ impl Conf {
         match (cert, key) {
             (Some(cert), Some(key)) => self.tls = Some(Tls { cert, key }),
             (None, None) => {}
-            _ => bail!("{file}: a certificate goes with its key: SSLCertificateFile and SSLCertificateKeyFile"),
+            _ => {
+                bail!("{file}: a certificate goes with its key: SSLCertificateFile and SSLCertificateKeyFile")
+            }
         }
         self.ports.sort_unstable();
         self.ports.dedup();
@@ -105,7 +108,10 @@ mod tests {
                     SSLCertificateFile /etc/httpd/conf.d/httpd.crt\nSSLCertificateKeyFile /x/httpd.key # ours\n";
         let tls = Tls { cert: "/etc/httpd/conf.d/httpd.crt".into(), key: "/x/httpd.key".into() };
         assert_eq!(parse(text).unwrap(), Conf { ports: vec![80], tls: Some(tls) });
-        assert_eq!(parse("Listen 443 https\nListen 8080\n").unwrap(), Conf { ports: vec![80, 8080], tls: None });
+        assert_eq!(
+            parse("Listen 443 https\nListen 8080\n").unwrap(),
+            Conf { ports: vec![80, 8080], tls: None }
+        );
         let error = parse("\nSSLCertifikateFile x\n").unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains("\"SSLCertifikateFile\""), "{error}");
         assert!(parse("SSLCertificateFile x\n").unwrap_err().to_string().contains("with its key"));

@@ -18,9 +18,8 @@ use crate::serve::{bind_any, page};
 /// Serves on port 443 until the process ends.
 pub(super) fn start(name: &str, tls: &Tls, provider: Arc<CryptoProvider>) -> anyhow::Result<()> {
     let shown = |path: &std::path::Path| format!("cannot use {}", path.display());
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&tls.cert)
-        .with_context(|| shown(&tls.cert))?
-        .collect();
+    let chain: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(&tls.cert).with_context(|| shown(&tls.cert))?.collect();
     let key = PrivateKeyDer::from_pem_file(&tls.key).with_context(|| shown(&tls.key))?;
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     let config = config
@@ -61,7 +60,8 @@ fn serve(name: &str, config: Arc<ServerConfig>, stream: TcpStream) -> io::Result
         let mut words = head.first().map(String::as_str).unwrap_or_default().split(' ');
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let found = if method == "GET" { page(name, path, peer) } else { None };
-        let (status, body) = found.map_or(("404 Not Found", "nothing here\n".to_owned()), |body| ("200 OK", body));
+        let (status, body) =
+            found.map_or(("404 Not Found", "nothing here\n".to_owned()), |body| ("200 OK", body));
         let out = session.get_mut();
         write!(
             out,

@@ -74,9 +74,12 @@ struct Machine {
 impl Machine {
     fn here() -> anyhow::Result<Self> {
         let Some(state) = std::env::var_os("LAB_DIR").and(std::env::var_os("ULVS_STATE_DIR")) else {
-            bail!("this is the web server of a lab's machines: `ulvs lab up nat`, then `ulvs lab shell server1`")
+            bail!(
+                "this is the web server of a lab's machines: `ulvs lab up nat`, then `ulvs lab shell server1`"
+            )
         };
-        let name = fs::read_to_string("/proc/sys/kernel/hostname").context("cannot tell this machine's name")?;
+        let name =
+            fs::read_to_string("/proc/sys/kernel/hostname").context("cannot tell this machine's name")?;
         let real = std::env::var_os("LAB_SERVER").is_some_and(|which| which == "nginx");
         Ok(Self { name: name.trim_end().to_owned(), state: state.into(), real })
     }
@@ -95,7 +98,9 @@ impl Machine {
         if self.pid().is_some() {
             return Ok(());
         }
-        if self.real { nginx::start(&self.name, &self.state, &self.pid_file(), &conf) } else {
+        if self.real {
+            nginx::start(&self.name, &self.state, &self.pid_file(), &conf)
+        } else {
             spawn_detached(["lab", "httpd", "run"])?;
             Ok(())
         }
@@ -132,7 +137,8 @@ impl Machine {
 
     fn serve(&self, provider: Arc<CryptoProvider>) -> anyhow::Result<Vec<Http>> {
         let conf = Conf::read()?;
-        let http = conf.ports.iter().map(|port| Http::here(&self.name, *port)).collect::<anyhow::Result<_>>()?;
+        let http =
+            conf.ports.iter().map(|port| Http::here(&self.name, *port)).collect::<anyhow::Result<_>>()?;
         if let Some(tls) = &conf.tls {
             https::start(&self.name, tls, provider)?;
         }

@@ -33,7 +33,13 @@ pub(super) struct Machine {
 impl Card {
     pub(super) fn of(name: &str, scenario: &str, pid: u32, topology: &dyn Topology) -> anyhow::Result<Self> {
         let machines = topology.machines().into_iter().map(Machine::of).collect::<anyhow::Result<_>>()?;
-        Ok(Self { name: name.to_owned(), scenario: scenario.to_owned(), drawing: topology.to_string(), pid, machines })
+        Ok(Self {
+            name: name.to_owned(),
+            scenario: scenario.to_owned(),
+            drawing: topology.to_string(),
+            pid,
+            machines,
+        })
     }
 
     /// The machine that somebody wants who names none.
@@ -56,7 +62,8 @@ impl Card {
 
     /// In one line, for people.
     pub(super) fn line(&self) -> String {
-        let scenario = if self.name == self.scenario { String::new() } else { format!(" ({})", self.scenario) };
+        let scenario =
+            if self.name == self.scenario { String::new() } else { format!(" ({})", self.scenario) };
         format!("{}{scenario}, kept by process {}: {}", self.name, self.pid, self.names())
     }
 

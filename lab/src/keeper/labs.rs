@@ -40,10 +40,16 @@ impl Labs {
             },
         };
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir);
-        made.with_context(|| format!("cannot make {}, where labs are noted; ULVS_LABS can name another place", dir.display()))?;
+        made.with_context(|| {
+            format!("cannot make {}, where labs are noted; ULVS_LABS can name another place", dir.display())
+        })?;
         // What is in it is believed: nobody else may have put it there.
         let owner = fs::metadata(&dir)?.uid();
-        ensure!(owner == geteuid().as_raw(), "{} belongs to another user; let ULVS_LABS name another place", dir.display());
+        ensure!(
+            owner == geteuid().as_raw(),
+            "{} belongs to another user; let ULVS_LABS name another place",
+            dir.display()
+        );
         Ok(Self(dir))
     }
 
@@ -53,7 +59,9 @@ impl Labs {
         let is_name = !name.is_empty() && !name.starts_with('.') && name.chars().all(plain);
         ensure!(is_name, "{name:?} is no name for a lab: letters, digits, dashes, such as lecture-2");
         if self.0.join(name).exists() && self.free(name)?.is_none() {
-            bail!("a lab {name} is up already: `ulvs lab down {name}` ends it, `--as OTHER` puts another one beside it");
+            bail!(
+                "a lab {name} is up already: `ulvs lab down {name}` ends it, `--as OTHER` puts another one beside it"
+            );
         }
         Ok(())
     }
@@ -72,7 +80,8 @@ impl Labs {
     pub(super) fn all(&self) -> anyhow::Result<(Vec<Card>, Vec<String>)> {
         let (mut cards, mut stale) = (Vec::new(), Vec::new());
         let entries = fs::read_dir(&self.0).with_context(|| format!("cannot read {}", self.0.display()))?;
-        let mut names: Vec<_> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let mut names: Vec<_> =
+            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
         names.sort();
         for name in names {
             match self.free(&name)? {
@@ -92,7 +101,9 @@ impl Labs {
         let mut cards = self.all()?.0;
         let names: Vec<_> = cards.iter().map(|card| card.name.clone()).collect();
         match (name, cards.len()) {
-            (_, 0) => bail!("no lab is up; `ulvs lab up NAME` puts one up, `ulvs lab list` shows which there are"),
+            (_, 0) => {
+                bail!("no lab is up; `ulvs lab up NAME` puts one up, `ulvs lab list` shows which there are")
+            }
             (None, 1) => Ok(cards.remove(0)),
             (None, _) => bail!("several labs are up, say which: {}", names.join(", ")),
             (Some(name), _) => match cards.into_iter().find(|card| card.name == name) {
@@ -106,7 +117,8 @@ impl Labs {
     pub(super) fn end(&self, card: &Card) -> anyhow::Result<()> {
         let pid = i32::try_from(card.pid).map(Pid::from_raw).context("the keeper's process has no number")?;
         // Its lock is held, so it is still the one that was noted. It ends all that it has started.
-        kill(pid, Signal::SIGKILL).with_context(|| format!("cannot end process {pid}, which keeps {}", card.name))?;
+        kill(pid, Signal::SIGKILL)
+            .with_context(|| format!("cannot end process {pid}, which keeps {}", card.name))?;
         let what = format!("the end of the lab {}", card.name);
         let lock = wait_for(&what, PATIENCE, || self.free(&card.name).transpose())??;
         self.clear(&card.name, lock)
@@ -123,7 +135,9 @@ impl Labs {
         match lock.try_lock() {
             Ok(()) => Ok(Some(lock)),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("cannot lock {}", path.display()))
+            }
         }
     }
 

@@ -35,7 +35,8 @@ pub(crate) struct Order<'a> {
 pub(crate) fn up(order: &Order<'_>, real: bool, place: Place) -> anyhow::Result<ExitCode> {
     let labs = Labs::open()?;
     labs.check_free(&order.name)?;
-    let mut args = vec!["lab".to_owned(), "keep".into(), order.scenario.name.into(), "--as".into(), order.name.clone()];
+    let mut args =
+        vec!["lab".to_owned(), "keep".into(), order.scenario.name.into(), "--as".into(), order.name.clone()];
     args.extend(real.then(|| "--real".to_owned()));
     args.extend(place.rootless.then(|| "--rootless".to_owned()));
     if let Some(pcap) = &order.pcap {
@@ -57,7 +58,12 @@ pub(crate) fn up(order: &Order<'_>, real: bool, place: Place) -> anyhow::Result<
 }
 
 /// The keeper itself. Returns when it could not become one.
-pub(crate) fn keep(order: &Order<'_>, ulvs: &std::path::Path, real: bool, place: Place) -> anyhow::Result<ExitCode> {
+pub(crate) fn keep(
+    order: &Order<'_>,
+    ulvs: &std::path::Path,
+    real: bool,
+    place: Place,
+) -> anyhow::Result<ExitCode> {
     let readiness = Readiness::from_env();
     let kept = stand(order, ulvs, real, place);
     match (kept, readiness) {
@@ -114,7 +120,10 @@ pub(crate) fn status(as_json: bool) -> anyhow::Result<ExitCode> {
         writeln!(out, "The lab {name} had been killed; what it left is cleared away.")?;
     }
     if cards.is_empty() {
-        writeln!(out, "No lab is up. `ulvs lab list` shows those there are, `ulvs lab up NAME` puts one up.")?;
+        writeln!(
+            out,
+            "No lab is up. `ulvs lab list` shows those there are, `ulvs lab up NAME` puts one up."
+        )?;
     }
     for card in cards {
         writeln!(out, "{}", card.line())?;

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 
-pub(crate) use self::step::{Said, Step};
 use self::step::End;
+pub(crate) use self::step::{Said, Step};
 use self::tell::{Outcome, Played, Teller};
 use crate::outside::Outside;
 use crate::scenario::Scenario;
@@ -95,7 +95,9 @@ impl<'a> Player<'a> {
         let mut checks = Vec::new();
         match (step.end, code) {
             (End::Well, 0) | (End::Badly, 1..) => {}
-            (End::Well, _) => checks.push(Outcome::new(format!("it ends well, not with exit code {code}"), false)),
+            (End::Well, _) => {
+                checks.push(Outcome::new(format!("it ends well, not with exit code {code}"), false))
+            }
             (End::Badly, _) => checks.push(Outcome::new("it fails, where it has ended well", false)),
         }
         let claims = step.claims.iter();

@@ -70,7 +70,9 @@ impl Teller {
     pub(super) fn begin(&self, scenario: &Scenario, topology: &dyn Topology) -> anyhow::Result<()> {
         if self.manner.json {
             let drawing = topology.to_string();
-            return say(&json!({ "scenario": scenario.name, "summary": scenario.summary, "drawing": drawing }));
+            return say(
+                &json!({ "scenario": scenario.name, "summary": scenario.summary, "drawing": drawing }),
+            );
         }
         let title = self.bold(&format!("{}: {}", scenario.name, scenario.summary));
         say(&format_args!("{title}\n\n{}\n\n{topology}", wrap(scenario.intro, "")))
@@ -99,7 +101,8 @@ impl Teller {
         self.checks += played.checks.len();
         if self.manner.json {
             let checks = played.checks.iter();
-            let checks: Vec<_> = checks.map(|it| json!({ "claim": it.claim, "passed": it.passed, "why": it.why })).collect();
+            let checks: Vec<_> =
+                checks.map(|it| json!({ "claim": it.claim, "passed": it.passed, "why": it.why })).collect();
             return say(&json!({
                 "step": number, "part": step.part, "title": step.title, "host": step.machine, "typed": step.line,
                 "code": played.code, "said": played.text, "means": step.means, "checks": checks,
@@ -134,7 +137,8 @@ impl Teller {
 
     /// Gives people time: after so many of the steps as large a part of the whole has to have passed.
     pub(super) fn rest(&self, began: Instant, done: usize, steps: usize) -> anyhow::Result<()> {
-        let whole = Duration::try_from_secs_f64(self.manner.minutes * 60.0).context("--minutes is a length of time")?;
+        let whole = Duration::try_from_secs_f64(self.manner.minutes * 60.0)
+            .context("--minutes is a length of time")?;
         let due = whole.mul_f64(done as f64 / steps.max(1) as f64);
         thread::sleep(due.saturating_sub(began.elapsed()));
         Ok(())
@@ -233,7 +237,10 @@ mod tests {
         let wrapped = wrap(&text, "    ");
         let lines: Vec<_> = wrapped.lines().collect();
         assert_eq!(lines.len(), 5, "{wrapped}");
-        assert!(lines[..2].iter().all(|line| line.len() <= WIDTH && line.starts_with("    word")), "{wrapped}");
+        assert!(
+            lines[..2].iter().all(|line| line.len() <= WIDTH && line.starts_with("    word")),
+            "{wrapped}"
+        );
         assert!(lines[3].starts_with("      an indented"), "{wrapped}");
         assert_eq!(lines[4], "    end");
     }

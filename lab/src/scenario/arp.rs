@@ -12,7 +12,8 @@ pub(super) const SCENARIO: Scenario = Scenario {
             server answers for the VIP, the router sends everything there, and the director gets nothing to balance. The \
             treacherous part: pages still come.",
     topology: || {
-        let options = DirectOptions { vip: VipPlace::Subnet, vip_on_servers: false, ..DirectOptions::default() };
+        let options =
+            DirectOptions { vip: VipPlace::Subnet, vip_on_servers: false, ..DirectOptions::default() };
         Ok(Box::new(DirectLab::new(&options)?))
     },
     serving: &["server1", "server2"],
@@ -27,14 +28,20 @@ fn ask() -> &'static str {
 
 /// How many machines have answered.
 fn macs(said: &Said<'_>) -> usize {
-    let of = |line: &&str| line.split_once('[').map(|(_, rest)| rest.split(']').next().unwrap_or_default().to_owned());
+    let of = |line: &&str| {
+        line.split_once('[').map(|(_, rest)| rest.split(']').next().unwrap_or_default().to_owned())
+    };
     said.lines().iter().filter_map(of).collect::<std::collections::BTreeSet<_>>().len()
 }
 
 fn steps() -> Vec<Step> {
     let get = || format!("for i in {{1..6}}; do {CURL} http://10.0.0.100/; done");
     let vip = |server: &'static str| {
-        Step::new(format!("{server} gets the VIP, and nothing else"), server, "ip addr add 10.0.0.100/32 dev lo")
+        Step::new(
+            format!("{server} gets the VIP, and nothing else"),
+            server,
+            "ip addr add 10.0.0.100/32 dev lo",
+        )
     };
     let real = |server: &'static str| {
         Step::new(

@@ -11,7 +11,8 @@ pub(super) const SCENARIO: Scenario = Scenario {
     intro: "Director and servers are on one link. The director changes nothing in a request but the MAC address that it is \
             sent to; the server has the VIP as well, and its answer goes straight to the client's router.",
     topology: || {
-        let options = DirectOptions { vip: VipPlace::Subnet, vip_on_servers: false, ..DirectOptions::default() };
+        let options =
+            DirectOptions { vip: VipPlace::Subnet, vip_on_servers: false, ..DirectOptions::default() };
         Ok(Box::new(DirectLab::new(&options)?))
     },
     serving: &["server1", "server2"],

@@ -54,8 +54,11 @@ fn steps() -> Vec<Step> {
         Step::new("Round robin instead", "director", "ipvsadm -E -f 3 -s rr"),
         Step::new("http and https in turn", "client", both(5))
             .means("One service, one round robin: connections alternate over both ports together.")
-            .check("ten answers, every one from the other server", |said| alternates(said) && said.lines().len() == 10),
-        Step::new("What the rule has counted", "director", "iptables -t mangle -vnL PREROUTING").says("MARK set 0x3"),
+            .check("ten answers, every one from the other server", |said| {
+                alternates(said) && said.lines().len() == 10
+            }),
+        Step::new("What the rule has counted", "director", "iptables -t mangle -vnL PREROUTING")
+            .says("MARK set 0x3"),
         stop(),
     ]);
     steps

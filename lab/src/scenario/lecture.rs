@@ -19,7 +19,10 @@ pub(super) const SCENARIO: Scenario = Scenario {
 };
 
 fn steps() -> Vec<Step> {
-    [vip(), authority(), web_servers(), one_service(), round_robin(), persistence()].into_iter().flatten().collect()
+    [vip(), authority(), web_servers(), one_service(), round_robin(), persistence()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Direct routing: the VIP on everybody.

@@ -37,14 +37,21 @@ fn steps() -> Vec<Step> {
         server(1, 3).means("-m is NAT. Of every six connections this server shall get three."),
         server(2, 2),
         server(3, 1),
-        Step::new("Twelve requests", "client", format!("for i in {{1..12}}; do {CURL} http://203.0.113.1/; done"))
-            .part("Requests")
-            .means("Each over a new TCP connection.")
-            .check("each was answered by the server that the kernel's IPVS chose when it was asked the same", move |said| {
-                said.lines() == kernel
-            }),
+        Step::new(
+            "Twelve requests",
+            "client",
+            format!("for i in {{1..12}}; do {CURL} http://203.0.113.1/; done"),
+        )
+        .part("Requests")
+        .means("Each over a new TCP connection.")
+        .check(
+            "each was answered by the server that the kernel's IPVS chose when it was asked the same",
+            move |said| said.lines() == kernel,
+        ),
         Step::new("What the balancer knows", "director", "ipvsadm -Ln")
-            .means("Services and servers, with connections that are open (ActiveConn) and closing (InActConn).")
+            .means(
+                "Services and servers, with connections that are open (ActiveConn) and closing (InActConn).",
+            )
             .check("every server is listed", |said| said.text.matches("Masq").count() == 3),
         Step::new("Each connection", "director", "ipvsadm -Lnc")
             .show(5)
@@ -55,9 +62,13 @@ fn steps() -> Vec<Step> {
         Step::new("Ping the VIP", "client", "ping -c 3 -i 0.2 203.0.113.1")
             .means("No machine has this address. The balancer answers in its name, as a machine would.")
             .says("3 received"),
-        Step::new("1 GiB through it", "client", format!("curl -s http://203.0.113.1/bytes/{BYTES} | sha256sum"))
-            .means("Every byte passes the balancer; the sum is known beforehand.")
-            .check("what arrived is what the server has sent", move |said| said.text.contains(&sha256)),
+        Step::new(
+            "1 GiB through it",
+            "client",
+            format!("curl -s http://203.0.113.1/bytes/{BYTES} | sha256sum"),
+        )
+        .means("Every byte passes the balancer; the sum is known beforehand.")
+        .check("what arrived is what the server has sent", move |said| said.text.contains(&sha256)),
         stop(),
     ]
 }

@@ -21,10 +21,18 @@ const SCHEDULERS: [(&str, &str, Shape); 16] = [
     ("wrr", "takes turns by weight", Shape::Shares([18, 12, 6])),
     ("lc", "the least connections, whatever the weights", Shape::Even),
     ("wlc", "the least connections for its weight; the default", Shape::Shares([18, 12, 6])),
-    ("sed", "the shortest delay that the next connection would have: open ones count, and here none stays open", Shape::All),
+    (
+        "sed",
+        "the shortest delay that the next connection would have: open ones count, and here none stays open",
+        Shape::All,
+    ),
     ("nq", "an idle server first, else as sed", Shape::All),
     ("fo", "failover: the available server of the highest weight gets all", Shape::Shares([36, 0, 0])),
-    ("ovf", "overflow: the highest weight until it has as many open connections as its weight", Shape::Shares([36, 0, 0])),
+    (
+        "ovf",
+        "overflow: the highest weight until it has as many open connections as its weight",
+        Shape::Shares([36, 0, 0]),
+    ),
     ("twos", "the better of two that chance picks", Shape::All),
     ("lblc", "by destination, for caches: one VIP is one destination", Shape::One),
     ("lblcr", "the same with a set of servers", Shape::All),
@@ -75,15 +83,18 @@ impl Shape {
     fn check(self, step: Step) -> Step {
         let served = |said: &Said<'_>| shares(said).iter().sum::<u32>() == 36;
         match self {
-            Self::Shares(wanted) => {
-                step.check(format!("{wanted:?} connections, as its rule says"), move |said| shares(said) == wanted)
-            }
+            Self::Shares(wanted) => step
+                .check(format!("{wanted:?} connections, as its rule says"), move |said| {
+                    shares(said) == wanted
+                }),
             Self::Even => step.check("as even as can be", |said| {
                 let shares = shares(said);
                 shares.iter().max().zip(shares.iter().min()).is_some_and(|(most, least)| most - least <= 2)
             }),
             Self::One => step.check("one server has all", |said| shares(said).contains(&36)),
-            Self::Sticky => step.check("every client stays where it is", |said| said.text.contains("each client has one")),
+            Self::Sticky => {
+                step.check("every client stays where it is", |said| said.text.contains("each client has one"))
+            }
             Self::All => step,
         }
         .check("all 36 are served", served)

@@ -63,7 +63,7 @@ fn steps() -> Vec<Step> {
         Step::new(
             "It takes the place of the first",
             "director",
-            "ulvs tls del tcp/203.0.113.1:443; ulvs tls add tcp/203.0.113.1:443 --cert httpd.crt --key httpd.key",
+            "ulvs tls remove tcp/203.0.113.1:443; ulvs tls add tcp/203.0.113.1:443 --cert httpd.crt --key httpd.key",
         ),
         Step::new("https", "client", https("ca.crt", "/", 4))
             .check("both servers answer, in turns", |said| alternates(said) && said.lines().len() == 4),

@@ -11,7 +11,8 @@ pub(super) const SCENARIO: Scenario = Scenario {
     intro: "A router is between director and servers, so a request cannot just get another MAC address. The director puts \
             it into a packet of its own to the server (IPIP); the server takes it out and answers the client itself.",
     topology: || {
-        let options = DirectOptions { vip_on_servers: false, server_path: vec![1500], ..DirectOptions::default() };
+        let options =
+            DirectOptions { vip_on_servers: false, server_path: vec![1500], ..DirectOptions::default() };
         Ok(Box::new(DirectLab::new(&options)?))
     },
     serving: &["server1", "server2"],

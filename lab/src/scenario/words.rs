@@ -51,8 +51,11 @@ pub(super) fn add(service: &str, server: &str, method: &str) -> Step {
 
 /// A certificate of www.ilinux.io from a CA on the director, for https on these servers; the client gets the CA.
 pub(super) fn https_on(servers: &[&'static str]) -> Vec<Step> {
-    let copies = servers.iter().map(|server| format!("scp httpd.crt httpd.key ssl.conf {server}:/etc/httpd/conf.d/; "));
-    let restart = |server: &&'static str| Step::new(format!("https on {server}"), *server, "systemctl restart httpd");
+    let copies = servers
+        .iter()
+        .map(|server| format!("scp httpd.crt httpd.key ssl.conf {server}:/etc/httpd/conf.d/; "));
+    let restart =
+        |server: &&'static str| Step::new(format!("https on {server}"), *server, "systemctl restart httpd");
     let mut steps = vec![
         Step::new(
             "A CA and a certificate",

@@ -203,7 +203,9 @@ impl Server {
         let plain = stream("/bytes/").map(|len| (len, None));
         let hashed = || stream("/hashed/").map(|len| (len, Some(Sha256::new())));
         match (request.method, request.path) {
-            ("GET", path) if let Some(body) = page(&self.name, path, conn.peer) => conn.respond("200 OK", &body),
+            ("GET", path) if let Some(body) = page(&self.name, path, conn.peer) => {
+                conn.respond("200 OK", &body)
+            }
             ("GET", "/sent") => conn.respond("200 OK", &format!("{}\n", conn.hashed)),
             ("POST" | "PUT", "/upload" | "/discard") => {
                 if request.expects_continue {

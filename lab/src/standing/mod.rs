@@ -135,7 +135,9 @@ fn tools(dir: &Path, ulvs: &Path) -> anyhow::Result<PathBuf> {
     // Where it is may be out of the machines' sight: below /root, say.
     let here = bin.join("ulvs");
     fs::write(&here, "")?;
-    Bind { from: ulvs.to_owned(), to: here }.mount().context("cannot give the lab's machines this program")?;
+    Bind { from: ulvs.to_owned(), to: here }
+        .mount()
+        .context("cannot give the lab's machines this program")?;
     for name in PERSONALITIES {
         symlink("ulvs", bin.join(name))?;
     }

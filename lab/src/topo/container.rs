@@ -155,7 +155,11 @@ const UNSHARE: [&str; 6] = ["--mount", "--propagation", "private", "--pid", "--f
 fn script(confinement: &Confinement, held: &str) -> String {
     let keep = confinement.capabilities.iter().map(|name| format!(",+{name}"));
     let keep = format!("-all{}", keep.collect::<String>());
-    let tun = if confinement.tun { format!("touch /dev/net/tun; mount --bind {held} /dev/net/tun") } else { ":".to_owned() };
+    let tun = if confinement.tun {
+        format!("touch /dev/net/tun; mount --bind {held} /dev/net/tun")
+    } else {
+        ":".to_owned()
+    };
     format!(
         "touch {held}; mount --bind /dev/net/tun {held}
          mount -t tmpfs none /dev/net

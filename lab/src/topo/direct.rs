@@ -353,7 +353,8 @@ impl Topology for DirectLab {
 
     fn names(&self) -> Vec<(IpAddr, String)> {
         let mut names = super::all_named(&self.servers, &self.server_addrs);
-        for (name, pair) in [("client", self.client_addr), ("director", self.director_addr), (SITE, self.vip)] {
+        for (name, pair) in [("client", self.client_addr), ("director", self.director_addr), (SITE, self.vip)]
+        {
             names.extend(super::named(name, pair));
         }
         names

@@ -20,7 +20,8 @@ use crate::sys;
 pub fn join(pid: u32, [net, mounts, name]: [i32; 3]) -> io::Result<()> {
     sys::netns::assert_single_threaded()?;
     let open = |path: String| {
-        File::open(&path).map_err(|error| io::Error::new(error.kind(), format!("cannot open {path}: {error}")))
+        File::open(&path)
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot open {path}: {error}")))
     };
     let user = open(format!("/proc/{pid}/ns/user"))?;
     let own = fs::metadata("/proc/self/ns/user")?;
