@@ -11,9 +11,13 @@ pub(super) const SCENARIO: Scenario = Scenario {
     intro: "With direct routing the servers have the VIP. Linux answers ARP for any address that it has, on any link. If a \
             server answers for the VIP, the router sends everything there, and the director gets nothing to balance. The \
             treacherous part: pages still come.",
-    topology: || {
-        let options =
-            DirectOptions { vip: VipPlace::Subnet, vip_on_servers: false, ..DirectOptions::default() };
+    topology: |terms| {
+        let options = DirectOptions {
+            vip: VipPlace::Subnet,
+            vip_on_servers: false,
+            state_root: terms.root.clone(),
+            ..DirectOptions::default()
+        };
         Ok(Box::new(DirectLab::new(&options)?))
     },
     serving: &["server1", "server2"],

@@ -10,7 +10,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     summary: "a container with one address and one capability balances by FullNAT",
     intro: "The container has one interface and one address. Clients talk to that address; the servers are in another \
             network, and their way back to the client leads past the container.",
-    topology: || Ok(Box::new(ContainerLab::new(None)?)),
+    topology: |terms| Ok(Box::new(ContainerLab::new(terms.root.as_deref())?)),
     serving: &["server1", "server2", "container"],
     needs: &[("ping", "iputils-ping"), ("unshare", "util-linux"), ("setpriv", "util-linux")],
     steps,

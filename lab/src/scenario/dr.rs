@@ -10,9 +10,13 @@ pub(super) const SCENARIO: Scenario = Scenario {
     summary: "direct routing: the servers have the VIP and answer the client themselves",
     intro: "Director and servers are on one link. The director changes nothing in a request but the MAC address that it is \
             sent to; the server has the VIP as well, and its answer goes straight to the client's router.",
-    topology: || {
-        let options =
-            DirectOptions { vip: VipPlace::Subnet, vip_on_servers: false, ..DirectOptions::default() };
+    topology: |terms| {
+        let options = DirectOptions {
+            vip: VipPlace::Subnet,
+            vip_on_servers: false,
+            state_root: terms.root.clone(),
+            ..DirectOptions::default()
+        };
         Ok(Box::new(DirectLab::new(&options)?))
     },
     serving: &["server1", "server2"],

@@ -9,7 +9,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     summary: "servers that know no way to the clients, behind a pool of two addresses",
     intro: "The servers know their own network and nothing else: their default routes are taken away. What the client \
             sends reaches them by NAT, but their answers have nowhere to go.",
-    topology: || nat_lab(2),
+    topology: |terms| nat_lab(terms, 2),
     serving: &["server1", "server2"],
     needs: &[("ip", "iproute2")],
     steps,

@@ -9,7 +9,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     summary: "http and https as one service: a firewall mark, with sh and with rr",
     intro: "A shop is visited by http and paid for by https. If these are two services, a customer whose basket is on one \
             server may pay at the other. A firewall mark makes one service of both ports.",
-    topology: || nat_lab(2),
+    topology: |terms| nat_lab(terms, 2),
     serving: &["server1", "server2"],
     needs: &[],
     steps,

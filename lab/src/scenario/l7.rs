@@ -9,7 +9,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     summary: "ulvs before two nginx that end TLS and pass plain HTTP to the servers behind",
     intro: "The lesson's other way: nginx has the certificate, the servers need none, and LVS balances the nginx. server1 and \
             server2 are nginx here, server3 and server4 have the pages.",
-    topology: || nat_lab(4),
+    topology: |terms| nat_lab(terms, 4),
     serving: &["server3", "server4"],
     needs: &[("nginx", "nginx")],
     steps,

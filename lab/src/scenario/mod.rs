@@ -34,7 +34,7 @@ pub(crate) struct Scenario {
     /// What it is about, before the first step.
     pub(crate) intro: &'static str,
     /// Its network.
-    pub(crate) topology: fn() -> anyhow::Result<Box<dyn Topology>>,
+    pub(crate) topology: fn(&Terms) -> anyhow::Result<Box<dyn Topology>>,
     /// The machines whose web server runs from the start.
     pub(crate) serving: &'static [&'static str],
     /// Programs of the real machine that it cannot do without, and the packages that have them.
@@ -85,7 +85,7 @@ impl Scenario {
 
     /// Builds its network, with machines that can be worked on.
     pub(crate) fn stand(&self, terms: &Terms) -> anyhow::Result<Standing> {
-        let standing = Standing::new((self.topology)()?, terms)?;
+        let standing = Standing::new((self.topology)(terms)?, terms)?;
         for machine in self.serving {
             let output = standing.shell(machine, "systemctl start httpd")?.output()?;
             let said = String::from_utf8_lossy(&output.stdout);

@@ -10,7 +10,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     summary: "weighted round robin over three servers by NAT, then 1 GiB through it",
     intro: "Network namespaces stand for machines, with cables between them. The client talks to one address, the VIP, \
             behind which there is no machine at all. Each server runs a web server whose only page is its own name.",
-    topology: || nat_lab(3),
+    topology: |terms| nat_lab(terms, 3),
     serving: &["server1", "server2", "server3"],
     needs: &[("ping", "iputils-ping"), ("sha256sum", "coreutils")],
     steps,

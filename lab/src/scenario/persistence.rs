@@ -10,7 +10,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     intro: "With -p the first connection of a client leaves a template: for a while all that matches it goes to the same \
             server, whatever the scheduler says. What matches is the question. Ports 80 and 8080 of the servers show the \
             same page.",
-    topology: || nat_lab(2),
+    topology: |terms| nat_lab(terms, 2),
     serving: &["server1", "server2"],
     needs: &[("ip", "iproute2")],
     steps,

@@ -8,7 +8,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     name: "save-restore",
     summary: "ipvsadm-save, ipvsadm-restore, -S, -R, iptables-save, and what a restart leaves",
     intro: "What is typed is gone with the next start. LVS keeps it in files of the commands that would type it again.",
-    topology: || nat_lab(2),
+    topology: |terms| nat_lab(terms, 2),
     serving: &["server1", "server2"],
     needs: &[],
     steps,

@@ -9,7 +9,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     summary: "every scheduler, side by side on the same clients: a bar for each server, then a table",
     intro: "Three servers with weights of 3, 2 and 1. Six clients make six connections each, one after the other, and the \
             same again for each scheduler. A bar shows how many of the 36 a server has got.",
-    topology: || nat_lab(3),
+    topology: |terms| nat_lab(terms, 3),
     serving: &["server1", "server2", "server3"],
     needs: &[("ip", "iproute2"), ("awk", "mawk")],
     steps,

@@ -9,7 +9,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     summary: "TLS ends at the director, the servers speak plain HTTP and still see the client",
     intro: "The lesson: \"the user's request comes to the director by TLS, and between director and servers there is none; \
             but LVS cannot do that\". ulvs can. The servers know nothing of certificates.",
-    topology: || nat_lab(2),
+    topology: |terms| nat_lab(terms, 2),
     serving: &["server1", "server2"],
     needs: &[("openssl", "openssl")],
     steps,

@@ -9,7 +9,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     summary: "TLS on the servers: session resumption is lost when the next connection lands elsewhere",
     intro: "Each server ends TLS itself, with the same certificate. A TLS session can be resumed, which saves the costly \
             half of the handshake; but only where it was made. The lesson asks: what does balancing do to that?",
-    topology: || nat_lab(2),
+    topology: |terms| nat_lab(terms, 2),
     serving: &["server1", "server2"],
     needs: &[("openssl", "openssl")],
     steps,

@@ -10,9 +10,13 @@ pub(super) const SCENARIO: Scenario = Scenario {
     summary: "IPIP tunnels: servers beyond a router, whose answers do not pass the director",
     intro: "A router is between director and servers, so a request cannot just get another MAC address. The director puts \
             it into a packet of its own to the server (IPIP); the server takes it out and answers the client itself.",
-    topology: || {
-        let options =
-            DirectOptions { vip_on_servers: false, server_path: vec![1500], ..DirectOptions::default() };
+    topology: |terms| {
+        let options = DirectOptions {
+            vip_on_servers: false,
+            server_path: vec![1500],
+            state_root: terms.root.clone(),
+            ..DirectOptions::default()
+        };
         Ok(Box::new(DirectLab::new(&options)?))
     },
     serving: &["server1", "server2"],

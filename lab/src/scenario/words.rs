@@ -1,14 +1,16 @@
 //! Words that several scenarios need: steps that they share, and what answers are asked for.
 
 use crate::play::{Said, Step};
+use crate::standing::Terms;
 use crate::topo::{NatLab, NatOptions, Topology};
 
 /// `curl`, `for` loops and more are typed with these options.
 pub(super) const CURL: &str = "curl -s --max-time 10";
 
 /// Clients, a director, so many servers, wired for NAT.
-pub(super) fn nat_lab(servers: usize) -> anyhow::Result<Box<dyn Topology>> {
-    Ok(Box::new(NatLab::new(&NatOptions { servers, ..NatOptions::default() })?))
+pub(super) fn nat_lab(terms: &Terms, servers: usize) -> anyhow::Result<Box<dyn Topology>> {
+    let options = NatOptions { servers, state_root: terms.root.clone(), ..NatOptions::default() };
+    Ok(Box::new(NatLab::new(&options)?))
 }
 
 /// Starts the engine on the director.
