@@ -193,7 +193,7 @@ fn a_lab_stays_up_until_it_is_taken_down() {
         "director",
         "ulvs run --detach && ipvsadm -A -t 172.16.0.99:80 -s rr && ipvsadm -a -t 172.16.0.99:80 -r rs1 -m",
     );
-    assert!(types("director", "ipvsadm-save").contains("-r rs1:80 -m -w 1"));
+    assert!(types("director", "ipvsadm-save").contains("-r rs1:http -m -w 1"));
     types("rs1", "systemctl start httpd");
     assert_eq!(types("client", "curl -s http://rs1/test1.html"), "rs1\n");
     // Files are each machine's own, and can be handed on.
@@ -208,7 +208,7 @@ fn a_lab_stays_up_until_it_is_taken_down() {
         ("systemctl start mysqld", "start, stop and restart of httpd and ipvsadm"),
         ("scp note 172.16.0.9:", "no machine 172.16.0.9"),
         ("echo Oops > /etc/httpd/conf.d/ssl.conf; httpd -t", "invalid command \"Oops\""),
-        ("touch /etc/resolv.conf/x", "touch:"),
+        ("echo x >> /etc/passwd", "Read-only"),
     ] {
         let output = labs.types("", "rs1", line);
         assert!(
