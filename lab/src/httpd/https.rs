@@ -60,8 +60,10 @@ fn serve(name: &str, config: Arc<ServerConfig>, stream: TcpStream) -> io::Result
         let mut words = head.first().map(String::as_str).unwrap_or_default().split(' ');
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let found = if method == "GET" { page(name, path, peer) } else { None };
-        let (status, body) =
-            found.map_or(("404 Not Found", "nothing here\n".to_owned()), |body| ("200 OK", body));
+        let (status, body) = match found {
+            Some(body) => ("200 OK", body),
+            None => ("404 Not Found", "nothing here\n".to_owned()),
+        };
         let out = session.get_mut();
         write!(
             out,

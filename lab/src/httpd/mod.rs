@@ -73,7 +73,7 @@ struct Machine {
 
 impl Machine {
     fn here() -> anyhow::Result<Self> {
-        let Some(state) = std::env::var_os("LAB_DIR").and(std::env::var_os("ULVS_STATE_DIR")) else {
+        let Some(state) = std::env::var_os("LAB_DIR").and_then(|_| std::env::var_os("ULVS_STATE_DIR")) else {
             bail!(
                 "this is the web server of a lab's machines: `ulvs lab up nat`, then `ulvs lab shell server1`"
             )
