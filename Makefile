@@ -8,8 +8,9 @@ ULVS := target/release/ulvs
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: build ## build, then balance real traffic through a laboratory of network namespaces
-	@$(ULVS) lab run nat
+demo: build ## build, then the lecture in two minutes, in a laboratory of network namespaces
+	@tests/setup.sh demo
+	@$(ULVS) lab run lecture --minutes 2
 
 build: ## target/release/ulvs
 	@tests/setup.sh build

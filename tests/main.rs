@@ -20,6 +20,7 @@ mod fronts;
 mod ftp;
 mod fullnat;
 mod host;
+mod labs;
 mod ldirectord;
 mod lifecycle;
 mod marks;

@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # Installs what building, testing or measuring needs beyond the Rust toolchain: quietly, and only what is missing.
-#   tests/setup.sh build|test|bench|bench-core|fuzz
+#   tests/setup.sh build|demo|test|bench|bench-core|fuzz
 set -euo pipefail
 
 case ${1:-} in
   build) need=(cc:gcc cc:libc6-dev) ;;
-  test) need=(cc:gcc cc:libc6-dev ip:iproute2 nft:nftables curl:curl openssl:openssl ping:iputils-ping
-    ethtool:ethtool ldirectord:ldirectord socat:socat sysctl:procps vsftpd:vsftpd
+  demo) need=(bash:bash curl:curl openssl:openssl ping:iputils-ping ip:iproute2 ss:iproute2) ;;
+  test) need=(cc:gcc cc:libc6-dev ip:iproute2 nft:nftables curl:curl openssl:openssl ping:iputils-ping arping:iputils-arping
+    awk:mawk ss:iproute2 unshare:util-linux setpriv:util-linux ethtool:ethtool ldirectord:ldirectord socat:socat sysctl:procps vsftpd:vsftpd
     haproxy:haproxy nginx:nginx /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream
     wrk:wrk python3:python3 testssl:testssl.sh) ;;
   fuzz) need=(cc:gcc c++:g++ cc:libc6-dev) ;;
   bench) need=(cc:gcc nft:nftables ip:iproute2 haproxy:haproxy nginx:nginx /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream
     wrk:wrk curl:curl openssl:openssl) ;;
   bench-core) need=(cc:gcc cc:libc6-dev valgrind:valgrind) ;;
-  *) echo "usage: tests/setup.sh build|test|bench|bench-core|fuzz" >&2; exit 2 ;;
+  *) echo "usage: tests/setup.sh build|demo|test|bench|bench-core|fuzz" >&2; exit 2 ;;
 esac
 
 missing=()

@@ -1,7 +1,8 @@
 //! Real namespaces, real packets: topologies of anonymous network namespaces, servers and load on real kernel sockets,
 //! and the scenarios of `ulvs lab`.
 //!
-//! There is no global state: no names in `/run/netns`, no working directory, no environment. Any number of labs may
+//! There is no global state: no names in `/run/netns`, no working directory, no environment. (Labs that stay up are noted
+//! in a directory, see `keeper`.) Any number of labs may
 //! live in one process, on as many threads, and never meet. Nothing needs a program besides this one; only the bench
 //! of other balancers needs those balancers.
 
@@ -9,13 +10,17 @@ pub mod addr;
 mod bench;
 pub mod cli;
 pub mod client;
+mod httpd;
+mod keeper;
 pub mod link;
 pub mod load;
 pub mod node;
+mod outside;
 pub mod pattern;
+mod play;
 mod scenario;
 pub mod serve;
 pub mod snapshot;
-mod stage;
+mod standing;
 pub mod topo;
 pub mod wait;

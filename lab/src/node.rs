@@ -9,7 +9,7 @@ use std::ops::{Deref, DerefMut};
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, ensure};
-use netio::netns::{self, Netns};
+use netio::netns::{self, Netns, Room};
 
 /// A machine of the lab. When it is dropped, on a panic too, every process that runs in it is killed (daemons that
 /// detached themselves included), and with that its namespace, links and addresses are gone.
@@ -17,6 +17,7 @@ use netio::netns::{self, Netns};
 pub struct Node {
     name: String,
     netns: Netns,
+    room: Option<Room>,
     env: BTreeMap<OsString, OsString>,
 }
 
@@ -28,7 +29,7 @@ impl Node {
     pub fn new(name: impl Into<String>) -> anyhow::Result<Self> {
         let name = name.into();
         let netns = Netns::new().with_context(|| format!("cannot make the node {name}"))?;
-        let node = Self { name, netns, env: BTreeMap::new() };
+        let node = Self { name, netns, room: None, env: BTreeMap::new() };
         // Link-local addresses would be tentative for a second. Where /proc/sys is read-only that second is lost,
         // nothing else.
         let _ = node.sysctl("net.ipv6.conf.default.accept_dad", "0");
@@ -46,6 +47,21 @@ impl Node {
         &self.netns
     }
 
+    /// Gives it mounts and a host name of its own, for every command from now on.
+    pub fn set_room(&mut self, room: Room) {
+        self.room = Some(room);
+    }
+
+    /// The mounts and the host name, if it has its own.
+    pub fn room(&self) -> Option<&Room> {
+        self.room.as_ref()
+    }
+
+    /// The environment variables that its commands have beside the program's own.
+    pub fn env(&self) -> &BTreeMap<OsString, OsString> {
+        &self.env
+    }
+
     /// Sets an environment variable of every command of this node from now on.
     pub fn set_env(&mut self, key: impl Into<OsString>, value: impl Into<OsString>) {
         self.env.insert(key.into(), value.into());
@@ -55,6 +71,9 @@ impl Node {
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = self.netns.command(program);
         command.envs(&self.env);
+        if let Some(room) = &self.room {
+            room.furnish(&mut command);
+        }
         command
     }
 

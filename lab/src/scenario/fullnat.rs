@@ -1,133 +1,58 @@
 //! FullNAT with a pool of local addresses: servers that know no way to the clients, and one port for many of them.
 
-use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
-
 use super::Scenario;
-use crate::addr::Family;
-use crate::client::{self, Connection};
-use crate::serve::Http;
-use crate::snapshot::Snapshot;
-use crate::stage::{Stage, short};
-use crate::topo::{NatLab, NatOptions};
+use super::words::{CURL, add, nat_lab, start, stop};
+use crate::play::Step;
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "fullnat",
     summary: "servers that know no way to the clients, behind a pool of two addresses",
-    run,
+    intro: "The servers know their own network and nothing else: their default routes are taken away. What the client \
+            sends reaches them by NAT, but their answers have nowhere to go.",
+    topology: |terms| nat_lab(terms, 2),
+    serving: &["server1", "server2"],
+    needs: &[("ip", "iproute2")],
+    steps,
 };
 
-/// Addresses of the servers' network that nobody has.
-const LIPS: [&str; 2] = ["10.0.0.5", "10.0.0.6"];
-const SERVERS: usize = 3;
-/// As many ports as the demonstration of their end needs.
-const PORTS: std::ops::RangeInclusive<u16> = 40_000..=40_001;
-const TRANSFER: u64 = 256 << 20;
-
-fn run(stage: &mut Stage) -> anyhow::Result<()> {
-    stage.step("Servers without a way back")?;
-    stage.say(
-        "The director stands between clients and servers. The servers know their own network and nothing else: their\n\
-         default routes are taken away. Behind plain NAT they could not answer anybody:\n",
-    )?;
-    let options = NatOptions { servers: SERVERS, state_root: stage.state_root(), ..NatOptions::default() };
-    let lab = NatLab::new(&options)?;
-    for server in &lab.servers {
-        server.exec(&["ip", "route", "del", "default"])?;
-    }
-    stage.say(&lab.to_string())?;
-    let servers = lab.servers.iter().map(|server| Http::start(server, 80));
-    let servers = servers.collect::<anyhow::Result<Vec<_>>>()?;
-    let before = Snapshot::take(&lab.director)?;
-
-    stage.step("FullNAT")?;
-    stage.say(
-        "With --fullnat the servers see an address and a port of ours, a LIP. Two LIPs are enough for a demonstration.\n\
-         They are nobody's addresses: the balancer answers for them, as it does for the VIP. -P, -z and -G are the words\n\
-         of DPVS; without -t a LIP is for all services:",
-    )?;
-    stage.ulvs(&lab.director, "run --detach")?;
-    let vip = lab.vip.port(Family::V4, 80);
-    stage.ulvs(&lab.director, &format!("ipvsadm -A -t {vip} -s rr"))?;
-    for index in 0..SERVERS {
-        let server = lab.server_port(index, Family::V4, 80);
-        stage.ulvs(&lab.director, &format!("ipvsadm -a -t {vip} -r {server} --fullnat"))?;
-    }
-    for lip in LIPS {
-        stage.ulvs(&lab.director, &format!("ipvsadm -P -z {lip}"))?;
-    }
-    requests(stage, &lab, vip)?;
-    ports(stage, &lab, vip)?;
-
-    stage.step("Put everything back")?;
-    stage.ulvs(&lab.director, "stop")?;
-    let changed = before.diff(&Snapshot::take(&lab.director)?);
-    for line in &changed {
-        stage.say(&format!("    {line}"))?;
-    }
-    stage.check("the director is as it was", changed.is_empty())?;
-    drop(servers);
-    Ok(())
-}
-
-/// Whom the server of a connection sees, and which server it is.
-fn seen(connection: &mut Connection) -> anyhow::Result<(SocketAddr, String)> {
-    let seen = connection.get("/whoami")?.body.trim().parse()?;
-    Ok((seen, connection.get("/")?.body.trim().to_owned()))
-}
-
-fn requests(stage: &mut Stage, lab: &NatLab, vip: SocketAddr) -> anyhow::Result<()> {
-    stage.step("Requests")?;
-    stage.say(&format!(
-        "The client, {}, connects fifteen times and asks whom the server sees:\n",
-        lab.client_addr.v4
-    ))?;
-    let mut used = BTreeSet::new();
-    for _ in 0..15 {
-        let (peer, server) = seen(&mut Connection::open(&lab.client, vip)?)?;
-        stage.say(&format!("  {server} sees {peer}"))?;
-        used.insert(peer.ip());
-    }
-    let pool = LIPS.map(|lip| lip.parse::<IpAddr>());
-    stage.say("")?;
-    stage.check(
-        "every LIP took part, and nothing else",
-        pool.into_iter().collect::<Result<_, _>>() == Ok(used),
-    )?;
-    let result = stage
-        .progress("received", TRANSFER, |progress| client::download(&lab.client, vip, TRANSFER, progress));
-    let transfer = result?;
-    let rate = transfer.gbit_per_s();
-    stage.fact("transfer", serde_json::json!({ "bytes": transfer.bytes, "gbit_per_s": rate }));
-    stage.check(&format!("256 MiB in {}: {rate:.1} Gbit/s, hashing included", short(transfer.elapsed)), true)
-}
-
-fn ports(stage: &mut Stage, lab: &NatLab, vip: SocketAddr) -> anyhow::Result<()> {
-    stage.step("How far a port goes")?;
-    let all = SERVERS * LIPS.len() * PORTS.count();
-    stage.say(&format!(
-        "A port is taken only towards one server. So with but two ports, two LIPs and three servers there can be {all}\n\
-         connections at a time:"
-    ))?;
-    let (first, last) = (PORTS.start(), PORTS.end());
-    stage.ulvs(&lab.director, &format!("sysctl ulvs.lip_port_first={first} ulvs.lip_port_last={last}"))?;
-    let mut open = Vec::new();
-    let mut used = BTreeSet::new();
-    for _ in 0..all {
-        let mut connection = Connection::open(&lab.client, vip)?;
-        used.insert(seen(&mut connection)?);
-        open.push(connection);
-    }
-    stage.ulvs(&lab.director, "ipvsadm -G")?;
-    let peers: BTreeSet<_> = used.iter().map(|(peer, _)| peer).collect();
-    stage.check(&format!("{all} connections are open"), used.len() == all)?;
-    stage.check(
-        &format!("they have {} addresses and ports", LIPS.len() * PORTS.count()),
-        peers.len() == LIPS.len() * PORTS.count(),
-    )?;
-    stage.say("\nOne more has to wait until another ends, and the balancer says so:")?;
-    let refused = Connection::open(&lab.client, vip).is_err();
-    let status = stage.ulvs(&lab.director, "status")?;
-    stage.check("it is refused", refused)?;
-    stage.check("the reason has a name and is counted", status.contains("ports-exhausted"))
+fn steps() -> Vec<Step> {
+    let forget = |server| Step::new("No way to the clients", server, "ip route del default; ip route");
+    vec![
+        forget("server1").part("Servers without a way back"),
+        forget("server2"),
+        start(),
+        Step::new("A service by NAT", "director", "ipvsadm -A -t 203.0.113.1:80 -s rr"),
+        add("203.0.113.1:80", "10.0.0.11:80", "-m"),
+        Step::new("A request", "client", "curl -sS --max-time 2 http://203.0.113.1/")
+            .fails("timed out")
+            .means("It has reached server1, which sees the client's own address and knows no way there."),
+        Step::new("Start over", "director", "ipvsadm -C; ipvsadm -A -t 203.0.113.1:80 -s rr").part("FullNAT"),
+        add("203.0.113.1:80", "10.0.0.11:80", "--fullnat"),
+        add("203.0.113.1:80", "10.0.0.12:80", "--fullnat"),
+        Step::new("A pool", "director", "ipvsadm -P -z 10.0.0.5; ipvsadm -P -z 10.0.0.6").means(
+            "With FullNAT the servers see an address and a port of ours, a LIP. These two are nobody's: the balancer \
+             answers ARP for them. -P and -z are the words of DPVS; without -t a LIP is for all services.",
+        ),
+        Step::new("Whom do servers see?", "client", format!("for i in {{1..8}}; do {CURL} http://203.0.113.1/whoami; done"))
+            .means("Not the client, 198.51.100.10, but the pool.")
+            .check("both LIPs took part, and nothing else", |said| {
+                let from = |lip: &str| said.lines().iter().filter(|line| line.starts_with(lip)).count();
+                from("10.0.0.5:") > 0 && from("10.0.0.6:") > 0 && from("10.0.0.5:") + from("10.0.0.6:") == 8
+            }),
+        Step::new("Two ports for each LIP", "director", "ulvs sysctl ulvs.lip_port_first=40000 ulvs.lip_port_last=40001")
+            .part("How far a port goes")
+            .means("So few to see their end. A port is taken only towards one server: 2 ports, 2 LIPs, 2 servers make 8."),
+        Step::new(
+            "Nine connections at once",
+            "client",
+            "for i in {1..8}; do exec {c}<>/dev/tcp/203.0.113.1/80 && echo open; done\ncurl -s --max-time 2 http://203.0.113.1/ || echo no answer",
+        )
+        .means("The ninth has to wait until another one has ended.")
+        .check("eight are open, and the ninth gets no answer", |said| {
+            said.text == format!("{}no answer\n", "open\n".repeat(8))
+        }),
+        Step::new("The pool", "director", "ipvsadm -G"),
+        Step::new("The balancer says so", "director", "ulvs status | grep ports-exhausted").says("ports-exhausted"),
+        stop(),
+    ]
 }

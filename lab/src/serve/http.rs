@@ -3,7 +3,7 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /` | the server's name |
+//! | `GET /`, `GET /test1.html` | the server's name |
 //! | `GET /whoami` | the client's address and port as the server sees them |
 //! | `GET /bytes/N` | N bytes of the default [`Pattern`] |
 //! | `GET /hashed/N` | the same, hashed while it is sent |
@@ -33,9 +33,24 @@ impl Http {
         Reactor::start(node, l4_port, Server { name, pattern: Pattern::default() }).map(Self)
     }
 
+    /// Serves where this process is, under a name.
+    pub(crate) fn here(name: &str, l4_port: u16) -> anyhow::Result<Self> {
+        let server = Server { name: name.to_owned(), pattern: Pattern::default() };
+        Reactor::here(name, l4_port, server).map(Self)
+    }
+
     /// What it has done so far.
     pub fn counters(&self) -> &Counters {
         self.0.counters()
+    }
+}
+
+/// The pages that tell of a server and of whom it sees.
+pub(crate) fn page(name: &str, path: &str, peer: SocketAddr) -> Option<String> {
+    match path {
+        "/" | "/test1.html" => Some(format!("{name}\n")),
+        "/whoami" => Some(format!("{peer}\n")),
+        _ => None,
     }
 }
 
@@ -188,8 +203,9 @@ impl Server {
         let plain = stream("/bytes/").map(|len| (len, None));
         let hashed = || stream("/hashed/").map(|len| (len, Some(Sha256::new())));
         match (request.method, request.path) {
-            ("GET", "/") => conn.respond("200 OK", &format!("{}\n", self.name)),
-            ("GET", "/whoami") => conn.respond("200 OK", &format!("{}\n", conn.peer)),
+            ("GET", path) if let Some(body) = page(&self.name, path, conn.peer) => {
+                conn.respond("200 OK", &body)
+            }
             ("GET", "/sent") => conn.respond("200 OK", &format!("{}\n", conn.hashed)),
             ("POST" | "PUT", "/upload" | "/discard") => {
                 if request.expects_continue {

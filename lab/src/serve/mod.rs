@@ -12,6 +12,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use self::http::Http;
+pub(crate) use self::http::page;
 pub use self::leaver::Leaver;
 pub use self::tcp::{Sink, Source, TcpEcho};
 pub use self::udp::UdpEcho;
@@ -52,7 +53,10 @@ fn count(counter: &AtomicU64, more: u64) {
 }
 
 /// Binds with `bind` to every address of both families, or of IPv4 alone on a kernel without IPv6.
-fn bind_any<T>(l4_port: u16, bind: impl Fn(SocketAddr) -> std::io::Result<T>) -> std::io::Result<T> {
+pub(crate) fn bind_any<T>(
+    l4_port: u16,
+    bind: impl Fn(SocketAddr) -> std::io::Result<T>,
+) -> std::io::Result<T> {
     bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, l4_port)))
         .or_else(|_| bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, l4_port))))
 }

@@ -86,6 +86,17 @@ impl Reactor {
         let listener = node
             .run(|| bind_any(l4_port, TcpListener::bind))?
             .with_context(|| format!("{node} cannot listen on TCP port {l4_port}"))?;
+        Self::serve(node.name(), listener, service)
+    }
+
+    /// The same where this process is.
+    pub(super) fn here<S: Service>(name: &str, l4_port: u16, service: S) -> anyhow::Result<Self> {
+        let listener = bind_any(l4_port, TcpListener::bind);
+        let listener = listener.with_context(|| format!("cannot listen on TCP port {l4_port}"))?;
+        Self::serve(name, listener, service)
+    }
+
+    fn serve<S: Service>(name: &str, listener: TcpListener, service: S) -> anyhow::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let counters = Arc::new(Counters::default());
@@ -99,7 +110,7 @@ impl Reactor {
             slots: Vec::new(),
         };
         let thread = thread::Builder::new()
-            .name(node.name().to_owned())
+            .name(name.to_owned())
             .spawn(move || serving.run())
             .context("cannot start a server thread")?;
         Ok(Self { counters, stop, waker, thread: Some(thread) })

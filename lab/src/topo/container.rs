@@ -2,7 +2,7 @@
 //! their way back to the client does not lead past it.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
 
@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::draw::{self, Nic};
 use super::nat::{self, address, default_route};
+use super::{SITE, Topology};
 use crate::addr::{Family, Pair};
 use crate::link::{self, End};
 use crate::node::Node;
@@ -27,25 +28,9 @@ pub struct Confinement {
 impl Confinement {
     /// A command that runs in the node as the first process of such a container; `dir` is one for temporary files.
     pub fn command(&self, node: &Node, dir: &Path, program: &Path) -> Command {
-        let keep = self.capabilities.iter().map(|name| format!(",+{name}"));
-        let keep = format!("-all{}", keep.collect::<String>());
-        let held = dir.join("tun");
-        let script = format!(
-            "touch {held}; mount --bind /dev/net/tun {held}
-             mount -t tmpfs none /dev/net
-             {}
-             mount -t proc proc /proc
-             mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys
-             exec setpriv --inh-caps={keep} --bounding-set={keep} \"$@\"",
-            if self.tun {
-                format!("touch /dev/net/tun; mount --bind {} /dev/net/tun", held.display())
-            } else {
-                ":".to_owned()
-            },
-            held = held.display(),
-        );
+        let script = script(self, &dir.join("tun").display().to_string());
         let mut command = node.command("unshare");
-        command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "sh", "-ec"]);
+        command.args(UNSHARE).args(["sh", "-ec"]);
         command.arg(script).arg("sh").arg(program);
         command
     }
@@ -76,6 +61,8 @@ pub struct ContainerLab {
     /// The servers' addresses.
     pub server_addrs: Vec<Pair>,
     nics: Vec<Nic>,
+    /// What runs a command as the first process of the container, for people.
+    confine: String,
     _switch: Node,
     state_dir: TempDir,
 }
@@ -146,6 +133,11 @@ impl ContainerLab {
             container_addr,
             server_addrs,
             nics,
+            confine: format!(
+                "#!/bin/bash\n# Runs a program as the first process of a container.\nexec unshare {} sh -ec '{}' sh \"$@\"\n",
+                UNSHARE.join(" "),
+                script(&Confinement::default(), "/root/tun")
+            ),
             _switch,
             state_dir,
         })
@@ -164,6 +156,52 @@ impl ContainerLab {
     /// A command that runs as the first process of the container.
     pub fn confined(&self, confinement: &Confinement, program: &Path) -> Command {
         confinement.command(&self.container, self.state_dir.path(), program)
+    }
+}
+
+const UNSHARE: [&str; 6] = ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"];
+
+/// What confines, and then becomes the program that it is given. `held` is a file that it may make.
+fn script(confinement: &Confinement, held: &str) -> String {
+    let keep = confinement.capabilities.iter().map(|name| format!(",+{name}"));
+    let keep = format!("-all{}", keep.collect::<String>());
+    let tun = if confinement.tun {
+        format!("touch /dev/net/tun; mount --bind {held} /dev/net/tun")
+    } else {
+        ":".to_owned()
+    };
+    format!(
+        "touch {held}; mount --bind /dev/net/tun {held}
+         mount -t tmpfs none /dev/net
+         {tun}
+         mount -t proc proc /proc
+         mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys
+         exec setpriv --inh-caps={keep} --bounding-set={keep} \"$@\""
+    )
+}
+
+impl Topology for ContainerLab {
+    fn machines(&self) -> Vec<&Node> {
+        [&self.client, &self.container, &self.router].into_iter().chain(&self.servers).collect()
+    }
+
+    fn machines_mut(&mut self) -> Vec<&mut Node> {
+        let ends = [&mut self.client, &mut self.container, &mut self.router];
+        ends.into_iter().chain(&mut self.servers).collect()
+    }
+
+    fn names(&self) -> Vec<(IpAddr, String)> {
+        let mut names = super::all_named(&self.servers, &self.server_addrs);
+        for (name, pair) in
+            [("client", self.client_addr), ("container", self.container_addr), (SITE, self.container_addr)]
+        {
+            names.extend(super::named(name, pair));
+        }
+        names
+    }
+
+    fn files(&self) -> Vec<(&str, &str, &str)> {
+        vec![("container", "root/confine", &self.confine)]
     }
 }
 

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::draw::{self, Nic};
 use super::nat::{VipPlace, address, default_route, nodes, state_dir};
+use super::{SITE, Topology};
 use crate::addr::{Cidr, Family, Pair};
 use crate::link::{self, End};
 use crate::node::Node;
@@ -337,6 +338,27 @@ fn route(node: &Node, to: &str, via: Pair) -> anyhow::Result<()> {
     let to: Cidr = to.parse()?;
     let via: IpAddr = if to.addr.is_ipv4() { via.v4 } else { via.v6 };
     node.route_add(to, via)
+}
+
+impl Topology for DirectLab {
+    fn machines(&self) -> Vec<&Node> {
+        let ends = [&self.client, &self.director];
+        ends.into_iter().chain(&self.servers).chain(&self.edges).chain(&self.routers).collect()
+    }
+
+    fn machines_mut(&mut self) -> Vec<&mut Node> {
+        let ends = [&mut self.client, &mut self.director];
+        ends.into_iter().chain(&mut self.servers).chain(&mut self.edges).chain(&mut self.routers).collect()
+    }
+
+    fn names(&self) -> Vec<(IpAddr, String)> {
+        let mut names = super::all_named(&self.servers, &self.server_addrs);
+        for (name, pair) in [("client", self.client_addr), ("director", self.director_addr), (SITE, self.vip)]
+        {
+            names.extend(super::named(name, pair));
+        }
+        names
+    }
 }
 
 impl fmt::Display for DirectLab {

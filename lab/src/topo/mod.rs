@@ -6,8 +6,46 @@
 mod container;
 mod direct;
 mod draw;
+mod lecture;
 mod nat;
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::node::Node;
 
 pub use self::container::{Confinement, ContainerLab};
 pub use self::direct::{DirectLab, DirectOptions};
+pub use self::lecture::LectureLab;
 pub use self::nat::{NatLab, NatOptions, ServerSide, VipPlace};
+
+/// What every topology has: machines, and names for their addresses.
+pub trait Topology: fmt::Display {
+    /// The machines that somebody may sit at; a switch is none.
+    fn machines(&self) -> Vec<&Node>;
+
+    /// The same, to be given more.
+    fn machines_mut(&mut self) -> Vec<&mut Node>;
+
+    /// Names of addresses, as `/etc/hosts` of every machine has them.
+    fn names(&self) -> Vec<(IpAddr, String)>;
+
+    /// Texts that lie on machines from the beginning: the machine, the path, the text. A text that begins with `#!` can
+    /// be run.
+    fn files(&self) -> Vec<(&str, &str, &str)> {
+        Vec::new()
+    }
+}
+
+/// The name that the lecture's certificate is for.
+pub const SITE: &str = "www.ilinux.io";
+
+/// Both addresses of a machine under its name.
+fn named(name: &str, pair: crate::addr::Pair) -> [(IpAddr, String); 2] {
+    [pair.v4, pair.v6].map(|addr| (addr, name.to_owned()))
+}
+
+/// The same for servers, in their order.
+fn all_named(servers: &[Node], addrs: &[crate::addr::Pair]) -> Vec<(IpAddr, String)> {
+    servers.iter().zip(addrs).flat_map(|(server, addr)| named(server.name(), *addr)).collect()
+}

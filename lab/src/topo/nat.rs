@@ -8,6 +8,7 @@ use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
 
 use super::draw::{Drawing, Nic};
+use super::{SITE, Topology};
 use crate::addr::{Cidr, Family, Pair};
 use crate::link::{self, End, Impaired, Impairment};
 use crate::node::Node;
@@ -317,6 +318,26 @@ impl NatLab {
 
     fn gateway_drawing(&mut self) -> &mut Vec<Nic> {
         self.drawing.routers.last_mut().unwrap_or(&mut self.drawing.director)
+    }
+}
+
+impl Topology for NatLab {
+    fn machines(&self) -> Vec<&Node> {
+        [&self.client, &self.director].into_iter().chain(&self.servers).chain(&self.routers).collect()
+    }
+
+    fn machines_mut(&mut self) -> Vec<&mut Node> {
+        let ends = [&mut self.client, &mut self.director];
+        ends.into_iter().chain(&mut self.servers).chain(&mut self.routers).collect()
+    }
+
+    fn names(&self) -> Vec<(IpAddr, String)> {
+        let mut names = super::all_named(&self.servers, &self.server_addrs);
+        for (name, pair) in [("client", self.client_addr), ("director", self.director_addr), (SITE, self.vip)]
+        {
+            names.extend(super::named(name, pair));
+        }
+        names
     }
 }
 

@@ -7,6 +7,8 @@
 //! it was made in: make it inside, use it anywhere.
 
 mod isolate;
+mod join;
+mod room;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -20,6 +22,8 @@ use nix::sched::{CloneFlags, setns, unshare};
 use thiserror::Error;
 
 pub use self::isolate::{Isolation, IsolationError, isolate};
+pub use self::join::join;
+pub use self::room::{Bind, Room};
 use crate::sys;
 
 /// Why a namespace could not be made or entered.

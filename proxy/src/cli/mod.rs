@@ -165,7 +165,7 @@ fn lab(args: lab::cli::LabArgs) -> ExitCode {
         Ok(exe) => exe,
         Err(error) => return fail(&format!("cannot tell where this program is: {error}")),
     };
-    lab::cli::main(args, &exe).unwrap_or_else(|error| fail(&reason(&error)))
+    lab::cli::main(args, &exe, ::tls::provider()).unwrap_or_else(|error| fail(&reason(&error)))
 }
 
 /// What this process owes to the one that has started it in the background, if one has.

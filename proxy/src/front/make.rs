@@ -40,6 +40,8 @@ impl Maker {
         vips: Vec<IpAddr>,
         counters: &Arc<Counters>,
     ) -> anyhow::Result<Current> {
+        // A certificate may have been made since the last tick.
+        self.tick();
         let tickets = self.tickets(&spec.tickets)?;
         let (front, warnings) = load::front(spec, tickets, &self.clock)?;
         let front = Arc::new(front);

@@ -22,6 +22,8 @@ pub struct Isolation {
     pub rootless: bool,
     /// True when `/run` is an empty private tmpfs.
     pub private_run: bool,
+    /// The number of this process where it was started from.
+    pub outer_pid: u32,
 }
 
 /// Why the process could not be isolated.
@@ -77,15 +79,24 @@ pub fn isolate(rootless: bool) -> Result<Isolation, IsolationError> {
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .map_err(|errno| IsolationError::Private(errno.into()))?;
     become_isolated_child().map_err(IsolationError::Fork)?;
+    let outer_pid = outer_pid().map_err(IsolationError::Fork)?;
     // A kernel that shows only part of /proc or /sys to this container refuses a full one: the old ones stay, which
     // costs a look-up by PID and nothing that the program needs.
     let _ = mount_fresh("proc", "/proc");
     let _ = mount_fresh("sysfs", "/sys");
-    Ok(Isolation { rootless: !privileged, private_run: mount_fresh("tmpfs", "/run").is_ok() })
+    Ok(Isolation { rootless: !privileged, private_run: mount_fresh("tmpfs", "/run").is_ok(), outer_pid })
 }
 
+/// As `/proc` says, which is still the one from outside.
+fn outer_pid() -> io::Result<u32> {
+    let link = fs::read_link("/proc/self")?;
+    link.to_str().and_then(|pid| pid.parse().ok()).ok_or_else(|| io::Error::other("/proc/self is no number"))
+}
+
+/// From all but a tmpfs nothing can be run.
 fn mount_fresh(kind: &str, target: &str) -> Result<(), Errno> {
-    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let mut flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    flags.set(MsFlags::MS_NOEXEC, kind != "tmpfs");
     mount(Some(kind), target, Some(kind), flags, None::<&str>)
 }
 

@@ -78,3 +78,23 @@ fn a_child_dies_with_the_thread_that_started_it() {
     .unwrap();
     assert!(!child.wait().unwrap().success());
 }
+
+#[test]
+fn a_command_in_a_room_has_files_and_a_name_of_its_own_and_nobody_else_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let (here, there) = (dir.path().join("here"), dir.path().join("there"));
+    for (place, text) in [(&here, "ours"), (&there, "theirs")] {
+        fs::create_dir(place).unwrap();
+        fs::write(place.join("text"), text).unwrap();
+    }
+    let bind = Bind { from: there, to: here.clone() };
+    let room = Room::new("rs1", std::slice::from_ref(&bind), &here).unwrap();
+    let mut command = Netns::new().unwrap().command("sh");
+    command.args(["-c", "cat text; cat /proc/sys/kernel/hostname"]);
+    room.furnish(&mut command);
+    assert_eq!(String::from_utf8(command.output().unwrap().stdout).unwrap(), "theirsrs1\n");
+    assert_eq!(fs::read_to_string(here.join("text")).unwrap(), "ours");
+    let missing = Bind { from: dir.path().join("nowhere"), to: here.clone() };
+    let error = Room::new("rs1", &[missing], &here).unwrap_err().to_string();
+    assert!(error.contains("nowhere") && error.contains("No such file"), "{error}");
+}

@@ -1,5 +1,6 @@
 //! The namespace and process calls that have no safe face elsewhere.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -10,7 +11,7 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::unistd::{ForkResult, fork};
+use nix::unistd::{ForkResult, chdir, fork};
 
 /// Has the command enter the network namespace between `fork` and `exec`.
 pub(crate) fn enter_before_exec(command: &mut Command, netns: Arc<OwnedFd>) {
@@ -18,6 +19,24 @@ pub(crate) fn enter_before_exec(command: &mut Command, netns: Arc<OwnedFd>) {
     // takes a lock, as code between fork and exec must not.
     unsafe {
         command.pre_exec(move || Ok(setns(netns.as_fd(), CloneFlags::CLONE_NEWNET)?));
+    }
+}
+
+/// Has the command enter further namespaces, and then a directory, between `fork` and `exec`.
+pub(crate) fn enter_room_before_exec(
+    command: &mut Command,
+    spaces: [(Arc<OwnedFd>, CloneFlags); 2],
+    home: CString,
+) {
+    // SAFETY: the closure makes system calls on descriptors and a string that it keeps itself: it neither allocates nor
+    // takes a lock, as code between fork and exec must not.
+    unsafe {
+        command.pre_exec(move || {
+            for (space, kind) in &spaces {
+                setns(space.as_fd(), *kind)?;
+            }
+            Ok(chdir(home.as_c_str())?)
+        });
     }
 }
 
