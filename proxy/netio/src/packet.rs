@@ -5,7 +5,8 @@
 //! sent, whole with its offload metadata: it is copied by nobody. Slots go back to the kernel when their batch is done.
 //!
 //! The host's stack gets every packet as well: who uses this sees to it that one of the two keeps still. What the host
-//! itself sends, what is for other link addresses, last hops and fragments never come here.
+//! itself sends and what is for other link addresses never comes here, last hops and fragments only where nothing else
+//! hands them over.
 //!
 //! A port's memory stays until the process ends, even where the port does not.
 
