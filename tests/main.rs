@@ -36,4 +36,5 @@ mod selftest;
 mod support;
 mod surroundings;
 mod tls;
+mod top;
 mod tunnels;

@@ -14,6 +14,7 @@ mod service;
 mod status;
 mod sysctl;
 mod tls;
+mod top;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -61,6 +62,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Watch services and servers: rates, connections, state, drops
+    Top(top::TopArgs),
     /// Stop the engine and put the host back as it was
     Stop,
     /// Make the engine read its configuration file again (as SIGHUP does)
@@ -140,6 +143,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => run::main(args),
         Command::Check { file } => run::check(&file),
         Command::Status { json } => status::main(json),
+        Command::Top(args) => top::main(&args),
         Command::Stop => engine::stop(),
         Command::Reload => engine::reload(),
         Command::Clean { state } => engine::clean(&state.state_dir),
