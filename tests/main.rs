@@ -38,3 +38,4 @@ mod surroundings;
 mod tls;
 mod top;
 mod tunnels;
+mod words;

@@ -15,6 +15,7 @@ use crate::topo::{NatLab, NatOptions};
 
 /// Laboratories made of network namespaces, which vanish when the command ends, however it ends.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  ulvs lab list\n  ulvs lab run nat")]
 pub struct LabArgs {
     #[command(subcommand)]
     command: LabCommand,
@@ -23,8 +24,10 @@ pub struct LabArgs {
 #[derive(Debug, Subcommand)]
 enum LabCommand {
     /// List the scenarios
+    #[command(after_help = "Example:\n  ulvs lab list")]
     List,
     /// Run a scenario and explain it
+    #[command(after_help = "Example:\n  ulvs lab run nat")]
     Run {
         /// Which one; see `list`
         name: String,
@@ -35,6 +38,7 @@ enum LabCommand {
         place: Place,
     },
     /// A shell in the director of a fresh lab with three servers, to try things
+    #[command(after_help = "Example:\n  ulvs lab shell")]
     Shell {
         #[command(flatten)]
         place: Place,

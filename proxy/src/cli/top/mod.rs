@@ -47,6 +47,7 @@ Examples:
   ulvs top --interval 0.5
   ulvs top --once --filter drain
   ulvs top --json
+Keys in it: ? lists them; sort, filter, inspect, drain, pause; q ends it.
 Rates are those of `ulvs ipvsadm -Ln --rate`: per second, over the last seconds, bytes and not bits.";
 
 pub(super) fn main(args: &TopArgs) -> ExitCode {
