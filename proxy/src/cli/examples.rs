@@ -91,11 +91,11 @@ fn look(command: &clap::Command, path: &str, complaints: &mut Vec<String>) {
         name @ "iptables" => (name, iptables::help_text(Program::IPTABLES)),
         name @ "ip6tables" => (name, iptables::help_text(Program::IP6TABLES)),
         _ => {
-            let text = command.get_after_long_help().or(command.get_after_help());
+            let text = command.get_after_long_help().or_else(|| command.get_after_help());
             (path, text.map(ToString::to_string).unwrap_or_default())
         }
     };
-    let from = text.find("\nExample").or(text.starts_with("Example").then_some(0));
+    let from = text.find("\nExample").or_else(|| text.starts_with("Example").then_some(0));
     let commands = commands(from.map_or("", |from| &text[from..]));
     if from.is_none() {
         complaints.push(format!(

@@ -136,7 +136,7 @@ fn of_command(command: &Command, pages: &mut Vec<Page>) -> std::io::Result<()> {
         return Ok(());
     }
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
-    let notes = command.get_after_long_help().or(command.get_after_help()).map(ToString::to_string);
+    let notes = command.get_after_long_help().or_else(|| command.get_after_help()).map(ToString::to_string);
     let man = Man::new(command.clone())
         .section("8")
         .date(date())

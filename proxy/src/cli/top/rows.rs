@@ -143,7 +143,7 @@ impl Row<'_> {
 pub(super) fn rows<'a>(picture: &'a Picture, filter: &str, sort: Sort) -> Vec<Row<'a>> {
     let wanted = |text: String| filter.is_empty() || text.to_lowercase().contains(&filter.to_lowercase());
     let mut services: Vec<&Service> = picture.services.iter().collect();
-    order(&mut services, sort, |service| Row::Service(service));
+    order(&mut services, sort, Row::Service);
     let mut rows = Vec::new();
     for service in services {
         let all = wanted(service.service.to_string()) || wanted(service.service.word());
