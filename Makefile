@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 ULVS := target/release/ulvs
 
-.PHONY: help demo build test test-packet soak conformance lint bench bench-core bench-ipvs bench-tls fuzz oracle deny docs
+.PHONY: help demo build install test test-packet soak conformance lint bench bench-core bench-ipvs bench-tls fuzz oracle deny docs
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,10 @@ demo: build ## build, then the lecture in two minutes, in a laboratory of networ
 build: ## target/release/ulvs
 	@tests/setup.sh build
 	@cargo build --release --quiet
+
+install: PREFIX ?= /usr/local
+install: build ## the program with all its names, man pages, completions and systemd unit: PREFIX=/usr/local DESTDIR=
+	@DESTDIR="$(DESTDIR)" proxy/dist/install.sh "$(CURDIR)/$(ULVS)" "$(PREFIX)"
 
 test: ## every test, as root; ends with plain counts
 	@tests/setup.sh test

@@ -39,5 +39,7 @@ mod soak;
 mod support;
 mod surroundings;
 mod tls;
+mod top;
 mod tunnels;
 mod vlan;
+mod words;

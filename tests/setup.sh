@@ -9,7 +9,8 @@ case ${1:-} in
   test) need=(cc:gcc cc:libc6-dev ip:iproute2 nft:nftables curl:curl openssl:openssl ping:iputils-ping arping:iputils-arping
     awk:mawk ss:iproute2 unshare:util-linux setpriv:util-linux ethtool:ethtool ldirectord:ldirectord socat:socat sysctl:procps vsftpd:vsftpd
     haproxy:haproxy nginx:nginx /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream
-    wrk:wrk python3:python3 testssl:testssl.sh) ;;
+    wrk:wrk python3:python3 testssl:testssl.sh tmux:tmux script:bsdutils
+    mandoc:mandoc zsh:zsh fish:fish) ;;
   fuzz) need=(cc:gcc c++:g++ cc:libc6-dev) ;;
   bench) need=(cc:gcc nft:nftables ip:iproute2 haproxy:haproxy nginx:nginx /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream
     wrk:wrk curl:curl openssl:openssl) ;;

@@ -29,6 +29,7 @@ pub struct LabArgs {
 }
 
 const AFTER_HELP: &str = "\
+Examples:
 Watch the lecture, step by step:
   ulvs lab run lecture --pause
 Practise in its machines:
@@ -42,16 +43,20 @@ its own; `systemctl start httpd`, `httpd -t` and `scp` are the lab's.";
 #[derive(Debug, Subcommand)]
 enum LabCommand {
     /// List the scenarios
+    #[command(after_help = "Example:\n  ulvs lab list")]
     List {
         /// For programs
         #[arg(long)]
         json: bool,
     },
     /// Play a scenario: what is typed, what comes back, what it means
+    #[command(after_help = "Example:\n  ulvs lab run lecture --pause")]
     Run(RunArgs),
     /// Put up a scenario's machines and leave them standing, to practise
+    #[command(after_help = "Example:\n  ulvs lab up lecture")]
     Up(UpArgs),
     /// Run a command on a machine of a lab that is up
+    #[command(after_help = "Example:\n  ulvs lab exec client -- ping -c 1 director")]
     Exec {
         #[command(flatten)]
         which: WhichLab,
@@ -62,6 +67,7 @@ enum LabCommand {
         command: Vec<OsString>,
     },
     /// A shell on a machine of a lab that is up; if none is, in a fresh one of `nat` that ends with the shell
+    #[command(after_help = "Example:\n  ulvs lab shell director")]
     Shell {
         #[command(flatten)]
         which: WhichLab,
@@ -71,12 +77,14 @@ enum LabCommand {
         place: Place,
     },
     /// Show which labs are up, and clear away what killed ones have left
+    #[command(after_help = "Example:\n  ulvs lab status")]
     Status {
         /// For programs
         #[arg(long)]
         json: bool,
     },
     /// End a lab with all that runs in it
+    #[command(after_help = "Example:\n  ulvs lab down lecture")]
     Down {
         /// Which one, where several are up
         name: Option<String>,

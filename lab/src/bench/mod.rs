@@ -38,7 +38,10 @@ use crate::cli::Place;
 
 /// Options of `ulvs lab bench`.
 #[derive(Clone, Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Example:\n  ulvs lab bench --rounds 1 --contenders ulvs-tun,ulvs-packet"
+)]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
     other: Option<OtherBench>,

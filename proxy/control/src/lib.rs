@@ -9,7 +9,7 @@
 pub mod api;
 pub mod config;
 pub mod duration;
-mod nearest;
+pub mod nearest;
 pub mod save;
 pub mod settings;
 pub mod state;

@@ -10,12 +10,17 @@ use sched::{Family, MarkRule, Op, OpError, Proto};
 use super::{fail, say};
 
 const AFTER_HELP: &str = "\
-http and https of one address as one service, a client of which stays on one server:
+Example, http and https of one address as one service, a client of which stays on one server:
   ulvs mark add 3 --dest 172.16.0.99 --proto tcp --ports 80,443
   ulvs ipvsadm -A -f 3 -s sh
   ulvs ipvsadm -a -f 3 -r 172.16.0.7 -m
 A packet passes all rules in order, and the last one that matches it has the last word. The same rules in the words of
 iptables: `ulvs iptables -t mangle -S`.";
+
+const ADD_HELP: &str = "\
+Examples:
+  ulvs mark add 3 --dest 172.16.0.99 --proto tcp --ports 80,443
+  ulvs mark add 7 --source 10.0.0.0/8 --dest 172.16.0.99";
 
 /// Rules that give packets a mark; `ipvsadm -f` makes a service of a mark.
 #[derive(Debug, Args)]
@@ -30,6 +35,7 @@ enum MarkCommand {
     /// Add a rule, behind the others unless --at says where
     Add(Box<AddArgs>),
     /// Delete the rule with a number, as `ulvs mark list` shows it
+    #[command(after_help = "Example:\n  ulvs mark del 1")]
     Del {
         /// Its number
         #[arg(value_parser = clap::value_parser!(u32).range(1..))]
@@ -39,16 +45,19 @@ enum MarkCommand {
         ipv6: bool,
     },
     /// Show the rules with what they have counted
+    #[command(after_help = "Example:\n  ulvs mark list")]
     List {
         /// For programs
         #[arg(long)]
         json: bool,
     },
     /// Delete all rules
+    #[command(after_help = "Example:\n  ulvs mark flush")]
     Flush,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = ADD_HELP)]
 struct AddArgs {
     /// The mark, 1 to 4294967295, also as 0x3; 0 takes a mark away
     #[arg(value_parser = number)]

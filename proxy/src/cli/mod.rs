@@ -2,10 +2,15 @@
 //! `-restore`.
 
 mod ca;
+mod completions;
 mod drain;
 mod engine;
+#[cfg(test)]
+mod examples;
+mod help;
 mod iptables;
 mod ipvsadm;
+mod man;
 mod mark;
 mod real;
 mod rules;
@@ -14,6 +19,7 @@ mod service;
 mod status;
 mod sysctl;
 mod tls;
+mod top;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -34,15 +40,18 @@ struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-A first service, as root:
+Examples, as root: a first service,
   ulvs run --detach
   ulvs ipvsadm -A -t 10.0.0.1:80 -s wrr
   ulvs ipvsadm -a -t 10.0.0.1:80 -r 192.168.1.2:80 -m -w 3
   ulvs ipvsadm -Ln
-One service of two ports, by a firewall mark:
+one service of two ports, by a firewall mark,
   ulvs iptables -t mangle -A PREROUTING -d 10.0.0.1 -p tcp -m multiport --dports 80,443 \
     -j MARK --set-mark 3
   ulvs ipvsadm -A -f 3 -s sh
+and what is there to understand, or to practise on:
+  ulvs help
+  ulvs lab shell
 Called as ipvsadm, ipvsadm-save or ipvsadm-restore, or by the names of iptables (a symbolic link will do), it is that
 program.";
 
@@ -51,21 +60,28 @@ enum Command {
     /// Start the engine of this network namespace
     Run(run::RunArgs),
     /// Check a configuration file and say what is wrong with it, and where
+    #[command(after_help = "Example:\n  ulvs check /etc/ulvs.toml")]
     Check {
         /// The file
         file: PathBuf,
     },
     /// Show what the engine of this network namespace is doing
+    #[command(after_help = "Examples:\n  ulvs status\n  ulvs status --json")]
     Status {
         /// For programs
         #[arg(long)]
         json: bool,
     },
+    /// Watch services and servers: rates, connections, state, drops
+    Top(top::TopArgs),
     /// Stop the engine and put the host back as it was
+    #[command(after_help = "Example:\n  ulvs stop")]
     Stop,
     /// Make the engine read its configuration file again (as SIGHUP does)
+    #[command(after_help = "Example:\n  ulvs reload")]
     Reload,
     /// Undo what an engine that was killed has left behind
+    #[command(after_help = "Example:\n  ulvs clean")]
     Clean {
         #[command(flatten)]
         state: StateDir,
@@ -86,25 +102,39 @@ enum Command {
     #[command(disable_help_flag = true)]
     Iptables(Words),
     /// Print the mark rules as iptables-save does
-    #[command(disable_help_flag = true)]
+    #[command(disable_help_flag = true, after_help = "Example:\n  ulvs iptables-save > marks")]
     IptablesSave(Words),
     /// Read mark rules as iptables-restore does
-    #[command(disable_help_flag = true)]
+    #[command(disable_help_flag = true, after_help = "Example:\n  ulvs iptables-restore < marks")]
     IptablesRestore(Words),
     /// The same for IPv6
     #[command(name = "ip6tables", disable_help_flag = true)]
     Ip6tables(Words),
     /// The same for IPv6
-    #[command(name = "ip6tables-save", disable_help_flag = true)]
+    #[command(
+        name = "ip6tables-save",
+        disable_help_flag = true,
+        after_help = "Example:\n  ulvs ip6tables-save > marks6"
+    )]
     Ip6tablesSave(Words),
     /// The same for IPv6
-    #[command(name = "ip6tables-restore", disable_help_flag = true)]
+    #[command(
+        name = "ip6tables-restore",
+        disable_help_flag = true,
+        after_help = "Example:\n  ulvs ip6tables-restore < marks6"
+    )]
     Ip6tablesRestore(Words),
     /// Have TLS end here, so that servers get plain HTTP
     Tls(tls::TlsArgs),
     /// A certificate authority for laboratories and first deployments
     #[command(subcommand)]
     Ca(ca::CaCommand),
+    /// Explain a topic, or a command
+    Help(help::HelpArgs),
+    /// Write manual pages, made from these same texts
+    Man(man::ManArgs),
+    /// Print what a shell needs to complete command lines of ulvs
+    Completions(completions::CompletionsArgs),
     /// Laboratories of network namespaces: real packets, nothing left behind
     Lab(lab::cli::LabArgs),
 }
@@ -140,6 +170,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => run::main(args),
         Command::Check { file } => run::check(&file),
         Command::Status { json } => status::main(json),
+        Command::Top(args) => top::main(&args),
         Command::Stop => engine::stop(),
         Command::Reload => engine::reload(),
         Command::Clean { state } => engine::clean(&state.state_dir),
@@ -156,6 +187,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Ip6tablesRestore(Words { args }) => iptables::main(Program::IP6TABLES_RESTORE, args),
         Command::Tls(args) => tls::main(args),
         Command::Ca(command) => ca::main(command),
+        Command::Help(args) => help::main(&args),
+        Command::Man(args) => man::main(&args),
+        Command::Completions(args) => completions::main(&args),
         Command::Lab(args) => lab(args),
     }
 }

@@ -67,6 +67,9 @@ On the director, one of:
 (For another port: --gue-port here, --tun-port there.)";
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  ulvs real start --vip 10.0.0.1\n  ulvs real start --vip 10.0.0.1 --method tun"
+)]
 pub(super) struct StartArgs {
     /// The virtual addresses
     #[arg(long = "vip", required = true, num_args = 1.., value_delimiter = ',', value_name = "VIP")]
@@ -117,6 +120,7 @@ pub(super) struct ServeArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  ulvs real stop\n  ulvs real stop --vip 10.0.0.2")]
 pub(super) struct StopArgs {
     /// The virtual addresses to give up [default: all of them]
     #[arg(long = "vip", num_args = 1.., value_delimiter = ',', value_name = "VIP")]
@@ -127,7 +131,7 @@ pub(super) struct StopArgs {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes:\n  0  all is as it was started\n  1  something of it has been lost, or an error\n  3  nothing was started"
+    after_help = "Exit codes:\n  0  all is as it was started\n  1  something of it has been lost, or an error\n  3  nothing was started\nExample:\n  ulvs real status"
 )]
 pub(super) struct StatusArgs {
     /// For programs

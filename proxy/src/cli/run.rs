@@ -15,6 +15,7 @@ use crate::reason::reason;
 /// Starts the engine of this network namespace: opens a TUN device, steers the services' addresses into it, and
 /// balances what comes. Ctrl-C or SIGTERM puts everything back and ends it; SIGHUP reads the configuration again.
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct RunArgs {
     /// Services and engine settings; without it the table starts empty
     #[arg(short, long, value_name = "FILE")]
@@ -55,6 +56,14 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     state: StateDir,
 }
+
+const AFTER_HELP: &str = "\
+Examples:
+  ulvs run --detach
+  ulvs run --config /etc/ulvs.toml
+  ulvs run --rules /etc/sysconfig/ipvsadm --save-on-stop
+  ulvs run --port packet --dev eth0 --workers 2
+ULVS_LOG=debug in the environment has it log more.";
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum OffloadArg {

@@ -83,7 +83,8 @@ fn local_ports(all: &[LocalPortsView]) -> Option<String> {
     Some(format!("{in_use} in use; most from {lip} towards {server}: {most} of {of} ({proto})"))
 }
 
-fn duration(seconds: u64) -> String {
+/// A time as people read it.
+pub(super) fn duration(seconds: u64) -> String {
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),

@@ -19,7 +19,7 @@ use super::{fail, say};
 pub(super) use check::check;
 
 const AFTER_HELP: &str = "\
-TLS ends at the director, and the servers of 10.0.0.1:443 speak plain HTTP on port 80:
+Examples: TLS ends at the director, and the servers of 10.0.0.1:443 speak plain HTTP on port 80:
   ulvs ipvsadm -A -t 10.0.0.1:443 -s rr
   ulvs ipvsadm -a -t 10.0.0.1:443 -r 192.168.1.7:80 -m
   ulvs tls add tcp/10.0.0.1:443 --cert site.crt --key site.key
@@ -44,6 +44,9 @@ enum TlsCommand {
     /// End TLS at a service, or change how: another certificate, other settings
     Add(Box<add::AddArgs>),
     /// Let TLS pass to the servers again, or give up one certificate; sessions that have begun go on
+    #[command(
+        after_help = "Examples:\n  ulvs tls remove tcp/10.0.0.1:443\n  ulvs tls remove fwm/3 --cert old.crt"
+    )]
     Remove {
         #[command(flatten)]
         which: WhichService,
@@ -52,12 +55,14 @@ enum TlsCommand {
         cert: Option<PathBuf>,
     },
     /// Show where TLS ends: addresses, names, until when certificates are good, handshakes
+    #[command(after_help = "Example:\n  ulvs tls list")]
     List {
         /// For programs
         #[arg(long)]
         json: bool,
     },
     /// Show everything about the front of one service, counters included
+    #[command(after_help = "Example:\n  ulvs tls show tcp/10.0.0.1:443")]
     Show {
         #[command(flatten)]
         which: WhichService,
@@ -66,6 +71,7 @@ enum TlsCommand {
         json: bool,
     },
     /// Read certificates, keys and lists again now; a front whose files are of no use goes on with what it had
+    #[command(after_help = "Example:\n  ulvs tls reload")]
     Reload,
 }
 

@@ -204,6 +204,8 @@ fn view(service: &Service) -> ServiceView {
         persistent: dest.persistent(),
         counts: dest.live.stats.read(),
         rates: dest.live.stats.rates(),
+        overloaded: dest.live.is_overloaded(),
+        ramping: Some(dest.tenths()).filter(|tenths| *tenths < 10),
     });
     ServiceView {
         key: service.key,

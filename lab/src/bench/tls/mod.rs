@@ -32,6 +32,7 @@ use crate::cli::Place;
 
 /// Options of `ulvs lab bench tls`.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "Example:\n  ulvs lab bench tls --loss")]
 pub(super) struct TlsArgs {
     /// How often everything is measured
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]

@@ -180,6 +180,12 @@ pub struct DestView {
     /// Traffic per second, lately.
     #[serde(skip_serializing_if = "is_default")]
     pub rates: Rates,
+    /// It has as many connections as its upper threshold, or has had and is not below the lower one yet.
+    #[serde(skip_serializing_if = "is_default")]
+    pub overloaded: bool,
+    /// In its slow start: the tenths of its weight that it has.
+    #[serde(skip_serializing_if = "is_default")]
+    pub ramping: Option<u8>,
 }
 
 /// How a [`DestView`] is read: field by field, which is several times as fast as by `flatten`.
@@ -204,6 +210,10 @@ struct DestWire {
     counts: Counts,
     #[serde(default)]
     rates: Rates,
+    #[serde(default)]
+    overloaded: bool,
+    #[serde(default)]
+    ramping: Option<u8>,
 }
 
 impl From<DestWire> for DestView {
@@ -216,6 +226,8 @@ impl From<DestWire> for DestView {
             persistent: wire.persistent,
             counts: wire.counts,
             rates: wire.rates,
+            overloaded: wire.overloaded,
+            ramping: wire.ramping,
         }
     }
 }

@@ -66,7 +66,7 @@ pub(super) enum CaCommand {
 }
 
 const AFTER_HELP: &str = "\
-A server's certificate, and what openssl and curl say to it:
+Example, a server's certificate, and what openssl and curl say to it:
   ulvs ca init --name ca.ilinux.io
   ulvs ca issue --dns www.ilinux.io --ip 172.16.0.99
   openssl verify -CAfile ca.crt www.ilinux.io.crt

@@ -31,8 +31,7 @@ use error::Failure;
 
 /// Runs the personality that `name` stands for; `None` if it is none of ours.
 pub(super) fn personality(name: &str, args: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
-    let program = Program::ALL.into_iter().find(|program| program.name() == name)?;
-    Some(main(program, args))
+    Some(main(Program::by_name(name)?, args))
 }
 
 /// Runs `program` with what follows its name.
@@ -47,6 +46,21 @@ pub(super) fn main(program: Program, args: impl IntoIterator<Item = OsString>) -
         now: SystemTime::now(),
     };
     execute(program, &args, &mut world).into()
+}
+
+/// What the program prints for `--help`.
+pub(super) fn help_text(program: Program) -> String {
+    run::help(program)
+}
+
+/// Whether a command line makes sense, before any engine is asked.
+#[cfg(test)]
+pub(super) fn understood(program: Program, args: &[String]) -> Result<(), String> {
+    if program.tool != Tool::Edit {
+        return Ok(());
+    }
+    let line = command::parse(args, program.family, &System::default());
+    line.map(drop).map_err(|failure| failure.text(program))
 }
 
 /// Which of the names it was called by.
@@ -71,7 +85,7 @@ impl Program {
     pub(super) const IP6TABLES_SAVE: Self = Self { family: Family::Ipv6, tool: Tool::Save };
     pub(super) const IP6TABLES_RESTORE: Self = Self { family: Family::Ipv6, tool: Tool::Restore };
 
-    const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::IPTABLES,
         Self::IPTABLES_SAVE,
         Self::IPTABLES_RESTORE,
@@ -80,7 +94,11 @@ impl Program {
         Self::IP6TABLES_RESTORE,
     ];
 
-    const fn name(self) -> &'static str {
+    pub(super) fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|program| program.name() == name)
+    }
+
+    pub(super) const fn name(self) -> &'static str {
         match (self.family, self.tool) {
             (Family::Ipv4, Tool::Edit) => "iptables",
             (Family::Ipv4, Tool::Save) => "iptables-save",

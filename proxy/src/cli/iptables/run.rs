@@ -229,7 +229,7 @@ fn told(line: &Line, world: &mut World<'_>) -> Result<(), Failure> {
     Ok(world.out.write_all(out.as_bytes())?)
 }
 
-fn help(program: Program) -> String {
+pub(super) fn help(program: Program) -> String {
     let name = program.name();
     let example = match program.family {
         Family::Ipv4 => "172.16.0.99",
@@ -259,7 +259,7 @@ RULE is any of these, and a mark to set:
   -j MARK --set-mark VALUE[/MASK] (or --set-xmark, --and-mark, --or-mark, --xor-mark)
   -c PACKETS BYTES               counters to begin with
 
-One service of two ports:
+Example, one service of two ports:
   {name} -t mangle -A PREROUTING -d {example} -p tcp -m multiport --dports 80,443 -j MARK --set-mark 3
   ipvsadm -A -f 3{} -s sh
 ",

@@ -66,6 +66,17 @@ pub(super) fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     start(Program::Ipvsadm, args)
 }
 
+/// What `ipvsadm --help` prints.
+pub(super) fn help_text() -> String {
+    help::text()
+}
+
+/// Whether a command line makes sense, before any engine is asked.
+#[cfg(test)]
+pub(super) fn understood(args: &[String]) -> Result<(), String> {
+    parse::parse(args, &resolve::System::default()).map(drop).map_err(|failure| failure.message)
+}
+
 /// What a saved file makes of an empty table.
 #[derive(Debug)]
 pub(super) struct Saved {

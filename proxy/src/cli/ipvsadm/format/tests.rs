@@ -16,6 +16,8 @@ fn view() -> ServiceView {
         persistent: 0,
         counts: counts(numbers),
         rates: Rates::default(),
+        overloaded: false,
+        ramping: None,
     };
     ServiceView {
         key: ServiceKey::addr(Proto::Tcp, "10.0.0.1:80".parse().unwrap()),

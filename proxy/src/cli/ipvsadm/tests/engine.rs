@@ -123,6 +123,8 @@ fn view(service: &Service) -> ServiceView {
                 persistent: 0,
                 counts: Counts::default(),
                 rates: Rates::default(),
+                overloaded: false,
+                ramping: None,
             })
             .collect(),
     }
