@@ -54,6 +54,7 @@ bench-core: ## the pure engine: instructions and allocations beside the baseline
 	@proxy/engine/benches/instructions.sh $(ARGS)
 	@GLIBC_TUNABLES=glibc.malloc.hugetlb=1 cargo bench -p engine --bench table
 	@GLIBC_TUNABLES=glibc.malloc.hugetlb=1 cargo bench -p engine --bench packets
+	@cargo bench -p engine --bench edits
 
 bench-ipvs: build ## ulvs beside a kernel's IPVS, on an emulated machine that has it
 	@tests/bench-ipvs.sh $(ULVS)

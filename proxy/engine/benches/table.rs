@@ -1,6 +1,6 @@
-//! The connection table by its size: what a packet costs by itself and in a batch that is looked ahead at, how many bytes a connection takes, how many can begin in a
-//! second, and how long calls last in which they begin or end: the longest but one in ten thousand, as the machine
-//! interrupts some, and the longest.
+//! The connection table by its size: what a packet costs by itself and in a batch that is looked ahead at, how many bytes
+//! a connection takes, how many can begin in a second, and how long calls last in which they begin or end, or in which
+//! `drop_entry` looks at them: the longest but one in ten thousand, as the machine interrupts some, and the longest.
 
 #![expect(clippy::print_stdout, reason = "what it is for")]
 
@@ -8,6 +8,7 @@ mod director;
 
 use std::time::{Duration, Instant};
 
+use engine::{Defence, Knobs};
 use sched::ForwardMethod;
 use wire::build::udp;
 use wire::frame::Frame;
@@ -22,7 +23,7 @@ const BATCH: u32 = 64;
 
 fn main() {
     println!(
-        "nat  connections  bytes each  ns/packet   in batches   begin/s  us, but few  at most     end/s  us, but few  at most"
+        "nat  connections  bytes each  ns/packet   in batches   begin/s  us, but few  at most     end/s  us, but few  at most  drop_entry, but few  at most"
     );
     for (name, v6) in [("IPv4", false), ("IPv6", true)] {
         for size in SIZES {
@@ -70,32 +71,51 @@ fn measure(name: &str, v6: bool, size: u32) {
     }
     let in_batches = start.elapsed() / PACKETS;
     assert_eq!(director.engine.connections_held(), size as usize);
-    director.now += Duration::from_secs(400);
-    let mut end = Vec::new();
-    while director.worker.poll_timeout().is_some_and(|due| due <= director.now) {
-        let start = Instant::now();
-        director.worker.handle_timeout(director.now);
-        end.push(start.elapsed());
-    }
+    let knobs = director.engine.knobs();
+    director.engine.set_knobs(Knobs { drop_entry: Defence::Always, ..knobs });
+    put(&mut director, &mut first, &rest, v6, 0);
+    // Everybody has been idle for long enough to be let go.
+    let defend = time_passes(&mut director, 61);
+    director.engine.set_knobs(knobs);
+    let end = time_passes(&mut director, 400);
     assert_eq!(director.engine.connections_held(), 0);
+    let [usual, longest] = longest(defend);
     println!(
-        "{name} {size:>12} {:>11.0} {:>10} {:>12} {} {}",
+        "{name} {size:>12} {:>11.0} {:>10} {:>12} {} {} {:>20.1} {:>8.1}",
         bytes.bytes_current as f64 / f64::from(size),
         packet.as_nanos(),
         in_batches.as_nanos(),
         calls(begin, size),
         calls(end, size),
+        usual,
+        longest,
     );
 }
 
+/// Has so many seconds pass, and says how long the calls of the timers last.
+fn time_passes(director: &mut Director, seconds: u64) -> Vec<Duration> {
+    director.now += Duration::from_secs(seconds);
+    let mut took = Vec::new();
+    while director.worker.poll_timeout().is_some_and(|due| due <= director.now) {
+        let start = Instant::now();
+        director.worker.handle_timeout(director.now);
+        took.push(start.elapsed());
+    }
+    took
+}
+
 /// How many a second all calls together make of `size`, and how long the longest last.
-fn calls(mut took: Vec<Duration>, size: u32) -> String {
+fn calls(took: Vec<Duration>, size: u32) -> String {
+    let rate = f64::from(size) / took.iter().sum::<Duration>().as_secs_f64();
+    let [usual, longest] = longest(took);
+    format!("{rate:>9.0} {usual:>12.1} {longest:>8.1}")
+}
+
+/// Microseconds of the longest call but one in ten thousand, and of the longest.
+fn longest(mut took: Vec<Duration>) -> [f64; 2] {
     took.sort_unstable();
     let micros = |took: &Duration| took.as_nanos() as f64 / 1000.0;
-    let rate = f64::from(size) / took.iter().sum::<Duration>().as_secs_f64();
-    let few = took.len() / 10_000;
-    let [usual, longest] = [few, 0].map(|beyond| took.iter().rev().nth(beyond).map_or(0.0, micros));
-    format!("{rate:>9.0} {usual:>12.1} {longest:>8.1}")
+    [took.len() / 10_000, 0].map(|beyond| took.iter().rev().nth(beyond).map_or(0.0, micros))
 }
 
 #[inline]

@@ -119,6 +119,17 @@ impl Delta {
 }
 
 impl FoldedDelta {
+    /// A word changed from `old` to `new`.
+    #[inline]
+    pub const fn word(old: u16, new: u16) -> Self {
+        Self(new).and_word(!old)
+    }
+
+    const fn and_word(self, word: u16) -> Self {
+        let (sum, carry) = self.0.overflowing_add(word);
+        Self(sum + carry as u16)
+    }
+
     /// As [`Delta::apply`].
     #[inline]
     pub const fn apply(self, field: u16) -> u16 {
@@ -138,8 +149,7 @@ impl FoldedDelta {
     /// As [`Delta::apply_partial`].
     #[inline]
     pub const fn apply_partial(self, field: u16) -> u16 {
-        let (sum, carry) = field.overflowing_add(self.0);
-        sum + carry as u16
+        self.and_word(field).0
     }
 }
 

@@ -42,7 +42,8 @@ pub fn set_ttl(frame: &mut Frame, packet: &Packet, ttl: u8) {
         Family::V4 => {
             let (old, new) = (get16(bytes, 8), u16::from_be_bytes([ttl, bytes[9]]));
             bytes[8] = ttl;
-            update_v4_header(bytes, Delta::default().word(old, new));
+            let field = get16(bytes, 10);
+            put16(bytes, 10, FoldedDelta::word(old, new).apply(field));
         }
         Family::V6 => bytes[7] = ttl,
     }

@@ -225,7 +225,7 @@ pub(crate) fn vip(v6: bool, n: u32) -> SocketAddr {
     }
 }
 
-fn server(v6: bool, service: u32, n: u8) -> SocketAddr {
+pub(crate) fn server(v6: bool, service: u32, n: u8) -> SocketAddr {
     let [_, _, b, c] = (service + 1).to_be_bytes();
     if v6 {
         let addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, b.into(), c.into(), 10 + u16::from(n));

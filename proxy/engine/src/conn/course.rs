@@ -33,6 +33,8 @@ use crate::host::HostView;
 /// Numbers of courses in one part of what a worker knows, and parts.
 const PART: usize = 4096;
 const PARTS: usize = 1024;
+/// Courses that a worker has at hand for the connections that begin.
+const LATELY: usize = 64;
 /// Courses that a worker looks at when it forgets some.
 const LOOKED_AT: usize = 64;
 /// And how long until it does so again.
@@ -142,6 +144,12 @@ impl Course {
             here: AtomicU64::new(u64::MAX),
             between,
         }
+    }
+
+    /// Takes one more member, unless it has none: then it may be over.
+    fn join(&self) -> bool {
+        let one_more = |members| (members > 0).then_some(members + 1);
+        self.members.fetch_update(Relaxed, Relaxed, one_more).is_ok()
     }
 
     /// The key of a connection's packets in this direction.
@@ -292,6 +300,8 @@ pub(crate) struct Known {
     parts: Vec<OnceCell<Part>>,
     /// So many.
     held: Cell<usize>,
+    /// The numbers of those that connections have joined lately, by their servers.
+    lately: [Cell<u32>; LATELY],
     /// What is looked at next.
     hand: usize,
     due: Option<Millis>,
@@ -302,7 +312,8 @@ type Part = Box<[OnceCell<Arc<Course>>]>;
 impl Known {
     pub(super) fn new(courses: Arc<Courses>) -> Self {
         let parts = std::iter::repeat_with(OnceCell::new).take(PARTS).collect();
-        Self { courses, parts, held: Cell::new(0), hand: 0, due: None }
+        let lately = std::array::from_fn(|_| Cell::new(0));
+        Self { courses, parts, held: Cell::new(0), lately, hand: 0, due: None }
     }
 
     #[inline]
@@ -312,6 +323,19 @@ impl Known {
             Some(course) => Some(course),
             None => self.learn(number),
         }
+    }
+
+    /// The course for one more connection; `None` where there are too many.
+    pub(super) fn join(&self, between: Between) -> Option<&Arc<Course>> {
+        // Most begin as another one has begun a moment ago: then nobody is asked.
+        let server = Arc::as_ptr(&between.dest).addr();
+        let lately = &self.lately[(server >> 6 ^ server >> 12) % LATELY];
+        let course = self.peek(lately.get()).filter(|course| course.between == between && course.join());
+        course.or_else(|| {
+            let number = self.courses.join(between)?.number;
+            lately.set(number);
+            self.get(number)
+        })
     }
 
     /// How many.

@@ -97,6 +97,7 @@ impl FlowKey {
 }
 
 impl Hash for FlowKey {
+    #[inline(always)]
     fn hash<H: Hasher>(&self, state: &mut H) {
         let proto = u64::from(self.v6) << 8 | u64::from(self.proto.number());
         let rest = u64::from(self.ports) << 16 | proto;

@@ -283,7 +283,7 @@ impl<'a> Conn<'a> {
     }
 
     /// A packet has been seen: moves the state and starts the timer again, with the timeouts as they are set now.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn seen(
         &self,
         direction: Direction,

@@ -49,6 +49,13 @@ impl Birth {
             && front.is_none()
     }
 
+    /// It has nothing but what all have, as most.
+    fn is_plain(&self) -> bool {
+        let Self { between, client: _, local, template, data_of } = self;
+        let joins_nothing = local.is_none() && template.is_none() && data_of.is_none();
+        joins_nothing && between.tcp.proxy_protocol.is_none() && !self.is_control()
+    }
+
     /// What the server is told before the client's first byte.
     fn greeting(&self) -> Option<Vec<u8>> {
         let Between { tcp, vip, .. } = self.between;
@@ -57,6 +64,9 @@ impl Birth {
 
     /// What it has besides what all have.
     pub(super) fn rare(self) -> (Between, Option<Rare>) {
+        if self.is_plain() {
+            return (self.between, None);
+        }
         let greeting = self.greeting().map(Greeting::new);
         let control = self.is_control().then(Control::default);
         if let Some(control) = self.data_of.as_ref().and_then(|rare| rare.control.as_ref()) {
@@ -64,8 +74,7 @@ impl Birth {
         }
         let Self { between, local, template, data_of, .. } = self;
         let shifts = (greeting.is_some() || control.is_some()).then(Shifts::default);
-        let has_any = local.is_some() || template.is_some() || data_of.is_some() || shifts.is_some();
-        (between, has_any.then_some(Rare { lease: local, template, data_of, control, shifts, greeting }))
+        (between, Some(Rare { lease: local, template, data_of, control, shifts, greeting }))
     }
 }
 

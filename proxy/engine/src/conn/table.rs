@@ -122,7 +122,7 @@ impl ConnTable {
         let local_port = birth.local.as_ref().map_or(0, |lease| lease.addr().port());
         let (between, rare) = birth.rare();
         let (proto, edited) = (between.proto, !between.tcp.is_none());
-        let Some(joined) = self.courses.join(between) else {
+        let Some(course) = known.join(between) else {
             rare.inspect(Rare::let_go);
             return None;
         };
@@ -134,15 +134,14 @@ impl ConnTable {
         let flags = flags | if edited { EDITED } else { 0 };
         let deadline = Slot::after(now, NEW_MS);
         let first =
-            First { course: joined.number, client, local_port, state: begins_as(proto), flags, deadline };
-        let dest = &joined.dest;
+            First { course: course.number, client, local_port, state: begins_as(proto), flags, deadline };
+        let dest = &course.dest;
         let Some((slot, id)) = self.slab.begin(&first, rare) else {
-            self.courses.leave(&joined);
+            self.courses.leave(course);
             return None;
         };
         dest.inactive.fetch_add(1, Relaxed);
         dest.update_overload();
-        let course = known.get(joined.number)?;
         let rare = if slot.has(EDITED | FTP) { self.slab.rare(id.at) } else { None };
         let legs = Legs::of(course, client, local_port);
         Some(Conn { legs, course, slot, slab: &self.slab, id, rare })
