@@ -80,9 +80,6 @@ impl Intake {
         if self.scope != *scope {
             let program = scope.program();
             self.sockets.iter().try_for_each(|socket| sys::ring::filter(socket, &program))?;
-            if self.sockets.len() > 1 && self.scope.to != scope.to {
-                sys::ring::spread(&self.sockets[0], &scope.spread())?;
-            }
             self.scope.clone_from(scope);
         }
         Ok(())

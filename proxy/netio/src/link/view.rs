@@ -195,3 +195,39 @@ fn sight(payload: &[u8], input: Option<&str>) -> Option<Sight> {
         false => Sight::Destination,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attribute(kind: u16, bytes: &[u8]) -> Vec<u8> {
+        let len = (4 + bytes.len()) as u16;
+        let mut all = [&len.to_ne_bytes()[..], &kind.to_ne_bytes(), bytes].concat();
+        all.resize(all.len().next_multiple_of(4), 0);
+        all
+    }
+
+    /// As a kernel with such devices tells of one: number 7, on number 2.
+    fn device(kind: &[u8]) -> Vec<u8> {
+        let data = [attribute(1, &1029_u16.to_ne_bytes()), attribute(5, &[0x88, 0xa8])].concat();
+        let info = [attribute(1, kind), attribute(2, &data)].concat();
+        let mut fixed = [0; 16];
+        fixed[2..4].copy_from_slice(&ARPHRD_ETHER.to_ne_bytes());
+        fixed[4..8].copy_from_slice(&7_u32.to_ne_bytes());
+        let attributes = [
+            attribute(3, b"eth0.1029\0"),
+            attribute(4, &1500_u32.to_ne_bytes()),
+            attribute(1, &[2, 0, 0, 0, 0, 7]),
+            attribute(5, &2_u32.to_ne_bytes()),
+            attribute(18, &info),
+        ];
+        [&fixed[..], &attributes.concat()].concat()
+    }
+
+    #[test]
+    fn the_device_of_a_vlan_says_so() {
+        let (index, vlan) = link(&device(b"vlan\0")).unwrap();
+        assert_eq!((index, vlan.vlan), (7, Some((2, [0x88, 0xa8, 4, 5]))));
+        assert_eq!(link(&device(b"macvlan\0")).unwrap().1.vlan, None);
+    }
+}

@@ -89,48 +89,6 @@ impl Scope {
         program.finish()
     }
 
-    /// Which of several ports a packet is for: as its client says, so that both directions of a flow are for one. The client
-    /// is at the other end of what is sent to an address of interest, and else the receiver; where servers are spoken
-    /// to in our own name (FullNAT) their answers do not say who it is.
-    pub(super) fn spread(&self) -> Vec<sock_filter> {
-        let mut program = Program::default();
-        let v6 = program.label();
-        program.load(Size::Word, libc::SKF_AD_OFF + libc::SKF_AD_PROTOCOL);
-        program.unless_equal(libc::ETH_P_IP as u32, v6);
-        self.client(&mut program, (&[12], 20), (&[16], 22), IpAddr::is_ipv4);
-        program.place(v6);
-        self.client(&mut program, (&[8, 12, 16, 20], 40), (&[24, 28, 32, 36], 42), IpAddr::is_ipv6);
-        program.finish()
-    }
-
-    /// Ends with a number for the client: of the source if the destination is one of ours, and else of the destination. Of
-    /// both there are the places of its address' words, and of its port.
-    fn client(
-        &self,
-        program: &mut Program,
-        (source, from): (&[i32], i32),
-        (destination, to): (&[i32], i32),
-        of_family: fn(&IpAddr) -> bool,
-    ) {
-        let (by_source, by_destination) = (program.label(), program.label());
-        let mut words: Vec<_> = self.to.iter().filter(|addr| of_family(addr)).map(folded).collect();
-        words.sort_unstable();
-        words.dedup();
-        // With more, half of the flows have one direction elsewhere.
-        if words.len() <= MOST / 2 {
-            program.fold(destination);
-            program.search(&words, by_source, by_destination);
-            program.place(by_source);
-            program.number(source, &[from]);
-        }
-        program.place(by_destination);
-        if words.len() <= MOST / 2 {
-            program.number(destination, &[to]);
-        } else {
-            program.number(&[source, destination].concat(), &[from, to]);
-        }
-    }
-
     fn addresses(
         &self,
         program: &mut Program,
@@ -160,17 +118,6 @@ fn last_word(addr: &IpAddr) -> u32 {
     match addr {
         IpAddr::V4(addr) => u32::from(*addr),
         IpAddr::V6(addr) => u128::from(*addr) as u32,
-    }
-}
-
-/// All of its words in one, as [`Program::fold`] makes it.
-fn folded(addr: &IpAddr) -> u32 {
-    match addr {
-        IpAddr::V4(addr) => u32::from(*addr),
-        IpAddr::V6(addr) => {
-            let bits = u128::from(*addr);
-            (0..4).fold(0, |folded, n| folded ^ (bits >> (32 * n)) as u32)
-        }
     }
 }
 
@@ -256,32 +203,6 @@ impl Program {
         self.search(low, found, missing);
         self.place(in_high);
         self.search(high, found, missing);
-    }
-
-    /// Loads these words of the packet, in one.
-    fn fold(&mut self, words: &[i32]) {
-        self.push(libc::BPF_LDX | libc::BPF_IMM, 0, (0, 0));
-        for at in words {
-            self.load(Size::Word, libc::SKF_NET_OFF + at);
-            self.push(libc::BPF_ALU | libc::BPF_XOR | libc::BPF_X, 0, (0, 0));
-            self.push(libc::BPF_MISC | libc::BPF_TAX, 0, (0, 0));
-        }
-    }
-
-    /// Ends with a number made of these words and halves of the packet.
-    fn number(&mut self, words: &[i32], halves: &[i32]) {
-        const GOLDEN: u32 = 0x9E37_79B1;
-        self.push(libc::BPF_LDX | libc::BPF_IMM, 0, (0, 0));
-        for (size, at) in
-            words.iter().map(|at| (Size::Word, at)).chain(halves.iter().map(|at| (Size::Half, at)))
-        {
-            self.load(size, libc::SKF_NET_OFF + at);
-            self.push(libc::BPF_ALU | libc::BPF_XOR | libc::BPF_X, 0, (0, 0));
-            self.push(libc::BPF_ALU | libc::BPF_MUL | libc::BPF_K, GOLDEN, (0, 0));
-            self.push(libc::BPF_MISC | libc::BPF_TAX, 0, (0, 0));
-        }
-        self.push(libc::BPF_ALU | libc::BPF_RSH | libc::BPF_K, 16, (0, 0));
-        self.push(libc::BPF_RET | libc::BPF_A, 0, (0, 0));
     }
 
     fn end(&mut self, bytes: u32) {

@@ -12,7 +12,6 @@ use std::time::Duration;
 use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
 use socket2::{Domain, Protocol, Socket, Type};
 use wire::frame::{Checksum, GsoKind};
-use wire::packet::Packet;
 
 use super::*;
 use support::*;
@@ -72,54 +71,6 @@ fn flows_spread_over_the_ports_and_none_is_lost_or_seen_twice() {
     let on_first = seen.iter().filter(|s| s.port == 0).count();
     assert_eq!(seen.len(), usize::from(FLOWS));
     assert!((1..usize::from(FLOWS)).contains(&on_first), "{on_first} of {FLOWS} on the first port");
-}
-
-/// One client after the other, of a family.
-fn clients(family: usize) -> impl Iterator<Item = SocketAddr> {
-    let net = ["198.51.100", "2001:db8:1:"][family];
-    let separator = if family == 0 { "." } else { ":" };
-    (1..=64).map(move |n| SocketAddr::new(ip(&format!("{net}{separator}{n}")), 40_000 + n * 7))
-}
-
-#[test]
-fn both_directions_of_a_flow_are_for_one_port() {
-    let world = World::new();
-    // Of so many addresses none is looked for.
-    for (vips, together) in [(0, true), (500, true), (1000, false)] {
-        let (mut ports, mut intake) = world.far(|| Port::open(2, 200).unwrap());
-        let mut scope = Scope { from: OWN.iter().map(|addr| ip(addr)).collect(), ..world.scope() };
-        scope.to.extend((0..vips).flat_map(|n| {
-            [
-                IpAddr::V4((0x0a63_1000 + n).into()),
-                IpAddr::V6((0xfd99_u128 << 112 | u128::from(n + 1000)).into()),
-            ]
-        }));
-        intake.set(&scope).unwrap();
-        for family in [0, 1] {
-            let (vip, server) =
-                (SocketAddr::new(ip(NOBODY[family]), 80), SocketAddr::new(ip(OWN[family]), 8000));
-            for (from, to) in clients(family).flat_map(|client| [(client, vip), (server, client)]) {
-                world.send_from_near(&mut udp_packet(from, to), &world.there());
-            }
-            let mut firsts = 0;
-            let mut seen = ports.iter_mut().map(|port| {
-                let mut clients = [Vec::new(), Vec::new()];
-                while let Some(Received { slot, .. }) = wait_for_one(port) {
-                    let packet = Packet::parse(port.frame(slot).packet()).unwrap();
-                    let (from, to) = packet.ports().unwrap();
-                    let answer = from == 8000;
-                    clients[usize::from(answer)].push(if answer { to } else { from });
-                    port.done();
-                }
-                firsts += clients[0].len();
-                clients
-            });
-            let ([one, other], [_, _]) = (seen.next().unwrap(), seen.next().unwrap());
-            assert_eq!(firsts, 64);
-            assert!((10..54).contains(&one.len()), "{} of 64 flows on the first port", one.len());
-            assert_eq!(one == other, together, "{vips} VIPs: {one:?} and {other:?}");
-        }
-    }
 }
 
 #[test]

@@ -114,24 +114,16 @@ pub(crate) fn receive(socket: &OwnedFd) -> io::Result<()> {
     check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const at).cast(), len) }).map(drop)
 }
 
-/// Joins sockets that receive already: each packet is for one of them, the first until [`spread`] says otherwise.
+/// Joins sockets that receive already: each flow is for one of them.
 pub(crate) fn share<'a>(sockets: impl IntoIterator<Item = &'a OwnedFd>) -> io::Result<()> {
     let mut group: c_uint = 0;
     for (i, socket) in sockets.into_iter().enumerate() {
         let unique = if i == 0 { libc::PACKET_FANOUT_FLAG_UNIQUEID } else { 0 };
-        let kind = libc::PACKET_FANOUT_CBPF | libc::PACKET_FANOUT_FLAG_IGNORE_OUTGOING | unique;
+        let kind = libc::PACKET_FANOUT_HASH | libc::PACKET_FANOUT_FLAG_IGNORE_OUTGOING | unique;
         option(socket, libc::PACKET_FANOUT, &(group | kind << 16))?;
         group = read_option::<c_uint>(socket, libc::PACKET_FANOUT)? & 0xffff;
     }
     Ok(())
-}
-
-/// A packet is for the socket that the program says, counted round, of all that this one was joined with.
-pub(crate) fn spread(socket: &OwnedFd, program: &[libc::sock_filter]) -> io::Result<()> {
-    let len = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
-    // The kernel reads what it points to during the call.
-    option(socket, libc::PACKET_FANOUT_DATA, &program)
 }
 
 /// Packets that the ring had no slot for since the last time.

@@ -89,11 +89,6 @@ impl World {
         LinkHeader::Ethernet([2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2])
     }
 
-    /// From the near host to the far one.
-    pub(super) fn there(&self) -> LinkHeader {
-        LinkHeader::Ethernet([2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1])
-    }
-
     /// Sends a packet as it is from the near end of the link.
     pub(super) fn send_from_near(&self, frame: &mut Frame, header: &LinkHeader) {
         let family = if frame.packet()[0] >> 4 == 4 { Family::V4 } else { Family::V6 };
