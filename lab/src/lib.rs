@@ -10,6 +10,7 @@ mod bench;
 pub mod cli;
 pub mod client;
 pub mod link;
+pub mod mistake;
 pub mod load;
 pub mod node;
 pub mod pattern;

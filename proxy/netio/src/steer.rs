@@ -60,6 +60,7 @@ use self::rules::Displaced;
 use crate::netlink::NetlinkSocket;
 
 pub use error::{Notice, SteerError};
+pub(crate) use journal::KIND as NOTES;
 pub(crate) use marks::OWN;
 pub use rings::{Published, Taken, Taker};
 pub use step::{Part, TargetsChange};
