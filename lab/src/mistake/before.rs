@@ -10,7 +10,12 @@ pub(super) const ALL: &[Mistake] = &[
         name: "interface-down",
         check: "interfaces",
         story: "the packet port is to use a device that is down",
-        build: |setting| configured(setting, "[engine]\nport = \"packet\"\ninterfaces = [\"to-client\", \"to-servers\", \"spare\"]\n"),
+        build: |setting| {
+            configured(
+                setting,
+                "[engine]\nport = \"packet\"\ninterfaces = [\"to-client\", \"to-servers\", \"spare\"]\n",
+            )
+        },
         make: |patient| patient.director().link_down("spare"),
         noticed: false,
         by_hand: None,
@@ -19,8 +24,12 @@ pub(super) const ALL: &[Mistake] = &[
         name: "no-interface",
         check: "interfaces",
         story: "the packet port is to use a device that does not exist",
-        build: |setting| configured(setting, "[engine]\nport = \"packet\"\ninterfaces = [\"to-client\", \"to-servers\"]\n"),
-        make: |patient| write(patient, "[engine]\nport = \"packet\"\ninterfaces = [\"to-client\", \"eth7\"]\n"),
+        build: |setting| {
+            configured(setting, "[engine]\nport = \"packet\"\ninterfaces = [\"to-client\", \"to-servers\"]\n")
+        },
+        make: |patient| {
+            write(patient, "[engine]\nport = \"packet\"\ninterfaces = [\"to-client\", \"eth7\"]\n")
+        },
         noticed: false,
         by_hand: Some(|patient| write(patient, "")),
     },
@@ -36,7 +45,10 @@ pub(super) const ALL: &[Mistake] = &[
         make: |patient| {
             let line = "sysctl -w net.ipv6.conf.all.forwarding=0";
             patient.on(patient.director(), line)?;
-            write(patient, "[[service]]\nvip = \"2001:db8:ff::1\"\nports = [\"tcp/80\"]\n[[service.server]]\naddress = \"[2001:db8:2::11]:80\"\n")
+            write(
+                patient,
+                "[[service]]\nvip = \"2001:db8:ff::1\"\nports = [\"tcp/80\"]\n[[service.server]]\naddress = \"[2001:db8:2::11]:80\"\n",
+            )
         },
         noticed: false,
         by_hand: None,

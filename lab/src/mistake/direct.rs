@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::patient::{Patient, Topology};
 use super::{Mistake, Setting};
+use crate::addr::Family;
 use crate::client;
 use crate::link::{self, End};
 use crate::node::Node;
@@ -19,8 +20,21 @@ pub(super) const ALL: &[Mistake] = &[
         check: "server-vip",
         story: "a server behind direct routing does not have the VIP",
         build: direct,
+        make: |patient| patient.on(patient.server(0), &format!("ip address del {}/32 dev lo", patient.vip())),
+        noticed: true,
+        by_hand: None,
+    },
+    Mistake {
+        name: "vip-missing-6",
+        check: "server-vip",
+        story: "the same over IPv6",
+        build: |setting| {
+            let mut patient = on_one_link(setting)?;
+            patient.family = Family::V6;
+            patient.serve("-g")
+        },
         make: |patient| {
-            patient.on(patient.server(0), &format!("ip address del {}/32 dev lo", patient.vip()))
+            patient.on(patient.server(0), &format!("ip address del {}/128 dev lo", patient.vip()))
         },
         noticed: true,
         by_hand: None,
@@ -59,8 +73,11 @@ pub(super) const ALL: &[Mistake] = &[
         story: "FTP behind direct routing has no persistence",
         build: |setting| {
             let mut patient = direct(setting)?;
-            let ftp: Vec<_> =
-                patient.server_nodes().iter().map(|node| Http::start(node, 21)).collect::<anyhow::Result<_>>()?;
+            let ftp: Vec<_> = patient
+                .server_nodes()
+                .iter()
+                .map(|node| Http::start(node, 21))
+                .collect::<anyhow::Result<_>>()?;
             patient.servers.extend(ftp);
             Ok(patient)
         },
@@ -98,9 +115,14 @@ pub(super) const ALL: &[Mistake] = &[
 
 /// Servers with the VIP on the director's link, who keep silent about it.
 pub(super) fn direct(setting: &Setting) -> anyhow::Result<Patient> {
+    on_one_link(setting)?.serve("-g")
+}
+
+fn on_one_link(setting: &Setting) -> anyhow::Result<Patient> {
     let state_root = setting.state_root.clone();
-    let lab = DirectLab::new(&DirectOptions { vip: VipPlace::Subnet, state_root, ..DirectOptions::default() })?;
-    Patient::new(Topology::Direct(lab), setting)?.serve("-g")
+    let lab =
+        DirectLab::new(&DirectOptions { vip: VipPlace::Subnet, state_root, ..DirectOptions::default() })?;
+    Patient::new(Topology::Direct(lab), setting)
 }
 
 /// Servers behind a router.

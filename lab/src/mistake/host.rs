@@ -38,7 +38,7 @@ pub(super) const ALL: &[Mistake] = &[
         name: "rule-first",
         check: "rules",
         story: "somebody's routing rule comes before those of the engine",
-        build: interface,
+        build: by_stack,
         make: |patient| {
             let line = format!("ip rule add pref 0 to {} lookup main && ip rule", patient.vip());
             patient.on(patient.director(), &line)
@@ -50,7 +50,7 @@ pub(super) const ALL: &[Mistake] = &[
         name: "drop-policy",
         check: "filter",
         story: "a firewall drops what passes through, unless it was told otherwise",
-        build: nat,
+        build: by_stack,
         make: |patient| {
             let line = "nft add table inet fw && nft add chain inet fw pass '{ type filter hook forward priority 0; policy drop; }'";
             patient.on(patient.director(), line)
@@ -87,7 +87,10 @@ pub(super) const ALL: &[Mistake] = &[
         story: "the engine was killed, and its rules are still there",
         build: nat,
         make: |patient| {
-            patient.on(patient.director(), "kill -9 $(ulvs status --json | sed -n 's/.*\"pid\": \\([0-9]*\\).*/\\1/p')")?;
+            patient.on(
+                patient.director(),
+                "kill -9 $(ulvs status --json | sed -n 's/.*\"pid\": \\([0-9]*\\).*/\\1/p')",
+            )?;
             let end = Instant::now() + Duration::from_secs(5);
             while patient.shell(patient.director(), "ulvs status")?.status.success() {
                 ensure!(Instant::now() < end, "the engine does not die");
@@ -105,7 +108,8 @@ pub(super) const ALL: &[Mistake] = &[
         build: |setting| limited(setting, 16),
         make: |patient| {
             let target = SocketAddr::new(patient.vip(), 80);
-            let connect = || (0..16).filter_map(|_| TcpStream::connect_timeout(&target, Duration::from_secs(1)).ok());
+            let connect =
+                || (0..16).filter_map(|_| TcpStream::connect_timeout(&target, Duration::from_secs(1)).ok());
             // The table remembers them for a while.
             patient.client_node().run(|| drop(connect().collect::<Vec<_>>()))
         },
@@ -158,20 +162,27 @@ pub(super) const ALL: &[Mistake] = &[
         name: "open-key",
         check: "certificates",
         story: "the key of the site's certificate may be read by everybody",
-        build: |setting| {
-            let patient = nat(setting)?;
-            let line = "cd $ULVS_STATE_DIR && openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=www.ilinux.io \
-                        -addext subjectAltName=DNS:www.ilinux.io -keyout site.key -out site.crt && chmod 0600 site.key";
-            patient.on(patient.director(), line)?;
-            let files = "--cert $ULVS_STATE_DIR/site.crt --key $ULVS_STATE_DIR/site.key --server-port 80";
-            patient.ulvs(&format!("tls add tcp/{}:80 {files}", patient.vip()))?;
-            Ok(patient)
-        },
+        build: site,
         make: |patient| patient.on(patient.director(), "chmod 0644 $ULVS_STATE_DIR/site.key"),
         noticed: false,
         by_hand: None,
     },
+    Mistake {
+        name: "old-certificate",
+        check: "certificates",
+        story: "the site's certificate ends in a few days, and nobody has made another",
+        build: site,
+        make: |patient| issue(patient, 5),
+        noticed: false,
+        by_hand: Some(|patient| issue(patient, 365)),
+    },
 ];
+
+/// An engine whose packets pass the host's stack: rings take them before rules and chains see them. The VIP is an address
+/// of the director's.
+fn by_stack(setting: &Setting) -> anyhow::Result<Patient> {
+    without_engine(setting, VipPlace::Interface)?.serve_by("--port tun", "-m")
+}
 
 /// A packet from an address of the client's, whatever comes of it.
 fn knock(client: &Node, from: &str, to: SocketAddr) -> anyhow::Result<()> {
@@ -183,6 +194,24 @@ fn knock(client: &Node, from: &str, to: SocketAddr) -> anyhow::Result<()> {
         ensure!(outcome.is_err(), "{from} is served");
         Ok(())
     })?
+}
+
+/// TLS ends at the director.
+fn site(setting: &Setting) -> anyhow::Result<Patient> {
+    let patient = nat(setting)?;
+    patient.ulvs("ca init --name ca.ilinux.io --dir $ULVS_STATE_DIR/ca")?;
+    patient.ulvs("ca issue --dns www.ilinux.io --dir $ULVS_STATE_DIR/ca --out $ULVS_STATE_DIR/site")?;
+    let files = "--cert $ULVS_STATE_DIR/site.crt --key $ULVS_STATE_DIR/site.key";
+    patient.ulvs(&format!("tls add tcp/{}:80 {files} --server-port 80", patient.vip()))?;
+    Ok(patient)
+}
+
+/// Another certificate, for so many days.
+fn issue(patient: &Patient, days: u32) -> anyhow::Result<()> {
+    patient.on(patient.director(), "rm $ULVS_STATE_DIR/site.*")?;
+    let files = "--dir $ULVS_STATE_DIR/ca --out $ULVS_STATE_DIR/site";
+    patient.ulvs(&format!("ca issue --dns www.ilinux.io --days {days} {files}"))?;
+    patient.ulvs("tls reload")
 }
 
 /// An engine with a configuration of its own.

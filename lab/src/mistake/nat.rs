@@ -7,6 +7,7 @@ use anyhow::Context as _;
 
 use super::patient::{Patient, Topology};
 use super::{Mistake, Setting};
+use crate::addr::Family;
 use crate::link::{self, End};
 use crate::node::Node;
 use crate::serve::Http;
@@ -34,14 +35,31 @@ pub(super) const ALL: &[Mistake] = &[
         by_hand: None,
     },
     Mistake {
+        name: "no-gateway-6",
+        check: "way-back",
+        story: "the same over IPv6",
+        build: |setting| {
+            let mut patient = without_engine(setting, VipPlace::Routed)?;
+            patient.family = Family::V6;
+            patient.serve("-m")
+        },
+        make: |patient| patient.on(patient.server(1), "ip -6 route del default"),
+        noticed: true,
+        by_hand: None,
+    },
+    Mistake {
         name: "same-link",
         check: "same-link",
-        story: "a client on the servers' own link asks for the VIP",
-        build: nat,
-        make: |patient| {
-            let neighbour = neighbour(patient)?;
+        story: "clients on the servers' own link ask for the VIP, and help for them was turned off",
+        build: |setting| {
+            let mut patient = nat(setting)?;
+            let neighbour = neighbour(&patient)?;
             patient.more.push((NEIGHBOUR.parse()?, neighbour));
             patient.client = Some(0);
+            Ok(patient)
+        },
+        make: |patient| {
+            patient.ulvs("sysctl ulvs.hairpin=0")?;
             // The engine has connections of it, which wait.
             let target = SocketAddr::new(patient.vip(), 80);
             patient.client_node().run(|| {
@@ -115,9 +133,10 @@ pub(super) const ALL: &[Mistake] = &[
         build: nat,
         make: |patient| {
             let vip = patient.vip();
-            patient.server_addrs().iter().try_for_each(|server| {
-                patient.ulvs(&format!("ipvsadm -d -t {vip}:80 -r {}:80", server.v4))
-            })
+            patient
+                .server_addrs()
+                .iter()
+                .try_for_each(|server| patient.ulvs(&format!("ipvsadm -d -t {vip}:80 -r {}:80", server.v4)))
         },
         noticed: true,
         by_hand: Some(|patient| {

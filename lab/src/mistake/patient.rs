@@ -42,6 +42,8 @@ pub(super) struct Patient {
     /// Whoever runs until the end.
     pub(super) children: Vec<Child>,
     pub(super) at: Place,
+    /// Of the VIP and the servers.
+    pub(super) family: Family,
     /// Arguments of `ulvs doctor`.
     pub(super) arguments: Vec<String>,
     /// A script for `sh -e` with mounts that the doctor alone sees.
@@ -68,6 +70,7 @@ impl Patient {
             more: Vec::new(),
             children: Vec::new(),
             at: Place::Director,
+            family: Family::V4,
             arguments: Vec::new(),
             mounts: None,
             client: None,
@@ -114,12 +117,13 @@ impl Patient {
         }
     }
 
-    /// The VIP of IPv4.
+    /// The VIP.
     pub(super) fn vip(&self) -> IpAddr {
         match &self.topology {
-            Topology::Nat(lab) => lab.vip.v4,
-            Topology::Direct(lab) => lab.vip.v4,
+            Topology::Nat(lab) => lab.vip,
+            Topology::Direct(lab) => lab.vip,
         }
+        .of(self.family)
     }
 
     /// What joins the machines of the servers' network.
@@ -178,12 +182,18 @@ impl Patient {
 
     /// Starts an engine with a service for port 80 of the VIP, and all servers behind it by this option of ipvsadm.
     pub(super) fn serve(self, method: &str) -> anyhow::Result<Self> {
+        self.serve_by("", method)
+    }
+
+    /// The same with more arguments of `ulvs run`.
+    pub(super) fn serve_by(self, run: &str, method: &str) -> anyhow::Result<Self> {
         let log = self.directory().join("ulvs.log");
-        self.ulvs(&format!("run --detach --log {}", log.display()))?;
-        let vip = self.vip();
-        self.ulvs(&format!("ipvsadm -A -t {vip}:80 -s rr"))?;
+        self.ulvs(&format!("run --detach --log {} {run}", log.display()))?;
+        let vip = SocketAddr::new(self.vip(), 80);
+        self.ulvs(&format!("ipvsadm -A -t {vip} -s rr"))?;
         for server in self.server_addrs() {
-            self.ulvs(&format!("ipvsadm -a -t {vip}:80 -r {}:80 {method}", server.v4))?;
+            let server = server.port(self.family, 80);
+            self.ulvs(&format!("ipvsadm -a -t {vip} -r {server} {method}"))?;
         }
         Ok(self)
     }

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::Mistake;
 use super::direct::{direct, tunnel};
 use super::patient::{Patient, Place};
-use super::Mistake;
 use crate::serve::Http;
 
 pub(super) const ALL: &[Mistake] = &[
@@ -70,7 +70,12 @@ pub(super) const ALL: &[Mistake] = &[
         check: "real-tunnels",
         story: "the process that takes packets out of tunnels was killed",
         build: |setting| tunnel(setting).map(on_server),
-        make: |patient| patient.on(patient.server(0), "kill -9 $(ulvs real status --json | sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/')"),
+        make: |patient| {
+            patient.on(
+                patient.server(0),
+                "kill -9 $(ulvs real status --json | sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/')",
+            )
+        },
         noticed: true,
         by_hand: None,
     },

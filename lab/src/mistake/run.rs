@@ -13,7 +13,8 @@ use super::{Mistake, Setting};
 /// # Errors
 /// When the story cannot be written.
 pub(super) fn play(mistake: &Mistake, setting: &Setting, as_json: bool) -> anyhow::Result<bool> {
-    let mut story = Story { out: Box::new(if as_json { Out::Error(io::stderr()) } else { Out::Plain(io::stdout()) }) };
+    let mut story =
+        Story { out: Box::new(if as_json { Out::Error(io::stderr()) } else { Out::Plain(io::stdout()) }) };
     story.say(&format!("\n== {}: {}", mistake.name, mistake.story))?;
     let outcome = steps(mistake, setting, &mut story);
     let error = outcome.as_ref().err().map(|error| format!("{error:#}"));
@@ -59,6 +60,8 @@ fn steps(mistake: &Mistake, setting: &Setting, story: &mut Story) -> anyhow::Res
     let mut patient = (mistake.build)(setting).context("the laboratory")?;
     let before = patient.doctor()?;
     ensure!(before.worst() == 0, "the doctor finds something where all is well: {:#}", before.findings());
+    let already: Vec<_> = before.by(mistake.check).collect();
+    ensure!(already.is_empty(), "it is found before it was made: {already:#?}");
     ensure!(patient.is_served(), "clients are not served where all is well");
 
     (mistake.make)(&mut patient).context("making the mistake")?;
@@ -71,7 +74,13 @@ fn steps(mistake: &Mistake, setting: &Setting, story: &mut Story) -> anyhow::Res
     ensure!(!found.is_empty(), "the doctor does not find it, but: {:#}", sick.findings());
     for finding in &found {
         let text = |key: &str| finding[key].as_str().unwrap_or_default().to_owned();
-        story.say(&format!("  {}: {}\n    saw  {}\n    why  {}", text("severity"), text("about"), text("saw"), text("why")))?;
+        story.say(&format!(
+            "  {}: {}\n    saw  {}\n    why  {}",
+            text("severity"),
+            text("about"),
+            text("saw"),
+            text("why")
+        ))?;
     }
     let worst = sick.worst_of(mistake.check);
     match mistake.by_hand {
@@ -83,7 +92,8 @@ fn steps(mistake: &Mistake, setting: &Setting, story: &mut Story) -> anyhow::Res
     }
 
     let after = patient.doctor()?;
-    let left: Vec<_> = after.by(mistake.check).filter(|finding| Examined::severity(finding) >= worst).collect();
+    let left: Vec<_> =
+        after.by(mistake.check).filter(|finding| Examined::severity(finding) >= worst).collect();
     ensure!(left.is_empty(), "it is still found after it was mended: {left:#?}");
     let known = |finding: &&Value| sick.by(finding["check"].as_str().unwrap_or_default()).next().is_some();
     let new: Vec<_> = after.serious().filter(|finding| !known(finding)).collect();

@@ -1,15 +1,16 @@
 //! A few questions to neighbours and servers, asked as a client's packet would come to them: an ARP request, the first
 //! segment of a TCP connection, an echo request. For whoever looks for a mistake; never on the way of traffic.
 //!
-//! IPv4 only. Needs `CAP_NET_RAW`. Answers are heard by a packet socket, whoever they are for and whatever drops them
+//! Needs `CAP_NET_RAW`. Answers are heard by a packet socket, whoever they are for and whatever drops them
 //! later; a connection that a server begins is reset at once. All questions of a call are asked together and waited for
 //! together. Belongs to the network namespace of the calling thread.
 
 mod packets;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -53,9 +54,9 @@ pub enum By {
     /// In a packet to a server (tunnels).
     Tunnel {
         /// From an address of this host's.
-        from: Ipv4Addr,
+        from: IpAddr,
         /// The server.
-        to: Ipv4Addr,
+        to: IpAddr,
         /// What it is put in.
         kind: TunnelKind,
     },
@@ -76,9 +77,9 @@ pub enum TunnelKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Syn {
     /// Who the server believes to speak with.
-    pub from: Ipv4Addr,
-    /// What it is asked for.
-    pub to: SocketAddrV4,
+    pub from: IpAddr,
+    /// What it is asked for, of the same family.
+    pub to: SocketAddr,
     /// How it gets there.
     pub by: By,
 }
@@ -90,15 +91,43 @@ pub enum Answer {
     Open(Through),
     /// Nobody does.
     Refused(Through),
-    /// A message of ICMP came, of this type and code, from there.
-    Icmp {
-        /// Type.
-        kind: u8,
-        /// Code.
-        code: u8,
+    /// A message of ICMP came.
+    Told {
+        /// What it says.
+        what: Said,
         /// Who says so.
-        from: Ipv4Addr,
+        from: IpAddr,
     },
+}
+
+/// What a message of ICMP says of a packet (RFC 792, RFC 4443).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// The host has nobody who takes packets of this protocol.
+    NoProtocol,
+    /// Nobody has the port.
+    NoPort,
+    /// There is no way, or nobody at its end.
+    NoWay,
+    /// Somebody forbids it.
+    Forbidden,
+    /// It is too large; what would not be (0: not said).
+    TooLarge(u16),
+    /// Something else.
+    Other,
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoProtocol => "nobody takes packets of this protocol there",
+            Self::NoPort => "nobody has this port there",
+            Self::NoWay => "there is no way to it, or nobody there",
+            Self::Forbidden => "it is forbidden",
+            Self::TooLarge(_) => "the packet is too large",
+            Self::Other => "the packet cannot go on",
+        })
+    }
 }
 
 /// The last hop of an answer.
@@ -114,10 +143,10 @@ pub struct Through {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Echo {
     /// From an address of this host's.
-    pub from: Ipv4Addr,
-    /// To whom.
-    pub to: Ipv4Addr,
-    /// Bytes of the whole packet, from 28.
+    pub from: IpAddr,
+    /// To whom, of the same family.
+    pub to: IpAddr,
+    /// Bytes of the whole packet, from 28 (IPv6: 48).
     pub bytes: u16,
 }
 
@@ -168,7 +197,7 @@ pub fn begin(syns: &[Syn], patience: Duration) -> io::Result<Vec<Option<Answer>>
     let ear = questions::answers(port)?;
     let sender = Sender::open()?;
     for syn in syns {
-        let segment = packets::tcp(SocketAddrV4::new(syn.from, port), syn.to, packets::SYN, 1, 0);
+        let segment = packets::tcp(SocketAddr::new(syn.from, port), syn.to, packets::SYN, 1);
         // No way, no neighbour: nothing will come of it.
         let _ = sender.send(&segment, syn.by);
     }
@@ -179,11 +208,11 @@ pub fn begin(syns: &[Syn], patience: Duration) -> io::Result<Vec<Option<Answer>>
         let through = Through { device, mac };
         for (syn, answer) in syns.iter().zip(&mut answers).filter(|(_, answer)| answer.is_none()) {
             *answer = match heard {
-                Heard::Tcp { from, to, flags, acknowledged, .. } if from == syn.to && *to.ip() == syn.from => {
+                Heard::Tcp { from, to, flags, acknowledged } if from == syn.to && to.ip() == syn.from => {
                     if flags & packets::RST != 0 {
                         Some(Answer::Refused(through))
                     } else if flags & packets::SYN != 0 {
-                        let reset = packets::tcp(to, from, packets::RST, acknowledged, 0);
+                        let reset = packets::tcp(to, from, packets::RST, acknowledged);
                         // The server forgets it by itself otherwise.
                         let _ = sender.send(&reset, syn.by);
                         Some(Answer::Open(through))
@@ -191,8 +220,8 @@ pub fn begin(syns: &[Syn], patience: Duration) -> io::Result<Vec<Option<Answer>>
                         None
                     }
                 }
-                Heard::Icmp { kind, code, from, about, .. } if is_about(about, syn) => {
-                    Some(Answer::Icmp { kind, code, from })
+                Heard::Told { what, from, about } if is_about(about, syn) => {
+                    Some(Answer::Told { what, from })
                 }
                 _ => None,
             };
@@ -204,10 +233,10 @@ pub fn begin(syns: &[Syn], patience: Duration) -> io::Result<Vec<Option<Answer>>
 }
 
 /// Whether a message of ICMP quotes this segment, or the packet that it was in.
-fn is_about(about: (Ipv4Addr, Ipv4Addr), syn: &Syn) -> bool {
+fn is_about(about: (IpAddr, IpAddr), syn: &Syn) -> bool {
     match syn.by {
         By::Tunnel { from, to, .. } => about == (from, to),
-        By::Route | By::Link { .. } => about == (syn.from, *syn.to.ip()),
+        By::Route | By::Link { .. } => about == (syn.from, syn.to.ip()),
     }
 }
 
@@ -232,7 +261,7 @@ pub fn echo(echoes: &[Echo], patience: Duration) -> io::Result<Vec<Option<Echoed
                     answers[number] = Some(Echoed::Back);
                 }
             }
-            Some((_, Heard::Icmp { kind: 3, code: 4, about, mtu, .. })) => {
+            Some((_, Heard::Told { what: Said::TooLarge(mtu), about, .. })) => {
                 let mine = echoes.iter().zip(&mut answers).filter(|(echo, _)| (echo.from, echo.to) == about);
                 mine.filter(|(echo, _)| echo.bytes > mtu).for_each(|(_, answer)| {
                     answer.get_or_insert(Echoed::TooLarge(mtu));
@@ -246,11 +275,7 @@ pub fn echo(echoes: &[Echo], patience: Duration) -> io::Result<Vec<Option<Echoed
 }
 
 /// Hands out what comes, with the device's index, until told that it is enough or time is up.
-fn listen(
-    ear: &impl AsFd,
-    patience: Duration,
-    mut enough: impl FnMut(u32, &[u8]) -> bool,
-) -> io::Result<()> {
+fn listen(ear: &impl AsFd, patience: Duration, mut enough: impl FnMut(u32, &[u8]) -> bool) -> io::Result<()> {
     let end = Instant::now() + patience;
     let mut bytes = [0; 2048];
     loop {
@@ -275,29 +300,39 @@ fn listen(
 }
 
 struct Sender {
-    raw: Socket,
+    v4: Socket,
+    /// Where the kernel has it.
+    v6: Option<Socket>,
     link: LinkSocket,
 }
 
 impl Sender {
     fn open() -> io::Result<Self> {
-        let raw = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW)))?;
-        Ok(Self { raw, link: LinkSocket::open()? })
+        let raw = |domain| Socket::new(domain, Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW)));
+        Ok(Self { v4: raw(Domain::IPV4)?, v6: raw(Domain::IPV6).ok(), link: LinkSocket::open()? })
     }
 
     fn send(&self, packet: &[u8], by: By) -> io::Result<()> {
-        const IPV4: u16 = 0x0800;
         match by {
             By::Link { device, from, to } => {
-                self.link.send_bytes(packet, IPV4, device, &LinkHeader::between(from.0, to.0))
+                let ethertype = if packets::is_v6(packet) { packets::IPV6 } else { packets::IPV4 };
+                self.link.send_bytes(packet, ethertype, device, &LinkHeader::between(from.0, to.0))
             }
             By::Route => self.route(packet),
             By::Tunnel { from, to, kind } => self.route(&packets::wrap(packet, from, to, kind)),
         }
     }
 
+    /// The header comes along; the kernel looks up the way.
     fn route(&self, packet: &[u8]) -> io::Result<()> {
-        let to: [u8; 4] = packet.get(16..20).and_then(|ip| ip.try_into().ok()).ok_or(io::ErrorKind::InvalidInput)?;
-        self.raw.send_to(packet, &SocketAddr::from((to, 0)).into()).map(drop)
+        let bad = || io::Error::from(io::ErrorKind::InvalidInput);
+        let (socket, to): (_, IpAddr) = if packets::is_v6(packet) {
+            let to = packet.get(24..40).and_then(|ip| <[u8; 16]>::try_from(ip).ok()).ok_or_else(bad)?;
+            (self.v6.as_ref().ok_or(io::ErrorKind::Unsupported)?, Ipv6Addr::from(to).into())
+        } else {
+            let to = packet.get(16..20).and_then(|ip| <[u8; 4]>::try_from(ip).ok()).ok_or_else(bad)?;
+            (&self.v4, Ipv4Addr::from(to).into())
+        };
+        socket.send_to(packet, &SocketAddr::new(to, 0).into()).map(drop)
     }
 }

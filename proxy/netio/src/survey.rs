@@ -184,7 +184,8 @@ mod tests {
     #[test]
     fn counters_have_the_names_of_their_groups() {
         let text = "TcpExt: SyncookiesSent IPReversePathFilter\nTcpExt: 1 22\nIpExt: InNoRoutes\nIpExt: 3\n";
-        let expected = [("TcpExt.SyncookiesSent", 1), ("TcpExt.IPReversePathFilter", 22), ("IpExt.InNoRoutes", 3)];
+        let expected =
+            [("TcpExt.SyncookiesSent", 1), ("TcpExt.IPReversePathFilter", 22), ("IpExt.InNoRoutes", 3)];
         assert_eq!(pairs(text), expected.map(|(name, value)| (name.to_owned(), value)));
     }
 

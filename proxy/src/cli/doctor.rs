@@ -98,8 +98,12 @@ fn names() -> PossibleValuesParser {
 fn not_made(name: &str, real: bool) -> Option<String> {
     match ALL.iter().find(|check| check.name == name) {
         None => Some(format!("{name} is a laboratory: add --lab")),
-        Some(check) if check.real && !real => Some(format!("the check {name} is for real servers: add --real")),
-        Some(check) if !check.real && real => Some(format!("the check {name} is for directors: leave out --real")),
+        Some(check) if check.real && !real => {
+            Some(format!("the check {name} is for real servers: add --real"))
+        }
+        Some(check) if !check.real && real => {
+            Some(format!("the check {name} is for directors: leave out --real"))
+        }
         Some(_) => None,
     }
 }
@@ -171,12 +175,17 @@ fn as_text(report: &Report) -> String {
         let _ = writeln!(out, "{text}");
     };
     let of = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
-    let counts = [Severity::Fault, Severity::Warning, Severity::Note].map(|severity| (of(severity), severity.name()));
+    let counts =
+        [Severity::Fault, Severity::Warning, Severity::Note].map(|severity| (of(severity), severity.name()));
     let counts = counts.iter().filter(|(n, _)| *n > 0);
     let counts: Vec<_> =
         counts.map(|(n, name)| format!("{n} {name}{}", if *n == 1 { "" } else { "s" })).collect();
     let counts = if counts.is_empty() { "nothing is wrong".to_owned() } else { counts.join(", ") };
-    let checks = if report.checks.len() == 1 { "1 check".to_owned() } else { format!("{} checks", report.checks.len()) };
+    let checks = if report.checks.len() == 1 {
+        "1 check".to_owned()
+    } else {
+        format!("{} checks", report.checks.len())
+    };
     line(format!("{counts}: looked at {}; {checks}", report.subject));
     if !report.asked.is_empty() {
         line(format!("sent: {}", report.asked.join("; ")));

@@ -1,13 +1,13 @@
 //! What the checks go by. All of it can be made up, for tests.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use control::api::{CertView, Status};
 use netio::probe::{Answer, Echoed};
 use netio::survey::{BaseChain, Listener, Mac, Survey, Way};
-use sched::{DestSpec, Family, ForwardMethod, MarkRule, Proto, ServiceKey, ServiceSpec};
+use sched::{DestSpec, Family, ForwardMethod, MarkRule, ServiceKey, ServiceSpec};
 
 /// One look at everything.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +52,8 @@ pub(crate) struct Engine {
     pub(crate) status: Status,
     /// The same a moment later.
     pub(crate) later: Status,
+    /// Clients on a server's link are served by FullNAT.
+    pub(crate) hairpin: bool,
     /// Open descriptors, and how many there may be.
     pub(crate) descriptors: Option<(u64, u64)>,
     /// What its connections say of servers.
@@ -94,18 +96,18 @@ pub(crate) struct Front {
 /// What came of packets that were sent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Probes {
-    /// Who answers ARP for an address, where it lies on a link of this host's.
-    pub(crate) arp: BTreeMap<Ipv4Addr, BTreeSet<Mac>>,
+    /// Who answers ARP for an address, where it lies on a link of this host's: IPv4 only.
+    pub(crate) arp: BTreeMap<IpAddr, BTreeSet<Mac>>,
     /// A connection to a server, as this host's own.
     pub(crate) connect: BTreeMap<SocketAddr, Connected>,
     /// A connection to a server that comes from a VIP: the server's answer takes the way of answers to clients.
-    pub(crate) way_back: BTreeMap<(Ipv4Addr, SocketAddr), Option<Answer>>,
+    pub(crate) way_back: BTreeMap<(IpAddr, SocketAddr), Option<Answer>>,
     /// A connection to a VIP and port at a server, by the way of the service.
     pub(crate) at_server: BTreeMap<(SocketAddr, SocketAddr), Option<Answer>>,
     /// The largest packet that the way takes: its length, and what came of it.
-    pub(crate) large: BTreeMap<Ipv4Addr, (u16, Option<Echoed>)>,
+    pub(crate) large: BTreeMap<IpAddr, (u16, Option<Echoed>)>,
     /// A small one.
-    pub(crate) small: BTreeMap<Ipv4Addr, Option<Echoed>>,
+    pub(crate) small: BTreeMap<IpAddr, Option<Echoed>>,
 }
 
 /// How a connection went.
@@ -177,8 +179,8 @@ impl Facts {
     pub(crate) fn server_of(&self, mac: Mac) -> Option<IpAddr> {
         let probes = self.probes.as_ref()?;
         let servers: BTreeSet<_> = self.pairs().map(|(_, dest)| dest.addr.ip()).collect();
-        let found = probes.arp.iter().filter(|(ip, macs)| macs.contains(&mac) && servers.contains(&IpAddr::V4(**ip)));
-        found.map(|(ip, _)| IpAddr::V4(*ip)).next()
+        let found = probes.arp.iter().filter(|(ip, macs)| macs.contains(&mac) && servers.contains(ip));
+        found.map(|(ip, _)| *ip).next()
     }
 
     /// A setting; 0 where there is none.
@@ -203,22 +205,6 @@ impl Facts {
     pub(crate) fn is_there(&self, server: SocketAddr) -> bool {
         let Some(probes) = &self.probes else { return false };
         matches!(probes.connect.get(&server), Some(Connected::Yes | Connected::Refused))
-    }
-}
-
-/// The option of ipvsadm that names a service, and what follows.
-pub(crate) fn option(key: &ServiceKey) -> String {
-    match key {
-        ServiceKey::Addr { proto, vip, l4_port } => {
-            let flag = match proto {
-                Proto::Tcp => "-t",
-                Proto::Udp => "-u",
-                Proto::Sctp => "--sctp-service",
-            };
-            format!("{flag} {}", SocketAddr::new(*vip, *l4_port))
-        }
-        ServiceKey::Mark { mark, family: Family::Ipv4 } => format!("-f {}", mark.0),
-        ServiceKey::Mark { mark, family: Family::Ipv6 } => format!("-f {} -6", mark.0),
     }
 }
 

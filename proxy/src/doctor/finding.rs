@@ -32,7 +32,7 @@ impl Severity {
 pub(crate) struct Cure {
     /// The host to type it on, by an address of its; none: this one.
     pub(crate) on: Option<IpAddr>,
-    /// For a shell, as root.
+    /// For a shell, as root. What is in capitals is for the reader to say.
     pub(crate) command: String,
 }
 

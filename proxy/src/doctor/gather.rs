@@ -18,11 +18,22 @@ use super::facts::Facts;
 /// From one look at counters to the next: whoever sends now does so twice in it.
 const BETWEEN: Duration = Duration::from_millis(1200);
 
-/// Collects all of them.
+/// What facts are worth.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Effort {
+    /// Somebody goes by what comes of packets.
+    pub(super) packets: bool,
+    /// None is to be sent all the same.
+    pub(super) passive: bool,
+    /// Somebody goes by what changes meanwhile.
+    pub(super) time: bool,
+}
+
+/// Collects them.
 ///
 /// # Errors
 /// There is nothing to look at.
-pub(super) fn gather(subject: &Subject, state_dir: &Path, passive: bool) -> Result<Facts, String> {
+pub(super) fn gather(subject: &Subject, state_dir: &Path, effort: Effort) -> Result<Facts, String> {
     let mut facts = Facts::default();
     let began = Instant::now();
     let mut engine = match subject {
@@ -34,8 +45,7 @@ pub(super) fn gather(subject: &Subject, state_dir: &Path, passive: bool) -> Resu
         Subject::Real => None,
     };
     facts.counters[0] = survey::counters();
-    facts.left_behind =
-        if facts.engine.is_none() { survey::note(state_dir) } else { None };
+    facts.left_behind = if facts.engine.is_none() { survey::note(state_dir) } else { None };
     host(&mut facts);
     if matches!(subject, Subject::Real) {
         real::look(&mut facts, state_dir);
@@ -45,13 +55,17 @@ pub(super) fn gather(subject: &Subject, state_dir: &Path, passive: bool) -> Resu
     if let Some(engine) = &mut engine {
         engine::connections(&mut facts, engine);
     }
-    if passive {
-        facts.unseen.push("whatever takes a packet to find out (--passive): servers, ways back, ARP".to_owned());
-    } else if !facts.services.is_empty() {
+    if effort.packets && effort.passive {
+        facts
+            .unseen
+            .push("whatever takes a packet to find out (--passive): servers, ways back, ARP".to_owned());
+    } else if effort.packets && !facts.services.is_empty() {
         facts.probes = Some(probes::ask(&mut facts));
     }
     if let Some(engine) = &mut engine {
-        std::thread::sleep(BETWEEN.saturating_sub(began.elapsed()));
+        if effort.time {
+            std::thread::sleep(BETWEEN.saturating_sub(began.elapsed()));
+        }
         engine::later(&mut facts, engine);
     }
     facts.counters[1] = survey::counters();
@@ -78,7 +92,8 @@ fn configured(facts: &mut Facts, file: &Path) -> Result<(), String> {
     let config = Config::load(file).map_err(|error| error.to_string())?;
     facts.services = config.services().to_vec();
     facts.marks = config.marks().to_vec();
-    facts.interfaces = if config.engine.port == Port::Tun { Vec::new() } else { config.engine.interfaces.clone() };
+    facts.interfaces =
+        if config.engine.port == Port::Tun { Vec::new() } else { config.engine.interfaces.clone() };
     facts.tls = fronts::of_specs(&facts.services);
     facts.config = Some(file.to_owned());
     if let Ok(mut client) = Blocking::connect()
@@ -100,7 +115,9 @@ fn host(facts: &mut Facts) {
     }
     match survey::chains() {
         Ok(chains) => facts.chains = chains,
-        Err(error) => facts.unseen.push(format!("the chains of nftables ({error}): it needs CAP_NET_ADMIN (root)")),
+        Err(error) => {
+            facts.unseen.push(format!("the chains of nftables ({error}): it needs CAP_NET_ADMIN (root)"))
+        }
     }
     let legacy = std::fs::read_to_string("/proc/thread-self/net/ip_tables_names").unwrap_or_default();
     if !legacy.trim().is_empty() {
@@ -119,7 +136,13 @@ fn host(facts: &mut Facts) {
         keys.map(|key| format!("net.ipv4.conf.{device}.{key}"))
     };
     let names = devices.iter().flat_map(of);
-    let more = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"].map(str::to_owned);
+    let more = [
+        "net.ipv4.ip_forward",
+        "net.ipv6.conf.all.forwarding",
+        "net.netfilter.nf_conntrack_count",
+        "net.netfilter.nf_conntrack_max",
+    ];
+    let more = more.map(str::to_owned);
     let read = |name: String| survey::sysctl(&name).map(|value| (name, value));
     facts.sysctls = names.chain(more).filter_map(read).collect();
     let servers = facts.services.iter().flat_map(|s| &s.dests).map(|dest| dest.addr.ip());

@@ -12,6 +12,7 @@ mod gather;
 
 use std::path::PathBuf;
 
+use check::Needs;
 pub(crate) use check::{ALL, Check};
 pub(crate) use finding::{Cure, Finding, Severity};
 
@@ -52,11 +53,13 @@ pub(crate) fn examine(
     passive: bool,
 ) -> Result<Report, String> {
     let real = matches!(subject, Subject::Real);
-    let mut facts = gather::gather(subject, state_dir, passive)?;
     let wanted = |check: &&Check| {
         check.real == real && (only.is_empty() || only.iter().any(|name| name == check.name))
     };
     let made: Vec<_> = ALL.iter().filter(wanted).collect();
+    let need = |needs| made.iter().any(|check: &&Check| check.needs == needs);
+    let effort = gather::Effort { packets: need(Needs::Packets), passive, time: need(Needs::Time) };
+    let mut facts = gather::gather(subject, state_dir, effort)?;
     let mut findings: Vec<Finding> = Vec::new();
     for check in &made {
         findings.extend((check.find)(&facts).into_iter().map(|found| found.by(check.name)));

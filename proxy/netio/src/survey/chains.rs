@@ -11,8 +11,6 @@ use crate::netlink::{Attributes, Message, NetlinkSocket};
 /// Where a chain hangs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
-    /// Packets for this host.
-    Input,
     /// Packets that pass through.
     Forward,
     /// Anywhere else.
@@ -55,7 +53,9 @@ pub fn chains() -> io::Result<Vec<BaseChain>> {
     };
     let mut found = match netlink.dump(&query(GET_CHAIN), chain) {
         // The protocol is there, and nobody has loaded nf_tables.
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EINVAL)) => return Ok(Vec::new()),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::EINVAL)) => {
+            return Ok(Vec::new());
+        }
         found => found?,
     };
     if found.iter().any(|chain| chain.drops) {
@@ -86,7 +86,6 @@ fn chain(kind: u16, payload: &[u8]) -> Option<BaseChain> {
     const NF_DROP: u32 = 0;
     let attributes = Attributes::after(payload, 4);
     let hook = match attributes.nested(NFTA_CHAIN_HOOK).be32(NFTA_HOOK_HOOKNUM)? {
-        1 => Hook::Input,
         2 => Hook::Forward,
         _ => Hook::Other,
     };

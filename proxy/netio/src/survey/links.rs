@@ -59,8 +59,6 @@ pub struct Neighbour {
     pub mac: Option<Mac>,
     /// Somebody has said so once and for all.
     pub permanent: bool,
-    /// It was asked for, and nobody has answered.
-    pub failed: bool,
 }
 
 pub(super) fn links(netlink: &mut NetlinkSocket) -> io::Result<Vec<Link>> {
@@ -114,7 +112,6 @@ pub(super) fn neighbours(netlink: &mut NetlinkSocket) -> io::Result<Vec<Neighbou
     const NDA_DST: u16 = 1;
     const NDA_LLADDR: u16 = 2;
     const NTF_PROXY: u8 = 8;
-    const NUD_FAILED: u16 = 0x20;
     const NUD_NOARP: u16 = 0x40;
     const NUD_PERMANENT: u16 = 0x80;
     netlink.dump(&Message::new(RTM_GETNEIGH, 0, &[0; 12]), |kind, payload| {
@@ -127,7 +124,6 @@ pub(super) fn neighbours(netlink: &mut NetlinkSocket) -> io::Result<Vec<Neighbou
             ip: attributes.address(NDA_DST)?,
             mac: attributes.get(NDA_LLADDR).and_then(|bytes| bytes.try_into().ok()).map(Mac),
             permanent: state & NUD_PERMANENT != 0,
-            failed: state & NUD_FAILED != 0,
         };
         let real = kind == RTM_NEWNEIGH && is_ip && fixed[10] & NTF_PROXY == 0 && state & NUD_NOARP == 0;
         real.then_some(neighbour)

@@ -22,7 +22,7 @@ pub struct Rule {
     /// The prefix of destinations that it is about, where it is about some only.
     pub to: Option<(IpAddr, u8)>,
     /// Conditions and action, in the words of ip-rule(8).
-    words: String,
+    pub words: String,
 }
 
 impl fmt::Display for Rule {

@@ -81,9 +81,8 @@ fn owners() -> HashMap<u64, Owner> {
     for pid in entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
         let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
         let links = descriptors.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
-        let inode = |link: &std::path::Path| {
-            link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
-        };
+        let inode =
+            |link: &std::path::Path| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();
         let inodes: Vec<u64> = links.filter_map(|link| inode(&link)).collect();
         if inodes.is_empty() {
             continue;

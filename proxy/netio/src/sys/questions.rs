@@ -36,20 +36,30 @@ pub(crate) fn arp_answers() -> io::Result<OwnedFd> {
     open(libc::ETH_P_ARP, &[load(BPF_H, 20), unless(2, 1), take(0xffff), take(0)])
 }
 
-/// Hears, on all Ethernet devices and before anybody can drop it, what comes over IPv4 for a TCP port, and all ICMP.
+/// Hears, on all Ethernet devices and before anybody can drop it, what comes for a TCP port, and all ICMP, of both
+/// families.
 pub(crate) fn answers(port: u16) -> io::Result<OwnedFd> {
-    /// The length of the IP header that begins there becomes the index.
+    /// The length of the IPv4 header that begins there becomes the index.
     const BPF_LDX_HEADER: u16 = 0xb1;
     const BPF_LD_HALF_INDEXED: u16 = 0x48;
+    const BPF_JEQ: u16 = 0x15;
     let plain = |code, k| libc::sock_filter { code, jt: 0, jf: 0, k };
     let program = [
         load(BPF_H, 12),
-        unless(0x0800, 7),
+        unless(0x0800, 6),
+        // IPv4: ICMP, or TCP for the port.
         load(BPF_B, 23),
-        when(1, 4),
-        unless(6, 4),
+        when(1, 10),
+        unless(6, 10),
         plain(BPF_LDX_HEADER, 14),
         plain(BPF_LD_HALF_INDEXED, 16),
+        libc::sock_filter { code: BPF_JEQ, jt: 6, jf: 7, k: port.into() },
+        // IPv6: the same.
+        unless(0x86dd, 6),
+        load(BPF_B, 20),
+        when(58, 3),
+        unless(6, 3),
+        load(BPF_H, 56),
         unless(port.into(), 1),
         take(0xffff),
         take(0),

@@ -1,8 +1,6 @@
 //! Direct routing: a server has the VIP, and must not tell its link so.
 
-use std::net::IpAddr;
-
-use super::Check;
+use super::{Check, Needs};
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
 
@@ -10,6 +8,7 @@ pub(super) const CHECK: Check = Check {
     name: "server-arp",
     about: "servers that answer ARP for the VIP (arp_ignore)",
     real: false,
+    needs: Needs::Packets,
     find,
 };
 
@@ -20,8 +19,7 @@ fn find(facts: &Facts) -> Vec<Finding> {
     let Some(probes) = &facts.probes else { return Vec::new() };
     let mut found = Vec::new();
     for vip in facts.vips() {
-        let IpAddr::V4(v4) = vip else { continue };
-        for mac in probes.arp.get(&v4).into_iter().flatten() {
+        for mac in probes.arp.get(&vip).into_iter().flatten() {
             let Some(server) = facts.server_of(*mac) else { continue };
             let saw = format!("{server} ({mac}) answers ARP for {vip}");
             let finding = Finding::fault(format!("VIP {vip}"), saw, WHY);

@@ -1,12 +1,17 @@
 //! Packets that are being dropped now.
 
-use super::Check;
+use super::{Check, Needs};
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
 use engine::DropReason;
 
-pub(super) const CHECK: Check =
-    Check { name: "drops", about: "reasons for which packets are dropped while the doctor looks", real: false, find };
+pub(super) const CHECK: Check = Check {
+    name: "drops",
+    about: "reasons for which packets are dropped while the doctor looks",
+    real: false,
+    needs: Needs::Time,
+    find,
+};
 
 const WHY: &str = "somebody sends these packets now, and nobody gets them. Some are what the internet sends by itself; many \
                    of one kind are a client or a network that something is wrong with";

@@ -1,12 +1,17 @@
 //! Settings that an engine needs and cannot make.
 
-use super::Check;
+use super::{Check, Needs};
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
 use sched::Family;
 
-pub(super) const CHECK: Check =
-    Check { name: "forwarding", about: "forwarding that is off where nobody can turn it on", real: false, find };
+pub(super) const CHECK: Check = Check {
+    name: "forwarding",
+    about: "forwarding that is off where nobody can turn it on",
+    real: false,
+    needs: Needs::State,
+    find,
+};
 
 const WHY: &str = "the kernel hands packets of services to the engine and takes them back as a router does. ulvs turns that on \
                    by itself, device by device; for IPv6 it has to write to /proc/sys, which is read-only here, so that \

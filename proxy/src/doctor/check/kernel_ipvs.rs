@@ -1,12 +1,17 @@
 //! The kernel's own IPVS, with services of the same addresses.
 
-use super::Check;
+use super::{Check, Needs};
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
 use sched::ServiceKey;
 
-pub(super) const CHECK: Check =
-    Check { name: "kernel-ipvs", about: "services of the kernel's IPVS at the same address", real: false, find };
+pub(super) const CHECK: Check = Check {
+    name: "kernel-ipvs",
+    about: "services of the kernel's IPVS at the same address",
+    real: false,
+    needs: Needs::State,
+    find,
+};
 
 const WHY: &str = "both want the same packets: those for an address of this host, and marked ones, may be taken by the kernel, \
                    which has servers and connections of its own. The kernel's ipvsadm removes it";
@@ -21,8 +26,9 @@ fn find(facts: &Facts) -> Vec<Finding> {
     });
     both.map(|service| {
         let saw = format!("the kernel's IPVS has {} as well", service.key);
-        let option = crate::doctor::facts::option(&service.key);
-        Finding::fault(format!("service {}", service.key.word()), saw, WHY).cure(format!("/sbin/ipvsadm -D {option}"))
+        let option = control::save::service(&service.key);
+        Finding::fault(format!("service {}", service.key.word()), saw, WHY)
+            .cure(format!("/sbin/ipvsadm -D {option}"))
     })
     .collect()
 }

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use super::Check;
+use super::{Check, Needs};
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
 use sched::{Family, Mark, ServiceKey};
 
-pub(super) const CHECK: Check =
-    Check { name: "marks", about: "marks without a service, services whose mark nobody sets", real: false, find };
+pub(super) const CHECK: Check = Check {
+    name: "marks",
+    about: "marks without a service, services whose mark nobody sets",
+    real: false,
+    needs: Needs::State,
+    find,
+};
 
 const UNSET: &str = "no packet has the mark, so that none is for the service. Rules of the kernel's iptables do not count: \
                      packets come to the engine without its marks. Another VIP, other ports: \
@@ -29,7 +34,9 @@ fn find(facts: &Facts) -> Vec<Finding> {
         let finding = Finding::fault(format!("service {}", service.key.word()), saw, UNSET);
         let vip = facts.vips().into_iter().find(|vip| Family::from(*vip) == family);
         found.push(match vip.filter(|_| facts.engine.is_some()) {
-            Some(vip) => finding.cure(format!("ulvs mark add {} --dest {vip} --proto tcp --ports 80,443", mark.0)),
+            Some(vip) => {
+                finding.cure(format!("ulvs mark add {} --dest {vip} --proto tcp --ports 80,443", mark.0))
+            }
             None => finding,
         });
     }
@@ -42,7 +49,8 @@ fn find(facts: &Facts) -> Vec<Finding> {
         }
         let saw = format!("a rule sets it ({rule}), and there is no service of it");
         let finding = Finding::warning(format!("mark {}", mark.0), saw, UNUSED);
-        let number = facts.marks.iter().filter(|r| r.family == rule.family).position(|r| r == rule).unwrap_or(0) + 1;
+        let number =
+            facts.marks.iter().filter(|r| r.family == rule.family).position(|r| r == rule).unwrap_or(0) + 1;
         let ipv6 = if rule.family == Family::Ipv6 { " -6" } else { "" };
         let running = facts.engine.is_some();
         found.push(if running { finding.cure(format!("ulvs mark del {number}{ipv6}")) } else { finding });

@@ -42,7 +42,19 @@ pub(crate) struct Check {
     pub(crate) about: &'static str,
     /// On a real server; else on a director.
     pub(crate) real: bool,
+    pub(crate) needs: Needs,
     pub(crate) find: fn(&Facts) -> Vec<Finding>,
+}
+
+/// What facts a check goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// How things are.
+    State,
+    /// And what comes of packets.
+    Packets,
+    /// And what changes while one looks.
+    Time,
 }
 
 /// All of them.

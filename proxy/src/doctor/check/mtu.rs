@@ -2,15 +2,21 @@
 
 use std::net::IpAddr;
 
+use control::save;
 use netio::probe::Echoed;
 
-use super::Check;
-use crate::doctor::facts::{Facts, option, words};
+use super::{Check, Needs};
+use crate::doctor::facts::{Facts, words};
 use crate::doctor::finding::Finding;
-use sched::{ForwardMethod, TunnelKind};
+use sched::{ForwardMethod, Mss, ServiceSpec, TcpOptions, TunnelKind};
 
-pub(super) const CHECK: Check =
-    Check { name: "mtu", about: "paths to servers that large packets vanish on, tunnels without room", real: false, find };
+pub(super) const CHECK: Check = Check {
+    name: "mtu",
+    about: "paths to servers that large packets vanish on, tunnels without room",
+    real: false,
+    needs: Needs::Packets,
+    find,
+};
 
 const HOLE: &str = "small packets get there and large ones vanish without a word: connections begin and then stall. An \
                     interface on the way, often the server's, takes less than its neighbours send";
@@ -26,12 +32,14 @@ fn find(facts: &Facts) -> Vec<Finding> {
     let mut narrow = std::collections::BTreeSet::new();
     for (service, dest) in facts.pairs() {
         let (ip, about) = (dest.addr.ip(), words(service, dest));
-        if let (IpAddr::V4(v4), Some(probes)) = (ip, &facts.probes)
-            && let Some((bytes, None)) = probes.large.get(&v4)
-            && probes.small.get(&v4) == Some(&Some(Echoed::Back))
-            && holes.insert(v4)
+        if let Some(probes) = &facts.probes
+            && let Some((bytes, None)) = probes.large.get(&ip)
+            && probes.small.get(&ip) == Some(&Some(Echoed::Back))
+            && holes.insert(ip)
         {
-            let saw = format!("a ping of 84 bytes came back from {ip}, one of {bytes} did not, and nobody says why");
+            let saw = format!(
+                "a ping of 84 bytes came back from {ip}, one of {bytes} did not, and nobody says why"
+            );
             let finding = Finding::fault(about.clone(), saw, HOLE);
             let device = format!("$(ip -o route get {} | sed 's/.* dev \\([^ ]*\\).*/\\1/')", own(facts, ip));
             found.push(match facts.host.on_link(ip) {
@@ -39,7 +47,9 @@ fn find(facts: &Facts) -> Vec<Finding> {
                 None => finding,
             });
         }
-        let (ForwardMethod::Tunnel(tunnel), Some(Ok(way))) = (dest.method, facts.ways.get(&ip)) else { continue };
+        let (ForwardMethod::Tunnel(tunnel), Some(Ok(way))) = (dest.method, facts.ways.get(&ip)) else {
+            continue;
+        };
         let outer = if ip.is_ipv4() { 20 } else { 40 };
         let more = match tunnel.kind {
             TunnelKind::Ipip => 0,
@@ -49,7 +59,9 @@ fn find(facts: &Facts) -> Vec<Finding> {
         let room = way.mtu.saturating_sub(outer + more);
         if room < USUAL && service.tcp.mss.is_none() && narrow.insert(service.key) {
             let saw = format!("packets to {ip} may have {} bytes, {room} of them in the tunnel", way.mtu);
-            let edit = format!("ulvs ipvsadm -E {} -s {} --mss auto", option(&service.key), service.scheduler);
+            let tcp = TcpOptions { mss: Some(Mss::Auto), ..service.tcp };
+            let service = ServiceSpec { tcp, ..service.clone() };
+            let edit = format!("ulvs ipvsadm {}", save::edit_service(&service));
             found.push(Finding::note(about, saw, NARROW).cure(edit));
         }
     }

@@ -1,8 +1,6 @@
 //! What somebody has told the neighbour table once and for all, and is no longer so; and hosts that answer for others.
 
-use std::net::IpAddr;
-
-use super::Check;
+use super::{Check, Needs};
 use crate::doctor::facts::{Facts, words};
 use crate::doctor::finding::Finding;
 
@@ -10,6 +8,7 @@ pub(super) const CHECK: Check = Check {
     name: "neighbours",
     about: "permanent neighbour entries that are wrong, proxy_arp on links with VIPs",
     real: false,
+    needs: Needs::Packets,
     find,
 };
 
@@ -22,20 +21,21 @@ fn find(facts: &Facts) -> Vec<Finding> {
     let mut found: Vec<Finding> = Vec::new();
     let mut told = std::collections::BTreeSet::new();
     for (service, dest) in facts.pairs() {
-        let IpAddr::V4(v4) = dest.addr.ip() else { continue };
-        let Some(answers) = facts.probes.as_ref().and_then(|probes| probes.arp.get(&v4)) else { continue };
+        let ip = dest.addr.ip();
+        let Some(answers) = facts.probes.as_ref().and_then(|probes| probes.arp.get(&ip)) else { continue };
         let entry = facts.host.neighbours.iter().find(|n| n.ip == dest.addr.ip() && n.permanent);
         let Some((entry, mac)) = entry.and_then(|entry| Some((entry, entry.mac?))) else { continue };
-        if answers.is_empty() || answers.contains(&mac) || !told.insert(v4) {
+        if answers.is_empty() || answers.contains(&mac) || !told.insert(ip) {
             continue;
         }
         let answers = answers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let name = facts.host.link(entry.device).map_or("its link", |link| &link.name);
-        let saw = format!("{v4} is permanently at {mac} on {name}, but {answers} answers for it");
+        let saw = format!("{ip} is permanently at {mac} on {name}, but {answers} answers for it");
         let finding = Finding::fault(words(service, dest), saw, PERMANENT);
-        found.push(finding.cure(format!("ip neigh del {v4} dev {name}")));
+        found.push(finding.cure(format!("ip neigh del {ip} dev {name}")));
     }
-    let of_vips = facts.vips().into_iter().filter_map(|vip| facts.host.on_link(vip)).map(|(link, _)| &link.name);
+    let of_vips =
+        facts.vips().into_iter().filter_map(|vip| facts.host.on_link(vip)).map(|(link, _)| &link.name);
     let names: std::collections::BTreeSet<_> = of_vips.collect();
     for name in names.into_iter().filter(|name| facts.conf4(name, "proxy_arp") == 1) {
         let setting = format!("net.ipv4.conf.{}.proxy_arp", name.replace('.', "/"));

@@ -1,6 +1,6 @@
 //! What the engine itself says works less well here than it could.
 
-use super::Check;
+use super::{Check, Needs};
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
 
@@ -8,10 +8,12 @@ pub(super) const CHECK: Check = Check {
     name: "notices",
     about: "what the engine says works less well on this host than it could, offload among it",
     real: false,
+    needs: Needs::State,
     find,
 };
 
-const NOTICE: &str = "the engine found this when it looked at the host, and looks again by itself: `ulvs status` has it too";
+const NOTICE: &str =
+    "the engine found this when it looked at the host, and looks again by itself: `ulvs status` has it too";
 const OFFLOAD: &str = "without it every segment crosses the device by itself, with its checksum: bulk transfers take ten times \
                        the time of a processor";
 

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::Check;
-use crate::doctor::facts::{Facts, is_one_way, option};
+use control::save;
+
+use super::{Check, Needs};
+use crate::doctor::facts::{Facts, is_one_way};
 use crate::doctor::finding::Finding;
-use sched::{FTP, Proto, ServiceKey};
+use sched::{FTP, Netmask, Persistence, Proto, ServiceKey, ServiceSpec};
 
 pub(super) const CHECK: Check = Check {
     name: "persistence",
     about: "FTP without persistence behind direct routing or tunnels, clients kept for one port and not the other",
     real: false,
+    needs: Needs::State,
     find,
 };
 
@@ -25,10 +28,16 @@ fn find(facts: &Facts) -> Vec<Finding> {
     let mut web: BTreeMap<IpAddr, Vec<u16>> = BTreeMap::new();
     for service in &facts.services {
         let ServiceKey::Addr { proto: Proto::Tcp, vip, l4_port } = service.key else { continue };
-        if l4_port == FTP && service.persistence.is_none() && service.dests.iter().any(|d| is_one_way(d.method)) {
+        if l4_port == FTP
+            && service.persistence.is_none()
+            && service.dests.iter().any(|d| is_one_way(d.method))
+        {
             let saw = "it is FTP, has no persistence, and servers answer past this host";
             let finding = Finding::warning(format!("service {}", service.key.word()), saw, DATA);
-            let edit = format!("ulvs ipvsadm -E {} -s {} -p", option(&service.key), service.scheduler);
+            let mask = Netmask::full(service.key.family());
+            let persistence = Some(Persistence { timeout: Persistence::DEFAULT_TIMEOUT, mask });
+            let service = ServiceSpec { persistence, ..service.clone() };
+            let edit = format!("ulvs ipvsadm {}", save::edit_service(&service));
             found.push(finding.cure(edit));
         }
         if [80, 443].contains(&l4_port) && service.persistence.is_some() && service.dests.len() > 1 {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::Check;
+use super::{Check, Needs};
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
 use sched::ServiceKey;
@@ -11,6 +11,7 @@ pub(super) const CHECK: Check = Check {
     name: "port-taken",
     about: "programs of this host that listen at the address and port of a service",
     real: false,
+    needs: Needs::State,
     find,
 };
 

@@ -1,6 +1,6 @@
 //! A real server that tells its link that it has the VIP.
 
-use super::Check;
+use super::{Check, Needs};
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
 
@@ -8,6 +8,7 @@ pub(super) const CHECK: Check = Check {
     name: "real-arp",
     about: "a VIP of this real server that it answers ARP for, or asks in the name of (arp_ignore, arp_announce)",
     real: true,
+    needs: Needs::State,
     find,
 };
 

@@ -1,6 +1,6 @@
 //! A real server whose reverse path filter drops what the director sends.
 
-use super::Check;
+use super::{Check, Needs};
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
 
@@ -8,6 +8,7 @@ pub(super) const CHECK: Check = Check {
     name: "real-filter",
     about: "packets that this real server's reverse path filter drops",
     real: true,
+    needs: Needs::State,
     find,
 };
 

@@ -1,6 +1,6 @@
 //! What `ulvs real start` has set up on a real server, and is so no longer.
 
-use super::Check;
+use super::{Check, Needs};
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
 
@@ -8,6 +8,7 @@ pub(super) const CHECK: Check = Check {
     name: "real-lost",
     about: "addresses and settings of `ulvs real start` that somebody has changed since",
     real: true,
+    needs: Needs::State,
     find,
 };
 

@@ -1,6 +1,6 @@
 //! A real server whom packets come to in tunnels.
 
-use super::Check;
+use super::{Check, Needs};
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
 
@@ -8,6 +8,7 @@ pub(super) const CHECK: Check = Check {
     name: "real-tunnels",
     about: "tunnels that nobody takes packets out of on this real server, or two do",
     real: true,
+    needs: Needs::State,
     find,
 };
 

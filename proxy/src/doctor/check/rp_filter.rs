@@ -1,6 +1,6 @@
 //! The reverse path filter of the kernel, which drops what comes by another way than its answer would leave.
 
-use super::Check;
+use super::{Check, Needs};
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
 
@@ -8,6 +8,7 @@ pub(super) const CHECK: Check = Check {
     name: "rp-filter",
     about: "packets of clients or servers that the kernel's reverse path filter drops",
     real: false,
+    needs: Needs::Time,
     find,
 };
 
@@ -29,7 +30,11 @@ fn find(facts: &Facts) -> Vec<Finding> {
     let names = strict.iter().map(|link| link.name.as_str()).collect::<Vec<_>>().join(", ");
     let growing = if lately > 0 { format!(", {lately} of them just now") } else { String::new() };
     let saw = format!("it has dropped {all} packets since this host began{growing}; strict on {names}");
-    let finding = if lately > 0 { Finding::fault(names.clone(), saw, WHY) } else { Finding::warning(names.clone(), saw, WHY) };
+    let finding = if lately > 0 {
+        Finding::fault(names.clone(), saw, WHY)
+    } else {
+        Finding::warning(names.clone(), saw, WHY)
+    };
     let cured = strict.iter().fold(finding, |finding, link| {
         finding.cure(format!("sysctl -w net.ipv4.conf.{}.rp_filter=2", link.name.replace('.', "/")))
     });

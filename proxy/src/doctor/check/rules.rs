@@ -1,12 +1,17 @@
 //! Policy routing: packets for VIPs come to the engine by rules of ours, which have to be there and come first.
 
-use super::Check;
+use super::{Check, Needs};
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
 use netio::survey::Rule;
 
-pub(super) const CHECK: Check =
-    Check { name: "rules", about: "routing rules of ours that are missing, or come after others", real: false, find };
+pub(super) const CHECK: Check = Check {
+    name: "rules",
+    about: "routing rules of ours that are missing, or come after others",
+    real: false,
+    needs: Needs::State,
+    find,
+};
 
 const OVERTAKEN: &str = "the first rule that finds a route has the packet: what this one finds a way for never comes to the \
                          engine. Behind ours it does what it did for everything else";
@@ -40,7 +45,8 @@ fn find(facts: &Facts) -> Vec<Finding> {
         }
         let concerns = |rule: &&Rule| {
             rule.to.is_none_or(|(net, bits)| {
-                vips.iter().any(|vip| sched::marks::Prefix::new(net, bits).is_some_and(|it| it.contains(*vip)))
+                vips.iter()
+                    .any(|vip| sched::marks::Prefix::new(net, bits).is_some_and(|it| it.contains(*vip)))
             })
         };
         // Ours are in the way of those that come later, and the kernel's own is moved by us.

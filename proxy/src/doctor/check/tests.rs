@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use control::api::Status;
-use netio::probe::{Answer, Through};
-use netio::survey::{Address, BaseChain, Hook, Link, Listener, Mac, Neighbour, Owner, Survey, Way};
+use control::api::{CertView, Status};
+use netio::probe::{Answer, Echoed, Through};
+use netio::survey::{Address, BaseChain, Hook, Link, Listener, Mac, Neighbour, Owner, Rule, Survey, Way};
 use sched::{DestSpec, ForwardMethod, ServiceSpec, Weight};
 
 use super::*;
-use crate::doctor::facts::{Connected, Engine, Probes, Seen};
+use crate::doctor::facts::{Connected, Engine, Front, Probes, Seen};
 use crate::doctor::finding::Severity;
 
 const OWN: Mac = Mac([2, 0, 0, 0, 0, 1]);
@@ -43,7 +43,10 @@ fn healthy(method: ForwardMethod) -> Facts {
     };
     Facts {
         services: vec![service],
-        engine: Some(Engine { status: Status { pid: 7, device: "ulvs0".to_owned(), ..Status::default() }, ..Engine::default() }),
+        engine: Some(Engine {
+            status: Status { pid: 7, device: "ulvs0".to_owned(), ..Status::default() },
+            ..Engine::default()
+        }),
         host,
         ways: [(server.ip(), Ok(way))].into(),
         probes: Some(probes),
@@ -55,9 +58,10 @@ fn healthy(method: ForwardMethod) -> Facts {
 fn only(check: &Check, facts: &Facts) -> (Severity, String, String) {
     let found = (check.find)(facts);
     assert_eq!(found.len(), 1, "{}: {found:?}", check.name);
-    let cure = found[0].cures.first().map(|cure| {
-        format!("{}{}", cure.on.map_or_else(String::new, |on| format!("{on}: ")), cure.command)
-    });
+    let cure = found[0]
+        .cures
+        .first()
+        .map(|cure| format!("{}{}", cure.on.map_or_else(String::new, |on| format!("{on}: ")), cure.command));
     (found[0].severity, found[0].saw.clone(), cure.unwrap_or_default())
 }
 
@@ -123,6 +127,9 @@ fn a_client_on_the_servers_link_is_answered_past_the_director() {
         facts.engine.as_mut().unwrap().servers = [("10.0.0.11:80".parse().unwrap(), seen(client))].into();
         assert_eq!((same_link::CHECK.find)(&facts).len(), found, "{client}");
     }
+    facts.engine.as_mut().unwrap().servers = [("10.0.0.11:80".parse().unwrap(), seen("10.0.0.250"))].into();
+    facts.engine.as_mut().unwrap().hairpin = true;
+    assert_eq!((same_link::CHECK.find)(&facts), []);
 }
 
 #[test]
@@ -139,7 +146,7 @@ fn a_server_without_the_vip_is_told_from_one_that_is_down() {
 #[test]
 fn whoever_answers_for_the_vip_is_named() {
     let mut facts = dr();
-    let vip = "198.51.100.100".parse().unwrap();
+    let vip: std::net::IpAddr = "198.51.100.100".parse().unwrap();
     probes(&mut facts).arp.insert(vip, [SERVER].into());
     assert!(only(&arp::CHECK, &facts).1.starts_with("10.0.0.11 (02:00:00:00:00:0b) answers ARP"));
     assert_eq!((duplicate::CHECK.find)(&facts), []);
@@ -147,8 +154,7 @@ fn whoever_answers_for_the_vip_is_named() {
     assert_eq!((arp::CHECK.find)(&facts), []);
     assert!(only(&duplicate::CHECK, &facts).1.starts_with("02:00:00:00:00:63 on to-client"));
     let ip = "198.51.100.5".parse().unwrap();
-    facts.host.neighbours =
-        vec![Neighbour { device: 2, ip, mac: Some(OTHER), permanent: false, failed: false }];
+    facts.host.neighbours = vec![Neighbour { device: 2, ip, mac: Some(OTHER), permanent: false }];
     assert!(only(&duplicate::CHECK, &facts).1.starts_with("198.51.100.5 (02:00:00:00:00:63)"));
     // Its own answer, by another device of its on the same link.
     probes(&mut facts).arp.insert(vip, [OWN].into());
@@ -182,9 +188,14 @@ fn a_strict_filter_is_a_mistake_where_it_has_dropped_something() {
     assert_eq!((rp_filter::CHECK.find)(&facts), []);
     facts.sysctls.insert("net.ipv4.conf.to-client.rp_filter".to_owned(), 1);
     let (severity, _, cure) = only(&rp_filter::CHECK, &facts);
-    assert_eq!((severity, cure.as_str()), (Severity::Warning, "sysctl -w net.ipv4.conf.to-client.rp_filter=2"));
+    assert_eq!(
+        (severity, cure.as_str()),
+        (Severity::Warning, "sysctl -w net.ipv4.conf.to-client.rp_filter=2")
+    );
     facts.counters = [dropped(5), dropped(8)];
-    assert!(only(&rp_filter::CHECK, &facts).1.contains("8 packets since this host began, 3 of them just now"));
+    assert!(
+        only(&rp_filter::CHECK, &facts).1.contains("8 packets since this host began, 3 of them just now")
+    );
     // The looser one counts.
     facts.sysctls.insert("net.ipv4.conf.all.rp_filter".to_owned(), 2);
     assert_eq!((rp_filter::CHECK.find)(&facts), []);
@@ -233,6 +244,16 @@ fn what_is_nearly_full_is_told_before_it_is() {
     assert_eq!((limits::CHECK.find)(&facts), []);
     facts.engine.as_mut().unwrap().status.connections = 850;
     assert!(only(&limits::CHECK, &facts).1.contains("850 connections of at most 1000"));
+    let mut facts = nat();
+    let name = |key: &str| format!("net.netfilter.nf_conntrack_{key}");
+    facts.sysctls = [(name("count"), 90), (name("max"), 100)].into();
+    assert_eq!(only(&limits::CHECK, &facts).2, "sysctl -w net.netfilter.nf_conntrack_max=400");
+    facts.sysctls.clear();
+    facts.engine.as_mut().unwrap().descriptors = Some((900, 1000));
+    assert_eq!(only(&limits::CHECK, &facts).2, "prlimit --pid 7 --nofile=4000");
+    facts.engine.as_mut().unwrap().descriptors = None;
+    facts.host.links.push(Link { queue: 500, ..link(9, "ulvs0") });
+    assert_eq!(only(&limits::CHECK, &facts).2, "ip link set ulvs0 txqueuelen 10000");
 }
 
 #[test]
@@ -253,4 +274,100 @@ fn the_kernels_ipvs_is_a_mistake_where_it_has_the_same_service() {
     assert_eq!((kernel_ipvs::CHECK.find)(&facts), []);
     facts.ipvs.push("TCP 198.51.100.100:80".to_owned());
     assert_eq!(only(&kernel_ipvs::CHECK, &facts).2, "/sbin/ipvsadm -D -t 198.51.100.100:80");
+}
+
+#[test]
+fn the_time_of_a_certificate_is_told_from_both_ends() {
+    const DAY: i64 = 86_400;
+    let now = 1_000 * DAY;
+    let certificate = |from: i64, until: i64| CertView {
+        file: "site.crt".into(),
+        names: vec!["www.ilinux.io".to_owned()],
+        subject: String::new(),
+        issuer: String::new(),
+        not_before: now + from * DAY,
+        not_after: now + until * DAY,
+        key: String::new(),
+        fingerprint: String::new(),
+        days_left: until,
+        warnings: Vec::new(),
+    };
+    for (from, until, severity, words) in [
+        (-100, -3, Severity::Fault, "expired 3 days ago"),
+        (1, 90, Severity::Fault, "valid in 86400 s only"),
+        (-10, 20, Severity::Warning, "expires in 20 days"),
+    ] {
+        let mut facts = nat();
+        let certificates = vec![certificate(from, until)];
+        facts.tls =
+            vec![Front { service: "tcp/10.0.0.9:80".to_owned(), certificates, now, ..Front::default() }];
+        let (found, saw, _) = only(&certificates::CHECK, &facts);
+        assert_eq!((found, saw.contains(words)), (severity, true), "{saw}");
+        facts.tls[0].certificates = vec![certificate(-10, 21)];
+        assert_eq!((certificates::CHECK.find)(&facts), []);
+    }
+    let mut facts = nat();
+    let open_keys = vec![("/etc/a key".into(), 0o640)];
+    facts.tls = vec![Front { open_keys, now, ..Front::default() }];
+    assert_eq!(only(&certificates::CHECK, &facts).2, "chmod 0600 '/etc/a key'");
+}
+
+#[test]
+fn a_rule_of_others_is_a_mistake_where_it_comes_first_and_concerns_a_vip() {
+    let mut facts = nat();
+    let rule = |preference, ours, to: Option<&str>| Rule {
+        preference,
+        ours,
+        ipv6: false,
+        local: false,
+        to: to.map(|ip| (ip.parse().unwrap(), 32)),
+        words: "from all lookup main".to_owned(),
+    };
+    facts.host.rules = vec![rule(1, true, None), rule(100, false, None), rule(3, false, Some("192.0.2.1"))];
+    assert_eq!((rules::CHECK.find)(&facts), []);
+    facts.host.rules.push(rule(0, false, Some("198.51.100.100")));
+    let expected = "ip rule add pref 100 from all lookup main; ip rule del pref 0 from all lookup main";
+    assert_eq!(only(&rules::CHECK, &facts).2, expected);
+    facts.host.rules = vec![rule(100, false, None)];
+    assert_eq!(only(&rules::CHECK, &facts).2, "ulvs reload");
+}
+
+#[test]
+fn a_packet_that_vanishes_for_its_size_is_told_from_one_that_is_refused() {
+    let mut facts = nat();
+    let server = "10.0.0.11".parse().unwrap();
+    probes(&mut facts).small.insert(server, Some(Echoed::Back));
+    for (answer, found) in [(Some(Echoed::Back), 0), (Some(Echoed::TooLarge(1400)), 0), (None, 1)] {
+        probes(&mut facts).large.insert(server, (1500, answer));
+        assert_eq!((mtu::CHECK.find)(&facts).len(), found, "{answer:?}");
+    }
+    probes(&mut facts).small.insert(server, None);
+    assert_eq!((mtu::CHECK.find)(&facts), [], "a host that answers no ping tells nothing");
+    let mut facts = healthy(ForwardMethod::Tunnel(sched::Tunnel::default()));
+    assert!(only(&mtu::CHECK, &facts).1.contains("1500 bytes, 1480 of them in the tunnel"));
+    facts.services[0].tcp.mss = Some(sched::Mss::Auto);
+    assert_eq!((mtu::CHECK.find)(&facts), []);
+}
+
+#[test]
+fn clients_of_two_ports_are_kept_apart_and_ftp_is_lost_without_persistence() {
+    let mut facts = dr();
+    let persistence = sched::Persistence { timeout: 360, mask: sched::Netmask::full(sched::Family::Ipv4) };
+    let mut service = facts.services[0].clone();
+    service.dests.push(DestSpec::new("10.0.0.12:80".parse().unwrap()));
+    service.persistence = Some(persistence);
+    facts.services = vec![
+        service.clone(),
+        ServiceSpec { key: "tcp/198.51.100.100:443".parse().unwrap(), ..service.clone() },
+    ];
+    let (severity, saw, _) = only(&persistence::CHECK, &facts);
+    assert_eq!(
+        (severity, saw.as_str()),
+        (Severity::Note, "ports 80 and 443 are two services, each with persistence")
+    );
+    let ftp = ServiceSpec { key: "tcp/198.51.100.100:21".parse().unwrap(), persistence: None, ..service };
+    facts.services = vec![ftp];
+    assert_eq!(only(&persistence::CHECK, &facts).2, "ulvs ipvsadm -E -t 198.51.100.100:21 -s rr -p 360");
+    facts.services[0].persistence = Some(persistence);
+    assert_eq!((persistence::CHECK.find)(&facts), []);
 }

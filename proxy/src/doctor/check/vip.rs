@@ -1,10 +1,8 @@
 //! Direct routing and tunnels: the server has to have the VIP.
 
-use std::net::IpAddr;
-
 use netio::probe::Answer;
 
-use super::Check;
+use super::{Check, Needs};
 use crate::doctor::facts::{Facts, is_one_way, words};
 use crate::doctor::finding::Finding;
 use sched::ForwardMethod;
@@ -13,12 +11,14 @@ pub(super) const CHECK: Check = Check {
     name: "server-vip",
     about: "servers behind direct routing or a tunnel that do not have the VIP",
     real: false,
+    needs: Needs::Packets,
     find,
 };
 
 const DR: &str = "direct routing sends the packet as it is: a server that does not have the VIP takes it for somebody else's \
                   and throws it away";
-const TUNNEL: &str = "the packet arrives in a tunnel: the server has to take it out, and to have the VIP for which it is";
+const TUNNEL: &str =
+    "the packet arrives in a tunnel: the server has to take it out, and to have the VIP for which it is";
 
 fn find(facts: &Facts) -> Vec<Finding> {
     let Some(probes) = &facts.probes else { return Vec::new() };
@@ -31,13 +31,13 @@ fn find(facts: &Facts) -> Vec<Finding> {
             let tunnel = matches!(dest.method, ForwardMethod::Tunnel(_));
             let (saw, there) = match answer {
                 Some(Answer::Open(_) | Answer::Refused(_)) => continue,
-                Some(Answer::Icmp { kind: 3, code: 2 | 3, from }) if tunnel => {
-                    (format!("{from} says that nobody takes packets out of tunnels there"), true)
+                Some(Answer::Told { what, from }) => {
+                    (format!("a packet to {vip} was brought to it, and {from} says that {what}"), true)
                 }
-                Some(Answer::Icmp { kind, code, from }) => {
-                    (format!("a packet to {vip} came to {from}, which refuses it (ICMP {kind}/{code})"), true)
-                }
-                None => (format!("nothing came back of a packet to {vip} that was brought to it"), is_there(facts, dest)),
+                None => (
+                    format!("nothing came back of a packet to {vip} that was brought to it"),
+                    is_there(facts, dest),
+                ),
             };
             if !there {
                 // That is what is wrong, and another check says it.
@@ -54,7 +54,7 @@ fn find(facts: &Facts) -> Vec<Finding> {
 
 /// The server is up, whoever listens.
 fn is_there(facts: &Facts, dest: &sched::DestSpec) -> bool {
-    let IpAddr::V4(ip) = dest.addr.ip() else { return false };
+    let ip = dest.addr.ip();
     let Some(probes) = &facts.probes else { return false };
     let answers_arp = probes.arp.get(&ip).is_some_and(|macs| !macs.is_empty());
     answers_arp || probes.small.get(&ip).is_some_and(Option::is_some) || facts.is_there(dest.addr)

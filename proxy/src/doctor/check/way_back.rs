@@ -2,17 +2,19 @@
 
 use std::net::IpAddr;
 
+use control::save;
 use netio::probe::{Answer, Through};
 
-use super::Check;
+use super::{Check, Needs};
 use crate::doctor::facts::{Facts, words};
 use crate::doctor::finding::Finding;
-use sched::ForwardMethod;
+use sched::{DestSpec, ForwardMethod, ServiceSpec};
 
 pub(super) const CHECK: Check = Check {
     name: "way-back",
     about: "NAT servers whose way back to clients does not lead through this host",
     real: false,
+    needs: Needs::Packets,
     find,
 };
 
@@ -28,16 +30,15 @@ fn find(facts: &Facts) -> Vec<Finding> {
         let server = dest.addr.ip();
         let way = facts.ways.get(&server).and_then(|way| way.as_ref().ok());
         let asked = facts.probes.iter().flat_map(|probes| &probes.way_back);
-        let asked = asked.filter(|((vip, at), _)| {
-            *at == dest.addr && facts.vips_of(&service.key).contains(&IpAddr::V4(*vip))
-        });
+        let asked =
+            asked.filter(|((vip, at), _)| *at == dest.addr && facts.vips_of(&service.key).contains(vip));
         let mut saw = None;
         let mut was_asked = false;
         for ((vip, _), answer) in asked {
             was_asked = true;
             let came = match answer {
                 Some(Answer::Open(through) | Answer::Refused(through)) => Some(*through),
-                Some(Answer::Icmp { .. }) | None => None,
+                Some(Answer::Told { .. }) | None => None,
             };
             let (link, own) = match way {
                 Some(way) => (way.device, way.source),
@@ -57,10 +58,11 @@ fn find(facts: &Facts) -> Vec<Finding> {
                 }
                 Some(Through { mac, .. }) => {
                     // From somebody else on its own link: a router that sends it back here.
-                    let IpAddr::V4(v4) = server else { continue };
-                    let of_server = facts.probes.as_ref().and_then(|probes| probes.arp.get(&v4));
+                    let of_server = facts.probes.as_ref().and_then(|probes| probes.arp.get(&server));
                     if of_server.is_some_and(|macs| !macs.is_empty() && !macs.contains(&mac)) {
-                        saw = Some(format!("its answer to {vip} came back through a router ({mac}), not from itself"));
+                        saw = Some(format!(
+                            "its answer to {vip} came back through a router ({mac}), not from itself"
+                        ));
                     }
                 }
             }
@@ -93,7 +95,7 @@ fn own_address(facts: &Facts, server: IpAddr) -> Option<IpAddr> {
 }
 
 /// FullNAT takes any way back.
-pub(super) fn full_nat(service: &sched::ServiceSpec, dest: &sched::DestSpec) -> String {
-    let option = crate::doctor::facts::option(&service.key);
-    format!("ulvs ipvsadm -e {option} -r {} --fullnat -w {}", dest.addr, dest.weight.0)
+fn full_nat(service: &ServiceSpec, dest: &DestSpec) -> String {
+    let dest = DestSpec { method: ForwardMethod::FullNat, ..dest.clone() };
+    format!("ulvs ipvsadm {}", save::edit_server(&service.key, &dest))
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use control::api::{Blocking, ClientError, ConnQuery};
 use control::config::{Config, Port};
+use control::settings::Sysctl;
 
 use super::fronts;
 use crate::doctor::facts::{Engine, Facts, Seen};
@@ -19,11 +20,13 @@ pub(super) fn ask(facts: &mut Facts, client: &mut Blocking) -> Result<(), Client
     let rules = marks.ipv4.rules.into_iter().chain(marks.ipv6.rules);
     facts.marks = rules.map(|view| view.rule).collect();
     facts.tls = fronts::of_views(client.tls()?.fronts);
+    let hairpin = client.settings()?.get(Sysctl::Hairpin) != 0;
     // What was said on the command line of `ulvs run` is not known.
     let config = status.config.as_ref().and_then(|file| Config::load(Path::new(file)).ok());
     let engine = config.map(|config| config.engine).filter(|engine| engine.port != Port::Tun);
     facts.interfaces = engine.map(|engine| engine.interfaces).unwrap_or_default();
-    facts.engine = Some(Engine { descriptors: descriptors(status.pid), status, ..Engine::default() });
+    facts.engine =
+        Some(Engine { descriptors: descriptors(status.pid), status, hairpin, ..Engine::default() });
     Ok(())
 }
 

@@ -16,9 +16,9 @@ pub(super) fn of_views(views: Vec<TlsView>) -> Vec<Front> {
     let front = |view: TlsView| Front {
         service: view.service.word(),
         open_keys: open_keys(&view.settings),
+        warnings: view.certificates.iter().flat_map(|certificate| certificate.warnings.clone()).collect(),
         certificates: view.certificates,
         error: view.error,
-        warnings: Vec::new(),
         now: now(),
     };
     views.into_iter().map(front).collect()

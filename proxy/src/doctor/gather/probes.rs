@@ -1,14 +1,15 @@
 //! The few packets that the doctor sends, each named in [`Facts::asked`].
 //!
-//! IPv4 only, but for plain connections. What a service has too many servers for is asked of the first ones.
+//! Neighbours are asked by ARP alone: where IPv6 servers are is what the kernel has found out. Where there are very many
+//! servers, the first ones are asked.
 
 use std::collections::BTreeSet;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use netio::probe::{self, By, Echo, Syn, TunnelKind, Who};
-use netio::survey::Mac;
+use netio::survey::{Mac, Survey};
 use sched::{ForwardMethod, Proto, ServiceKey, ServiceSpec};
 
 use super::engine::has_port;
@@ -34,17 +35,26 @@ pub(super) fn ask(facts: &mut Facts) -> Probes {
         .and_then(|()| at_server(facts, &mut probes, &servers))
         .and_then(|()| sizes(facts, &mut probes, &servers));
     if let Err(error) = raw {
-        let need = if error.kind() == io::ErrorKind::PermissionDenied { ": it needs CAP_NET_RAW (root)" } else { "" };
-        facts.unseen.push(format!("who answers ARP, ways back and what servers do with the VIP ({error}){need}"));
+        let need = if error.kind() == io::ErrorKind::PermissionDenied {
+            ": it needs CAP_NET_RAW (root)"
+        } else {
+            ""
+        };
+        facts
+            .unseen
+            .push(format!("who answers ARP, ways back and what servers do with the VIP ({error}){need}"));
     }
-    if servers.iter().any(SocketAddr::is_ipv6) {
-        facts.unseen.push("ways back and VIPs of IPv6 servers: only IPv4 is asked by packets of the doctor's own".to_owned());
+    if facts.vips().iter().any(IpAddr::is_ipv6) {
+        facts.unseen.push("whether others have an IPv6 VIP as well: only ARP is asked".to_owned());
     }
     probes
 }
 
 /// Services whose servers take TCP connections, with those servers.
-fn tcp<'a>(facts: &'a Facts, servers: &'a BTreeSet<SocketAddr>) -> impl Iterator<Item = (&'a ServiceSpec, SocketAddr, ForwardMethod)> {
+fn tcp<'a>(
+    facts: &'a Facts,
+    servers: &'a BTreeSet<SocketAddr>,
+) -> impl Iterator<Item = (&'a ServiceSpec, SocketAddr, ForwardMethod)> {
     let is_tcp = |service: &ServiceSpec| matches!(service.key.proto(), None | Some(Proto::Tcp));
     let pairs = facts.pairs().filter(move |(service, _)| is_tcp(service));
     let asked = pairs.filter(|(_, dest)| has_port(&dest.addr) && servers.contains(&dest.addr));
@@ -98,7 +108,7 @@ fn arp(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAddr>) -
     }
     facts.asked.push(format!("ARP for {}", list(questions.iter().map(|who| who.target))));
     let answers = probe::who_has(&questions, ON_LINK)?;
-    probes.arp = questions.iter().map(|who| who.target).zip(answers).collect();
+    probes.arp = questions.iter().map(|who| who.target.into()).zip(answers).collect();
     Ok(())
 }
 
@@ -106,12 +116,13 @@ fn arp(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAddr>) -
 fn way_back(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAddr>) -> io::Result<()> {
     let mut asked = Vec::new();
     for (service, server, method) in tcp(facts, servers) {
-        let (ForwardMethod::Masq, SocketAddr::V4(to)) = (method, server) else { continue };
         let vips = facts.vips_of(&service.key);
-        let Some(IpAddr::V4(vip)) = vips.iter().copied().find(IpAddr::is_ipv4) else { continue };
+        let vip = vips.iter().copied().find(|vip| vip.is_ipv4() == server.is_ipv4());
+        let (ForwardMethod::Masq, Some(vip)) = (method, vip) else { continue };
         let there = matches!(probes.connect.get(&server), Some(Connected::Yes | Connected::Refused));
-        if there && !is_neighbour(facts, vip.into(), server.ip()) && !asked.iter().any(|syn: &Syn| syn.to == to) {
-            asked.push(Syn { from: vip, to, by: By::Route });
+        if there && !is_neighbour(facts, vip, server.ip()) && !asked.iter().any(|syn: &Syn| syn.to == server)
+        {
+            asked.push(Syn { from: vip, to: server, by: By::Route });
         }
     }
     if asked.is_empty() {
@@ -120,7 +131,7 @@ fn way_back(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAdd
     let words = asked.iter().map(|syn| format!("{} from {}", syn.to, syn.from));
     facts.asked.push(format!("a SYN to {}", list(words)));
     let answers = probe::begin(&asked, PATIENCE)?;
-    let key = |syn: &Syn| (syn.from, SocketAddr::V4(syn.to));
+    let key = |syn: &Syn| (syn.from, syn.to);
     probes.way_back = asked.iter().map(key).zip(answers).collect();
     Ok(())
 }
@@ -133,15 +144,16 @@ fn is_neighbour(facts: &Facts, vip: IpAddr, server: IpAddr) -> bool {
 
 /// What servers behind direct routing and tunnels do with a packet to the VIP.
 fn at_server(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAddr>) -> io::Result<()> {
+    // The kernel has looked for them just now, to connect to them.
+    let now = Survey::take().unwrap_or_default();
     let mut asked: Vec<(Syn, SocketAddr)> = Vec::new();
     for (service, server, method) in tcp(facts, servers) {
         let Some(Ok(way)) = facts.ways.get(&server.ip()) else { continue };
-        let (Some(IpAddr::V4(own)), IpAddr::V4(ip)) = (way.source, server.ip()) else { continue };
+        let (Some(own), ip) = (way.source, server.ip()) else { continue };
         let by = match method {
             ForwardMethod::Route => {
                 let ours = facts.host.link(way.device).and_then(|link| link.mac);
-                let theirs: Option<Mac> = probes.arp.get(&ip).and_then(|macs| macs.first().copied());
-                let (Some(from), Some(to)) = (ours, theirs) else { continue };
+                let (Some(from), Some(to)) = (ours, link_address(probes, &now, ip)) else { continue };
                 By::Link { device: way.device, from, to }
             }
             ForwardMethod::Tunnel(tunnel) => {
@@ -155,14 +167,16 @@ fn at_server(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAd
             ForwardMethod::Masq | ForwardMethod::FullNat => continue,
         };
         for vip in facts.vips_of(&service.key) {
-            let IpAddr::V4(vip) = vip else { continue };
             let port = match service.key {
                 ServiceKey::Addr { l4_port: port @ 1.., .. } => port,
                 _ => server.port(),
             };
-            let to = SocketAddrV4::new(vip, port);
-            // A host that has the VIP itself must not be spoken to from it.
-            if own != vip && !asked.iter().any(|(syn, at)| (syn.to, *at) == (to, server)) {
+            let to = SocketAddr::new(vip, port);
+            // A host that has the VIP itself must not be spoken to from it, nor over another family.
+            if own != vip
+                && own.is_ipv4() == vip.is_ipv4()
+                && !asked.iter().any(|(syn, at)| (syn.to, *at) == (to, server))
+            {
                 asked.push((Syn { from: own, to, by }, server));
             }
         }
@@ -179,11 +193,17 @@ fn at_server(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAd
         let (now, later): (Vec<_>, Vec<_>) = left.into_iter().partition(|(syn, _)| vips.insert(syn.to));
         let syns: Vec<_> = now.iter().map(|(syn, _)| *syn).collect();
         let answers = probe::begin(&syns, PATIENCE)?;
-        let key = |(syn, server): &(Syn, SocketAddr)| (SocketAddr::V4(syn.to), *server);
+        let key = |(syn, server): &(Syn, SocketAddr)| (syn.to, *server);
         probes.at_server.extend(now.iter().map(key).zip(answers));
         left = later;
     }
     Ok(())
+}
+
+/// Where a server is on its link.
+fn link_address(probes: &Probes, now: &Survey, server: IpAddr) -> Option<Mac> {
+    let told = probes.arp.get(&server).and_then(|macs| macs.first().copied());
+    told.or_else(|| now.neighbours.iter().find(|neighbour| neighbour.ip == server)?.mac)
 }
 
 /// Whether the largest packet gets to a server, and whether a small one does.
@@ -192,11 +212,11 @@ fn sizes(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAddr>)
     let mut large = Vec::new();
     let ips: BTreeSet<IpAddr> = servers.iter().map(SocketAddr::ip).collect();
     for ip in ips {
-        if let (IpAddr::V4(to), Some(Ok(way))) = (ip, facts.ways.get(&ip))
-            && let Some(IpAddr::V4(from)) = way.source
+        if let Some(Ok(way)) = facts.ways.get(&ip)
+            && let Some(from) = way.source
             && !facts.host.addresses.iter().any(|address| address.ip == ip)
         {
-            large.push(Echo { from, to, bytes: u16::try_from(way.mtu).unwrap_or(u16::MAX) });
+            large.push(Echo { from, to: ip, bytes: u16::try_from(way.mtu).unwrap_or(u16::MAX) });
         }
     }
     if large.is_empty() {

@@ -26,7 +26,8 @@ pub(super) fn look(facts: &mut Facts, state_dir: &Path) {
     }
     // Set up by hand, as scripts do.
     for address in &facts.host.addresses {
-        let hidden = facts.host.link(address.device).filter(|link| !link.resolves || link.name.starts_with("dummy"));
+        let hidden =
+            facts.host.link(address.device).filter(|link| !link.resolves || link.name.starts_with("dummy"));
         if let (IpAddr::V4(ip), 32, Some(link)) = (address.ip, address.prefix, hidden)
             && !ip.is_loopback()
         {
