@@ -92,8 +92,7 @@ fn configured(facts: &mut Facts, file: &Path) -> Result<(), String> {
     let config = Config::load(file).map_err(|error| error.to_string())?;
     facts.services = config.services().to_vec();
     facts.marks = config.marks().to_vec();
-    facts.interfaces =
-        if config.engine.port == Port::Tun { Vec::new() } else { config.engine.interfaces.clone() };
+    facts.interfaces = if config.engine.port == Port::Tun { Vec::new() } else { config.engine.interfaces };
     facts.tls = fronts::of_specs(&facts.services);
     facts.config = Some(file.to_owned());
     if let Ok(mut client) = Blocking::connect()

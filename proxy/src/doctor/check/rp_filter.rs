@@ -30,11 +30,8 @@ fn find(facts: &Facts) -> Vec<Finding> {
     let names = strict.iter().map(|link| link.name.as_str()).collect::<Vec<_>>().join(", ");
     let growing = if lately > 0 { format!(", {lately} of them just now") } else { String::new() };
     let saw = format!("it has dropped {all} packets since this host began{growing}; strict on {names}");
-    let finding = if lately > 0 {
-        Finding::fault(names.clone(), saw, WHY)
-    } else {
-        Finding::warning(names.clone(), saw, WHY)
-    };
+    let finding =
+        if lately > 0 { Finding::fault(names, saw, WHY) } else { Finding::warning(names, saw, WHY) };
     let cured = strict.iter().fold(finding, |finding, link| {
         finding.cure(format!("sysctl -w net.ipv4.conf.{}.rp_filter=2", link.name.replace('.', "/")))
     });
