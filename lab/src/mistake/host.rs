@@ -22,7 +22,7 @@ pub(super) const ALL: &[Mistake] = &[
         check: "rp-filter",
         story: "clients come by one device and are answered by another, and the filter is strict",
         build: |setting| {
-            let patient = nat(setting)?;
+            let patient = without_engine(setting, VipPlace::Routed)?.serve_by("--port tun", "-m")?;
             patient.client_node().addr_add("lo", format!("{ELSEWHERE}/32").parse()?)?;
             patient.on(patient.director(), "ip route add 192.0.2.0/24 via 10.0.0.11")?;
             Ok(patient)

@@ -1,7 +1,8 @@
 //! Mistakes that people make with LVS, each made in a laboratory of its own: `ulvs doctor` finds nothing before, finds the
 //! mistake after, the command that it prints mends it, and then it finds nothing any more.
 //!
-//! A new one is an entry in one of the lists. It uses the topologies of [`crate::topo`] as they are.
+//! A new one is an entry in one of the lists. It uses the topologies of [`crate::topo`] as they are. Mistakes are made, and
+//! mended, by the programs that people use for it: `ip`, `sysctl` and `nft` have to be there, `unshare` and `perl` too.
 
 mod before;
 mod direct;

@@ -279,7 +279,7 @@ mod tests {
         let tunnel = Tunnel { kind: TunnelKind::Gre, ..Tunnel::default() };
         let dest = DestSpec {
             method: ForwardMethod::Tunnel(tunnel),
-            weight: sched::Weight(3),
+            weight: Weight(3),
             upper: 9,
             slow_start: 30,
             ..DestSpec::new("10.1.0.1:80".parse().unwrap())

@@ -196,6 +196,9 @@ fn a_strict_filter_is_a_mistake_where_it_has_dropped_something() {
     assert!(
         only(&rp_filter::CHECK, &facts).1.contains("8 packets since this host began, 3 of them just now")
     );
+    facts.engine.as_mut().unwrap().status.port = "packet, on to-client".to_owned();
+    assert_eq!((rp_filter::CHECK.find)(&facts), []);
+    facts.engine.as_mut().unwrap().status.port.clear();
     // The looser one counts.
     facts.sysctls.insert("net.ipv4.conf.all.rp_filter".to_owned(), 2);
     assert_eq!((rp_filter::CHECK.find)(&facts), []);
