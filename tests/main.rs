@@ -14,6 +14,7 @@ mod ca;
 mod conformance;
 mod container;
 mod control;
+mod doctor;
 mod ends;
 mod forwarding;
 mod fronts;

@@ -14,6 +14,7 @@ mod httpd;
 mod keeper;
 pub mod link;
 pub mod load;
+pub mod mistake;
 pub mod node;
 mod outside;
 pub mod pattern;

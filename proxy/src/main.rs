@@ -3,6 +3,7 @@
 mod cli;
 mod daemon;
 mod decapsulator;
+mod doctor;
 mod front;
 mod reason;
 

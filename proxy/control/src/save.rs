@@ -105,6 +105,31 @@ fn write_services(
     Ok(())
 }
 
+/// The arguments that change a service to be like this, its servers apart.
+pub fn edit_service(service: &ServiceSpec) -> String {
+    let mut line = format!("-E {} ", option(&service.key, &Numeric).0);
+    // Writing to a string does not fail.
+    let _ = scheduling(&mut line, service, all_flag_names).and_then(|()| tcp(&mut line, service.tcp));
+    line
+}
+
+/// The arguments that change a server of a service to be like this.
+pub fn edit_server(key: &ServiceKey, dest: &DestSpec) -> String {
+    let (option, proto) = option(key, &Numeric);
+    let mut line = format!("-e {option} ");
+    // Writing to a string does not fail.
+    let _ = server(&mut line, proto, dest, &Numeric).and_then(|()| thresholds(&mut line, dest));
+    if dest.slow_start > 0 {
+        line += &format!(" --slow-start {}", dest.slow_start);
+    }
+    line
+}
+
+/// The arguments that name a service.
+pub fn service(key: &ServiceKey) -> String {
+    option(key, &Numeric).0
+}
+
 /// The names of a scheduler's switches, as a listing has them: the scheduler's own, or `flag-1` to `flag-3` if it has
 /// none.
 pub fn flag_names(scheduler: &str, flags: SchedFlags) -> Vec<&'static str> {
@@ -242,6 +267,27 @@ mod tests {
                         -a -u [fd00::1]:53 -r [fd00::2]:53 -m -w 1\n\
                         -A -f 5 -6 -s wrr\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn an_edit_keeps_what_it_does_not_change() {
+        let mut service = ServiceSpec::new("tcp/10.0.0.1:80".parse().unwrap(), "sh");
+        service.flags = SchedFlags::ONE;
+        service.persistence = Some(Persistence { timeout: 60, mask: sched::Netmask::full(Family::Ipv4) });
+        service.tcp.toa = true;
+        assert_eq!(edit_service(&service), "-E -t 10.0.0.1:80 -s sh -p 60 -b sh-fallback --toa");
+        let tunnel = Tunnel { kind: TunnelKind::Gre, ..Tunnel::default() };
+        let dest = DestSpec {
+            method: ForwardMethod::Tunnel(tunnel),
+            weight: Weight(3),
+            upper: 9,
+            slow_start: 30,
+            ..DestSpec::new("10.1.0.1:80".parse().unwrap())
+        };
+        assert_eq!(
+            edit_server(&service.key, &dest),
+            "-e -t 10.0.0.1:80 -r 10.1.0.1:80 -i -w 3 --tun-type gre --tun-nocsum -x 9 --slow-start 30"
+        );
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl<E: Clone + Default + PartialEq + Serialize + DeserializeOwned> Journal<E> {
     }
 }
 
-fn path(directory: &Path, kind: &str) -> Result<PathBuf, JournalError> {
+pub(crate) fn path(directory: &Path, kind: &str) -> Result<PathBuf, JournalError> {
     let proc = Path::new("/proc/thread-self/ns/net");
     let namespace = place::netns_id().map_err(|source| JournalError::Io { path: proc.to_owned(), source })?;
     Ok(directory.join(match namespace.cookie {

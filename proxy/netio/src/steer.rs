@@ -62,6 +62,7 @@ use crate::netlink::NetlinkSocket;
 
 pub use alone::{Alone, Wanted};
 pub use error::{Notice, SteerError};
+pub(crate) use journal::KIND as NOTES;
 pub(crate) use marks::OWN;
 pub use rings::{Published, Taken, Taker};
 pub use step::{Part, TargetsChange};

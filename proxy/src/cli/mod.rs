@@ -3,6 +3,7 @@
 
 mod ca;
 mod completions;
+mod doctor;
 mod drain;
 mod engine;
 #[cfg(test)]
@@ -86,6 +87,8 @@ enum Command {
         #[command(flatten)]
         state: StateDir,
     },
+    /// Look for the classical mistakes: say what was seen, why it matters and which command mends it
+    Doctor(doctor::DoctorArgs),
     /// Take a server out of service without breaking what it serves
     Drain(drain::DrainArgs),
     /// Read or set the sysctls of IPVS, net.ipv4.vs.*, and our own (`ulvs sysctl --help` lists them)
@@ -174,6 +177,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Stop => engine::stop(),
         Command::Reload => engine::reload(),
         Command::Clean { state } => engine::clean(&state.state_dir),
+        Command::Doctor(args) => doctor::main(args),
         Command::Drain(args) => drain::main(&args),
         Command::Sysctl(args) => sysctl::main(&args),
         Command::Ipvsadm(Words { args }) => ipvsadm::main(args),

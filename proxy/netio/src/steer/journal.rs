@@ -12,7 +12,7 @@ use crate::journal::{self, Held};
 use crate::sysctl::Knob;
 
 /// The kind of this journal: files `netns-COOKIE.json`.
-const KIND: &str = "netns";
+pub(crate) const KIND: &str = "netns";
 
 /// The contents of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -30,6 +30,43 @@ pub(crate) fn solicitations() -> io::Result<OwnedFd> {
     hear(libc::ETH_P_IPV6, &program)
 }
 
+/// Hears answers of ARP on all devices.
+pub(crate) fn arp_answers() -> io::Result<OwnedFd> {
+    // The operation is 2.
+    open(libc::ETH_P_ARP, &[load(BPF_H, 20), unless(2, 1), take(0xffff), take(0)])
+}
+
+/// Hears, on all Ethernet devices and before anybody can drop it, what comes for a TCP port, and all ICMP, of both
+/// families.
+pub(crate) fn answers(port: u16) -> io::Result<OwnedFd> {
+    /// The length of the IPv4 header that begins there becomes the index.
+    const BPF_LDX_HEADER: u16 = 0xb1;
+    const BPF_LD_HALF_INDEXED: u16 = 0x48;
+    const BPF_JEQ: u16 = 0x15;
+    let plain = |code, k| libc::sock_filter { code, jt: 0, jf: 0, k };
+    let program = [
+        load(BPF_H, 12),
+        unless(0x0800, 6),
+        // IPv4: ICMP, or TCP for the port.
+        load(BPF_B, 23),
+        when(1, 10),
+        unless(6, 10),
+        plain(BPF_LDX_HEADER, 14),
+        plain(BPF_LD_HALF_INDEXED, 16),
+        libc::sock_filter { code: BPF_JEQ, jt: 6, jf: 7, k: port.into() },
+        // IPv6: the same.
+        unless(0x86dd, 6),
+        load(BPF_B, 20),
+        when(58, 3),
+        unless(6, 3),
+        load(BPF_H, 56),
+        unless(port.into(), 1),
+        take(0xffff),
+        take(0),
+    ];
+    open(libc::ETH_P_ALL, &program)
+}
+
 /// Takes the next one, without waiting for it.
 pub(crate) fn recv(socket: &impl AsFd, bytes: &mut [u8]) -> io::Result<Came> {
     // SAFETY: `sockaddr_ll` is plain old data; all zeroes is a valid value.
@@ -66,6 +103,12 @@ const fn load(size: u16, at: u32) -> libc::sock_filter {
 const fn unless(value: u32, steps: u8) -> libc::sock_filter {
     const BPF_JEQ: u16 = 0x15;
     libc::sock_filter { code: BPF_JEQ, jt: 0, jf: steps, k: value }
+}
+
+/// Passes over so many steps if that was loaded.
+const fn when(value: u32, steps: u8) -> libc::sock_filter {
+    const BPF_JEQ: u16 = 0x15;
+    libc::sock_filter { code: BPF_JEQ, jt: steps, jf: 0, k: value }
 }
 
 /// So many bytes are for the socket.

@@ -1,0 +1,235 @@
+//! `ulvs doctor`.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use serde_json::json;
+
+use super::{StateDir, fail, say};
+use crate::doctor::{self, ALL, Check, Cure, Finding, Report, Severity, Subject};
+
+/// There was nothing to look at.
+const NOTHING: u8 = 3;
+
+/// Looks at this host and its services for the classical mistakes of LVS, and says what it saw, why it matters and which
+/// command mends it. Changes nothing. It sends a few packets, which it names: ARP requests for servers and VIPs, the first
+/// segment of a connection to each server, two pings.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct DoctorArgs {
+    /// Look at the services of this file, before an engine has them [default: those of the engine that runs]
+    #[arg(short, long, value_name = "FILE", conflicts_with = "real")]
+    config: Option<PathBuf>,
+    /// Look at this host as a real server behind direct routing or tunnels
+    #[arg(long)]
+    real: bool,
+    /// Send no packet: what only a packet can find out is not looked at
+    #[arg(long)]
+    passive: bool,
+    /// Only this check, and others of which this is said; with --lab also a laboratory
+    #[arg(long, value_name = "NAME", value_parser = names(), hide_possible_values = true)]
+    only: Vec<String>,
+    /// List the checks, and make none
+    #[arg(long)]
+    list: bool,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+    /// Make each mistake in a laboratory of its own, find it, mend it by the command that is named, and look again
+    #[arg(long, conflicts_with_all = ["config", "real", "passive"])]
+    lab: bool,
+    /// With --lab: in a user namespace, as is done without asking when not run as root
+    #[arg(long, requires = "lab")]
+    rootless: bool,
+    #[command(flatten)]
+    state: StateDir,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  nothing is wrong (there may be notes)
+  1  warnings: it works, but not as well as it should, or not for long
+  2  faults: some clients are not served
+  3  there was nothing to look at, or the laboratory failed
+Examples:
+  ulvs doctor
+  ulvs doctor --config /etc/ulvs.toml --only servers --only mtu
+  ulvs doctor --real                       # on a real server
+  ulvs doctor --lab --only way-back        # see what that mistake looks like";
+
+pub(super) fn main(args: DoctorArgs) -> ExitCode {
+    if args.lab {
+        return laboratory(&args);
+    }
+    if args.list {
+        return list(args.json);
+    }
+    let subject = match args.config {
+        Some(file) => Subject::Config(file),
+        None if args.real => Subject::Real,
+        None => Subject::Running,
+    };
+    if let Some(text) = args.only.iter().find_map(|name| not_made(name, args.real)) {
+        fail(&text);
+        return ExitCode::from(NOTHING);
+    }
+    match doctor::examine(&subject, &args.only, &args.state.state_dir, args.passive) {
+        Ok(report) => {
+            say(&if args.json { as_json(&report).to_string() } else { as_text(&report) });
+            code(&report)
+        }
+        Err(error) => {
+            fail(&error);
+            ExitCode::from(NOTHING)
+        }
+    }
+}
+
+/// The names of all checks and of all laboratories, for whoever mistypes one.
+fn names() -> PossibleValuesParser {
+    let laboratories = lab::mistake::names().filter(|name| ALL.iter().all(|check| check.name != *name));
+    PossibleValuesParser::new(ALL.iter().map(|check| check.name).chain(laboratories))
+}
+
+/// Why a check of this name is not made, if it is not.
+fn not_made(name: &str, real: bool) -> Option<String> {
+    match ALL.iter().find(|check| check.name == name) {
+        None => Some(format!("{name} is a laboratory: add --lab")),
+        Some(check) if check.real && !real => {
+            Some(format!("the check {name} is for real servers: add --real"))
+        }
+        Some(check) if !check.real && real => {
+            Some(format!("the check {name} is for directors: leave out --real"))
+        }
+        Some(_) => None,
+    }
+}
+
+fn code(report: &Report) -> ExitCode {
+    match report.findings.iter().map(|finding| finding.severity).max() {
+        None | Some(Severity::Note) => ExitCode::SUCCESS,
+        Some(Severity::Warning) => ExitCode::from(1),
+        Some(Severity::Fault) => ExitCode::from(2),
+    }
+}
+
+fn list(json: bool) -> ExitCode {
+    let row = |check: &Check| json!({"name": check.name, "about": check.about, "real": check.real});
+    if json {
+        say(&json!(ALL.iter().map(row).collect::<Vec<_>>()).to_string());
+        return ExitCode::SUCCESS;
+    }
+    for (title, real) in [("On a director:", false), ("On a real server (--real):", true)] {
+        say(title);
+        for check in ALL.iter().filter(|check| check.real == real) {
+            say(&format!("  {:<14} {}", check.name, check.about));
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn laboratory(args: &DoctorArgs) -> ExitCode {
+    let exe = match std::env::current_exe() {
+        Ok(exe) => exe,
+        Err(error) => {
+            fail(&format!("cannot tell where this program is: {error}"));
+            return ExitCode::from(NOTHING);
+        }
+    };
+    let wanted = lab::mistake::Wanted {
+        only: args.only.clone(),
+        list: args.list,
+        json: args.json,
+        rootless: args.rootless,
+    };
+    match lab::mistake::main(&wanted, &exe) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(NOTHING),
+        Err(error) => {
+            fail(&crate::reason::reason(&error));
+            ExitCode::from(NOTHING)
+        }
+    }
+}
+
+fn as_json(report: &Report) -> serde_json::Value {
+    json!({
+        "subject": report.subject,
+        "checks": report.checks,
+        "asked": report.asked,
+        "unseen": report.unseen,
+        "findings": report.findings,
+    })
+}
+
+fn as_text(report: &Report) -> String {
+    let mut out = String::new();
+    for finding in &report.findings {
+        show(&mut out, finding);
+    }
+    // Writing to a string does not fail.
+    let mut line = |text: String| {
+        let _ = writeln!(out, "{text}");
+    };
+    let of = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
+    let counts =
+        [Severity::Fault, Severity::Warning, Severity::Note].map(|severity| (of(severity), severity.name()));
+    let counts = counts.iter().filter(|(n, _)| *n > 0);
+    let counts: Vec<_> =
+        counts.map(|(n, name)| format!("{n} {name}{}", if *n == 1 { "" } else { "s" })).collect();
+    let counts = if counts.is_empty() { "nothing is wrong".to_owned() } else { counts.join(", ") };
+    let checks = if report.checks.len() == 1 {
+        "1 check".to_owned()
+    } else {
+        format!("{} checks", report.checks.len())
+    };
+    line(format!("{counts}: looked at {}; {checks}", report.subject));
+    if !report.asked.is_empty() {
+        line(format!("sent: {}", report.asked.join("; ")));
+    }
+    for unseen in &report.unseen {
+        line(format!("not seen: {unseen}"));
+    }
+    out.trim_end().to_owned()
+}
+
+fn show(out: &mut String, finding: &Finding) {
+    let Finding { check, severity, about, saw, why, cures } = finding;
+    let _ = writeln!(out, "{:<8} {about} [{check}]", severity.name());
+    let mut row = |name: &str, text: &str| {
+        let mut indent = format!("  {name:<6} ");
+        for line in folded(text, 110) {
+            let _ = writeln!(out, "{indent}{line}");
+            indent = " ".repeat(9);
+        }
+    };
+    row("saw", saw);
+    row("why", why);
+    for Cure { on, command } in cures {
+        let host = on.map_or_else(String::new, |host| format!("on {host}: "));
+        // On one line, to be copied.
+        let _ = writeln!(out, "  mend   {host}{command}");
+    }
+    let _ = writeln!(out);
+}
+
+/// Lines of words, none longer than `width` unless a word is.
+fn folded(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.len() - 1;
+        let line = &mut lines[last];
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.len() + 1 + word.len() <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}

@@ -1,0 +1,243 @@
+//! The few packets that the doctor sends, each named in [`Facts::asked`].
+//!
+//! Neighbours are asked by ARP alone: where IPv6 servers are is what the kernel has found out. Where there are very many
+//! servers, the first ones are asked.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use netio::probe::{self, By, Echo, Syn, TunnelKind, Who};
+use netio::survey::{Mac, Survey};
+use sched::{ForwardMethod, Proto, ServiceKey, ServiceSpec};
+
+use super::engine::has_port;
+use crate::doctor::facts::{Connected, Facts, Probes};
+
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How long a neighbour is.
+const ON_LINK: Duration = Duration::from_millis(250);
+/// So many servers are asked.
+const MOST: usize = 64;
+
+pub(super) fn ask(facts: &mut Facts) -> Probes {
+    let mut probes = Probes::default();
+    let servers: BTreeSet<SocketAddr> = facts.pairs().map(|(_, dest)| dest.addr).collect();
+    if servers.len() > MOST {
+        facts.unseen.push(format!("servers beyond the first {MOST} of {}", servers.len()));
+    }
+    let servers: BTreeSet<_> = servers.into_iter().take(MOST).collect();
+    connect(facts, &mut probes, &servers);
+    let raw = arp(facts, &mut probes, &servers)
+        .and_then(|()| way_back(facts, &mut probes, &servers))
+        .and_then(|()| at_server(facts, &mut probes, &servers))
+        .and_then(|()| sizes(facts, &mut probes, &servers));
+    if let Err(error) = raw {
+        let need = if error.kind() == io::ErrorKind::PermissionDenied {
+            ": it needs CAP_NET_RAW (root)"
+        } else {
+            ""
+        };
+        facts
+            .unseen
+            .push(format!("who answers ARP, ways back and what servers do with the VIP ({error}){need}"));
+    }
+    if facts.vips().iter().any(IpAddr::is_ipv6) {
+        facts.unseen.push("whether others have an IPv6 VIP as well: only ARP is asked".to_owned());
+    }
+    probes
+}
+
+/// Services whose servers take TCP connections, with those servers.
+fn tcp<'a>(
+    facts: &'a Facts,
+    servers: &'a BTreeSet<SocketAddr>,
+) -> impl Iterator<Item = (&'a ServiceSpec, SocketAddr, ForwardMethod)> {
+    let is_tcp = |service: &ServiceSpec| matches!(service.key.proto(), None | Some(Proto::Tcp));
+    let pairs = facts.pairs().filter(move |(service, _)| is_tcp(service));
+    let asked = pairs.filter(|(_, dest)| has_port(&dest.addr) && servers.contains(&dest.addr));
+    asked.map(|(service, dest)| (service, dest.addr, dest.method))
+}
+
+/// As a connection of this host's own. A server behind direct routing or a tunnel may listen at the VIP alone.
+fn connect(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAddr>) {
+    let targets: BTreeSet<SocketAddr> = tcp(facts, servers).map(|(_, server, _)| server).collect();
+    let outcomes = std::thread::scope(|scope| {
+        let one = |target| scope.spawn(move || (target, try_connect(target)));
+        let threads: Vec<_> = targets.iter().copied().map(one).collect();
+        threads.into_iter().filter_map(|thread| thread.join().ok()).collect::<Vec<_>>()
+    });
+    if !targets.is_empty() {
+        facts.asked.push(format!("a TCP connection to {}", list(&targets)));
+    }
+    probes.connect.extend(outcomes);
+}
+
+fn try_connect(target: SocketAddr) -> Connected {
+    match TcpStream::connect_timeout(&target, PATIENCE) {
+        Ok(_) => Connected::Yes,
+        Err(error) => match error.kind() {
+            io::ErrorKind::ConnectionRefused => Connected::Refused,
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Connected::Silence,
+            _ => Connected::Failed(error.to_string()),
+        },
+    }
+}
+
+/// For servers and VIPs that lie on a link of this host's.
+fn arp(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAddr>) -> io::Result<()> {
+    let of_servers = servers.iter().map(SocketAddr::ip);
+    let targets: BTreeSet<IpAddr> = of_servers.chain(facts.vips()).collect();
+    let mut questions = Vec::new();
+    for target in &targets {
+        if let IpAddr::V4(target) = *target
+            && let Some((link, own)) = facts.host.on_link(target.into())
+            && let (Some(mac), IpAddr::V4(own)) = (link.mac, own.ip)
+            && link.up
+        {
+            // Nobody learns anything from a question in no name (RFC 5227): not where a VIP is.
+            let vip = facts.vips().contains(&IpAddr::V4(target));
+            let asker = if vip { Ipv4Addr::UNSPECIFIED } else { own };
+            questions.push(Who { device: link.index, mac, asker, target });
+        }
+    }
+    if questions.is_empty() {
+        return Ok(());
+    }
+    facts.asked.push(format!("ARP for {}", list(questions.iter().map(|who| who.target))));
+    let answers = probe::who_has(&questions, ON_LINK)?;
+    probes.arp = questions.iter().map(|who| who.target.into()).zip(answers).collect();
+    Ok(())
+}
+
+/// Servers that answer this host are asked as if by the VIP.
+fn way_back(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAddr>) -> io::Result<()> {
+    let mut asked = Vec::new();
+    for (service, server, method) in tcp(facts, servers) {
+        let vips = facts.vips_of(&service.key);
+        let vip = vips.iter().copied().find(|vip| vip.is_ipv4() == server.is_ipv4());
+        let (ForwardMethod::Masq, Some(vip)) = (method, vip) else { continue };
+        let there = matches!(probes.connect.get(&server), Some(Connected::Yes | Connected::Refused));
+        if there && !is_neighbour(facts, vip, server.ip()) && !asked.iter().any(|syn: &Syn| syn.to == server)
+        {
+            asked.push(Syn { from: vip, to: server, by: By::Route });
+        }
+    }
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let words = asked.iter().map(|syn| format!("{} from {}", syn.to, syn.from));
+    facts.asked.push(format!("a SYN to {}", list(words)));
+    let answers = probe::begin(&asked, PATIENCE)?;
+    let key = |syn: &Syn| (syn.from, syn.to);
+    probes.way_back = asked.iter().map(key).zip(answers).collect();
+    Ok(())
+}
+
+/// On the server's own link the VIP is answered there, wherever the gateway is.
+fn is_neighbour(facts: &Facts, vip: IpAddr, server: IpAddr) -> bool {
+    let device = |ip| facts.host.on_link(ip).map(|(link, _)| link.index);
+    device(vip).is_some() && device(vip) == device(server)
+}
+
+/// What servers behind direct routing and tunnels do with a packet to the VIP.
+fn at_server(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAddr>) -> io::Result<()> {
+    // The kernel has looked for them just now, to connect to them.
+    let now = Survey::take().unwrap_or_default();
+    let mut asked: Vec<(Syn, SocketAddr)> = Vec::new();
+    for (service, server, method) in tcp(facts, servers) {
+        let Some(Ok(way)) = facts.ways.get(&server.ip()) else { continue };
+        let (Some(own), ip) = (way.source, server.ip()) else { continue };
+        let by = match method {
+            ForwardMethod::Route => {
+                let ours = facts.host.link(way.device).and_then(|link| link.mac);
+                let (Some(from), Some(to)) = (ours, link_address(probes, &now, ip)) else { continue };
+                By::Link { device: way.device, from, to }
+            }
+            ForwardMethod::Tunnel(tunnel) => {
+                let kind = match tunnel.kind {
+                    sched::TunnelKind::Ipip => TunnelKind::Ipip,
+                    sched::TunnelKind::Gre => TunnelKind::Gre,
+                    sched::TunnelKind::Gue => TunnelKind::Gue(tunnel.port),
+                };
+                By::Tunnel { from: own, to: ip, kind }
+            }
+            ForwardMethod::Masq | ForwardMethod::FullNat => continue,
+        };
+        for vip in facts.vips_of(&service.key) {
+            let port = match service.key {
+                ServiceKey::Addr { l4_port: port @ 1.., .. } => port,
+                _ => server.port(),
+            };
+            let to = SocketAddr::new(vip, port);
+            // A host that has the VIP itself must not be spoken to from it, nor over another family.
+            if own != vip
+                && own.is_ipv4() == vip.is_ipv4()
+                && !asked.iter().any(|(syn, at)| (syn.to, *at) == (to, server))
+            {
+                asked.push((Syn { from: own, to, by }, server));
+            }
+        }
+    }
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let words = asked.iter().map(|(syn, server)| format!("{} at {}", syn.to, server.ip()));
+    facts.asked.push(format!("a SYN to {}", list(words)));
+    // One VIP at several servers: answers are told apart by nothing but time.
+    let mut left = asked;
+    while !left.is_empty() {
+        let mut vips = BTreeSet::new();
+        let (now, later): (Vec<_>, Vec<_>) = left.into_iter().partition(|(syn, _)| vips.insert(syn.to));
+        let syns: Vec<_> = now.iter().map(|(syn, _)| *syn).collect();
+        let answers = probe::begin(&syns, PATIENCE)?;
+        let key = |(syn, server): &(Syn, SocketAddr)| (syn.to, *server);
+        probes.at_server.extend(now.iter().map(key).zip(answers));
+        left = later;
+    }
+    Ok(())
+}
+
+/// Where a server is on its link.
+fn link_address(probes: &Probes, now: &Survey, server: IpAddr) -> Option<Mac> {
+    let told = probes.arp.get(&server).and_then(|macs| macs.first().copied());
+    told.or_else(|| now.neighbours.iter().find(|neighbour| neighbour.ip == server)?.mac)
+}
+
+/// Whether the largest packet gets to a server, and whether a small one does.
+fn sizes(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAddr>) -> io::Result<()> {
+    const SMALL: u16 = 84;
+    let mut large = Vec::new();
+    let ips: BTreeSet<IpAddr> = servers.iter().map(SocketAddr::ip).collect();
+    for ip in ips {
+        if let Some(Ok(way)) = facts.ways.get(&ip)
+            && let Some(from) = way.source
+            && !facts.host.addresses.iter().any(|address| address.ip == ip)
+        {
+            large.push(Echo { from, to: ip, bytes: u16::try_from(way.mtu).unwrap_or(u16::MAX) });
+        }
+    }
+    if large.is_empty() {
+        return Ok(());
+    }
+    facts.asked.push(format!("a small and a large ping to {}", list(large.iter().map(|echo| echo.to))));
+    let small: Vec<_> = large.iter().map(|echo| Echo { bytes: SMALL, ..*echo }).collect();
+    let answers = probe::echo(&[small, large.clone()].concat(), PATIENCE)?;
+    let (first, second) = answers.split_at(large.len());
+    probes.small = large.iter().map(|echo| echo.to).zip(first.iter().copied()).collect();
+    let told = large.iter().zip(second).map(|(echo, answer)| (echo.to, (echo.bytes, *answer)));
+    probes.large = told.collect();
+    Ok(())
+}
+
+/// The first few of many.
+fn list(items: impl IntoIterator<Item = impl ToString>) -> String {
+    const SHOWN: usize = 6;
+    let mut words: Vec<_> = items.into_iter().map(|item| item.to_string()).collect();
+    let more = words.len().saturating_sub(SHOWN);
+    words.truncate(SHOWN);
+    let shown = words.join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
