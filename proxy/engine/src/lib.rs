@@ -37,6 +37,7 @@ mod proxy_protocol;
 mod random;
 mod state;
 mod verdict;
+mod watch;
 mod worker;
 
 use std::sync::Arc;
@@ -64,7 +65,8 @@ pub use ports::PortsInUse;
 pub use proxy_protocol::header as proxy_header;
 pub use state::State;
 pub use verdict::{DropReason, Egress, Verdict};
-pub use worker::Worker;
+pub use watch::{Flow, Near, Note, RuleHit};
+pub use worker::{Explanation, Own, Worker};
 
 /// Bounds of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! One worker's share of the engine: the way of a frame from parse to verdict.
 
 mod begin;
+mod explain;
 mod fragments;
 mod front;
 mod ftp;
@@ -27,6 +28,7 @@ use arc_swap::{ArcSwap, Cache};
 use sched::{ServiceTable, Writer};
 use wire::frame::{Frame, GsoKind};
 
+pub use self::explain::{Explanation, Own};
 use self::front::HELD_MS;
 use self::greetings::Greetings;
 use self::limit::Limit;
@@ -45,6 +47,7 @@ use crate::persist::{Template, Templates};
 use crate::ports::Ports;
 use crate::random::Random;
 use crate::verdict::{Egress, Verdict};
+use crate::watch::{Off, Watch};
 use crate::{Engine, millis_since};
 
 /// A control connection of FTP that is idle is looked at again so much later, while it has data connections: as in IPVS.
@@ -123,12 +126,17 @@ impl Worker {
 
     /// Decides about `frame` and edits it accordingly.
     pub fn process(&mut self, frame: &mut Frame, now: Instant) -> Verdict {
+        self.process_watched(frame, now, Off)
+    }
+
+    #[inline(always)]
+    fn process_watched<W: Watch>(&mut self, frame: &mut Frame, now: Instant, watch: W) -> Verdict {
         self.outbox.catch_up();
         let super_packet = frame.offload.gso != GsoKind::None;
         if self.knobs.load().drop_entry != Defence::Off {
             self.sampler.wake(millis_since(self.born, now));
         }
-        let mut step = self.step(now);
+        let mut step = self.step(now, watch);
         let verdict = step.decide(frame);
         self.counters.count(super_packet, verdict);
         verdict
@@ -136,7 +144,7 @@ impl Worker {
 
     /// What a decision may use.
     #[inline]
-    fn step(&mut self, now: Instant) -> Step<'_> {
+    fn step<W>(&mut self, now: Instant, watch: W) -> Step<'_, W> {
         if self.clock.now != now {
             let elapsed = now.saturating_duration_since(self.born);
             self.clock = Clock { now, elapsed, millis: elapsed.as_millis() as Millis };
@@ -167,6 +175,7 @@ impl Worker {
             way: None,
             now: millis,
             elapsed,
+            watch,
         }
     }
 

@@ -25,9 +25,10 @@ use crate::persist::{Template, Templates};
 use crate::ports::Ports;
 use crate::random::Random;
 use crate::verdict::{DropReason, Verdict};
+use crate::watch::{Flow, Note, Watch};
 
 /// What one frame's decision may use.
-pub(super) struct Step<'a> {
+pub(super) struct Step<'a, W> {
     pub(super) table: &'a ServiceTable,
     pub(super) host: &'a HostView,
     pub(super) knobs: &'a Knobs,
@@ -53,9 +54,11 @@ pub(super) struct Step<'a> {
     pub(super) now: Millis,
     /// The same time, exactly.
     pub(super) elapsed: Duration,
+    /// Who looks on.
+    pub(super) watch: W,
 }
 
-impl<'a> Step<'a> {
+impl<'a, W: Watch> Step<'a, W> {
     #[inline(always)]
     pub(super) fn decide(&mut self, frame: &mut Frame) -> Verdict {
         let packet = match Packet::parse(frame.packet()) {
@@ -99,13 +102,24 @@ impl<'a> Step<'a> {
     ) -> Verdict {
         let src = SocketAddr::new(packet.src, src_port);
         let dst = SocketAddr::new(packet.dst, dst_port);
-        if let Some((conn, direction)) = self.find(&FlowKey::new(proto, src, dst)) {
+        let found = self.find(&FlowKey::new(proto, src, dst));
+        self.watch.note(|| Note::Connection {
+            proto,
+            src,
+            dst,
+            found: found.as_ref().map(|(conn, way)| Flow::of(conn, *way == Direction::Out, self.now)),
+        });
+        if let Some((conn, direction)) = found {
             if let Some(way) = conn.legs.front {
                 return self.of_front(frame, packet, &conn, (way, direction));
             }
             return match direction {
                 Direction::Out => self.towards_client(frame, packet, &conn),
                 Direction::In if self.begins_anew(&conn, packet) => {
+                    self.watch.note(|| Note::BeginsAnew {
+                        state: conn.state().name().into(),
+                        removed: !conn.legs.dest.is_available(),
+                    });
                     self.end(&conn);
                     if self.knobs.reset_on_end && conn.state().is_open() {
                         self.outbox.reset_server(&conn);
@@ -121,6 +135,7 @@ impl<'a> Step<'a> {
     /// The connection with this key.
     #[inline]
     pub(super) fn find(&mut self, key: &FlowKey) -> Option<(Conn<'a>, Direction)> {
+        self.watch.fetch(|twin| twin.conn(key));
         self.conns.find(self.reader, self.known, key)
     }
 
