@@ -14,6 +14,7 @@ mod conformance;
 mod container;
 mod control;
 mod ends;
+mod explain;
 mod forwarding;
 mod fronts;
 mod ftp;

@@ -6,7 +6,7 @@ set -euo pipefail
 case ${1:-} in
   build) need=(cc:gcc cc:libc6-dev) ;;
   test) need=(cc:gcc cc:libc6-dev ip:iproute2 nft:nftables curl:curl openssl:openssl ping:iputils-ping
-    ethtool:ethtool ldirectord:ldirectord socat:socat sysctl:procps vsftpd:vsftpd
+    tcpdump:tcpdump ethtool:ethtool ldirectord:ldirectord socat:socat sysctl:procps vsftpd:vsftpd
     haproxy:haproxy nginx:nginx /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream
     wrk:wrk python3:python3 testssl:testssl.sh) ;;
   fuzz) need=(cc:gcc c++:g++ cc:libc6-dev) ;;

@@ -3,8 +3,11 @@
 mod cli;
 mod daemon;
 mod decapsulator;
+mod explain;
 mod front;
+mod pcap;
 mod reason;
+mod trace;
 
 use std::process::ExitCode;
 

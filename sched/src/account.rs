@@ -79,6 +79,15 @@ impl Account {
         self
     }
 
+    /// The same with the servers in the order in which they stand.
+    pub fn in_order(mut self) -> Self {
+        self.servers.sort_by(|a, b| match (&a.rank, &b.rank) {
+            (Some(a), Some(b)) => a.cmp(b),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        });
+        self
+    }
+
     /// Who comes first: among equals the first in the list.
     pub fn first(&self) -> Option<&Standing> {
         let ranked = self.servers.iter().filter(|standing| standing.rank.is_some());

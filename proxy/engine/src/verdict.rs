@@ -104,7 +104,7 @@ drop_reasons! {
         "Somebody forges addresses; or a host on this network has taken the VIP: two directors, or a DR server that answers for it.";
     /// For a VIP, from the same address.
     Land = "land",
-        "Somebody forges addresses (a LAND attack); or the director speaks to its own VIP from another host's point of view.";
+        "Somebody forges addresses (a LAND attack).";
     /// A fragment that is forwarded as a part of nothing: of an ICMP error, or of a connection whose segments are edited.
     Fragment = "fragment",
         "A segment cut on its way by a link with a small MTU, where segments are edited (PROXY protocol, TOA, FTP, SCTP ports): lower the MSS (`--mss`) or mend the path MTU.";

@@ -15,7 +15,7 @@ mod worker;
 
 use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -33,14 +33,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use backend::{Facts, Handle};
+use backend::{Facts, Handle, Onlookers};
 use director::{Director, Rings};
 use worker::Workers;
 
+pub(crate) use knobs::knobs;
 pub(crate) use rules::Rules;
 
 use crate::front::{Fronts, userspaces};
 use crate::reason::reason;
+use crate::trace::Taps;
 
 /// Workers without being told: more hardly help one TUN device.
 const MAX_AUTO_WORKERS: usize = 4;
@@ -118,8 +120,9 @@ async fn serve(
     let queues = tun.queues.len();
     let rings = rings(options, &tun)?;
     let limits = Limits { max_connections: options.engine.max_connections.get() };
-    // Each queue has a worker, and each thread of fronts one.
-    let (engine, mut workers) = Engine::new(random_seed(), limits, 2 * queues, Instant::now());
+    // Each queue has a worker, and each thread of fronts one; the last one only says what the others would do.
+    let (engine, mut workers) = Engine::new(random_seed(), limits, 2 * queues + 1, Instant::now());
+    let observer = workers.pop().context("there is no worker to explain packets")?;
     let of_fronts = workers.split_off(queues);
     let wakers = (0..queues).map(|_| Waker::new()).collect::<std::io::Result<Vec<_>>>();
     let wakers = wakers.context("cannot make a worker's eventfd")?;
@@ -141,7 +144,9 @@ async fn serve(
     let steering = Steering::start(config)?;
     let (ports, intake) = rings.unzip();
     let ports = ports.unwrap_or_default();
-    let workers = Workers::start(tun.queues, ports, &steering.taken(), workers, &neighbours)?;
+    let taps = Arc::<Taps>::default();
+    let workers = Workers::start(tun.queues, ports, &steering.taken(), workers, &neighbours, &taps)?;
+    let onlookers = Onlookers { observer: Mutex::new(observer), taps, examples: workers.examples.clone() };
     let mut director = Director::new(
         Arc::clone(&engine),
         steering,
@@ -168,7 +173,8 @@ async fn serve(
         config: options.config.clone(),
         log,
     };
-    let handle = Arc::new(Handle::new(engine, Arc::clone(&workers.errors), facts, &director, orders));
+    let handle =
+        Arc::new(Handle::new(engine, Arc::clone(&workers.errors), facts, &director, onlookers, orders));
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let api = tokio::spawn(control::api::serve(socket, handle, async {
         let _ = ended.await;

@@ -56,6 +56,11 @@ pub enum Note {
     },
     /// It belongs to no connection, and begins none: it does not open one, as a SYN does.
     OpensNothing,
+    /// It has the form of a packet that begins something or is answered, but this is wrong with it.
+    Fault {
+        /// What.
+        reason: DropReason,
+    },
     /// A front ends its connection here.
     Front,
     /// The client's template says where it goes; `None` where it has none.

@@ -92,6 +92,7 @@ impl<'a, W: Watch> Step<'a, W> {
             return self.not_ours(frame, packet);
         }
         if let Some(fault) = self.fault(frame, packet) {
+            self.watch.note(|| Note::Fault { reason: fault });
             return Verdict::Drop(fault);
         }
         if self.turnstile.refuses(self.knobs, self.room) {
@@ -165,13 +166,12 @@ impl<'a, W: Watch> Step<'a, W> {
         };
         self.watch.note(|| Note::Compared {
             scheduler: request.service.algorithm.name.into(),
-            account: request.service.account(&flow),
+            account: request.service.account(&flow).in_order(),
         });
-        let picked = request.service.pick(&flow);
-        if picked.is_none() {
+        request.service.pick(&flow).ok_or_else(|| {
             self.watch.note(|| Note::Nobody);
-        }
-        picked.ok_or(Refusal::Nobody)
+            Refusal::Nobody
+        })
     }
 
     /// Makes the connection. The choice stands, unless another connection of this client has its reply tuple, or no
@@ -185,11 +185,9 @@ impl<'a, W: Watch> Step<'a, W> {
         let others = others.map(Choice::of);
         let mut refusal = Refusal::Dropped(DropReason::ReplyTupleTaken);
         for choice in std::iter::once(choice).chain(others) {
-            let server = choice.dest.key;
             let birth = match self.birth(request, choice) {
                 Ok(birth) => birth,
                 Err(reason) => {
-                    self.watch.note(|| Note::NotFree { server, reason });
                     refusal = Refusal::Dropped(reason);
                     continue;
                 }
@@ -215,7 +213,8 @@ impl<'a, W: Watch> Step<'a, W> {
                 }
                 refused => {
                     self.conns.discard(&conn);
-                    self.watch.note(|| Note::NotFree { server, reason: DropReason::ReplyTupleTaken });
+                    let reason = DropReason::ReplyTupleTaken;
+                    self.watch.note(|| Note::NotFree { server: conn.legs.server, reason });
                     match refused {
                         Inserted::Full => return Err(Refusal::Dropped(DropReason::TableFull)),
                         // A flow from an address and port to the same is in its own way.
@@ -242,6 +241,7 @@ impl<'a, W: Watch> Step<'a, W> {
             ForwardMethod::FullNat => match self.lease(service, &dest, proto, server) {
                 Ok(lease) => Some(lease),
                 Err(reason) => {
+                    self.watch.note(|| Note::NotFree { server, reason });
                     template.inspect(|template| template.leave());
                     return Err(reason);
                 }

@@ -126,6 +126,7 @@ impl Worker {
 
 impl<W: Watch> Step<'_, W> {
     /// Notes which service a packet is for, and by which mark.
+    #[inline(always)]
     pub(super) fn note_service(
         &self,
         found: Option<&Arc<Service>>,

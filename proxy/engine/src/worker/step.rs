@@ -102,14 +102,9 @@ impl<'a, W: Watch> Step<'a, W> {
     ) -> Verdict {
         let src = SocketAddr::new(packet.src, src_port);
         let dst = SocketAddr::new(packet.dst, dst_port);
-        let found = self.find(&FlowKey::new(proto, src, dst));
-        self.watch.note(|| Note::Connection {
-            proto,
-            src,
-            dst,
-            found: found.as_ref().map(|(conn, way)| Flow::of(conn, *way == Direction::Out, self.now)),
-        });
-        if let Some((conn, direction)) = found {
+        let looked_up = |found| Note::Connection { proto, src, dst, found };
+        if let Some((conn, direction)) = self.find(&FlowKey::new(proto, src, dst)) {
+            self.watch.note(|| looked_up(Some(Flow::of(&conn, direction == Direction::Out, self.now))));
             if let Some(way) = conn.legs.front {
                 return self.of_front(frame, packet, &conn, (way, direction));
             }
@@ -129,6 +124,7 @@ impl<'a, W: Watch> Step<'a, W> {
                 Direction::In => self.towards_server(frame, packet, &conn),
             };
         }
+        self.watch.note(|| looked_up(None));
         self.begin(frame, packet, proto, src, dst)
     }
 

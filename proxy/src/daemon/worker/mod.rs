@@ -1,5 +1,6 @@
 //! A worker thread: read a frame, decide, send it on; spin a little, then sleep.
 
+mod examples;
 mod held;
 mod ring;
 mod send;
@@ -20,10 +21,13 @@ use netio::tun::{Queue, Received};
 use tokio::sync::Notify;
 use wire::frame::Frame;
 
+pub(super) use self::examples::Examples;
+use self::examples::Keeper as ExampleKeeper;
 use self::ring::Ring;
 pub(super) use self::ring::Turns;
 use self::send::Sender;
 use crate::front::Userspace;
+use crate::trace::Taps;
 
 /// Frames per reading of the clock: bounds how late timers can be under load.
 const BATCH: usize = 64;
@@ -59,6 +63,8 @@ pub(super) struct Workers {
     pub(super) no_link: Option<String>,
     /// Of the workers that have rings.
     pub(super) turns: Vec<Arc<Turns>>,
+    /// Packets that workers have dropped, of each worker.
+    pub(super) examples: Vec<Arc<Examples>>,
 }
 
 /// Raises the alarm when the thread that holds it panics.
@@ -80,6 +86,7 @@ impl Workers {
         taken: &Published,
         workers: Vec<(engine::Worker, Userspace, Waker)>,
         neighbours: &Keeper,
+        taps: &Arc<Taps>,
     ) -> anyhow::Result<Self> {
         let mut all = Self {
             threads: Vec::new(),
@@ -88,16 +95,25 @@ impl Workers {
             panicked: Arc::default(),
             no_link: None,
             turns: Vec::new(),
+            examples: Vec::new(),
         };
         let mut rings = rings.into_iter();
         for (i, (queue, (engine, fronts, waker))) in queues.into_iter().zip(workers).enumerate() {
             let link = LinkSocket::open().map_err(|e| all.no_link = Some(e.to_string())).ok();
             let ways = neighbours.ways().context("cannot ask for routes")?;
+            let examples = Arc::<Examples>::default();
+            all.examples.push(Arc::clone(&examples));
             let worker = Worker {
+                decider: Decider {
+                    number: i,
+                    engine,
+                    taps: Arc::clone(taps),
+                    examples,
+                    keeper: ExampleKeeper::default(),
+                },
                 sender: Sender::new(Arc::clone(&all.errors), link, ways),
                 ring: rings.next().map(|port| all.ring(port, taken)),
                 queue,
-                engine,
                 fronts,
                 waker: waker.clone(),
                 stop: Arc::clone(&all.stop),
@@ -143,11 +159,36 @@ impl Drop for Workers {
     }
 }
 
+/// An engine's worker, with those who look on.
+struct Decider {
+    number: usize,
+    engine: engine::Worker,
+    taps: Arc<Taps>,
+    examples: Arc<Examples>,
+    keeper: ExampleKeeper,
+}
+
+impl Decider {
+    /// Decides about a frame, and tells of it if somebody wants to know.
+    #[inline]
+    fn decide(&mut self, frame: &mut Frame, now: Instant, traced: bool) -> Verdict {
+        let verdict = if traced {
+            self.taps.process(self.number, &mut self.engine, frame, now)
+        } else {
+            self.engine.process(frame, now)
+        };
+        if let Verdict::Drop(reason) = verdict {
+            self.keeper.keep(&self.examples, reason, frame, now);
+        }
+        verdict
+    }
+}
+
 struct Worker {
     queue: Queue,
     ring: Option<Ring>,
     sender: Sender,
-    engine: engine::Worker,
+    decider: Decider,
     fronts: Userspace,
     waker: Waker,
     stop: Arc<AtomicBool>,
@@ -176,13 +217,15 @@ impl Worker {
             empty = if moved == 0 { empty + 1 } else { 0 };
             self.sender.release(&mut own, now);
             let (sender, queue) = (&mut self.sender, &self.queue);
-            self.fronts
-                .run(&mut self.engine, &mut own, now, |frame| sender.send(queue, frame, Egress::Route));
-            let dues = [self.engine.poll_timeout(), self.sender.next_due(), self.fronts.poll_timeout(now)];
+            self.fronts.run(&mut self.decider.engine, &mut own, now, |frame| {
+                sender.send(queue, frame, Egress::Route)
+            });
+            let dues =
+                [self.decider.engine.poll_timeout(), self.sender.next_due(), self.fronts.poll_timeout(now)];
             let due = dues.into_iter().flatten().min();
             let timeout = due.map(|at| at.saturating_duration_since(now));
             if timeout.is_some_and(|t| t.is_zero()) {
-                self.engine.handle_timeout(now);
+                self.decider.engine.handle_timeout(now);
                 self.send_own(&mut own);
             } else if empty > spin {
                 empty = 0;
@@ -198,6 +241,7 @@ impl Worker {
 
     /// Moves up to [`BATCH`] frames; says how many. `own` is a frame to make others in.
     fn batch(&mut self, frame: &mut Frame, own: &mut Frame, now: Instant) -> std::io::Result<usize> {
+        let traced = self.decider.taps.are_on();
         for done in 0..BATCH {
             match self.queue.recv(frame)? {
                 Received::Empty => return Ok(done),
@@ -207,7 +251,7 @@ impl Worker {
                 }
                 Received::Frame => {}
             }
-            let verdict = self.engine.process(frame, now);
+            let verdict = self.decider.decide(frame, now, traced);
             // What ends an old connection must not come after what begins a new one.
             self.send_own(own);
             match verdict {
@@ -227,7 +271,7 @@ impl Worker {
 
     /// Sends what the engine has to say of its own accord.
     fn send_own(&mut self, own: &mut Frame) {
-        while let Some(egress) = self.engine.next_own(own) {
+        while let Some(egress) = self.decider.engine.next_own(own) {
             self.sender.send(&self.queue, own, egress);
         }
     }

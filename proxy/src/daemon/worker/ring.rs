@@ -43,8 +43,9 @@ impl Turns {
 impl Worker {
     /// Moves what is in the ring, up to a batch; says how much. `own` is a frame to make others in.
     pub(super) fn ring_batch(&mut self, own: &mut Frame, now: Instant) -> usize {
-        let Self { ring: Some(ring), queue, sender, engine, fronts, errors, .. } = self else { return 0 };
+        let Self { ring: Some(ring), queue, sender, decider, fronts, errors, .. } = self else { return 0 };
         let Ring { port, taker, turns } = ring;
+        let traced = decider.taps.are_on();
         let mut done = 0;
         while let Some(received) = port.receive() {
             done += 1;
@@ -61,9 +62,9 @@ impl Worker {
             let frame = port.frame(slot);
             // Short frames are filled up on their link.
             packet.inspect(|packet| frame.resize(packet.total_len));
-            let verdict = engine.process(frame, now);
+            let verdict = decider.decide(frame, now, traced);
             // What ends an old connection must not come after what begins a new one.
-            while let Some(egress) = engine.next_own(own) {
+            while let Some(egress) = decider.engine.next_own(own) {
                 errors.unsent.fetch_add(port.flush(), Relaxed);
                 sender.send(queue, own, egress);
             }
