@@ -40,7 +40,8 @@ impl Lines {
         Self { lines, end: Some(Box::new(end)) }
     }
 
-    pub(super) async fn next(&mut self) -> Option<String> {
+    /// The next one; `None` when there will be none any more.
+    pub async fn next(&mut self) -> Option<String> {
         self.lines.recv().await
     }
 }

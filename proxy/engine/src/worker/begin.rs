@@ -135,6 +135,7 @@ impl<'a, W: Watch> Step<'a, W> {
     }
 
     /// What the mark rules make of a packet.
+    #[inline]
     pub(super) fn mark_of(&self, packet: &Packet) -> Option<Mark> {
         let marks = self.table.marks();
         if marks.is_empty() { None } else { marks.mark_of(&marks::facts(marks, self.host, packet)) }
@@ -248,6 +249,15 @@ impl<'a, W: Watch> Step<'a, W> {
             },
             _ => None,
         };
+        // Asked first, so that nothing of it is left where nobody watches.
+        if W::ON {
+            self.watch.note(|| Note::Chosen {
+                server,
+                method,
+                local: local.as_ref().map(Lease::addr),
+                hairpin: asked != method && front.is_none(),
+            });
+        }
         let both_ways = proto == Proto::Tcp && method.sees_replies() && front.is_none();
         let between = Between {
             proto,
@@ -262,12 +272,6 @@ impl<'a, W: Watch> Step<'a, W> {
             tcp: if both_ways { service.tcp } else { TcpOptions::default() },
             front,
         };
-        self.watch.note(|| Note::Chosen {
-            server,
-            method,
-            local: local.as_ref().map(Lease::addr),
-            hairpin: asked != method && front.is_none(),
-        });
         Ok(Birth { between, client, local, template, data_of: None })
     }
 }

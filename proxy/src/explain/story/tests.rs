@@ -6,7 +6,7 @@ use std::time::Instant;
 use engine::{Engine, Limits, Worker};
 use sched::marks::{MarkCounts, Match, Prefix, SetMark};
 use sched::{
-    DestSpec, Family, Mark, MarkRule, Op, Persistence, Proto, ServiceKey, ServiceSpec, Trash, Weight,
+    DestSpec, Family, Mark, MarkRule, Netmask, Op, Persistence, Proto, ServiceKey, ServiceSpec, Trash, Weight,
 };
 use wire::build::{Build, tcp, udp};
 
@@ -95,7 +95,7 @@ verdict   sent on by the host's routing: IP 172.16.0.99:80 > 10.0.0.9:40000: tcp
 fn a_mark_makes_one_service_of_two_ports_and_a_template_leads_back() {
     let mark = Mark(3.try_into().unwrap());
     let key = ServiceKey::Mark { mark, family: Family::Ipv4 };
-    let persistence = Some(Persistence { timeout: 300, ..Persistence::default() });
+    let persistence = Some(Persistence { timeout: 300, mask: Netmask::full(Family::Ipv4) });
     let any_port = |spec: DestSpec| DestSpec { addr: (spec.addr.ip(), 0).into(), ..spec };
     let dests = dests(&[1, 1]).into_iter().map(any_port).collect();
     let by_mark = ServiceSpec { dests, persistence, ..ServiceSpec::new(key, "rr") };
