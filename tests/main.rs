@@ -16,6 +16,7 @@ mod container;
 mod control;
 mod doctor;
 mod ends;
+mod explain;
 mod forwarding;
 mod fronts;
 mod ftp;

@@ -7,7 +7,7 @@ case ${1:-} in
   build) need=(cc:gcc cc:libc6-dev) ;;
   demo) need=(bash:bash curl:curl openssl:openssl ping:iputils-ping ip:iproute2 ss:iproute2) ;;
   test) need=(cc:gcc cc:libc6-dev ip:iproute2 nft:nftables curl:curl openssl:openssl ping:iputils-ping arping:iputils-arping
-    awk:mawk ss:iproute2 unshare:util-linux setpriv:util-linux ethtool:ethtool ldirectord:ldirectord perl:perl socat:socat sysctl:procps vsftpd:vsftpd
+    awk:mawk ss:iproute2 unshare:util-linux setpriv:util-linux tcpdump:tcpdump ethtool:ethtool ldirectord:ldirectord perl:perl socat:socat sysctl:procps vsftpd:vsftpd
     haproxy:haproxy nginx:nginx /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream
     wrk:wrk python3:python3 testssl:testssl.sh tmux:tmux script:bsdutils
     mandoc:mandoc zsh:zsh fish:fish) ;;

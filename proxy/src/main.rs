@@ -4,8 +4,11 @@ mod cli;
 mod daemon;
 mod decapsulator;
 mod doctor;
+mod explain;
 mod front;
+mod pcap;
 mod reason;
+mod trace;
 
 use std::process::ExitCode;
 

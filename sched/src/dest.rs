@@ -198,6 +198,32 @@ impl DestLive {
         }
     }
 
+    /// The same server, for nobody to see.
+    pub(crate) fn copied(&self) -> Self {
+        let [active, inactive, persistent, mtu] =
+            [&self.active, &self.inactive, &self.persistent, &self.mtu].map(|n| n.load(Relaxed).into());
+        let [upper, lower, handshake_us] =
+            [&self.upper, &self.lower, &self.handshake_us].map(|n| n.load(Relaxed).into());
+        let [available, overloaded, draining] =
+            [&self.available, &self.overloaded, &self.draining].map(|is| is.load(Relaxed).into());
+        Self {
+            key: self.key,
+            stats: Stats::default(),
+            active,
+            inactive,
+            persistent,
+            mtu,
+            learned: self.learned.load(Relaxed).into(),
+            path: self.path.get().into(),
+            available,
+            overloaded,
+            draining,
+            upper,
+            lower,
+            handshake_us,
+        }
+    }
+
     /// How busy it is, as the least-connection schedulers measure: all connections, and each active one weighs 256
     /// more. (Older kernels leave the active ones out of "all"; it shows only where loads are nearly equal.)
     pub fn load(&self) -> u64 {

@@ -8,7 +8,9 @@
 #![warn(clippy::disallowed_methods)]
 #![warn(missing_docs)]
 
+mod account;
 pub mod algo;
+mod copies;
 mod dest;
 mod draft;
 mod lips;
@@ -22,7 +24,9 @@ mod stats;
 mod table;
 mod trash;
 
+pub use account::{Account, Out, Rank, Standing};
 pub use algo::{Algorithm, Change, Flow, Knobs, Scheduler};
+pub use copies::Copies;
 pub use dest::{Dest, DestLive, Path};
 pub use marks::{MarkRule, Marks, PacketFacts};
 pub use model::{

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::account::Account;
 use crate::algo::{Algorithm, Change, Flow, Scheduler};
 use crate::dest::Dest;
 use crate::model::{
@@ -45,6 +46,11 @@ impl Service {
     pub fn pick(&self, flow: &Flow) -> Option<&Dest> {
         let i = self.live.scheduler().pick(&self.dests, flow)?;
         self.dests.get(i)
+    }
+
+    /// What the scheduler would go by if it were asked now. Changes nothing.
+    pub fn account(&self, flow: &Flow) -> Account {
+        self.live.scheduler().account(&self.dests, flow)
     }
 
     /// What a user would have to configure to get this service.
@@ -130,6 +136,11 @@ impl SvcLive {
     /// A service that has just been added.
     pub fn new(algorithm: &Algorithm, flags: SchedFlags) -> Self {
         Self { stats: Stats::default(), scheduler: Mutex::new((algorithm.new)(flags)) }
+    }
+
+    /// The same service, for nobody to see.
+    pub(crate) fn copied(&self) -> Self {
+        Self { stats: Stats::default(), scheduler: Mutex::new(self.scheduler().copied()) }
     }
 
     pub(crate) fn dests_changed(&self, dests: &[Dest], change: Change) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use foldhash::fast::FixedState;
 
+use crate::copies::Copies;
 use crate::dest::Dest;
 use crate::draft::Draft;
 use crate::lips::Lips;
@@ -262,6 +263,21 @@ impl ServiceTable {
         let refuse = |(i, op)| draft.apply(op).err().map(|error| (i, error));
         let refused = ops.iter().enumerate().filter_map(refuse).collect();
         (self.next(draft, trash), refused)
+    }
+
+    /// The same table, in which those services that are `wanted`, and the counters of the rules, are copies.
+    pub fn copied(&self, copies: &mut Copies, wanted: impl Fn(&Service) -> bool) -> Self {
+        let mut next = Self { marks: Arc::new(self.marks.copied()), ..self.clone() };
+        for service in self.services.values().filter(|service| wanted(service)) {
+            next.services.insert(service.key, Arc::new(copies.of(service)));
+        }
+        if !self.one_packet.is_empty() {
+            let same = |service: &Arc<Service>| next.services.get(&service.key).map(Arc::clone);
+            let one_packet = self.one_packet.iter();
+            let copied = one_packet.filter_map(|(key, (service, at))| Some((*key, (same(service)?, *at))));
+            next.one_packet = Arc::new(copied.collect());
+        }
+        next
     }
 
     /// Whether some server is in its slow start. Then [`ServiceTable::ramp`] is to be called, once a second, say.

@@ -10,8 +10,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use sched::algo::{ALL, Algorithm};
 use sched::{
-    Dest, DestKey, DestSpec, Flow, Op, Proto, SchedFlags, Service, ServiceKey, ServiceSpec, ServiceTable,
-    Trash, Weight,
+    Copies, Dest, DestKey, DestSpec, Flow, Op, Proto, SchedFlags, Service, ServiceKey, ServiceSpec,
+    ServiceTable, Trash, Weight,
 };
 
 /// What holds for one algorithm, besides what holds for all.
@@ -224,6 +224,7 @@ impl World {
 
     fn connect(&mut self, keep: bool) -> Result<Option<DestKey>, TestCaseError> {
         let flow = self.flow();
+        let foreseen = self.foresees(&flow)?;
         let service = self.service();
         let Some(dest) = service.pick(&flow) else {
             let nobody = !service.dests.iter().any(Dest::eligible);
@@ -235,9 +236,30 @@ impl World {
             return Ok(None);
         };
         prop_assert!(may_serve(self.algorithm, dest), "{}: {dest:?}", self.algorithm.name);
+        if let Some(foreseen) = foreseen {
+            prop_assert_eq!(foreseen, Some(dest.live.key));
+        }
         let count = if keep { &dest.live.active } else { &dest.live.inactive };
         count.fetch_add(1, Relaxed);
         Ok(Some(dest.live.key))
+    }
+
+    /// What is said about a choice that is to come is true, and saying it changes nothing; nor does a choice by a copy.
+    fn foresees(&self, flow: &Flow) -> Result<Option<Option<DestKey>>, TestCaseError> {
+        // Now and then: it takes its time.
+        if !self.flows.is_multiple_of(8) {
+            return Ok(None);
+        }
+        let service = self.service();
+        let before = format!("{:?}", service.live);
+        let account = service.account(flow);
+        let copied = self.table.copied(&mut Copies::default(), |_| true);
+        let copy = copied.get(&key()).unwrap();
+        let picked = copy.pick(flow).map(|dest| dest.live.key);
+        prop_assert_eq!(format!("{:?}", service.live), before);
+        let first = account.first().map(|standing| standing.server);
+        prop_assert_eq!(first, picked, "{}: {:#?}", self.algorithm.name, account);
+        Ok(Some(picked))
     }
 
     /// Who gets the flows of always the same clients.

@@ -28,6 +28,10 @@ fn shortage(knobs: &Knobs, room: &Room) -> u32 {
 pub(crate) struct Turnstile(AtomicU32);
 
 impl Turnstile {
+    pub(crate) fn copied(&self) -> Self {
+        Self(self.0.load(Relaxed).into())
+    }
+
     /// Whether this one is dropped: the first, and then every so many. Automatically that is the fewer, the shorter
     /// room is.
     pub(crate) fn refuses(&self, knobs: &Knobs, room: &Room) -> bool {

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use sched::DestKey;
+use serde::{Deserialize, Serialize};
 
 use crate::conn::Kept;
 use crate::verdict::DropReason;
@@ -42,7 +43,8 @@ impl FrontWay {
 }
 
 /// Which side of a front a packet comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum FrontSide {
     /// From the client, of a connection that may not have begun yet.
     Client,
@@ -51,7 +53,7 @@ pub enum FrontSide {
 }
 
 /// Whom a packet is diverted to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diverted {
     /// Where it comes from. An ICMP error about what was sent to a side comes from there.
     pub side: FrontSide,

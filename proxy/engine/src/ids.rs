@@ -29,6 +29,12 @@ impl Ids {
         }
     }
 
+    /// The same numbers to come.
+    pub(crate) fn copied(&self) -> Self {
+        let counters = std::array::from_fn(|at| self.counters[at].load(Relaxed).into());
+        Self { counters, hasher: self.hasher.clone() }
+    }
+
     /// The first of `count` in a row for packets to a destination.
     pub(crate) fn take(&self, to: IpAddr, count: u32) -> u32 {
         let at = self.hasher.hash_one(to) as usize % COUNTERS;

@@ -9,6 +9,9 @@
 //! - [`Worker::next_own`] has, after either, the frames that nothing has asked for: resets at the end of connections,
 //!   and fragments that had to wait for the first one.
 //!
+//! [`Worker::explain`] says what would become of a frame, and why, and changes nothing: the same code on copies of what the
+//! frame looks at.
+//!
 //! Time must not run backwards by more than the caller can bear: a deadline is only as good as the clock.
 //!
 //! Pure: no IO, no clock, no randomness. The same seed and inputs give the same outputs. It never panics on any
@@ -37,6 +40,7 @@ mod proxy_protocol;
 mod random;
 mod state;
 mod verdict;
+mod watch;
 mod worker;
 
 use std::sync::Arc;
@@ -64,7 +68,8 @@ pub use ports::PortsInUse;
 pub use proxy_protocol::header as proxy_header;
 pub use state::State;
 pub use verdict::{DropReason, Egress, Verdict};
-pub use worker::Worker;
+pub use watch::{Flow, Near, Note, RuleHit};
+pub use worker::{Explanation, Own, Worker};
 
 /// Bounds of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -82,6 +82,21 @@ impl Ports {
         }
     }
 
+    /// The same ports, of which none is known to be taken.
+    pub(crate) fn copied(&self) -> Self {
+        let pools = DashMap::with_hasher(self.pools.hasher().clone());
+        Self { pools, former: Mutex::default(), usable: ArcSwap::new(self.usable.load_full()) }
+    }
+
+    pub(crate) fn find(&self, key: &PoolKey) -> Option<Arc<Pool>> {
+        self.pools.get(key).map(|pool| Arc::clone(&pool))
+    }
+
+    /// Takes a pool in.
+    pub(crate) fn adopt(&self, pool: Arc<Pool>) {
+        self.pools.insert(*pool.key(), pool);
+    }
+
     /// From now on these are handed out. What is taken stays taken.
     pub(crate) fn set_usable(&self, ours: &[u16], hosts: &[u16]) {
         let usable = [ours.into(), hosts.into()];
@@ -98,8 +113,7 @@ impl Ports {
     /// The pool for these. `start` says, for the first of its connections, where in the range it begins: unpredictable,
     /// so that others cannot guess it.
     pub(crate) fn pool(&self, key: PoolKey, start: u64) -> Arc<Pool> {
-        let found = self.pools.get(&key).map(|pool| Arc::clone(&pool));
-        found.unwrap_or_else(|| {
+        self.find(&key).unwrap_or_else(|| {
             let new = || Arc::new(Pool::new(key, Arc::clone(&self.usable.load()[key.whose as usize]), start));
             Arc::clone(&self.pools.entry(key).or_insert_with(new))
         })

@@ -1,5 +1,8 @@
 //! Datagrams in fragments, by every method: the first one decides and the others follow, whenever they come.
 
+#[path = "foreseen/mod.rs"]
+mod foreseen;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,6 +16,8 @@ use sched::{
 use wire::build::{self, Build, ping, sctp, tcp, udp};
 use wire::frame::Frame;
 use wire::packet::Packet;
+
+use foreseen::foresee;
 
 /// Who takes part, in one family.
 #[derive(Clone, Copy)]
@@ -81,7 +86,9 @@ impl Director {
     /// What one worker makes of a packet.
     fn by(&mut self, worker: usize, bytes: &[u8]) -> (Verdict, Frame) {
         let mut frame = Frame::from_packet(bytes);
+        let foreseen = foresee(&self.engine, &self.workers[worker], &frame, self.now, 1);
         let verdict = self.workers[worker].process(&mut frame, self.now);
+        foreseen.comes_true(verdict, &frame, &[]);
         (verdict, frame)
     }
 

@@ -1,6 +1,9 @@
 //! Fronts: connections that end at the director. Whom the service sends them to, what is kept about them, and what is
 //! diverted.
 
+#[path = "foreseen/mod.rs"]
+mod foreseen;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,6 +17,8 @@ use sched::{
     TlsStack, Trash,
 };
 use wire::build::{Build, tcp};
+
+use foreseen::foresee;
 
 const TRANSPARENT: FrontWay = FrontWay::Userspace { speaker: Speaker::Client, owner: 3 };
 const OURS: FrontWay = FrontWay::Userspace { speaker: Speaker::Local, owner: 3 };
@@ -72,7 +77,11 @@ impl Director {
     }
 
     fn process(&mut self, build: &Build) -> Verdict {
-        self.worker.process(&mut build.frame(), self.now)
+        let mut frame = build.frame();
+        let foreseen = foresee(&self.engine, &self.worker, &frame, self.now, 1);
+        let verdict = self.worker.process(&mut frame, self.now);
+        foreseen.comes_true(verdict, &frame, &[]);
+        verdict
     }
 
     fn listed(&self) -> Vec<Connection> {

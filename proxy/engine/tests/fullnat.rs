@@ -1,6 +1,9 @@
 //! FullNAT byte by byte: both addresses are rewritten on either leg, errors with what they quote, and ports of the
 //! local address are taken, given back, and run out.
 
+#[path = "foreseen/mod.rs"]
+mod foreseen;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +15,8 @@ use wire::build::{Build, tcp, time_exceeded, udp, unreachable_port};
 use wire::checksum;
 use wire::frame::Frame;
 use wire::packet::Packet;
+
+use foreseen::foresee;
 
 const SENT: Verdict = Verdict::Transmit(Egress::Route);
 
@@ -74,7 +79,9 @@ impl Director {
     /// What becomes of a frame, whose checksums have to be right afterwards.
     fn process(&mut self, build: &Build) -> (Verdict, Frame) {
         let mut frame = build.frame();
+        let foreseen = foresee(&self.engine, &self.worker, &frame, self.now, 2);
         let verdict = self.worker.process(&mut frame, self.now);
+        foreseen.comes_true(verdict, &frame, &[]);
         if !matches!(verdict, Verdict::Drop(_)) {
             assert_eq!(checksum::verify_frame(&frame), Ok(()), "{verdict:?}");
         }

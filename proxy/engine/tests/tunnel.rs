@@ -1,5 +1,8 @@
 //! Tunnels: the packet as it is, inside another one whose header is the one that IPVS would write.
 
+#[path = "foreseen/mod.rs"]
+mod foreseen;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,6 +18,8 @@ use wire::checksum;
 use wire::encap::{Encap, EncapKind, GueChecksum, Wrapper};
 use wire::frame::Frame;
 use wire::packet::{L4, Packet};
+
+use foreseen::foresee;
 
 const IPIP: Tunnel = Tunnel { kind: TunnelKind::Ipip, port: 0, checksum: TunnelChecksum::None };
 
@@ -88,7 +93,9 @@ impl Director {
 
     fn process(&mut self, build: &Build) -> (Verdict, Frame) {
         let mut frame = build.frame();
+        let foreseen = foresee(&self.engine, &self.worker, &frame, self.now, 1);
         let verdict = self.worker.process(&mut frame, self.now);
+        foreseen.comes_true(verdict, &frame, &[]);
         (verdict, frame)
     }
 

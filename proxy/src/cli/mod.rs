@@ -5,9 +5,11 @@ mod ca;
 mod completions;
 mod doctor;
 mod drain;
+mod drops;
 mod engine;
 #[cfg(test)]
 mod examples;
+mod explain;
 mod help;
 mod iptables;
 mod ipvsadm;
@@ -21,6 +23,7 @@ mod status;
 mod sysctl;
 mod tls;
 mod top;
+mod trace;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -91,6 +94,21 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Take a server out of service without breaking what it serves
     Drain(drain::DrainArgs),
+    /// Say what would become of a packet, and why
+    Explain(explain::ExplainArgs),
+    /// Tell of packets as they come
+    Trace(trace::TraceArgs),
+    /// Write packets to a file, before and after, with the verdict as a comment
+    Capture(trace::CaptureArgs),
+    /// Show why packets have been dropped: how many, an example, and what is usually behind it
+    Drops {
+        /// Also the reasons for which none has been
+        #[arg(long)]
+        all: bool,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Read or set the sysctls of IPVS, net.ipv4.vs.*, and our own (`ulvs sysctl --help` lists them)
     Sysctl(sysctl::SysctlArgs),
     /// Services and servers, in the words of ipvsadm (`ulvs ipvsadm --help`)
@@ -179,6 +197,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Clean { state } => engine::clean(&state.state_dir),
         Command::Doctor(args) => doctor::main(args),
         Command::Drain(args) => drain::main(&args),
+        Command::Explain(args) => explain::main(&args),
+        Command::Trace(args) => trace::trace(&args),
+        Command::Capture(args) => trace::capture(&args),
+        Command::Drops { all, json } => drops::main(json, all),
         Command::Sysctl(args) => sysctl::main(&args),
         Command::Ipvsadm(Words { args }) => ipvsadm::main(args),
         Command::Mark(args) => mark::main(args),

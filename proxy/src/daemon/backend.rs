@@ -3,22 +3,25 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use control::api::{
     Applied, Apply, ApplyError, Backend, ConnPage, ConnQuery, ConnView, DestView, DrainList, DrainOrder,
-    DrainView, LocalPortsView, MarkList, Reloaded, ServiceList, ServiceView, SetError, Settings,
-    SettingsChange, Status, TlsList, TlsReloaded,
+    DrainView, DropList, DropView, ExplainOrder, LastDrop, Lines, LocalPortsView, MarkList, Reloaded,
+    ServiceList, ServiceView, SetError, Settings, SettingsChange, Status, TlsList, TlsReloaded, TraceOrder,
 };
 use engine::{Connection, Counters, DropReason, Engine, Part, PortsInUse};
 use sched::Service;
 use tokio::sync::{mpsc, oneshot};
+use wire::frame::MAX_PACKET;
 
 use super::director::{Director, InForce, Notices, Order, PortWords};
-use super::worker::PortErrors;
+use super::worker::{Examples, PortErrors};
+use crate::explain::{Explained, frame_of, from_hex};
 use crate::front::Listing;
+use crate::trace::Taps;
 
 /// Connections on one page, about. Each page walks the table, so few and large ones.
 const PAGE: usize = 65_536;
@@ -35,6 +38,16 @@ pub(super) struct Facts {
     pub(super) log: Option<PathBuf>,
 }
 
+/// Those who see packets and have nothing to do with them.
+#[derive(Debug)]
+pub(super) struct Onlookers {
+    /// Has no queue: it says what a worker would do.
+    pub(super) observer: Mutex<engine::Worker>,
+    pub(super) taps: Arc<Taps>,
+    /// Packets that workers have dropped.
+    pub(super) examples: Vec<Arc<Examples>>,
+}
+
 /// Given to the control socket.
 #[derive(Debug)]
 pub(super) struct Handle {
@@ -46,6 +59,7 @@ pub(super) struct Handle {
     notices: Arc<Notices>,
     settings: Arc<InForce>,
     fronts: Arc<Listing>,
+    onlookers: Onlookers,
     orders: mpsc::Sender<Order>,
 }
 
@@ -55,11 +69,12 @@ impl Handle {
         port: Arc<PortErrors>,
         facts: Facts,
         director: &Director,
+        onlookers: Onlookers,
         orders: mpsc::Sender<Order>,
     ) -> Self {
         let (notices, settings, fronts) = (director.notices(), director.settings(), director.fronts());
         let (port_words, port_reason) = (director.port_words(), director.port_reason());
-        Self { engine, port, facts, port_words, port_reason, notices, settings, fronts, orders }
+        Self { engine, port, facts, port_words, port_reason, notices, settings, fronts, onlookers, orders }
     }
 
     async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, String> {
@@ -154,6 +169,38 @@ impl Backend for Handle {
     async fn drains(&self) -> DrainList {
         // An engine that is stopping drains nobody.
         self.ask(Order::Drains).await.unwrap_or_default()
+    }
+
+    fn explain(&self, order: ExplainOrder) -> Result<serde_json::Value, String> {
+        let wrong = || "packet: not an IP packet in hexadecimal digits, two for each byte".to_owned();
+        let most = |bytes: &Vec<u8>| !bytes.is_empty() && bytes.len() <= MAX_PACKET;
+        let bytes = from_hex(&order.packet).filter(most).ok_or_else(wrong)?;
+        let observer = self.onlookers.observer.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = Explained::of(&observer, frame_of(&bytes, order.by_link), Instant::now());
+        serde_json::to_value(told).map_err(|error| error.to_string())
+    }
+
+    fn trace(&self, order: TraceOrder) -> Result<Lines, String> {
+        self.onlookers.taps.open(&order)
+    }
+
+    fn drops(&self) -> DropList {
+        let counters = self.engine.counters();
+        let view = |reason: &DropReason| {
+            let examples = self.onlookers.examples.iter().filter_map(|examples| examples.of(*reason));
+            let last = examples.max_by_key(|example| example.at).map(|example| LastDrop {
+                ago_ms: example.at.elapsed().as_millis() as u64,
+                packet: example.summary(),
+            });
+            DropView {
+                reason: reason.name().to_owned(),
+                count: counters.dropped(*reason),
+                meaning: reason.meaning().to_owned(),
+                cause: reason.cause().to_owned(),
+                last,
+            }
+        };
+        DropList { drops: DropReason::ALL.iter().map(view).collect() }
     }
 
     fn tls(&self) -> TlsList {

@@ -6,7 +6,7 @@ use control::settings::{Settings, Sysctl};
 use engine::{Defence, Knobs};
 
 /// The engine's side of the settings.
-pub(super) fn knobs(settings: &Settings) -> Knobs {
+pub(crate) fn knobs(settings: &Settings) -> Knobs {
     let on = |sysctl| settings.is_on(sysctl);
     // Negative counts and times, which the kernel takes too, mean none.
     let count = |sysctl| u32::try_from(settings.get(sysctl)).unwrap_or(0);

@@ -16,7 +16,7 @@ mod worker;
 
 use std::hash::{BuildHasher, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -32,15 +32,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::info;
 
-use backend::{Facts, Handle};
+use backend::{Facts, Handle, Onlookers};
 use director::{Director, Ground, Rings};
 use place::Place;
 use worker::{Inlet, Workers};
 
+pub(crate) use knobs::knobs;
 pub(crate) use rules::Rules;
 
 use crate::front::{Fronts, userspaces};
 use crate::reason::reason;
+use crate::trace::Taps;
 
 /// What `ulvs run` was asked for.
 #[derive(Debug)]
@@ -113,8 +115,9 @@ async fn serve(
 
     let Place { tun, rings, workers: queues, reason: why } = Place::find(options)?;
     let limits = Limits { max_connections: options.engine.max_connections.get() };
-    // Each queue has a worker, and each thread of fronts one.
-    let (engine, mut workers) = Engine::new(random_seed(), limits, 2 * queues, Instant::now());
+    // Each queue has a worker, and each thread of fronts one; the last one only says what the others would do.
+    let (engine, mut workers) = Engine::new(random_seed(), limits, 2 * queues + 1, Instant::now());
+    let observer = workers.pop().context("there is no worker to explain packets")?;
     let of_fronts = workers.split_off(queues);
     let wakers = (0..queues).map(|_| Waker::new()).collect::<std::io::Result<Vec<_>>>();
     let wakers = wakers.context("cannot make a worker's eventfd")?;
@@ -133,6 +136,7 @@ async fn serve(
     );
     let (ports, intake) = rings.unzip();
     let ports = ports.unwrap_or_default();
+    let taps = Arc::<Taps>::default();
     let (ground, inlets) = match tun {
         Some(tun) => {
             let steering = Steering::start(SteerConfig {
@@ -146,7 +150,8 @@ async fn serve(
         }
         None => (Ground::Alone(Box::new(Alone::start()?)), Inlet::of_rings(ports)),
     };
-    let workers = Workers::start(inlets, workers, &neighbours)?;
+    let workers = Workers::start(inlets, workers, &neighbours, &taps)?;
+    let onlookers = Onlookers { observer: Mutex::new(observer), taps, examples: workers.examples.clone() };
     let mut director = Director::new(
         Arc::clone(&engine),
         ground,
@@ -172,7 +177,8 @@ async fn serve(
         config: options.config.clone(),
         log,
     };
-    let handle = Arc::new(Handle::new(engine, Arc::clone(&workers.errors), facts, &director, orders));
+    let handle =
+        Arc::new(Handle::new(engine, Arc::clone(&workers.errors), facts, &director, onlookers, orders));
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let api = tokio::spawn(control::api::serve(socket, handle, async {
         let _ = ended.await;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
 
+use serde::{Deserialize, Serialize};
+
 use crate::encap::Encap;
 
 /// Room kept before a packet for headers that a forwarding method or a port may push.
@@ -71,7 +73,7 @@ pub enum Arrival {
 
 /// The way of a packet with a VLAN tag (IEEE 802.1Q section 9) that the host has no device for: its answers go back by it,
 /// as no route leads there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tagged {
     /// Index of the device that the packet came by.
     pub device: u32,

@@ -5,7 +5,8 @@
 //! overloaded one, then have no server at all.
 
 use super::hashing::{fold, multiplicative};
-use super::{Algorithm, Flow, Scheduler};
+use super::{Algorithm, Flow, Scheduler, account_owner};
+use crate::account::Account;
 use crate::dest::Dest;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
@@ -18,7 +19,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
 
 const BUCKET_BITS: u32 = 8;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct DestinationHashing;
 
 impl Scheduler for DestinationHashing {
@@ -26,6 +27,19 @@ impl Scheduler for DestinationHashing {
         let bucket = multiplicative(fold(flow.vip.ip()), BUCKET_BITS) as usize;
         let owner = bucket.checked_rem(dests.len())?;
         dests[owner].eligible().then_some(owner)
+    }
+
+    fn account(&self, dests: &[Dest], flow: &Flow) -> Account {
+        let account = account_owner("the destination's address", dests, self.clone().pick(dests, flow));
+        let bucket = multiplicative(fold(flow.vip.ip()), BUCKET_BITS) as usize;
+        match bucket.checked_rem(dests.len()) {
+            Some(owner) => {
+                let owner = dests[owner].live.key;
+                account
+                    .note(format!("{} hashes to bucket {bucket} of 256, which is {owner}'s", flow.vip.ip()))
+            }
+            None => account,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `fo`: failover: the server with the highest weight gets everything; among equals the newest one.
 
 use super::{Algorithm, Flow, Scheduler, first_max};
+use crate::account::{Account, Rank};
 use crate::dest::Dest;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
@@ -11,12 +12,18 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     new: |_| Box::new(Failover),
 };
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Failover;
 
 impl Scheduler for Failover {
     fn pick(&mut self, dests: &[Dest], _flow: &Flow) -> Option<usize> {
         first_max(dests, Dest::eligible, |dest| dest.effective)
+    }
+
+    fn account(&self, dests: &[Dest], _flow: &Flow) -> Account {
+        Account::of("the highest weight", dests, |_, dest| {
+            (format!("weight {}", dest.effective.0), Some(Rank::number(-i128::from(dest.effective.0))))
+        })
     }
 }
 

@@ -56,7 +56,7 @@ const fn sip_round([mut a, mut b, mut c, mut d]: [u64; 4]) -> [u64; 4] {
 
 /// A table of slots, each of which belongs to a server. Made from one list of servers and asked with any later or
 /// earlier one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Slots {
     servers: Vec<DestKey>,
     /// Positions in `servers`; empty if nobody has a slot.
@@ -67,6 +67,11 @@ impl Slots {
     /// `owners` are positions in `dests`.
     pub(super) fn new(dests: &[Dest], owners: Vec<u16>) -> Self {
         Self { servers: dests.iter().map(|d| d.live.key).collect(), owners }
+    }
+
+    /// Whose slot it is, whether or not it may be chosen.
+    pub(super) fn owner(&self, slot: usize) -> Option<DestKey> {
+        self.servers.get(usize::from(*self.owners.get(slot)?)).copied()
     }
 
     /// The position in `dests` of the server that has this slot, if it may be chosen.

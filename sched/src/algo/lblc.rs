@@ -5,8 +5,9 @@
 //! Too much is more active connections than its weight while another server has fewer than half of its own. A cached
 //! server that is over its upper threshold goes on serving what it has.
 
-use super::locality::{Memory, is_overloaded};
+use super::locality::{Memory, account_local, is_overloaded};
 use super::{Algorithm, Flow, Scheduler, lightest, position};
+use crate::account::Account;
 use crate::dest::Dest;
 use crate::model::DestKey;
 
@@ -18,7 +19,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     new: |_| Box::new(LocalityBased { servers: Memory::default() }),
 };
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct LocalityBased {
     /// Where each destination's server is, or was when it was last asked for.
     servers: Memory<(DestKey, usize)>,
@@ -40,6 +41,18 @@ impl Scheduler for LocalityBased {
         let found = lightest(dests, Dest::load)?;
         self.servers.learn(addr, (dests[found].live.key, found), flow.now, flow.random);
         Some(found)
+    }
+
+    fn account(&self, dests: &[Dest], flow: &Flow) -> Account {
+        let mut copy = self.clone();
+        copy.servers.pass(flow.now, flow.knobs.lblc_expiration);
+        let addr = flow.vip.ip();
+        let known = copy.servers.recall(addr, flow.now).map(|(key, _)| *key);
+        let account = account_local(dests, copy.pick(dests, flow));
+        match known {
+            Some(known) => account.note(format!("{addr} was {known}'s")),
+            None => account.note(format!("nobody has {addr} yet")),
+        }
     }
 }
 

@@ -8,8 +8,9 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::locality::{Memory, is_overloaded};
+use super::locality::{Memory, account_local, is_overloaded};
 use super::{Algorithm, Change, Flow, Scheduler, lightest, position, product};
+use crate::account::Account;
 use crate::dest::{Dest, DestLive};
 use crate::model::{DestKey, Weight};
 
@@ -24,7 +25,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
 /// How many removed servers stay in sets; after that the one that was removed first leaves them.
 const MAX_GONE: usize = 64;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Replicated {
     sets: Memory<Set>,
     present: Vec<Known>,
@@ -55,6 +56,21 @@ impl Scheduler for Replicated {
         Some(found)
     }
 
+    fn account(&self, dests: &[Dest], flow: &Flow) -> Account {
+        let mut copy = self.clone();
+        copy.sets.pass(flow.now, flow.knobs.lblcr_expiration);
+        let addr = flow.vip.ip();
+        let known = copy.sets.recall(addr, flow.now).map(|set| {
+            let keys: Vec<_> = set.members.iter().map(|member| member.key.to_string()).collect();
+            keys.join(", ")
+        });
+        let account = account_local(dests, copy.pick(dests, flow));
+        match known {
+            Some(known) => account.note(format!("{addr} was {known}'s")),
+            None => account.note(format!("nobody has {addr} yet")),
+        }
+    }
+
     fn dests_changed(&mut self, dests: &[Dest], change: Change) {
         match change {
             Change::Removed { gone, .. } => {
@@ -72,7 +88,7 @@ impl Scheduler for Replicated {
 }
 
 /// What has to be known of a server when it is gone.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Known {
     key: DestKey,
     weight: Weight,
@@ -90,14 +106,14 @@ impl Known {
 }
 
 /// The servers of a destination.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Set {
     /// Who joined last comes first, and so wins among equals.
     members: Vec<Member>,
     changed: Duration,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Member {
     key: DestKey,
     /// Where it was last.

@@ -1,6 +1,7 @@
 //! `lc`: the server with the least load gets the flow; among equals the newest one.
 
-use super::{Algorithm, Flow, Scheduler, lightest_by};
+use super::{Algorithm, Flow, Scheduler, lightest_by, load_in_words};
+use crate::account::{Account, Rank};
 use crate::dest::Dest;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
@@ -11,13 +12,25 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     new: |_| Box::new(LeastConnection),
 };
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct LeastConnection;
 
 impl Scheduler for LeastConnection {
     fn pick(&mut self, dests: &[Dest], _flow: &Flow) -> Option<usize> {
         // Equals keep their order: the newest comes first. A server in its slow start has to have less than others.
         lightest_by(dests, |a, b| a.load() * u64::from(b.tenths()) < b.load() * u64::from(a.tenths()))
+    }
+
+    fn account(&self, dests: &[Dest], _flow: &Flow) -> Account {
+        Account::of("connections, an active one counts 257 times: the fewest", dests, |_, dest| {
+            let begins = if dest.tenths() < 10 {
+                format!(", x 10/{} in its slow start", dest.tenths())
+            } else {
+                String::new()
+            };
+            let figure = format!("{} = {}{begins}", load_in_words(dest), dest.load());
+            (figure, Some(Rank::per(dest.load(), dest.tenths().into())))
+        })
     }
 }
 

@@ -9,6 +9,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::hashing::{fold, multiplicative};
+use super::load_in_words;
+use crate::account::{Account, Rank};
 use crate::dest::Dest;
 
 /// More than these are too many.
@@ -25,7 +27,7 @@ const THOROUGH: u8 = 30;
 
 /// Something for each destination address. A tree in the order of the kernel's buckets, which is the order of
 /// forgetting; unlike buckets it stays quick when somebody chooses the addresses so that they collide.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Memory<T> {
     entries: BTreeMap<Place, Entry<T>>,
     /// When the next minute is over.
@@ -38,7 +40,7 @@ pub(super) struct Memory<T> {
 
 type Place = (u16, IpAddr);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry<T> {
     value: T,
     used: Duration,
@@ -133,6 +135,18 @@ impl<T> Memory<T> {
 /// Whether a server has more than enough connections while another has less than half of that.
 pub(super) fn is_overloaded(dest: &Dest, dests: &[Dest]) -> bool {
     dest.active() > dest.capacity() && dests.iter().any(|d| d.active() * 2 < d.capacity())
+}
+
+/// The account of a choice by what is remembered, or by load. Who is remembered may be over its threshold.
+pub(super) fn account_local(dests: &[Dest], found: Option<usize>) -> Account {
+    let rule = "who has the destination already, unless overloaded while another is half idle; else the least per weight";
+    let mut account = Account::of(rule, dests, |_, dest| {
+        (format!("{} / weight {}", load_in_words(dest), dest.effective.0), None)
+    });
+    if let Some(first) = found.and_then(|found| account.servers.get_mut(found)) {
+        first.rank = Some(Rank::number(0));
+    }
+    account
 }
 
 fn place(addr: IpAddr) -> Place {

@@ -9,7 +9,8 @@
 use std::net::SocketAddr;
 
 use super::hashing::{Slots, fold, sip13};
-use super::{Algorithm, Change, Flow, Scheduler, gcd};
+use super::{Algorithm, Change, Flow, Scheduler, account_owner, gcd};
+use crate::account::Account;
 use crate::dest::Dest;
 use crate::model::SchedFlags;
 
@@ -33,7 +34,7 @@ const TURN_BITS: u32 = 6;
 const FIRST_KEY: u64 = 2_654_435_761;
 const SECOND_KEY: u64 = 2_654_446_892;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct MaglevHashing {
     flags: SchedFlags,
     slots: Slots,
@@ -41,10 +42,7 @@ struct MaglevHashing {
 
 impl Scheduler for MaglevHashing {
     fn pick(&mut self, dests: &[Dest], flow: &Flow) -> Option<usize> {
-        let mut client = flow.client;
-        if !self.flags.has(PORT) {
-            client.set_port(0);
-        }
+        let client = self.client(flow);
         let slot = |offset| hash(client, FIRST_KEY, offset) % SLOTS;
         let eligible = |slot: u32| self.slots.eligible(slot as usize, dests);
         let first = slot(0);
@@ -55,11 +53,36 @@ impl Scheduler for MaglevHashing {
         (0..SLOTS).find_map(|offset| eligible(slot((first + offset) % SLOTS)))
     }
 
+    fn account(&self, dests: &[Dest], flow: &Flow) -> Account {
+        let account =
+            account_owner("the client's address, by Maglev's table", dests, self.clone().pick(dests, flow));
+        let client = self.client(flow);
+        let slot = hash(client, FIRST_KEY, 0) % SLOTS;
+        match self.slots.owner(slot as usize) {
+            Some(owner) => {
+                let who = if self.flags.has(PORT) { client.to_string() } else { client.ip().to_string() };
+                account.note(format!("{who} hashes to slot {slot} of {SLOTS}, which is {owner}'s"))
+            }
+            None => account,
+        }
+    }
+
     fn dests_changed(&mut self, dests: &[Dest], _change: Change) {
         // With more servers than slots the kernel, too, leaves everything as it is.
         if dests.len() <= SLOTS as usize {
             self.slots = Slots::new(dests, populate(dests));
         }
+    }
+}
+
+impl MaglevHashing {
+    /// What counts of a client.
+    fn client(&self, flow: &Flow) -> SocketAddr {
+        let mut client = flow.client;
+        if !self.flags.has(PORT) {
+            client.set_port(0);
+        }
+        client
     }
 }
 

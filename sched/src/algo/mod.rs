@@ -27,6 +27,7 @@ use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::account::{Account, Rank};
 use crate::dest::Dest;
 use crate::model::{DestKey, SchedFlags, Weight};
 
@@ -88,13 +89,28 @@ pub enum Change {
 }
 
 /// A scheduling algorithm with the state of one service.
-pub trait Scheduler: Debug + Send {
+pub trait Scheduler: Debug + Send + Copied {
     /// The index of the server that gets this flow, or `None` when nobody is available.
     fn pick(&mut self, dests: &[Dest], flow: &Flow) -> Option<usize>;
+
+    /// What [`Scheduler::pick`] would go by, were it asked now: for people. Who comes first is who would be picked.
+    fn account(&self, dests: &[Dest], flow: &Flow) -> Account;
 
     /// Called after each change of the list, once per change.
     fn dests_changed(&mut self, dests: &[Dest], change: Change) {
         let _ = (dests, change);
+    }
+}
+
+/// A scheduler can be copied with its state.
+pub trait Copied {
+    /// The copy.
+    fn copied(&self) -> Box<dyn Scheduler>;
+}
+
+impl<T: Scheduler + Clone + 'static> Copied for T {
+    fn copied(&self) -> Box<dyn Scheduler> {
+        Box::new(self.clone())
     }
 }
 
@@ -167,6 +183,44 @@ fn lightest_by(dests: &[Dest], is_lighter: impl Fn(&Dest, &Dest) -> bool) -> Opt
 fn first_max(dests: &[Dest], may: impl Fn(&Dest) -> bool, rank: impl Fn(&Dest) -> Weight) -> Option<usize> {
     let candidates = dests.iter().enumerate().filter(|(_, d)| may(d));
     candidates.reduce(|best, other| if rank(other.1) > rank(best.1) { other } else { best }).map(|(i, _)| i)
+}
+
+/// [`lightest`], for people: `words` says what a load is made of.
+fn account_lightest(
+    rule: &'static str,
+    dests: &[Dest],
+    load: impl Fn(&Dest) -> u64,
+    words: impl Fn(&Dest) -> String,
+) -> Account {
+    Account::of(rule, dests, |_, dest| {
+        let (load, weight) = (load(dest), dest.effective.0.into());
+        let figure = format!("{} / weight {weight} = {}", words(dest), ratio(load, weight));
+        (figure, Some(Rank::per(load, weight)))
+    })
+}
+
+/// A load as [`Dest::load`] has it, in words.
+fn load_in_words(dest: &Dest) -> String {
+    let (active, inactive) = (dest.active(), dest.inactive());
+    format!("257 x {active} active + {inactive} inactive")
+}
+
+/// With two digits behind the point, as far as there are any.
+fn ratio(over: u64, under: u64) -> String {
+    let under = u128::from(under.max(1));
+    let hundredths = u128::from(over) * 100 / under;
+    match (hundredths / 100, hundredths % 100) {
+        (whole, 0) => whole.to_string(),
+        (whole, part) => format!("{whole}.{part:02}"),
+    }
+}
+
+/// An account of a scheduler that has one server for each flow: `owner`, if anybody may be chosen.
+fn account_owner(rule: &'static str, dests: &[Dest], owner: Option<usize>) -> Account {
+    Account::of(rule, dests, |i, _| match owner {
+        Some(owner) if owner == i => ("it is the one".into(), Some(Rank::number(0))),
+        _ => Default::default(),
+    })
 }
 
 /// One side of a comparison of loads per weight, by cross product: no division, no rounding.

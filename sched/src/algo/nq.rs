@@ -1,7 +1,8 @@
 //! `nq`: never queue: the newest server that has nothing to do, whatever its weight; when all are busy, as `sed`.
 
-use super::sed::shortest_delay;
+use super::sed::{account_delay, shortest_delay};
 use super::{Algorithm, Flow, Scheduler};
+use crate::account::{Account, Rank};
 use crate::dest::Dest;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
@@ -12,13 +13,23 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     new: |_| Box::new(NeverQueue),
 };
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct NeverQueue;
 
 impl Scheduler for NeverQueue {
     fn pick(&mut self, dests: &[Dest], _flow: &Flow) -> Option<usize> {
         let idle = dests.iter().position(|dest| dest.eligible() && dest.active() == 0);
         idle.or_else(|| shortest_delay(dests))
+    }
+
+    fn account(&self, dests: &[Dest], _flow: &Flow) -> Account {
+        let is_idle = |dest: &Dest| dest.eligible() && dest.active() == 0;
+        if !dests.iter().any(is_idle) {
+            return account_delay("nobody is idle: as sed, (active + 1) per weight, the least", dests);
+        }
+        Account::of("the first of the list without active connections", dests, |_, dest| {
+            (format!("{} active", dest.active()), is_idle(dest).then(|| Rank::number(0)))
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! UDP flows are never active, so they never overflow.
 
 use super::{Algorithm, Flow, Scheduler, first_max};
+use crate::account::{Account, Rank};
 use crate::dest::Dest;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
@@ -14,13 +15,26 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     new: |_| Box::new(Overflow),
 };
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Overflow;
 
 impl Scheduler for Overflow {
     fn pick(&mut self, dests: &[Dest], _flow: &Flow) -> Option<usize> {
         let has_room = |dest: &Dest| dest.eligible() && dest.active() <= dest.capacity();
         first_max(dests, has_room, |dest| dest.effective)
+    }
+
+    fn account(&self, dests: &[Dest], _flow: &Flow) -> Account {
+        Account::of("the highest weight with no more active connections than that", dests, |_, dest| {
+            let (active, capacity) = (dest.active(), dest.capacity());
+            let room = active <= capacity;
+            let figure = format!(
+                "weight {}, {active} active: {}",
+                dest.effective.0,
+                if room { "room" } else { "full" }
+            );
+            (figure, room.then(|| Rank::number(-i128::from(dest.effective.0))))
+        })
     }
 }
 

@@ -8,8 +8,9 @@
 //! The same server may be drawn twice, so even the slowest of n servers of one weight gets one flow in n², and is
 //! measured again.
 
-use super::twos::{at, below, halves, total};
-use super::{Algorithm, Flow, Scheduler, product};
+use super::twos::{account_drawn, at, below, halves, total};
+use super::{Algorithm, Flow, Scheduler, load_in_words, product};
+use crate::account::Account;
 use crate::dest::Dest;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
@@ -23,7 +24,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
 /// The load of one active connection, which is what the flow will be ([`Dest::load`]).
 const ONE: u64 = 257;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct TwoLatencies;
 
 impl Scheduler for TwoLatencies {
@@ -33,6 +34,18 @@ impl Scheduler for TwoLatencies {
         let [first, second] = halves(flow.random).map(|bits| at(dests, below(bits, total) + 1));
         let (first, second) = (first?, second?);
         Some(if sooner(&dests[second], &dests[first]) { second } else { first })
+    }
+
+    fn account(&self, dests: &[Dest], flow: &Flow) -> Account {
+        let drawn =
+            total(dests).map(|total| halves(flow.random).map(|bits| at(dests, below(bits, total) + 1)));
+        let found = self.clone().pick(dests, flow);
+        let rule = "of two drawn by weight, the one with the shorter handshake x load per weight";
+        account_drawn(rule, dests, drawn, found, |dest| {
+            let time =
+                dest.live.handshake_us().map_or_else(|| "not measured".into(), |us| format!("{us} us"));
+            format!("{time} x ({} + 257) / weight {}", load_in_words(dest), dest.effective.0)
+        })
     }
 }
 

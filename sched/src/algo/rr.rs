@@ -1,6 +1,7 @@
 //! `rr`: round robin in list order, weights ignored except that 0 means "not me".
 
 use super::{Algorithm, Change, Flow, Scheduler};
+use crate::account::{Account, Rank};
 use crate::dest::Dest;
 use crate::model::DestKey;
 
@@ -13,7 +14,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
 };
 
 /// Remembers the last pick; `None` stands for the head of the list, before its first server.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct RoundRobin {
     last: Option<DestKey>,
 }
@@ -26,6 +27,20 @@ impl Scheduler for RoundRobin {
         let found = round.find(|&i| takes_turn(&dests[i], flow)).unwrap_or(first);
         self.last = Some(dests[found].live.key);
         Some(found)
+    }
+
+    fn account(&self, dests: &[Dest], flow: &Flow) -> Account {
+        let start = super::after(dests, self.last);
+        let account = Account::of("whose turn it is", dests, |i, dest| {
+            let turn = (i + dests.len() - start) % dests.len();
+            let waits = if takes_turn(dest, flow) { 0 } else { dests.len() };
+            let begins = if waits > 0 { ", left to others in its slow start" } else { "" };
+            (format!("turn {}{begins}", turn + 1), Some(Rank::number((turn + waits) as i128)))
+        });
+        match self.last {
+            Some(last) => account.note(format!("{last} had the last turn")),
+            None => account.note("the turns begin at the head of the list"),
+        }
     }
 
     /// Only the removal of the server pointed at matters: the turn then continues behind its predecessor.

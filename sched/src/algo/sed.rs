@@ -1,7 +1,8 @@
 //! `sed`: the server where the flow would wait least: the fewest active connections per weight, the new one included.
 //! UDP flows are never active, so for them it is the heaviest server, always.
 
-use super::{Algorithm, Flow, Scheduler, lightest};
+use super::{Algorithm, Flow, Scheduler, account_lightest, lightest};
+use crate::account::Account;
 use crate::dest::Dest;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
@@ -12,13 +13,21 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     new: |_| Box::new(ShortestExpectedDelay),
 };
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct ShortestExpectedDelay;
 
 impl Scheduler for ShortestExpectedDelay {
     fn pick(&mut self, dests: &[Dest], _flow: &Flow) -> Option<usize> {
         shortest_delay(dests)
     }
+
+    fn account(&self, dests: &[Dest], _flow: &Flow) -> Account {
+        account_delay("active connections and this one, per weight: the least", dests)
+    }
+}
+
+pub(super) fn account_delay(rule: &'static str, dests: &[Dest]) -> Account {
+    account_lightest(rule, dests, |dest| dest.active() + 1, |dest| format!("({} active + 1)", dest.active()))
 }
 
 /// Among equals the newest.

@@ -6,7 +6,8 @@
 //! that is in. With `sh-port` the client's port counts too, and so its connections spread.
 
 use super::hashing::{Slots, fold, multiplicative};
-use super::{Algorithm, Change, Flow, Scheduler};
+use super::{Algorithm, Change, Flow, Scheduler, account_owner};
+use crate::account::Account;
 use crate::dest::Dest;
 use crate::model::SchedFlags;
 
@@ -24,7 +25,7 @@ const PORT: SchedFlags = SchedFlags::TWO;
 const SLOT_BITS: u32 = 8;
 const SLOTS: usize = 1 << SLOT_BITS;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct SourceHashing {
     flags: SchedFlags,
     slots: Slots,
@@ -32,9 +33,7 @@ struct SourceHashing {
 
 impl Scheduler for SourceHashing {
     fn pick(&mut self, dests: &[Dest], flow: &Flow) -> Option<usize> {
-        let port = if self.flags.has(PORT) { flow.client.port() } else { 0 };
-        let number = fold(flow.client.ip()).wrapping_add(u32::from(port));
-        let first = multiplicative(number, SLOT_BITS) as usize;
+        let first = self.slot(flow);
         let own = self.slots.eligible(first, dests);
         if own.is_some() || !self.flags.has(FALLBACK) || !dests.iter().any(Dest::eligible) {
             return own;
@@ -42,8 +41,29 @@ impl Scheduler for SourceHashing {
         (0..SLOTS).find_map(|offset| self.slots.eligible((2 * first + offset) % SLOTS, dests))
     }
 
+    fn account(&self, dests: &[Dest], flow: &Flow) -> Account {
+        let account = account_owner("the client's address", dests, self.clone().pick(dests, flow));
+        let slot = self.slot(flow);
+        match self.slots.owner(slot) {
+            Some(owner) => {
+                let who =
+                    if self.flags.has(PORT) { flow.client.to_string() } else { flow.client.ip().to_string() };
+                account.note(format!("{who} hashes to slot {slot} of {SLOTS}, which is {owner}'s"))
+            }
+            None => account,
+        }
+    }
+
     fn dests_changed(&mut self, dests: &[Dest], _change: Change) {
         self.slots = Slots::new(dests, deal(dests));
+    }
+}
+
+impl SourceHashing {
+    fn slot(&self, flow: &Flow) -> usize {
+        let port = if self.flags.has(PORT) { flow.client.port() } else { 0 };
+        let number = fold(flow.client.ip()).wrapping_add(u32::from(port));
+        multiplicative(number, SLOT_BITS) as usize
     }
 }
 

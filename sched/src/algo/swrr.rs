@@ -6,6 +6,7 @@
 //! gets further from its share than one turn, and whenever all credits are 0 again a cycle is complete.
 
 use super::{Algorithm, Change, Flow, Scheduler};
+use crate::account::{Account, Rank};
 use crate::dest::Dest;
 use crate::model::DestKey;
 
@@ -17,7 +18,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     new: |_| Box::new(SmoothRoundRobin::default()),
 };
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct SmoothRoundRobin {
     /// In the order of the last list that was told of.
     credits: Vec<(DestKey, i64)>,
@@ -49,6 +50,17 @@ impl Scheduler for SmoothRoundRobin {
             *credit -= sum;
         }
         Some(i)
+    }
+
+    fn account(&self, dests: &[Dest], _flow: &Flow) -> Account {
+        Account::of("credit and weight: the most", dests, |_, dest| {
+            let key = dest.live.key;
+            let credit =
+                self.credits.iter().find(|(other, _)| *other == key).map_or(0, |(_, credit)| *credit);
+            let weight = i64::from(dest.effective.0);
+            let figure = format!("credit {credit} + weight {weight} = {}", credit + weight);
+            (figure, Some(Rank::number(-i128::from(credit + weight))))
+        })
     }
 
     /// Who stays keeps its credit, in proportion to what there is to give now: what was saved up under larger weights

@@ -4,7 +4,8 @@
 //! The kernel's draw is a number from 0 to the sum of the weights, both included. Who is first in the list, the newest
 //! server, wins with 0 as well: one number more than its weight.
 
-use super::{Algorithm, Flow, Scheduler, product};
+use super::{Algorithm, Flow, Scheduler, load_in_words, product};
+use crate::account::{Account, Rank};
 use crate::dest::Dest;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
@@ -15,7 +16,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     new: |_| Box::new(TwoChoices),
 };
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct TwoChoices;
 
 impl Scheduler for TwoChoices {
@@ -26,6 +27,35 @@ impl Scheduler for TwoChoices {
         let (a, b) = (&dests[first], &dests[second]);
         Some(if product(b.load(), a) < product(a.load(), b) { second } else { first })
     }
+
+    fn account(&self, dests: &[Dest], flow: &Flow) -> Account {
+        let drawn =
+            total(dests).map(|total| halves(flow.random).map(|bits| at(dests, below(bits, total + 1))));
+        let found = self.clone().pick(dests, flow);
+        account_drawn(
+            "of two drawn by weight, the one with less load per weight",
+            dests,
+            drawn,
+            found,
+            |dest| format!("{} / weight {}", load_in_words(dest), dest.effective.0),
+        )
+    }
+}
+
+/// The account of a choice between two.
+pub(super) fn account_drawn(
+    rule: &'static str,
+    dests: &[Dest],
+    drawn: Option<[Option<usize>; 2]>,
+    found: Option<usize>,
+    words: impl Fn(&Dest) -> String,
+) -> Account {
+    let is_drawn = |i| drawn.is_some_and(|drawn| drawn.contains(&Some(i)));
+    let account = Account::of(rule, dests, |i, dest| {
+        let figure = if is_drawn(i) { words(dest) } else { "not drawn".into() };
+        (figure, is_drawn(i).then(|| Rank::number(i128::from(found != Some(i)))))
+    });
+    account.note("each flow draws anew")
 }
 
 /// The sum of the weights of those who can be chosen; `None` when there is nobody.

@@ -1,6 +1,7 @@
 //! `wlc`: the server with the least load per weight gets the flow; among equals the newest one.
 
-use super::{Algorithm, Flow, Scheduler, lightest};
+use super::{Algorithm, Flow, Scheduler, account_lightest, lightest, load_in_words};
+use crate::account::Account;
 use crate::dest::Dest;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm {
@@ -11,12 +12,21 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
     new: |_| Box::new(WeightedLeastConnection),
 };
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct WeightedLeastConnection;
 
 impl Scheduler for WeightedLeastConnection {
     fn pick(&mut self, dests: &[Dest], _flow: &Flow) -> Option<usize> {
         lightest(dests, Dest::load)
+    }
+
+    fn account(&self, dests: &[Dest], _flow: &Flow) -> Account {
+        account_lightest(
+            "connections per weight, an active one counts 257 times: the least",
+            dests,
+            Dest::load,
+            load_in_words,
+        )
     }
 }
 

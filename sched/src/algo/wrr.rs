@@ -7,6 +7,7 @@
 //! its first round takes everybody once.
 
 use super::{Algorithm, Change, Flow, Scheduler, gcd};
+use crate::account::{Account, Rank};
 use crate::dest::Dest;
 use crate::model::DestKey;
 
@@ -19,7 +20,7 @@ pub(super) const ALGORITHM: Algorithm = Algorithm {
 };
 
 /// `top` and `bar` are 0 while no server has a weight; else both are 1 plus a multiple of `step`, and `bar <= top`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct WeightedRoundRobin {
     /// The last pick, `None` for the head of the list.
     last: Option<DestKey>,
@@ -50,6 +51,20 @@ impl Scheduler for WeightedRoundRobin {
         };
         self.last = Some(dests[found].live.key);
         Some(found)
+    }
+
+    fn account(&self, dests: &[Dest], flow: &Flow) -> Account {
+        let mut copy = self.clone();
+        let turn = copy.pick(dests, flow);
+        let account = Account::of("the next in the list whose weight reaches the bar", dests, |i, dest| {
+            let rank = (turn == Some(i)).then(|| Rank::number(0));
+            (format!("weight {}", dest.effective.0), rank)
+        });
+        let last = self.last.map_or_else(|| "nobody in this round".into(), |last| last.to_string());
+        account.note(format!(
+            "the bar is at {} of {}, falling by {}; last was {last}",
+            copy.bar, self.top, self.step
+        ))
     }
 
     fn dests_changed(&mut self, dests: &[Dest], change: Change) {

@@ -65,6 +65,14 @@ impl Way {
     }
 }
 
+impl From<Option<Path>> for Way {
+    fn from(path: Option<Path>) -> Self {
+        let way = Self::default();
+        way.set(path);
+        way
+    }
+}
+
 fn flags_of(path: Path) -> u32 {
     let source = match path.source {
         Some(IpAddr::V4(_)) => SOURCE,

@@ -127,6 +127,26 @@ impl Marks {
         }
     }
 
+    /// The rules that match a packet, with the mark that it has after each.
+    pub fn matching(&self, facts: &PacketFacts<'_>) -> Vec<(Arc<MarkRule>, u32)> {
+        let (mut mark, mut rules) = (0, Vec::new());
+        self.each_match(facts, |entry| {
+            mark = entry.rule.set.apply(mark);
+            rules.push((Arc::clone(&entry.rule), mark));
+        });
+        rules
+    }
+
+    /// The same rules, which count for nobody to see.
+    pub(crate) fn copied(&self) -> Self {
+        let mut copy = self.clone();
+        for chain in &mut copy.chains {
+            chain.entries.iter_mut().for_each(|entry| entry.live = Arc::default());
+            chain.end = Arc::default();
+        }
+        copy
+    }
+
     fn each_match(&self, facts: &PacketFacts<'_>, mut visit: impl FnMut(&MarkEntry)) {
         let chain = self.chain(facts.dst.into());
         for at in chain.index.candidates(facts) {

@@ -2,10 +2,13 @@
 
 use std::future::Future;
 use std::io;
+use std::ops::ControlFlow;
+use std::time::Instant;
 
 use axum::body::Bytes;
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use sched::{Op, OpError};
@@ -14,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::drain::{DrainList, DrainOrder, DrainView};
 use super::error::{ErrorBody, ErrorCode, Failure};
+use super::explain::{DropList, ExplainOrder, TraceOrder};
 use super::marks::MarkList;
 use super::socket::{SOCKET_NAME, connect_named};
 use super::tls::{TlsList, TlsReloaded};
@@ -114,6 +118,50 @@ impl Client {
         self.get("/v1/drains").await
     }
 
+    /// Why packets have been dropped.
+    pub async fn drops(&mut self) -> Result<DropList, ClientError> {
+        self.get("/v1/drops").await
+    }
+
+    /// What would become of a packet.
+    pub async fn explain(&mut self, order: &ExplainOrder) -> Result<serde_json::Value, ClientError> {
+        self.post("/v1/explain", order).await
+    }
+
+    /// Hands each packet to come to `each`, a line of JSON, until that or the engine has had enough, or until then.
+    pub async fn trace(
+        &mut self,
+        order: &TraceOrder,
+        until: Option<Instant>,
+        mut each: impl FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), ClientError> {
+        let body = serde_json::to_vec(order).map_err(talk)?;
+        let mut response = self.request(Method::POST, "/v1/trace", body.into()).await?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = response.into_body().collect().await.map_err(talk)?.to_bytes();
+            return Err(refusal(status, &body));
+        }
+        let mut left = Vec::new();
+        loop {
+            let next = response.body_mut().frame();
+            let next = match until {
+                Some(until) => tokio::time::timeout_at(until.into(), next).await.unwrap_or_default(),
+                None => next.await,
+            };
+            let Some(frame) = next else { return Ok(()) };
+            // The engine ends in the middle of it: that is all there is.
+            let Ok(frame) = frame else { return Ok(()) };
+            left.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+            while let Some(end) = left.iter().position(|byte| *byte == b'\n') {
+                if each(&left[..end]).is_break() {
+                    return Ok(());
+                }
+                left.drain(..=end);
+            }
+        }
+    }
+
     /// The fronts at which TLS ends.
     pub async fn tls(&mut self) -> Result<TlsList, ClientError> {
         self.get("/v1/tls").await
@@ -154,6 +202,21 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<T, ClientError> {
+        let response = self.request(method, path, body).await?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(talk)?.to_bytes();
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(talk);
+        }
+        Err(refusal(status, &body))
+    }
+
+    async fn request(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, ClientError> {
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -161,13 +224,7 @@ impl Client {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .map_err(talk)?;
-        let response = self.sender.send_request(request).await.map_err(talk)?;
-        let status = response.status();
-        let body = response.into_body().collect().await.map_err(talk)?.to_bytes();
-        if status.is_success() {
-            return serde_json::from_slice(&body).map_err(talk);
-        }
-        Err(refusal(status, &body))
+        self.sender.send_request(request).await.map_err(talk)
     }
 }
 
@@ -199,7 +256,7 @@ pub struct Blocking {
 impl Blocking {
     /// Connects to the engine of the current thread's network namespace.
     pub fn connect() -> Result<Self, ClientError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(talk)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(talk)?;
         let client = runtime.block_on(Client::connect())?;
         Ok(Self { runtime, client })
     }
@@ -247,6 +304,26 @@ impl Blocking {
     /// How far all drains have come.
     pub fn drains(&mut self) -> Result<DrainList, ClientError> {
         self.run(|c| c.drains())
+    }
+
+    /// Why packets have been dropped.
+    pub fn drops(&mut self) -> Result<DropList, ClientError> {
+        self.run(|c| c.drops())
+    }
+
+    /// What would become of a packet.
+    pub fn explain(&mut self, order: &ExplainOrder) -> Result<serde_json::Value, ClientError> {
+        self.run(|c| c.explain(order))
+    }
+
+    /// Hands each packet to come to `each`, a line of JSON, until that or the engine has had enough.
+    pub fn trace(
+        &mut self,
+        order: &TraceOrder,
+        until: Option<Instant>,
+        each: impl FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<(), ClientError> {
+        self.run(|c| c.trace(order, until, each))
     }
 
     /// The fronts at which TLS ends.

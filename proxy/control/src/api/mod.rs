@@ -9,6 +9,9 @@
 //! | `POST /v1/apply` with [`Apply`] | [`Applied`] |
 //! | `GET /v1/settings` | [`Settings`] |
 //! | `POST /v1/settings` with [`SettingsChange`] | [`Settings`] as they are then |
+//! | `GET /v1/drops` | [`DropList`] |
+//! | `POST /v1/explain` with [`ExplainOrder`] | what would become of the packet, and why; nothing changes |
+//! | `POST /v1/trace` with [`TraceOrder`] | a line of JSON for each packet as it comes, until the caller hangs up |
 //! | `GET /v1/drains` | [`DrainList`] |
 //! | `POST /v1/drain` with [`DrainOrder`] | [`DrainView`], at the beginning or the end of the drain |
 //! | `GET /v1/tls` | [`TlsList`] |
@@ -23,6 +26,7 @@
 mod client;
 mod drain;
 mod error;
+mod explain;
 mod marks;
 mod server;
 mod socket;
@@ -32,6 +36,7 @@ mod view;
 pub use client::{Blocking, Client, ClientError};
 pub use drain::{DrainList, DrainOrder, DrainView};
 pub use error::{ApplyError, ErrorBody, ErrorCode, Failure, SetError};
+pub use explain::{DropList, DropView, ExplainOrder, LastDrop, Lines, TraceOrder};
 pub use marks::{MarkChain, MarkList, MarkView};
 pub use server::{Backend, serve};
 pub use socket::{BindError, ControlSocket, SOCKET_NAME};

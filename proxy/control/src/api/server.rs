@@ -1,15 +1,16 @@
 //! The daemon's side of the control socket.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Query, State};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::IncomingStream;
@@ -21,6 +22,7 @@ use tracing::{debug, info};
 
 use super::drain::{DrainList, DrainOrder, DrainView};
 use super::error::{ApplyError, ErrorBody, ErrorCode, Failure, SetError};
+use super::explain::{DropList, ExplainOrder, Lines, TraceOrder};
 use super::marks::MarkList;
 use super::socket::ControlSocket;
 use super::tls::{TlsList, TlsReloaded};
@@ -59,6 +61,15 @@ pub trait Backend: Send + Sync + 'static {
     /// How far all drains have come.
     fn drains(&self) -> impl Future<Output = DrainList> + Send;
 
+    /// What would become of a packet. The error is for people: it cannot be read.
+    fn explain(&self, order: ExplainOrder) -> Result<serde_json::Value, String>;
+
+    /// The packets to come. The error is for people: the filter makes no sense, or too many ask already.
+    fn trace(&self, order: TraceOrder) -> Result<Lines, String>;
+
+    /// Why packets have been dropped.
+    fn drops(&self) -> DropList;
+
     /// The fronts at which TLS ends, with what they have done.
     fn tls(&self) -> TlsList;
 
@@ -96,6 +107,9 @@ pub async fn serve<B: Backend>(
         .route("/v1/settings", get(settings::<B>).post(set::<B>))
         .route("/v1/drain", post(drain::<B>))
         .route("/v1/drains", get(drains::<B>))
+        .route("/v1/drops", get(drops::<B>))
+        .route("/v1/explain", post(explain::<B>))
+        .route("/v1/trace", post(trace::<B>))
         .route("/v1/tls", get(tls::<B>))
         .route("/v1/tls/reload", post(reload_tls::<B>))
         .route("/v1/reload", post(reload::<B>))
@@ -215,6 +229,41 @@ async fn drain<B: Backend>(
 
 async fn drains<B: Backend>(State(shared): State<Shared<B>>) -> Json<DrainList> {
     Json(shared.backend.drains().await)
+}
+
+async fn drops<B: Backend>(State(shared): State<Shared<B>>) -> Json<DropList> {
+    Json(shared.backend.drops())
+}
+
+async fn explain<B: Backend>(
+    State(shared): State<Shared<B>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<serde_json::Value>, Refusal> {
+    let order: ExplainOrder = understood(body)?;
+    let told = shared.backend.explain(order);
+    told.map(Json).map_err(|text| Refusal::bad_request(StatusCode::BAD_REQUEST, text))
+}
+
+/// Packets are somebody's: those who may change things may look at them.
+async fn trace<B: Backend>(
+    writer: Writer,
+    State(shared): State<Shared<B>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Refusal> {
+    let order: TraceOrder = understood(body)?;
+    info!(
+        filter = order.filter,
+        snaplen = order.snaplen,
+        uid = writer.uid,
+        pid = writer.pid,
+        "packets are traced"
+    );
+    let lines = shared.backend.trace(order);
+    let lines = lines.map_err(|text| Refusal::bad_request(StatusCode::BAD_REQUEST, text))?;
+    let next =
+        |mut lines: Lines| async { lines.next().await.map(|line| (Ok::<_, Infallible>(line + "\n"), lines)) };
+    let body = Body::from_stream(futures_util::stream::unfold(lines, next));
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
 }
 
 async fn tls<B: Backend>(State(shared): State<Shared<B>>) -> Json<TlsList> {

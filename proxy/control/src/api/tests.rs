@@ -1,3 +1,4 @@
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -22,6 +23,30 @@ impl Backend for Fake {
 
     fn services(&self) -> ServiceList {
         ServiceList { generation: 9, ..ServiceList::default() }
+    }
+
+    fn explain(&self, order: ExplainOrder) -> Result<serde_json::Value, String> {
+        if order.packet.is_empty() {
+            Err("no packet".into())
+        } else {
+            Ok(serde_json::json!({ "of": order.packet }))
+        }
+    }
+
+    fn trace(&self, order: TraceOrder) -> Result<Lines, String> {
+        if order.filter == "nonsense" {
+            return Err("no such word".into());
+        }
+        let (sender, receiver) = tokio::sync::mpsc::channel(4);
+        for line in ["1", "2", "3"] {
+            sender.try_send(line.to_owned()).unwrap();
+        }
+        // As long as somebody reads there may be more.
+        Ok(Lines::new(receiver, move || drop(sender)))
+    }
+
+    fn drops(&self) -> DropList {
+        DropList::default()
     }
 
     fn marks(&self) -> MarkList {
@@ -215,6 +240,36 @@ async fn fronts_are_shown_and_those_with_bad_files_are_refused() {
         raw(&name, &format!("POST /v1/apply\n\n{body}")).await,
         r#"422 {"error":"cannot read /site.crt: no such file","code":"bad-files","index":0}"#
     );
+}
+
+#[tokio::test]
+async fn packets_are_explained_and_traced_until_there_are_enough() {
+    let (name, _) = engine().await;
+    let mut client = Client::connect_to(&name).await.unwrap();
+    let order = |packet: &str| ExplainOrder { packet: packet.into(), by_link: false };
+    assert_eq!(client.explain(&order("45")).await.unwrap(), serde_json::json!({ "of": "45" }));
+    assert!(
+        matches!(client.explain(&order("")).await, Err(ClientError::Failed(text)) if text == "no packet")
+    );
+    let nonsense = TraceOrder { filter: "nonsense".into(), ..TraceOrder::default() };
+    let refused = client.trace(&nonsense, None, |_| ControlFlow::Continue(())).await;
+    assert!(matches!(refused, Err(ClientError::Failed(text)) if text == "no such word"));
+    let mut lines = Vec::new();
+    let until = Some(std::time::Instant::now() + std::time::Duration::from_millis(200));
+    let all = client.trace(&TraceOrder::default(), until, |line| {
+        lines.push(line.to_vec());
+        ControlFlow::Continue(())
+    });
+    all.await.unwrap();
+    assert_eq!(lines, [b"1", b"2", b"3"], "and it ends when it is time");
+    let mut client = Client::connect_to(&name).await.unwrap();
+    let mut seen = 0;
+    let few = client.trace(&TraceOrder::default(), None, |_| {
+        seen += 1;
+        if seen == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    few.await.unwrap();
+    assert_eq!(seen, 2);
 }
 
 #[tokio::test]

@@ -47,6 +47,11 @@ impl Greeting {
         Self { header: header.into(), over: AtomicBool::new(false), sent: Mutex::default() }
     }
 
+    pub(crate) fn copied(&self) -> Self {
+        let sent = self.sent().as_ref().map(|sent| Sent { packet: sent.packet.clone(), last: sent.last });
+        Self { header: self.header.clone(), over: self.is_over().into(), sent: Mutex::new(sent) }
+    }
+
     pub(crate) fn header(&self) -> &[u8] {
         &self.header
     }

@@ -14,6 +14,11 @@ impl Room {
         Self { held: AtomicUsize::new(0), max }
     }
 
+    /// As much room, of which as much is taken.
+    pub(crate) fn copied(&self) -> Self {
+        Self { held: self.held().into(), max: self.max }
+    }
+
     pub(crate) const fn max(&self) -> usize {
         self.max
     }

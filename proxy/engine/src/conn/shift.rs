@@ -39,7 +39,7 @@ impl Splice {
 }
 
 /// One direction's stream.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Stream {
     /// What is added to a number before the first of the splices.
     base: u32,
@@ -125,6 +125,10 @@ enum Inside {
 pub(crate) struct Shifts(Mutex<[Stream; 2]>);
 
 impl Shifts {
+    pub(crate) fn copied(&self) -> Self {
+        Self(Mutex::new(self.streams().clone()))
+    }
+
     /// From now on the `old` bytes at `at` of what `direction` sends, in the sender's numbering, are `new` bytes for the
     /// receiver. For a place that is known nothing changes: the segment came again. Tell it before the first segment
     /// behind that place, and of the same packet, is translated.

@@ -7,6 +7,8 @@
 //! slot: that costs this one a wrong guess until its next packet. It cannot go wrong by a delay that happens, as
 //! the slot that has been free for longest comes first, and that only where [`REST`] others are free.
 
+mod adopt;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{

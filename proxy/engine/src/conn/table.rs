@@ -5,6 +5,8 @@
 //! nobody finds it and it stands in nobody's way. No lock is held across two steps or a packet, and none is taken to
 //! find a connection.
 
+mod adopt;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

@@ -69,6 +69,10 @@ impl Timer {
         Self { deadline: AtomicU64::new(deadline), armed: AtomicU64::new(0) }
     }
 
+    pub(crate) fn copied(&self) -> Self {
+        Self { deadline: self.deadline().into(), armed: self.armed().into() }
+    }
+
     pub(crate) fn deadline(&self) -> Millis {
         self.deadline.load(Relaxed)
     }

@@ -164,6 +164,20 @@ impl Fragments {
         Self { all: Mutex::new(all), due: AtomicU64::new(u64::MAX) }
     }
 
+    /// Takes in all of `real`; that goes where `way` says which has this key, and nobody will ask about the others.
+    pub(crate) fn adopt(&self, real: &Self, wanted: &Key, way: impl FnOnce(&Way) -> Option<Way>) {
+        let (mut all, course) = {
+            let real = real.all.lock().unwrap_or_else(PoisonError::into_inner);
+            (real.copied(), real.datagrams.get(wanted).and_then(|datagram| datagram.course.clone()))
+        };
+        if let (Some(course), Some(datagram)) = (course, all.datagrams.get_mut(wanted)) {
+            let way = way(&course.way).unwrap_or(NOWHERE);
+            datagram.course = Some(Course { way, id: course.id });
+        }
+        *self.all.lock().unwrap_or_else(PoisonError::into_inner) = all;
+        self.due.store(real.due.load(Relaxed), Relaxed);
+    }
+
     /// A first fragment has come: whether it may decide.
     pub(crate) fn first(
         &self,
@@ -223,7 +237,22 @@ impl Fragments {
     }
 }
 
+/// Of a copy that nobody asks about.
+const NOWHERE: Way = Way::Drop(DropReason::FragmentUnclaimed);
+
 impl All {
+    /// The same datagrams, but they go nowhere.
+    fn copied(&self) -> Self {
+        let mut datagrams = HashMap::with_hasher(self.datagrams.hasher().clone());
+        datagrams.extend(self.datagrams.iter().map(|(key, datagram)| {
+            let Datagram { serial, ref pieces, end, ref course, ref waiting } = *datagram;
+            let course = course.as_ref().map(|course| Course { way: NOWHERE, id: course.id });
+            (*key, Datagram { serial, pieces: pieces.clone(), end, course, waiting: waiting.clone() })
+        }));
+        let Self { ref order, waits_from, bytes, serial, .. } = *self;
+        Self { datagrams, order: order.clone(), waits_from, bytes, serial }
+    }
+
     /// Enters a piece of a datagram, which may be its first to come.
     fn take(
         &mut self,

@@ -27,14 +27,14 @@ pub(crate) struct Control {
 }
 
 /// The two streams as they are sent.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Talk {
     ways: [Way; 2],
     /// How often the client has asked where to connect to and has not been told.
     asked: u8,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Way {
     /// Up to where it has been heard.
     heard: Option<u32>,
@@ -48,7 +48,7 @@ struct Way {
 }
 
 /// Bytes that are others for the receiver.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Replaced {
     at: u32,
     len: u32,
@@ -67,6 +67,19 @@ pub(crate) enum Edit<'a> {
 impl Control {
     pub(crate) fn talk(&self) -> MutexGuard<'_, Talk> {
         self.talk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn copied(&self) -> Self {
+        Self {
+            data: self.data.load(Relaxed).into(),
+            talk: Mutex::new(self.talk().clone()),
+            expected: Mutex::new(self.expected_keys()),
+        }
+    }
+
+    /// What has been expected last.
+    pub(crate) fn expected_keys(&self) -> Vec<FlowKey> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A data connection of it begins.

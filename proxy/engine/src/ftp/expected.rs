@@ -41,7 +41,7 @@ pub(crate) struct Expected {
 
 impl Expected {
     /// Where the first packet goes, from whatever port.
-    fn key(&self) -> FlowKey {
+    pub(crate) fn key(&self) -> FlowKey {
         let any = |addr: SocketAddr| SocketAddr::new(addr.ip(), 0);
         match self.from {
             Direction::In => FlowKey::new(Proto::Tcp, any(self.client), self.vip),
@@ -75,6 +75,27 @@ impl Expecting {
         Self { map: DashMap::with_hasher(hasher), held, next_sweep, room }
     }
 
+    /// As many as `other` has, none of which is here yet.
+    pub(crate) fn count_as(&self, other: &Self) {
+        self.held.store(other.held.load(Relaxed), Relaxed);
+        self.next_sweep.store(other.next_sweep.load(Relaxed), Relaxed);
+    }
+
+    /// Shows one to `visit`.
+    pub(crate) fn with<T>(&self, key: &FlowKey, visit: impl FnOnce(&Expected) -> T) -> Option<T> {
+        self.map.get(key).map(|expected| visit(&expected))
+    }
+
+    /// Takes one in that is counted already.
+    pub(crate) fn adopt(&self, key: FlowKey, expected: Expected) {
+        self.map.insert(key, expected);
+    }
+
+    /// The key of one that would begin between these.
+    pub(crate) fn key_between(src: SocketAddr, dst: SocketAddr) -> FlowKey {
+        FlowKey::new(Proto::Tcp, SocketAddr::new(src.ip(), 0), dst)
+    }
+
     /// Nothing is expected: all that a packet has to know.
     pub(crate) fn is_empty(&self) -> bool {
         self.held.load(Relaxed) == 0
@@ -82,7 +103,7 @@ impl Expecting {
 
     /// Whether a control connection other than `than` expects this client there.
     pub(crate) fn is_taken(&self, client: SocketAddr, vip: SocketAddr, than: &Conn<'_>, now: Millis) -> bool {
-        let key = FlowKey::new(Proto::Tcp, SocketAddr::new(client.ip(), 0), vip);
+        let key = Self::key_between(client, vip);
         let other = |expected: &Expected| expected.is_open(now) && !expected.control.is(than);
         self.map.get(&key).is_some_and(|expected| other(&expected))
     }
@@ -124,7 +145,7 @@ impl Expecting {
 
     /// The one that begins with a packet between these, which is expected no more.
     pub(crate) fn take(&self, src: SocketAddr, dst: SocketAddr, now: Millis) -> Option<Expected> {
-        let key = FlowKey::new(Proto::Tcp, SocketAddr::new(src.ip(), 0), dst);
+        let key = Self::key_between(src, dst);
         self.remove(&key, |expected| expected.is_open(now))
     }
 

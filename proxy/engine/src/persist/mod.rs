@@ -65,6 +65,20 @@ impl Template {
         }
     }
 
+    /// One like it, for the same client and this server.
+    pub(crate) fn copied(&self, dest: Arc<DestLive>) -> Self {
+        let timer = self.timer.copied();
+        let (timeout, members) = (self.timeout.load(Relaxed).into(), self.members.load(Relaxed).into());
+        let assured = self.is_assured().into();
+        let (key, server, method) = (self.key.clone(), self.server, self.method);
+        Self { key, dest, server, method, timer, timeout, members, assured }
+    }
+
+    /// Milliseconds until it is forgotten.
+    pub(crate) fn left(&self, now: Millis) -> Millis {
+        self.timer.deadline().saturating_sub(now)
+    }
+
     /// A connection begins: the timer starts again. False where the template has ended meanwhile.
     #[must_use]
     pub(crate) fn join(&self, now: Millis) -> bool {

@@ -44,6 +44,11 @@ impl Templates {
         (!found.is_gone()).then(|| Arc::clone(&found))
     }
 
+    /// Takes one in that has its room already.
+    pub(crate) fn adopt(&self, template: &Arc<Template>) {
+        self.map.insert(template.key.clone(), Arc::clone(template));
+    }
+
     pub(crate) fn insert(&self, template: &Arc<Template>) -> Inserted {
         if !self.room.take() {
             template.retire();

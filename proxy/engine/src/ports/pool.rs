@@ -35,6 +35,14 @@ impl Pool {
         Self { key, usable, state, refused: AtomicU64::new(0) }
     }
 
+    /// One of which the same is taken.
+    pub(crate) fn copied(&self) -> Self {
+        let State { start, fresh, ref returned, ref resting, ends } = *self.state();
+        let state = State { start, fresh, returned: returned.clone(), resting: resting.clone(), ends };
+        let refused = self.refused.load(Relaxed).into();
+        Self { key: self.key, usable: Arc::clone(&self.usable), state: Mutex::new(state), refused }
+    }
+
     pub(crate) const fn key(&self) -> &PoolKey {
         &self.key
     }
@@ -99,6 +107,15 @@ const GIVEN_BACK: u64 = u64::MAX;
 impl Lease {
     pub(crate) const fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    pub(crate) const fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// The same of a copy of its pool.
+    pub(crate) fn copied(&self, pool: Arc<Pool>) -> Self {
+        Self { addr: self.addr, pool, end: self.end.load(Relaxed).into() }
     }
 
     /// The connection is over, or goes on after all.

@@ -16,7 +16,9 @@ use crate::front::FrontWay;
 use crate::knobs::Knobs;
 use crate::marks;
 use crate::persist::Template;
+use crate::ports::Lease;
 use crate::verdict::{DropReason, Verdict};
+use crate::watch::{Note, Watch};
 
 /// A flow that may begin.
 #[derive(Clone, Copy)]
@@ -58,7 +60,7 @@ pub(super) enum Refusal {
     Dropped(DropReason),
 }
 
-impl<'a> Step<'a> {
+impl<'a, W: Watch> Step<'a, W> {
     /// A packet that belongs to no connection.
     #[inline(never)]
     pub(super) fn begin(
@@ -76,7 +78,9 @@ impl<'a> Step<'a> {
             return verdict;
         }
         let mark = self.mark_of(packet);
-        let Some(service) = self.table.lookup(mark, proto, dst) else {
+        let found = self.table.lookup(mark, proto, dst);
+        self.note_service(found, packet, mark, proto, dst);
+        let Some(service) = found else {
             let reply = self.one_packet_reply(frame, packet, proto, src);
             return reply.unwrap_or_else(|| self.not_ours(frame, packet));
         };
@@ -86,10 +90,12 @@ impl<'a> Step<'a> {
             return self.towards_front(frame, packet, front.stack);
         }
         if !may_begin(packet, src, dst, self.knobs) {
+            self.watch.note(|| Note::OpensNothing);
             // A connection from before we knew the service is the host's own business, if the VIP is its address.
             return self.not_ours(frame, packet);
         }
         if let Some(fault) = self.fault(frame, packet) {
+            self.watch.note(|| Note::Fault { reason: fault });
             return Verdict::Drop(fault);
         }
         if self.turnstile.refuses(self.knobs, self.room) {
@@ -134,6 +140,7 @@ impl<'a> Step<'a> {
     }
 
     /// What the mark rules make of a packet.
+    #[inline]
     pub(super) fn mark_of(&self, packet: &Packet) -> Option<Mark> {
         let marks = self.table.marks();
         if marks.is_empty() { None } else { marks.mark_of(&marks::facts(marks, self.host, packet)) }
@@ -163,7 +170,14 @@ impl<'a> Step<'a> {
             random: self.random.next(),
             knobs: self.knobs.sched,
         };
-        request.service.pick(&flow).ok_or(Refusal::Nobody)
+        self.watch.note(|| Note::Compared {
+            scheduler: request.service.algorithm.name.into(),
+            account: request.service.account(&flow).in_order(),
+        });
+        request.service.pick(&flow).ok_or_else(|| {
+            self.watch.note(|| Note::Nobody);
+            Refusal::Nobody
+        })
     }
 
     /// Makes the connection. The choice stands, unless another connection of this client has its reply tuple, or no
@@ -187,6 +201,7 @@ impl<'a> Step<'a> {
             let Some(conn) = self.conns.begin(self.known, birth, self.now) else {
                 return Err(Refusal::Dropped(DropReason::TableFull));
             };
+            self.watch.fetch(|twin| [conn.in_key(), conn.out_key()].iter().for_each(|key| twin.conn(key)));
             let mut inserted = self.conns.insert(self.known, &conn);
             if let Inserted::ReplyTaken(other) = &inserted
                 && other.state().is_over()
@@ -204,6 +219,8 @@ impl<'a> Step<'a> {
                 }
                 refused => {
                     self.conns.discard(&conn);
+                    let reason = DropReason::ReplyTupleTaken;
+                    self.watch.note(|| Note::NotFree { server: conn.legs.server, reason });
                     match refused {
                         Inserted::Full => return Err(Refusal::Dropped(DropReason::TableFull)),
                         // A flow from an address and port to the same is in its own way.
@@ -220,7 +237,7 @@ impl<'a> Step<'a> {
     pub(super) fn birth(&mut self, request: &Request<'_>, choice: Choice) -> Result<Birth, DropReason> {
         let Request { service, proto, client, vip, front } = *request;
         let method = self.method_for(request, &choice);
-        let Choice { dest, template, bypass, .. } = choice;
+        let Choice { dest, method: asked, template, bypass } = choice;
         let port = match (front, service.tls.as_ref()) {
             (Some(_), Some(tls)) => tls.port_of(&dest.key),
             _ => server_port(service, &dest, vip.port()),
@@ -230,12 +247,22 @@ impl<'a> Step<'a> {
             ForwardMethod::FullNat => match self.lease(service, &dest, proto, server) {
                 Ok(lease) => Some(lease),
                 Err(reason) => {
+                    self.watch.note(|| Note::NotFree { server, reason });
                     template.inspect(|template| template.leave());
                     return Err(reason);
                 }
             },
             _ => None,
         };
+        // Asked first, so that nothing of it is left where nobody watches.
+        if W::ON {
+            self.watch.note(|| Note::Chosen {
+                server,
+                method,
+                local: local.as_ref().map(Lease::addr),
+                hairpin: asked != method && front.is_none(),
+            });
+        }
         let both_ways = proto == Proto::Tcp && method.sees_replies() && front.is_none();
         let between = Between {
             proto,

@@ -11,19 +11,24 @@ use super::step::Step;
 use crate::conn::{Conn, Legs};
 use crate::fragments::{Course, Key, Told, Way};
 use crate::verdict::{DropReason, Egress, Verdict};
+use crate::watch::{Note, Watch};
 
-impl Step<'_> {
+impl<W: Watch> Step<'_, W> {
     #[cold]
     pub(super) fn fragment(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
         let Some(piece) = packet.piece(frame.packet()) else {
             return Verdict::Drop(DropReason::BadFragment);
         };
         let key = Key::new(packet, piece.id);
+        self.watch.fetch(|twin| twin.fragments(&key));
         if packet.fragment == Fragment::First {
             return self.first_fragment(frame, packet, key, &piece);
         }
         match self.fragments.other(key, &piece, frame.packet(), self.now, self.counters) {
-            Told::Follow(course) => self.take_course(frame, packet, &course),
+            Told::Follow(course) => {
+                self.watch.note(|| Note::Follows);
+                self.take_course(frame, packet, &course)
+            }
             Told::Waits => Verdict::Wait,
             Told::Drop(reason) => Verdict::Drop(reason),
         }

@@ -18,6 +18,7 @@ use crate::front::{Diverted, FrontConn, FrontEnd, FrontRefusal, FrontSide, Front
 use crate::millis_since;
 use crate::state::{Event, tcp};
 use crate::verdict::{DropReason, Verdict};
+use crate::watch::{Note, Off, Watch};
 
 /// Bytes of payload that count as a packet, where the host's TCP has made the packets.
 const SEGMENT: u64 = 1448;
@@ -36,7 +37,7 @@ impl Worker {
         avoid: &[DestKey],
         now: Instant,
     ) -> Result<FrontConn, FrontRefusal> {
-        let mut step = self.step(now);
+        let mut step = self.step(now, Off);
         let service = step.table.get(service).ok_or(FrontRefusal::NoService)?;
         let opened = step.open_front(service, way, (client, vip), avoid);
         opened.map(|conn| FrontConn(conn.keep())).map_err(|refusal| match refusal {
@@ -47,7 +48,7 @@ impl Worker {
 
     /// The server has taken a connection of the host's TCP.
     pub fn front_connected(&mut self, front: &FrontConn, took: Duration, now: Instant) {
-        let mut step = self.step(now);
+        let mut step = self.step(now, Off);
         let events = [(Direction::Out, tcp::Event::Syn), (Direction::In, tcp::Event::Ack)];
         let Some(conn) = front.0.conn() else { return };
         events.into_iter().for_each(|(direction, event)| step.happens(&conn, direction, event));
@@ -61,7 +62,7 @@ impl Worker {
         let packets = bytes.div_ceil(SEGMENT);
         legs.service.stats.count(self.writer, direction, packets, bytes);
         legs.dest.stats.count(self.writer, direction, packets, bytes);
-        self.step(now).happens(&conn, direction, tcp::Event::Ack);
+        self.step(now, Off).happens(&conn, direction, tcp::Event::Ack);
     }
 
     /// A connection of the host's TCP has ended.
@@ -71,7 +72,7 @@ impl Worker {
             FrontEnd::Reset | FrontEnd::Refused => (Direction::Out, None),
         };
         let event = if second.is_some() { tcp::Event::Fin } else { tcp::Event::Rst };
-        let mut step = self.step(now);
+        let mut step = self.step(now, Off);
         let Some(conn) = front.0.conn() else { return };
         step.happens(&conn, first, event);
         if let Some(second) = second {
@@ -118,7 +119,7 @@ impl Worker {
     }
 }
 
-impl<'a> Step<'a> {
+impl<'a, W: Watch> Step<'a, W> {
     fn open_front(
         &mut self,
         service: &Service,
@@ -170,6 +171,7 @@ impl<'a> Step<'a> {
         conn: &Conn<'_>,
         (way, direction): (FrontWay, Direction),
     ) -> Verdict {
+        self.watch.note(|| Note::Front);
         if way == FrontWay::Kernel {
             return Verdict::Pass;
         }
@@ -182,6 +184,7 @@ impl<'a> Step<'a> {
 
     /// A packet to a front from a client who has no server yet.
     pub(super) fn towards_front(&mut self, frame: &mut Frame, packet: &Packet, stack: TlsStack) -> Verdict {
+        self.watch.note(|| Note::Front);
         if stack == TlsStack::Kernel {
             return Verdict::Pass;
         }

@@ -11,10 +11,11 @@ use wire::tcp;
 use super::opening::starts;
 use super::step::Step;
 use crate::conn::{Between, Birth, Conn, Inserted, Millis};
-use crate::ftp::{Edit, Expected, Named, SPARE};
+use crate::ftp::{Edit, Expected, Expecting, Named, SPARE};
 use crate::ports::Lease;
 use crate::state::State;
 use crate::verdict::{DropReason, Verdict};
+use crate::watch::{Note, Watch};
 
 /// The first port that needs no privileges: what has some is not reached through a word of FTP.
 const UNPRIVILEGED: u16 = 1024;
@@ -23,7 +24,7 @@ const TRIES: usize = 16;
 /// What fits every way (RFC 791, RFC 8200 section 5).
 const LEAST: [usize; 2] = [576, 1280];
 
-impl<'a> Step<'a> {
+impl<'a, W: Watch> Step<'a, W> {
     /// Listens to a segment of a control connection, and changes in it what the other end has to be told instead.
     /// Returns the parse of what there is then, if anything has changed. Its numbers are still the sender's.
     pub(super) fn follow(
@@ -126,6 +127,7 @@ impl<'a> Step<'a> {
         let legs = &conn.legs;
         let is_free = |port: &u16| {
             let vip = SocketAddr::new(legs.vip.ip(), *port);
+            self.watch.fetch(|twin| twin.expected(Expecting::key_between(legs.client, vip)));
             let service = self.table.get(&ServiceKey::addr(Proto::Tcp, vip));
             service.is_none() && !self.conns.expecting.is_taken(legs.client, vip, conn, self.now)
         };
@@ -142,8 +144,10 @@ impl<'a> Step<'a> {
         [client, vip, server]: [SocketAddr; 3],
         local: Option<Lease>,
     ) -> bool {
+        self.watch.fetch(|twin| twin.expected_by(conn));
         let deadline = self.now + State::Listen.timeout(Proto::Tcp, self.knobs).as_millis() as Millis;
         let expected = Expected { control: conn.keep(), from, client, vip, server, local, deadline };
+        self.watch.fetch(|twin| twin.expected(expected.key()));
         self.conns.expecting.expect(expected, self.now)
     }
 
@@ -162,7 +166,9 @@ impl<'a> Step<'a> {
         {
             return None;
         }
+        self.watch.fetch(|twin| twin.expected(Expecting::key_between(src, dst)));
         let expected = self.conns.expecting.take(src, dst, self.now)?;
+        self.watch.note(|| Note::Expected);
         let from = expected.from;
         Some(match (self.begin_data(expected, src), from) {
             (Ok(conn), Direction::In) => self.towards_server(frame, packet, &conn),

@@ -10,8 +10,9 @@ use sched::{DestLive, ForwardMethod, Service};
 use super::begin::{Choice, Request};
 use super::step::Step;
 use crate::front::{FrontWay, Speaker};
+use crate::watch::Watch;
 
-impl Step<'_> {
+impl<W: Watch> Step<'_, W> {
     /// How a connection is forwarded to the server that was chosen for it.
     pub(super) fn method_for(&self, request: &Request<'_>, choice: &Choice) -> ForwardMethod {
         match request.front {

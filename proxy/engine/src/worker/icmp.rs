@@ -15,8 +15,9 @@ use crate::conn::{Conn, FlowKey};
 use crate::fragments::Way;
 use crate::front::FrontWay;
 use crate::verdict::{DropReason, Egress, Verdict};
+use crate::watch::{Flow, Note, Watch};
 
-impl<'a> Step<'a> {
+impl<'a, W: Watch> Step<'a, W> {
     #[inline(never)]
     pub(super) fn icmp(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
         if self.is_martian(frame, packet) {
@@ -53,7 +54,15 @@ impl<'a> Step<'a> {
         let found = quoted_proto(quoted).and_then(|proto| {
             let src = SocketAddr::new(quoted.src, quoted.src_port);
             let dst = SocketAddr::new(quoted.dst, quoted.dst_port);
-            self.find(&FlowKey::new(proto, dst, src))
+            let found = self.find(&FlowKey::new(proto, dst, src));
+            self.watch.note(|| Note::Quotes { src, dst });
+            self.watch.note(|| Note::Connection {
+                proto,
+                src: dst,
+                dst: src,
+                found: found.as_ref().map(|(conn, way)| Flow::of(conn, *way == Direction::Out, self.now)),
+            });
+            found
         });
         let found = found.or_else(|| self.schedule_quoted(frame, packet, quoted));
         let Some((conn, direction)) = found else {

@@ -9,11 +9,12 @@ use super::step::Step;
 use crate::conn::{Conn, FlowKey};
 use crate::ports::{Lease, Pool, PoolKey, Whose};
 use crate::verdict::DropReason;
+use crate::watch::Watch;
 
 /// Ports of a local address that are looked at for one connection.
 const TRIES: usize = 8;
 
-impl<'a> Step<'a> {
+impl<'a, W: Watch> Step<'a, W> {
     /// A port of one of the service's local addresses, each of them as likely as the others as long as it has any left;
     /// where the service has none, of the address that the host itself would use towards that server.
     pub(super) fn lease(
@@ -45,7 +46,9 @@ impl<'a> Step<'a> {
         start: u64,
     ) -> Option<Lease> {
         let whose = if self.host.is_local(lip) { Whose::Hosts } else { Whose::Ours };
-        let pool = self.ports.pool(PoolKey { proto, lip, whose, server }, start);
+        let key = PoolKey { proto, lip, whose, server };
+        self.watch.fetch(|twin| twin.pool(&key));
+        let pool = self.ports.pool(key, start);
         // It may still be somebody's who took it before the range was another.
         let mut leases = (0..TRIES).map_while(|_| pool.take());
         let free = leases.find(|lease| self.speaker(&pool, lease.addr()).is_none());

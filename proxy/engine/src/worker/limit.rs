@@ -11,7 +11,7 @@ const PER_MILLI: u64 = 10;
 const BURST: u64 = 2000;
 
 /// A token bucket.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Limit {
     left: Cell<u64>,
     since: Cell<Millis>,

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod begin;
+mod explain;
 mod fragments;
 mod front;
 mod ftp;
@@ -29,6 +30,7 @@ use sched::{ServiceTable, Writer};
 use wire::frame::{Frame, GsoKind};
 use wire::packet::Packet;
 
+pub use self::explain::{Explanation, Own};
 use self::front::HELD_MS;
 use self::greetings::Greetings;
 use self::limit::Limit;
@@ -47,6 +49,7 @@ use crate::persist::{Template, Templates};
 use crate::ports::Ports;
 use crate::random::Random;
 use crate::verdict::{Egress, Verdict};
+use crate::watch::{Off, Watch};
 use crate::{Engine, millis_since};
 
 /// A control connection of FTP that is idle is looked at again so much later, while it has data connections: as in IPVS.
@@ -125,8 +128,13 @@ impl Worker {
 
     /// Decides about `frame` and edits it accordingly.
     pub fn process(&mut self, frame: &mut Frame, now: Instant) -> Verdict {
+        self.parse_watched(frame, now, Off)
+    }
+
+    #[inline(always)]
+    fn parse_watched<W: Watch>(&mut self, frame: &mut Frame, now: Instant, watch: W) -> Verdict {
         match Packet::parse(frame.packet()) {
-            Ok(packet) => self.process_parsed(frame, &packet, now),
+            Ok(packet) => self.process_watched(frame, &packet, now, watch),
             Err(error) => {
                 self.outbox.catch_up();
                 let verdict = Verdict::Drop(error.into());
@@ -139,12 +147,23 @@ impl Worker {
     /// The same for whoever has parsed the frame's packet already.
     #[inline]
     pub fn process_parsed(&mut self, frame: &mut Frame, packet: &Packet, now: Instant) -> Verdict {
+        self.process_watched(frame, packet, now, Off)
+    }
+
+    #[inline(always)]
+    fn process_watched<W: Watch>(
+        &mut self,
+        frame: &mut Frame,
+        packet: &Packet,
+        now: Instant,
+        watch: W,
+    ) -> Verdict {
         self.outbox.catch_up();
         let super_packet = frame.offload.gso != GsoKind::None;
         if self.knobs.load().drop_entry != Defence::Off {
             self.sampler.wake(millis_since(self.born, now));
         }
-        let mut step = self.step(now);
+        let mut step = self.step(now, watch);
         let verdict = step.decide(frame, packet);
         self.counters.count(super_packet, verdict);
         verdict
@@ -152,7 +171,7 @@ impl Worker {
 
     /// What a decision may use.
     #[inline]
-    fn step(&mut self, now: Instant) -> Step<'_> {
+    fn step<W>(&mut self, now: Instant, watch: W) -> Step<'_, W> {
         if self.clock.now != now {
             let elapsed = now.saturating_duration_since(self.born);
             self.clock = Clock { now, elapsed, millis: elapsed.as_millis() as Millis };
@@ -184,6 +203,7 @@ impl Worker {
             tagged: None,
             now: millis,
             elapsed,
+            watch,
         }
     }
 

@@ -13,8 +13,9 @@ use super::step::Step;
 use crate::conn::{Birth, Legs};
 use crate::fragments::Way;
 use crate::verdict::{DropReason, Egress, Verdict};
+use crate::watch::{Note, Watch};
 
-impl Step<'_> {
+impl<W: Watch> Step<'_, W> {
     /// Sends a datagram to the server that was chosen for it alone.
     pub(super) fn one_packet(
         &mut self,
@@ -27,6 +28,7 @@ impl Step<'_> {
             Ok(birth) => birth,
             Err(reason) => return Verdict::Drop(reason),
         };
+        self.watch.note(|| Note::OnePacket);
         if let Some(template) = template {
             template.leave();
         }
@@ -67,6 +69,7 @@ impl Step<'_> {
             return None;
         }
         let (service, dest, vip) = self.table.one_packet_source(server)?;
+        self.watch.note(|| Note::AnswersOne);
         if packet.fragment == Fragment::First {
             let (service, dest) = (Arc::clone(&service.live), Arc::clone(&dest.live));
             self.way = Some(Way::SingleReply { service, dest, vip: vip.ip() });

@@ -10,8 +10,9 @@ use super::step::Step;
 use crate::conn::Conn;
 use crate::knobs::Knobs;
 use crate::state::State;
+use crate::watch::Watch;
 
-impl Step<'_> {
+impl<W: Watch> Step<'_, W> {
     /// Whether a client's packet ends the connection that it belongs to, to be scheduled like the first of another.
     #[inline]
     pub(super) fn begins_anew(&self, conn: &Conn<'_>, packet: &Packet) -> bool {

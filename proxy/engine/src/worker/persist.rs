@@ -10,8 +10,9 @@ use super::step::Step;
 use crate::conn::Millis;
 use crate::persist::{Client, Inserted, Template, TemplateKey, sip};
 use crate::verdict::DropReason;
+use crate::watch::{Note, Watch};
 
-impl Step<'_> {
+impl<W: Watch> Step<'_, W> {
     /// The server of the client's template, whatever its weight and thresholds; where there is none that is valid, the
     /// scheduler's choice, which the client then comes back to.
     pub(super) fn come_back(
@@ -30,8 +31,15 @@ impl Step<'_> {
         };
         let client = Client::of(service, persistence, proto, client.ip(), vip);
         loop {
+            self.watch.fetch(|twin| twin.template(&client, call_id));
             let template = match self.templates.find(&client, call_id).filter(|t| self.is_valid(request, t)) {
-                Some(template) => template,
+                Some(template) => {
+                    self.watch.note(|| Note::Template {
+                        server: Some(template.server),
+                        left_ms: Some(template.left(self.now)),
+                    });
+                    template
+                }
                 None => self.remember(request, persistence, &client, call_id)?,
             };
             // It may have ended meanwhile, in another worker.
@@ -50,6 +58,9 @@ impl Step<'_> {
         let dest = &template.dest;
         let leaves = dest.is_draining() || self.knobs.expire_quiescent_template && quiescent();
         let valid = dest.is_available() && !leaves;
+        if !valid {
+            self.watch.note(|| Note::TemplateEnds { server: template.server });
+        }
         if !valid && self.templates.remove(template) {
             self.counters.expired();
         }
@@ -63,6 +74,7 @@ impl Step<'_> {
         client: &Client,
         call_id: Option<&[u8]>,
     ) -> Result<Arc<Template>, Refusal> {
+        self.watch.note(|| Note::Template { server: None, left_ms: None });
         let dest = self.pick(request)?;
         let port = if client.vip.port() == 0 { 0 } else { dest.live.key.port() };
         let template = Arc::new(Template::new(

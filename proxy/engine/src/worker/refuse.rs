@@ -11,8 +11,9 @@ use wire::reply;
 
 use super::step::Step;
 use crate::verdict::{DropReason, Verdict};
+use crate::watch::{Note, Watch};
 
-impl Step<'_> {
+impl<W: Watch> Step<'_, W> {
     /// A transport that has no ports for us to look at.
     pub(super) fn other(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
         if self.is_martian(frame, packet) {
@@ -26,6 +27,11 @@ impl Step<'_> {
 
     /// A packet that is no service's: the host's, or refused as a host without a listener would.
     pub(super) fn not_ours(&self, frame: &mut Frame, packet: &Packet) -> Verdict {
+        self.watch.note(|| {
+            let addr = packet.dst;
+            let local = self.host.is_local(addr);
+            if self.is_our_vip(addr) { Note::OursAlone { addr } } else { Note::NotOurs { local } }
+        });
         if !self.is_our_vip(packet.dst) {
             if self.knobs.nat_icmp_send && self.is_reply_to_nothing(packet) {
                 // The client has no such port: its server believes it of nobody else.

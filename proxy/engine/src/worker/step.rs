@@ -25,9 +25,10 @@ use crate::persist::{Template, Templates};
 use crate::ports::Ports;
 use crate::random::Random;
 use crate::verdict::{DropReason, Verdict};
+use crate::watch::{Flow, Note, Watch};
 
 /// What one frame's decision may use.
-pub(super) struct Step<'a> {
+pub(super) struct Step<'a, W> {
     pub(super) table: &'a ServiceTable,
     pub(super) host: &'a HostView,
     pub(super) knobs: &'a Knobs,
@@ -55,9 +56,11 @@ pub(super) struct Step<'a> {
     pub(super) now: Millis,
     /// The same time, exactly.
     pub(super) elapsed: Duration,
+    /// Who looks on.
+    pub(super) watch: W,
 }
 
-impl<'a> Step<'a> {
+impl<'a, W: Watch> Step<'a, W> {
     #[inline(always)]
     pub(super) fn decide(&mut self, frame: &mut Frame, packet: &Packet) -> Verdict {
         // From a link: nobody has taken the hop yet that it costs to go on.
@@ -105,6 +108,7 @@ impl<'a> Step<'a> {
     ) -> Verdict {
         let src = SocketAddr::new(packet.src, src_port);
         let dst = SocketAddr::new(packet.dst, dst_port);
+        let looked_up = |found| Note::Connection { proto, src, dst, found };
         if let Some((conn, direction)) = self.find(&FlowKey::new(proto, src, dst)) {
             // Two VLANs may have the same addresses.
             if direction == Direction::In && self.tagged.as_ref().map(Tagged::vlan) != conn.legs.vlan() {
@@ -114,12 +118,17 @@ impl<'a> Step<'a> {
             if frame.arrival == Arrival::Link && !conn.legs.hop_credit && self.host.is_local(packet.src) {
                 return Verdict::Drop(DropReason::MartianSource);
             }
+            self.watch.note(|| looked_up(Some(Flow::of(&conn, direction == Direction::Out, self.now))));
             if let Some(way) = conn.legs.front {
                 return self.of_front(frame, packet, &conn, (way, direction));
             }
             return match direction {
                 Direction::Out => self.towards_client(frame, packet, &conn),
                 Direction::In if self.begins_anew(&conn, packet) => {
+                    self.watch.note(|| Note::BeginsAnew {
+                        state: conn.state().name().into(),
+                        removed: !conn.legs.dest.is_available(),
+                    });
                     self.end(&conn);
                     if self.knobs.reset_on_end && conn.state().is_open() {
                         self.outbox.reset_server(&conn);
@@ -129,12 +138,14 @@ impl<'a> Step<'a> {
                 Direction::In => self.towards_server(frame, packet, &conn),
             };
         }
+        self.watch.note(|| looked_up(None));
         self.begin(frame, packet, proto, src, dst)
     }
 
     /// The connection with this key.
     #[inline]
     pub(super) fn find(&mut self, key: &FlowKey) -> Option<(Conn<'a>, Direction)> {
+        self.watch.fetch(|twin| twin.conn(key));
         self.conns.find(self.reader, self.known, key)
     }
 

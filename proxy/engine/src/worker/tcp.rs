@@ -14,6 +14,7 @@ use crate::conn::{Conn, Due, Greeting};
 use crate::forward;
 use crate::ftp::SPARE;
 use crate::verdict::{Egress, Verdict};
+use crate::watch::Watch;
 
 /// TCP option with a client's address, as DPVS and its module for servers have it: port, then address.
 const TOA: u8 = 254;
@@ -21,7 +22,7 @@ const TOA: u8 = 254;
 /// Bytes of a TCP header without options.
 const TCP_HEADER: u32 = 20;
 
-impl Step<'_> {
+impl<W: Watch> Step<'_, W> {
     /// A client's segment of a connection that is not plain, on to the server.
     #[inline(never)]
     pub(super) fn tcp_request(&mut self, frame: &mut Frame, packet: &Packet, conn: &Conn<'_>) -> Verdict {

@@ -13,8 +13,9 @@ use crate::fragments::Way;
 use crate::persist::Template;
 use crate::state::{Event, State, sctp, tcp};
 use crate::verdict::{DropReason, Egress, Verdict};
+use crate::watch::{Note, Watch};
 
-impl Step<'_> {
+impl<W: Watch> Step<'_, W> {
     #[inline]
     pub(super) fn towards_server(&mut self, frame: &mut Frame, packet: &Packet, conn: &Conn<'_>) -> Verdict {
         if !conn.legs.dest.is_available() {
@@ -44,6 +45,9 @@ impl Step<'_> {
             && packet.family == Family::V4
             && matches!(legs.method, ForwardMethod::Tunnel(_));
         let too_big = !cuts && mtu != 0 && packet.dont_fragment && gso::largest(frame, packet) > mtu as usize;
+        if too_big {
+            self.watch.note(|| Note::TooBig { mtu });
+        }
         too_big.then(|| self.refuse(frame, |frame| reply::icmp_too_big(frame, packet, legs.vip.ip(), mtu)))
     }
 
@@ -111,7 +115,12 @@ impl Step<'_> {
             L4::Sctp { chunk, .. } => Some(Event::Sctp(sctp::Event::of(chunk))),
             _ => None,
         };
+        let before = W::ON.then(|| conn.state());
         conn.seen(direction, event, self.now, self.knobs, guarded);
+        if let Some(before) = before {
+            let [from, to] = [before, conn.state()].map(|state| state.name().into());
+            self.watch.note(|| Note::State { from, to });
+        }
         if let Some(Event::Tcp(event)) = event {
             conn.time_handshake(direction, event, self.elapsed);
         }

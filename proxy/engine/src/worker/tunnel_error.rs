@@ -12,13 +12,14 @@ use super::step::Step;
 use crate::conn::{Conn, FlowKey, Legs, Millis};
 use crate::forward;
 use crate::verdict::{DropReason, Verdict};
+use crate::watch::Watch;
 
 /// How long a path is believed to be as narrow as somebody has said: as Linux does (`mtu_expires`).
 const BELIEVED_MS: Millis = 600_000;
 /// What every link carries (RFC 791, RFC 8200 section 5): nobody is believed who says less.
 const LEAST: [u32; 2] = [68, 1280];
 
-impl Step<'_> {
+impl<W: Watch> Step<'_, W> {
     /// `None` for what is no error about a tunnel of ours.
     pub(super) fn tunnel_error(&mut self, frame: &mut Frame, packet: &Packet) -> Option<Verdict> {
         let tunnelled = icmp::tunnelled(frame.packet(), packet)?;

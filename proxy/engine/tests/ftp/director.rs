@@ -11,6 +11,8 @@ use wire::checksum;
 use wire::frame::Frame;
 use wire::packet::Packet;
 
+use crate::foreseen::foresee;
+
 pub(crate) const SENT: Verdict = Verdict::Transmit(Egress::Route);
 
 pub(crate) const METHODS: [ForwardMethod; 2] = [ForwardMethod::Masq, ForwardMethod::FullNat];
@@ -80,7 +82,9 @@ impl Director {
     /// What becomes of a frame, whose checksums have to be right afterwards.
     pub(crate) fn process(&mut self, build: &Build) -> (Verdict, Frame) {
         let mut frame = build.frame();
+        let foreseen = foresee(&self.engine, &self.worker, &frame, self.now, 24);
         let verdict = self.worker.process(&mut frame, self.now);
+        foreseen.comes_true(verdict, &frame, &[]);
         if !matches!(verdict, Verdict::Drop(_)) {
             assert_eq!(checksum::verify_frame(&frame), Ok(()), "{verdict:?}");
         }

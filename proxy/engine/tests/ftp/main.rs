@@ -6,6 +6,8 @@
 mod active;
 mod director;
 mod expected;
+#[path = "../foreseen/mod.rs"]
+mod foreseen;
 mod passive;
 mod streams;
 mod talk;

@@ -12,6 +12,8 @@ use wire::checksum;
 use wire::frame::Frame;
 use wire::packet::Packet;
 
+use crate::foreseen::foresee;
+
 pub(crate) const SENT: Verdict = Verdict::Transmit(Egress::Route);
 
 /// Who takes part, in one family.
@@ -75,8 +77,10 @@ impl Director {
 
     /// Everything that leaves when a frame comes in, in its order, with all checksums right.
     pub(crate) fn frame(&mut self, mut frame: Frame) -> (Verdict, Vec<Frame>) {
+        let foreseen = foresee(&self.engine, &self.worker, &frame, self.now, 12);
         let verdict = self.worker.process(&mut frame, self.now);
         let mut sent = self.own();
+        foreseen.comes_true(verdict, &frame, &sent);
         if let Verdict::Transmit(_) | Verdict::Reply = verdict {
             sent.push(frame);
         }

@@ -4,6 +4,8 @@
 mod client;
 mod crowd;
 mod director;
+#[path = "../foreseen/mod.rs"]
+mod foreseen;
 mod header;
 mod options;
 mod receiver;

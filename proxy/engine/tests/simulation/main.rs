@@ -18,6 +18,8 @@ mod around;
 mod begin;
 mod cast;
 mod check;
+#[path = "../foreseen/mod.rs"]
+mod foreseen;
 mod icmp;
 mod local;
 mod model;

@@ -12,6 +12,7 @@ use wire::packet::Family;
 
 use crate::cast::{host, own_address};
 use crate::check::{self, Chosen, Done};
+use crate::foreseen::foresee;
 use crate::model::{Flow, FlowKey, MARK, Model, Reset};
 use crate::persist::{self, TemplateKey};
 use crate::rng::Rng;
@@ -82,9 +83,11 @@ impl World {
         let now = self.instant(self.model.now);
         self.model.worker = index;
         let super_packet = frame.offload.gso != GsoKind::None;
+        let foreseen = foresee(&self.engine, &self.workers[index], &frame, now, 8);
         let verdict = self.workers[index].process(&mut frame, now);
         self.digest(verdict, &frame);
-        self.collect(index);
+        let own = self.collect(index);
+        foreseen.comes_true(verdict, &frame, &own);
 
         self.model.counters.super_packets += u64::from(super_packet);
         self.model.verdict(verdict);
@@ -134,13 +137,15 @@ impl World {
     }
 
     /// Takes the frames that a worker has for nobody's frame.
-    fn collect(&mut self, index: usize) {
-        let mut frame = Frame::new();
+    fn collect(&mut self, index: usize) -> Vec<Frame> {
+        let (mut frame, mut own) = (Frame::new(), Vec::new());
         while let Some(egress) = self.workers[index].next_own(&mut frame) {
             self.digest(Verdict::Reply, &frame);
             check::checksums(Verdict::Reply, &frame);
             self.left.push(check::as_reset(&frame, egress));
+            own.push(frame.clone());
         }
+        own
     }
 
     /// The resets that have left are those that should have.

@@ -14,6 +14,7 @@ use wire::packet::{Family, Packet};
 use wire::{checksum, gso};
 
 use crate::case::Step;
+use crate::foreseen::foresee;
 use crate::ledger::{Ledger, Watched};
 use crate::net::Net;
 
@@ -92,8 +93,10 @@ impl Director {
             }
             Step::Frame { mut input, verdict, output, moves } => {
                 let (arrived, right) = (describe(&input), checksum::verify_frame(&input).is_ok());
+                let foreseen = foresee(&self.engine, &self.worker, &input, self.now, 1);
                 let actual = self.worker.process(&mut input, self.now);
                 self.drain();
+                foreseen.comes_true(actual, &input, &self.own);
                 assert_eq!(actual, verdict, "{place}: the verdict about\n  {arrived}");
                 if let Some(mut output) = output {
                     if let (Some(is), Some(should)) = (&input.encap, &mut output.encap) {

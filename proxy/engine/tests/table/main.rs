@@ -5,6 +5,8 @@
 mod case;
 mod director;
 mod ends;
+#[path = "../foreseen/mod.rs"]
+mod foreseen;
 mod ledger;
 mod net;
 

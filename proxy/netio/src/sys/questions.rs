@@ -33,7 +33,7 @@ pub(crate) fn solicitations() -> io::Result<OwnedFd> {
 /// Hears answers of ARP on all devices.
 pub(crate) fn arp_answers() -> io::Result<OwnedFd> {
     // The operation is 2.
-    open(libc::ETH_P_ARP, &[load(BPF_H, 20), unless(2, 1), take(0xffff), take(0)])
+    hear(libc::ETH_P_ARP, &[load(BPF_H, 20), unless(2, 1), take(0xffff), take(0)])
 }
 
 /// Hears, on all Ethernet devices and before anybody can drop it, what comes for a TCP port, and all ICMP, of both
@@ -64,7 +64,7 @@ pub(crate) fn answers(port: u16) -> io::Result<OwnedFd> {
         take(0xffff),
         take(0),
     ];
-    open(libc::ETH_P_ALL, &program)
+    hear(libc::ETH_P_ALL, &program)
 }
 
 /// Takes the next one, without waiting for it.

@@ -19,7 +19,7 @@ impl Worker {
     /// what the network would say, and the engine knows whom it means.
     pub(super) fn send_note(&mut self, now: Instant) {
         let Some(mut note) = self.sender.note.take() else { return };
-        if let Verdict::Transmit(egress) = self.engine.process(&mut note, now) {
+        if let Verdict::Transmit(egress) = self.decider.engine.process(&mut note, now) {
             self.sender.send(None, &mut note, egress);
         }
     }

@@ -1,6 +1,7 @@
 //! A worker thread: read a frame, decide, send it on; spin a little, then sleep.
 
 mod alone;
+mod examples;
 mod held;
 mod ring;
 mod send;
@@ -20,11 +21,15 @@ use netio::steer::{Published, Taker};
 use netio::tun::{Queue, Received};
 use tokio::sync::Notify;
 use wire::frame::{Arrival, Frame};
+use wire::packet::Packet;
 
+pub(super) use self::examples::Examples;
+use self::examples::Keeper as ExampleKeeper;
 use self::ring::Ring;
 pub(super) use self::ring::Turns;
 use self::send::Sender;
 use crate::front::Userspace;
+use crate::trace::Taps;
 
 /// Frames per reading of the clock: bounds how late timers can be under load.
 const BATCH: usize = 64;
@@ -60,6 +65,8 @@ pub(super) struct Workers {
     pub(super) no_link: Option<String>,
     /// Of the workers that have rings.
     pub(super) turns: Vec<Arc<Turns>>,
+    /// Packets that workers have dropped, of each worker.
+    pub(super) examples: Vec<Arc<Examples>>,
 }
 
 /// Raises the alarm when the thread that holds it panics.
@@ -98,6 +105,7 @@ impl Workers {
         inlets: Vec<Inlet>,
         workers: Vec<(engine::Worker, Userspace, Waker)>,
         neighbours: &Keeper,
+        taps: &Arc<Taps>,
     ) -> anyhow::Result<Self> {
         let mut all = Self {
             threads: Vec::new(),
@@ -106,17 +114,26 @@ impl Workers {
             panicked: Arc::default(),
             no_link: None,
             turns: Vec::new(),
+            examples: Vec::new(),
         };
         for (i, (inlet, (engine, fronts, waker))) in inlets.into_iter().zip(workers).enumerate() {
             let Inlet { queue, ring } = inlet;
             all.turns.extend(ring.as_ref().map(|ring| Arc::clone(&ring.turns)));
             let link = LinkSocket::open().map_err(|e| all.no_link = Some(e.to_string())).ok();
             let ways = neighbours.ways().context("cannot ask for routes")?;
+            let examples = Arc::<Examples>::default();
+            all.examples.push(Arc::clone(&examples));
             let worker = Worker {
                 sender: Sender::new(Arc::clone(&all.errors), link, ways, ring.is_some() && queue.is_some()),
+                decider: Decider {
+                    number: i,
+                    engine,
+                    taps: Arc::clone(taps),
+                    examples,
+                    keeper: ExampleKeeper::default(),
+                },
                 ring,
                 queue,
-                engine,
                 fronts,
                 waker: waker.clone(),
                 stop: Arc::clone(&all.stop),
@@ -156,12 +173,43 @@ impl Drop for Workers {
     }
 }
 
+/// An engine's worker, with those who look on.
+struct Decider {
+    number: usize,
+    engine: engine::Worker,
+    taps: Arc<Taps>,
+    examples: Arc<Examples>,
+    keeper: ExampleKeeper,
+}
+
+impl Decider {
+    /// Decides about a frame, which may have been parsed already, and tells of it if somebody wants to know.
+    #[inline]
+    fn decide(
+        &mut self,
+        frame: &mut Frame,
+        parsed: Option<&Packet>,
+        now: Instant,
+        traced: bool,
+    ) -> Verdict {
+        let verdict = match parsed {
+            _ if traced => self.taps.process(self.number, &mut self.engine, frame, now),
+            Some(packet) => self.engine.process_parsed(frame, packet, now),
+            None => self.engine.process(frame, now),
+        };
+        if let Verdict::Drop(reason) = verdict {
+            self.keeper.keep(&self.examples, reason, frame, now);
+        }
+        verdict
+    }
+}
+
 struct Worker {
     /// None where rings are all there is.
     queue: Option<Queue>,
     ring: Option<Ring>,
     sender: Sender,
-    engine: engine::Worker,
+    decider: Decider,
     fronts: Userspace,
     waker: Waker,
     stop: Arc<AtomicBool>,
@@ -193,16 +241,17 @@ impl Worker {
             empty = if moved == 0 { empty + 1 } else { 0 };
             self.sender.release(&mut own, now);
             let (sender, queue) = (&mut self.sender, &self.queue);
-            self.fronts.run(&mut self.engine, &mut own, now, |frame| {
+            self.fronts.run(&mut self.decider.engine, &mut own, now, |frame| {
                 // As if it had come by a link: nobody has taken a hop from it yet.
                 frame.arrival = Arrival::Link;
                 sender.send_own(queue.as_ref(), frame, Egress::Route);
             });
-            let dues = [self.engine.poll_timeout(), self.sender.next_due(), self.fronts.poll_timeout(now)];
+            let dues =
+                [self.decider.engine.poll_timeout(), self.sender.next_due(), self.fronts.poll_timeout(now)];
             let due = dues.into_iter().flatten().min();
             let timeout = due.map(|at| at.saturating_duration_since(now));
             if timeout.is_some_and(|t| t.is_zero()) {
-                self.engine.handle_timeout(now);
+                self.decider.engine.handle_timeout(now);
                 self.send_own(&mut own);
             } else if empty > spin {
                 empty = 0;
@@ -219,6 +268,7 @@ impl Worker {
     /// Moves up to [`BATCH`] frames; says how many. `own` is a frame to make others in.
     fn batch(&mut self, frame: &mut Frame, own: &mut Frame, now: Instant) -> std::io::Result<usize> {
         let Some(queue) = &self.queue else { return Ok(0) };
+        let traced = self.decider.taps.are_on();
         for done in 0..BATCH {
             match queue.recv(frame)? {
                 Received::Empty => return Ok(done),
@@ -228,9 +278,9 @@ impl Worker {
                 }
                 Received::Frame => {}
             }
-            let verdict = self.engine.process(frame, now);
+            let verdict = self.decider.decide(frame, None, now, traced);
             // What ends an old connection must not come after what begins a new one.
-            while let Some(egress) = self.engine.next_own(own) {
+            while let Some(egress) = self.decider.engine.next_own(own) {
                 self.sender.send(Some(queue), own, egress);
             }
             match verdict {
@@ -250,7 +300,7 @@ impl Worker {
 
     /// Sends what the engine has to say of its own accord.
     fn send_own(&mut self, own: &mut Frame) {
-        while let Some(egress) = self.engine.next_own(own) {
+        while let Some(egress) = self.decider.engine.next_own(own) {
             self.sender.send_own(self.queue.as_ref(), own, egress);
         }
     }

@@ -50,8 +50,9 @@ impl Turns {
 impl Worker {
     /// Moves what is in the ring, up to a batch; says how much. `own` is a frame to make others in.
     pub(super) fn ring_batch(&mut self, own: &mut Frame, now: Instant) -> usize {
-        let Self { ring: Some(ring), queue, sender, engine, fronts, errors, .. } = self else { return 0 };
+        let Self { ring: Some(ring), queue, sender, decider, fronts, errors, .. } = self else { return 0 };
         let Ring { port, taker, turns } = ring;
+        let traced = decider.taps.are_on();
         let mut done = 0;
         while let Some(received) = port.receive() {
             done += 1;
@@ -70,9 +71,9 @@ impl Worker {
             frame.resize(packet.total_len);
             let tagged = frame.tagged.filter(|way| !sender.knows(way));
             frame.tagged = tagged;
-            let verdict = engine.process_parsed(frame, &packet, now);
+            let verdict = decider.decide(frame, Some(&packet), now, traced);
             // What ends an old connection must not come after what begins a new one.
-            while let Some(egress) = engine.next_own(own) {
+            while let Some(egress) = decider.engine.next_own(own) {
                 errors.unsent.fetch_add(port.flush(), Relaxed);
                 sender.send_own(queue.as_ref(), own, egress);
             }

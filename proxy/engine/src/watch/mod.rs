@@ -1,0 +1,81 @@
+//! Looking on while a frame is decided about.
+//!
+//! The code that decides is generic over a [`Watch`]. With [`Off`] nothing of it is left after compilation, so packets pay
+//! nothing. A [`Recorder`] takes notes: of a packet that goes its way, or of one for which a [`Twin`] has been made of
+//! what it looks at, so that whatever is changed is a copy.
+
+mod note;
+mod twin;
+
+use std::cell::RefCell;
+
+pub use note::{Flow, Near, Note, RuleHit};
+pub(crate) use twin::{Tables, Twin};
+
+/// Who looks on.
+pub(crate) trait Watch: Copy {
+    /// Somebody does.
+    const ON: bool;
+    /// Takes a note, if notes are taken.
+    fn note(self, note: impl FnOnce() -> Note);
+    /// Something that others share is about to be looked at: `fetch` gets what is to be looked at into the copy, if it
+    /// is a copy.
+    fn fetch(self, fetch: impl FnOnce(&Twin));
+    /// Takes a note that costs more than a packet should, if this is about one packet alone.
+    fn study(self, note: impl FnOnce() -> Note);
+}
+
+/// Nobody.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Off;
+
+impl Watch for Off {
+    const ON: bool = false;
+
+    #[inline(always)]
+    fn note(self, _: impl FnOnce() -> Note) {}
+
+    #[inline(always)]
+    fn fetch(self, _: impl FnOnce(&Twin)) {}
+
+    #[inline(always)]
+    fn study(self, _: impl FnOnce() -> Note) {}
+}
+
+/// Somebody who takes notes.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder {
+    notes: RefCell<Vec<Note>>,
+    twin: Option<Twin>,
+}
+
+impl Recorder {
+    /// Of a packet that looks at copies.
+    pub(crate) fn of(twin: Twin) -> Self {
+        Self { notes: RefCell::default(), twin: Some(twin) }
+    }
+
+    pub(crate) fn into_notes(self) -> Vec<Note> {
+        self.notes.into_inner()
+    }
+}
+
+impl Watch for &Recorder {
+    const ON: bool = true;
+
+    fn note(self, note: impl FnOnce() -> Note) {
+        self.notes.borrow_mut().push(note());
+    }
+
+    fn fetch(self, fetch: impl FnOnce(&Twin)) {
+        if let Some(twin) = &self.twin {
+            fetch(twin);
+        }
+    }
+
+    fn study(self, note: impl FnOnce() -> Note) {
+        if self.twin.is_some() {
+            self.note(note);
+        }
+    }
+}

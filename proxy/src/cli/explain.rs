@@ -1,0 +1,193 @@
+//! `ulvs explain`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::Args;
+use control::api::{Blocking, ExplainOrder};
+use control::config::Config;
+use control::state;
+use engine::{Engine, Limits};
+use sched::{Path as Way, Trash};
+use wire::build::{self, Build};
+use wire::packet::TcpFlags;
+use wire::packet::chunk::INIT;
+
+use super::{fail, say};
+use crate::daemon::knobs;
+use crate::explain::{Explained, frame_of, story, to_hex};
+use crate::pcap;
+
+/// Say what would become of a packet, and why: which mark and service it has, whether a connection is found, what the
+/// scheduler compares, which server it gets, what changes in it and which way it leaves. Nothing is sent, and nothing
+/// changes: no counter, no connection, no scheduler's turn.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What the running engine would do with the first packet of a client:
+  ulvs explain --from 10.0.0.9:40000 --to 172.16.0.99:443
+With a server's answer, with packets of a capture, and without any engine:
+  ulvs explain --from 192.168.0.7:80 --to 10.0.0.9:40000 --tcp-flags SA
+  ulvs explain --pcap odd.pcapng
+  ulvs explain --config ulvs.toml --from 10.0.0.9:40000 --to 172.16.0.99:443")]
+pub(super) struct ExplainArgs {
+    /// Source, ADDRESS:PORT (for icmp ADDRESS)
+    #[arg(long, value_name = "SOURCE", required_unless_present = "pcap", conflicts_with = "pcap")]
+    from: Option<String>,
+    /// Destination, ADDRESS:PORT (for icmp ADDRESS)
+    #[arg(long, value_name = "DESTINATION", required_unless_present = "pcap", conflicts_with = "pcap")]
+    to: Option<String>,
+    /// Protocol; icmp is a ping
+    #[arg(long, value_enum, default_value = "tcp", conflicts_with = "pcap")]
+    proto: ProtoArg,
+    /// Letters of S (SYN), A (ACK), F (FIN), R (RST), P (PSH), U (URG)
+    #[arg(long, value_name = "LETTERS", default_value = "S", conflicts_with = "pcap")]
+    tcp_flags: String,
+    /// Time to live
+    #[arg(long, value_name = "N", default_value_t = 64, conflicts_with = "pcap")]
+    ttl: u8,
+    /// Each packet of a capture (pcap or pcapng) in place of one that is made; "-" reads standard input
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// The packets come straight from a link, as with the packet port: nobody has taken a hop yet
+    #[arg(long)]
+    by_link: bool,
+    /// The services of this file, with no engine running and no connections yet
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum ProtoArg {
+    Tcp,
+    Udp,
+    Sctp,
+    Icmp,
+}
+
+pub(super) fn main(args: &ExplainArgs) -> ExitCode {
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => fail(&text),
+    }
+}
+
+fn run(args: &ExplainArgs) -> Result<(), String> {
+    let packets = match &args.pcap {
+        Some(path) => pcap::read(path)?,
+        None => vec![craft(args)?],
+    };
+    let mut explain: Box<dyn FnMut(&[u8]) -> Result<Explained, String>> = match &args.config {
+        Some(path) => offline(path, args.by_link)?,
+        None => {
+            let mut client = Blocking::connect()
+                .map_err(|error| format!("{error}; or ask without one: `ulvs explain --config FILE …`"))?;
+            let by_link = args.by_link;
+            Box::new(move |packet| {
+                let order = ExplainOrder { packet: to_hex(packet), by_link };
+                let told = client.explain(&order).map_err(|error| error.to_string())?;
+                serde_json::from_value(told)
+                    .map_err(|error| format!("the engine is of another version: {error}"))
+            })
+        }
+    };
+    for (i, packet) in packets.iter().enumerate() {
+        let told = explain(packet)?;
+        if args.json {
+            say(&serde_json::to_string(&told).map_err(|error| error.to_string())?);
+        } else {
+            if i > 0 {
+                say("");
+            }
+            say(story(&told).trim_end());
+        }
+    }
+    Ok(())
+}
+
+/// An engine of its own, which knows the services of a file and nothing else.
+fn offline(path: &Path, by_link: bool) -> Result<Box<dyn FnMut(&[u8]) -> Result<Explained, String>>, String> {
+    let config = Config::load(path).map_err(|error| error.to_string())?;
+    let mut ops = state::diff(&[], config.services());
+    ops.extend(state::diff_marks(&[], config.marks()));
+    ops.extend(state::diff_lips(None, &[], config.lips()));
+    let now = Instant::now();
+    let (engine, workers) = Engine::new(0, Limits::default(), 1, now);
+    let table = engine.services().apply(&mut Trash::default(), &ops);
+    let table = table.map_err(|(_, error)| format!("{}: {error}", path.display()))?;
+    // As if every server were a neighbour.
+    for dest in table.services().flat_map(|service| service.dests.iter()) {
+        let next_hop = dest.live.key.ip();
+        let source =
+            if next_hop.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        dest.live.set_path(Some(Way { device: 0, next_hop, source: Some(source) }));
+    }
+    engine.set_services(Arc::new(table));
+    engine.set_knobs(knobs(&config.settings(false)));
+    let mut workers = workers.into_iter();
+    let worker = workers.next().ok_or("no worker")?;
+    Ok(Box::new(move |packet| Ok(Explained::of(&worker, frame_of(packet, by_link), now))))
+}
+
+/// The packet that the options name.
+fn craft(args: &ExplainArgs) -> Result<Vec<u8>, String> {
+    let (from, to) = (args.from.as_deref().unwrap_or_default(), args.to.as_deref().unwrap_or_default());
+    let build = if args.proto == ProtoArg::Icmp {
+        let (from, to) = (host("--from", from)?, host("--to", to)?);
+        of_one_family(from, to)?;
+        build::ping(from, to, 1, 1)
+    } else {
+        let (from, to) = (endpoint("--from", from)?, endpoint("--to", to)?);
+        of_one_family(from.ip(), to.ip())?;
+        match args.proto {
+            ProtoArg::Udp => build::udp(from, to),
+            ProtoArg::Sctp => build::sctp(from, to).chunk(INIT, &[0; 16]),
+            ProtoArg::Tcp | ProtoArg::Icmp => tcp(from, to, &args.tcp_flags)?,
+        }
+    };
+    Ok(build.ttl(args.ttl).bytes())
+}
+
+fn tcp(from: SocketAddr, to: SocketAddr, letters: &str) -> Result<Build, String> {
+    let mut flags = 0;
+    for letter in letters.chars() {
+        flags |= match letter.to_ascii_uppercase() {
+            'F' => 0x01,
+            'S' => 0x02,
+            'R' => 0x04,
+            'P' => 0x08,
+            'A' | '.' => 0x10,
+            'U' => 0x20,
+            other => {
+                return Err(format!(
+                    "--tcp-flags: {other:?} is no flag: letters of S, A, F, R, P, U, as in SA"
+                ));
+            }
+        };
+    }
+    Ok(build::tcp(from, to).flags(TcpFlags(flags)).seq(1))
+}
+
+fn of_one_family(from: IpAddr, to: IpAddr) -> Result<(), String> {
+    if from.is_ipv4() == to.is_ipv4() {
+        return Ok(());
+    }
+    Err(format!("--from {from} and --to {to}: no packet is both IPv4 and IPv6"))
+}
+
+fn endpoint(option: &str, text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("{option}: {text:?} is no address with a port: 10.0.0.9:40000 or [2001:db8::9]:40000")
+    })
+}
+
+/// An address; a port is no harm.
+fn host(option: &str, text: &str) -> Result<IpAddr, String> {
+    let with_port = || text.parse::<SocketAddr>().map(|addr| addr.ip());
+    text.parse().or_else(|_| with_port()).map_err(|_| format!("{option}: {text:?} is no address"))
+}

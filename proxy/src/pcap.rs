@@ -1,0 +1,154 @@
+//! Captures: packets of a file, and a file that `ulvs capture` writes.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use pcap_file::pcap::PcapReader;
+use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
+use pcap_file::pcapng::blocks::interface_description::{
+    InterfaceDescriptionBlock, InterfaceDescriptionOption,
+};
+use pcap_file::pcapng::{Block, PcapNgReader, PcapNgWriter};
+use pcap_file::{DataLink, PcapError};
+
+/// The packets of a file from their IP headers on: what is none is left out. "-" is standard input.
+///
+/// # Errors
+/// In words: it cannot be read, or is no capture of a kind that is understood.
+pub(crate) fn read(path: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let mut bytes = Vec::new();
+    let read = if path == Path::new("-") {
+        io::stdin().read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
+    };
+    read.map_err(|error| format!("{}: {error}", path.display()))?;
+    let packets = if bytes.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]) { pcapng(&bytes) } else { pcap(&bytes) };
+    let packets =
+        packets.map_err(|error| format!("{}: no capture (pcap or pcapng): {error}", path.display()))?;
+    if packets.is_empty() {
+        return Err(format!("{}: there is no IP packet in it", path.display()));
+    }
+    Ok(packets)
+}
+
+fn pcap(bytes: &[u8]) -> Result<Vec<Vec<u8>>, PcapError> {
+    let mut reader = PcapReader::new(bytes)?;
+    let link = reader.header().datalink;
+    let mut packets = Vec::new();
+    while let Some(packet) = reader.next_packet() {
+        packets.extend(packet_of(link, &packet?.data));
+    }
+    Ok(packets)
+}
+
+fn pcapng(bytes: &[u8]) -> Result<Vec<Vec<u8>>, PcapError> {
+    let mut reader = PcapNgReader::new(bytes)?;
+    let (mut links, mut packets) = (Vec::new(), Vec::new());
+    while let Some(block) = reader.next_block() {
+        match block? {
+            Block::InterfaceDescription(interface) => links.push(interface.linktype),
+            Block::EnhancedPacket(packet) => {
+                let link = links.get(packet.interface_id as usize).copied();
+                packets.extend(packet_of(link.unwrap_or(DataLink::ETHERNET), &packet.data));
+            }
+            _ => {}
+        }
+    }
+    Ok(packets)
+}
+
+/// What is behind the link's header, if that is IP.
+fn packet_of(link: DataLink, bytes: &[u8]) -> Option<Vec<u8>> {
+    const VLAN: [u8; 2] = [0x81, 0x00];
+    let ip = match link {
+        DataLink::RAW | DataLink::IPV4 | DataLink::IPV6 => bytes,
+        DataLink::ETHERNET if bytes.get(12..14)? == VLAN => bytes.get(18..)?,
+        DataLink::ETHERNET => bytes.get(14..)?,
+        DataLink::LINUX_SLL => bytes.get(16..)?,
+        DataLink::LINUX_SLL2 => bytes.get(20..)?,
+        DataLink::NULL | DataLink::LOOP => bytes.get(4..)?,
+        _ => return None,
+    };
+    matches!(ip.first()? >> 4, 4 | 6).then(|| ip.to_vec())
+}
+
+/// A capture that is being written.
+pub(crate) struct Writer<W: Write>(PcapNgWriter<W>);
+
+/// What a packet in it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// As it came: inbound,
+    Before = 1,
+    /// or as it left: outbound.
+    After = 2,
+}
+
+impl<W: Write> Writer<W> {
+    /// With one interface: libpcap reads no more than one of raw IP.
+    pub(crate) fn new(to: W, snaplen: u32) -> Result<Self, String> {
+        let mut writer = PcapNgWriter::new(to).map_err(unwritten)?;
+        let name = InterfaceDescriptionOption::IfName(Cow::Borrowed("ulvs"));
+        // Nanoseconds.
+        let options = vec![name, InterfaceDescriptionOption::IfTsResol(9)];
+        let interface = InterfaceDescriptionBlock { linktype: DataLink::RAW, snaplen, options };
+        writer.write_pcapng_block(interface).map_err(unwritten)?;
+        Ok(Self(writer))
+    }
+
+    /// Adds a packet, of which `bytes` are the first of `len`.
+    pub(crate) fn packet(
+        &mut self,
+        side: Side,
+        at: Duration,
+        (bytes, len): (&[u8], usize),
+        comment: &str,
+    ) -> Result<(), String> {
+        let block = EnhancedPacketBlock {
+            interface_id: 0,
+            timestamp: at,
+            original_len: u32::try_from(len).unwrap_or(u32::MAX),
+            data: Cow::Borrowed(bytes),
+            options: vec![
+                EnhancedPacketOption::Comment(Cow::Borrowed(comment)),
+                EnhancedPacketOption::Flags(side as u32),
+            ],
+        };
+        self.0.write_pcapng_block(block).map_err(unwritten)?;
+        Ok(())
+    }
+
+    /// Hands on what has been written.
+    pub(crate) fn flush(&mut self) -> Result<(), String> {
+        self.0.get_mut().flush().map_err(|error| error.to_string())
+    }
+}
+
+fn unwritten(error: PcapError) -> String {
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let mut file = Vec::new();
+        let mut writer = Writer::new(&mut file, 96).unwrap();
+        let packet = wire::build::tcp("10.0.0.1:1", "10.0.0.2:2").syn().bytes();
+        let at = Duration::from_nanos(1_700_000_000_123_456_789);
+        writer.packet(Side::Before, at, (&packet, packet.len()), "came").unwrap();
+        writer.packet(Side::After, at, (&packet, 9000), "left").unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("one.pcapng");
+        std::fs::write(&path, &file).unwrap();
+        assert_eq!(read(&path), Ok(vec![packet.clone(), packet]));
+        std::fs::write(&path, "no capture").unwrap();
+        assert!(read(&path).unwrap_err().contains("no capture (pcap or pcapng)"));
+    }
+}
