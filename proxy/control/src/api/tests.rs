@@ -256,7 +256,8 @@ async fn packets_are_explained_and_traced_until_there_are_enough() {
     assert!(matches!(refused, Err(ClientError::Failed(text)) if text == "no such word"));
     let mut lines = Vec::new();
     let until = Some(std::time::Instant::now() + std::time::Duration::from_millis(200));
-    let all = client.trace(&TraceOrder::default(), until, |line| {
+    let order = TraceOrder::default();
+    let all = client.trace(&order, until, |line| {
         lines.push(line.to_vec());
         ControlFlow::Continue(())
     });
@@ -264,7 +265,7 @@ async fn packets_are_explained_and_traced_until_there_are_enough() {
     assert_eq!(lines, [b"1", b"2", b"3"], "and it ends when it is time");
     let mut client = Client::connect_to(&name).await.unwrap();
     let mut seen = 0;
-    let few = client.trace(&TraceOrder::default(), None, |_| {
+    let few = client.trace(&order, None, |_| {
         seen += 1;
         if seen == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
