@@ -70,6 +70,9 @@ enum ProtoArg {
     Icmp,
 }
 
+/// Explains the bytes of a packet, or says why it cannot.
+type Explain = Box<dyn FnMut(&[u8]) -> Result<Explained, String>>;
+
 pub(super) fn main(args: &ExplainArgs) -> ExitCode {
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,7 +85,7 @@ fn run(args: &ExplainArgs) -> Result<(), String> {
         Some(path) => pcap::read(path)?,
         None => vec![craft(args)?],
     };
-    let mut explain: Box<dyn FnMut(&[u8]) -> Result<Explained, String>> = match &args.config {
+    let mut explain: Explain = match &args.config {
         Some(path) => offline(path, args.by_link)?,
         None => {
             let mut client = Blocking::connect()
@@ -111,7 +114,7 @@ fn run(args: &ExplainArgs) -> Result<(), String> {
 }
 
 /// An engine of its own, which knows the services of a file and nothing else.
-fn offline(path: &Path, by_link: bool) -> Result<Box<dyn FnMut(&[u8]) -> Result<Explained, String>>, String> {
+fn offline(path: &Path, by_link: bool) -> Result<Explain, String> {
     let config = Config::load(path).map_err(|error| error.to_string())?;
     let mut ops = state::diff(&[], config.services());
     ops.extend(state::diff_marks(&[], config.marks()));

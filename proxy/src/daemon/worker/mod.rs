@@ -185,13 +185,7 @@ struct Decider {
 impl Decider {
     /// Decides about a frame, which may have been parsed already, and tells of it if somebody wants to know.
     #[inline]
-    fn decide(
-        &mut self,
-        frame: &mut Frame,
-        parsed: Option<&Packet>,
-        now: Instant,
-        traced: bool,
-    ) -> Verdict {
+    fn decide(&mut self, frame: &mut Frame, parsed: Option<&Packet>, now: Instant, traced: bool) -> Verdict {
         let verdict = match parsed {
             _ if traced => self.taps.process(self.number, &mut self.engine, frame, now),
             Some(packet) => self.engine.process_parsed(frame, packet, now),
