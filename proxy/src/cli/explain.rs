@@ -26,9 +26,9 @@ use crate::pcap;
 /// changes: no counter, no connection, no scheduler's turn.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What the running engine would do with the first packet of a client:
+Examples: what the running engine would do with the first packet of a client,
   ulvs explain --from 10.0.0.9:40000 --to 172.16.0.99:443
-With a server's answer, with packets of a capture, and without any engine:
+with a server's answer, with packets of a capture, and without any engine:
   ulvs explain --from 192.168.0.7:80 --to 10.0.0.9:40000 --tcp-flags SA
   ulvs explain --pcap odd.pcapng
   ulvs explain --config ulvs.toml --from 10.0.0.9:40000 --to 172.16.0.99:443")]

@@ -101,6 +101,7 @@ enum Command {
     /// Write packets to a file, before and after, with the verdict as a comment
     Capture(trace::CaptureArgs),
     /// Show why packets have been dropped: how many, an example, and what is usually behind it
+    #[command(after_help = "Example:\n  ulvs drops")]
     Drops {
         /// Also the reasons for which none has been
         #[arg(long)]

@@ -150,7 +150,7 @@ lookup    no connection has TCP 127.0.0.1:40000 > 172.16.0.99:80
 service   TCP 172.16.0.99:80, scheduler rr
 fault     it begins nothing: martian-source
 verdict   dropped: martian-source
-meaning   For a VIP, from an address that no host can have, or from a VIP that is nobody's.
+meaning   For a VIP, from an address that no host can have, or from a VIP that is nobody's; or by a link, from this host's own.
 usually   Somebody forges addresses; or a host on this network has taken the VIP: two directors, or a DR server that answers for it.
 ");
     let mut engine = Vec::new();
