@@ -139,7 +139,7 @@ fn top_shows_real_traffic_and_its_keys_work() {
         let screen = terminal.until("connections and new ones at both servers", busy);
         assert_eq!(screen.len(), 24);
         assert!(
-            screen[0].starts_with("ulvs top (pid ") && screen[1].starts_with("1 services, 2 servers"),
+            screen[0].starts_with("ulvs top (pid ") && screen[1].starts_with("services 1, servers 2"),
             "{screen:?}"
         );
         assert!(screen[5].starts_with(&format!("TCP {vip} ")) && screen[5].contains(" rr "), "{screen:?}");
@@ -265,7 +265,7 @@ fn a_thousand_servers_scroll_and_cost_little() {
     scene.director().exec(&["sh", "-c", &restore]).unwrap();
     let terminal = Terminal::open(&scene, 80, 24);
     terminal.run("ulvs top --interval 0.5");
-    terminal.until("all of them", |s| s[1].starts_with("10 services, 1000 servers"));
+    terminal.until("all of them", |s| s[1].starts_with("services 10, servers 1000"));
     terminal.keys(&["End"]);
     terminal.until("the last server", |s| s[22].trim_start().starts_with("10.7.9.100:80"));
     terminal.keys(&["PageUp", "Up"]);

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use engine::{Egress, Verdict};
-use netio::packet::Port;
+use netio::packet::{BATCH, Port};
 use netio::steer::Taker;
 use wire::frame::{Arrival, Frame};
 use wire::packet::Packet;
@@ -19,11 +19,13 @@ pub(super) struct Ring {
     /// None where nothing else hands packets over: then all are looked at.
     pub(super) taker: Option<Taker>,
     pub(super) turns: Arc<Turns>,
+    /// What is decided about in one go, and in which slot it is; empty between two batches.
+    batch: Vec<(usize, Packet)>,
 }
 
 impl Ring {
     pub(super) fn new(port: Port, taker: Option<Taker>) -> Self {
-        Self { port, taker, turns: Arc::default() }
+        Self { port, taker, turns: Arc::default(), batch: Vec::with_capacity(BATCH) }
     }
 }
 
@@ -51,7 +53,7 @@ impl Worker {
     /// Moves what is in the ring, up to a batch; says how much. `own` is a frame to make others in.
     pub(super) fn ring_batch(&mut self, own: &mut Frame, now: Instant) -> usize {
         let Self { ring: Some(ring), queue, sender, decider, fronts, errors, .. } = self else { return 0 };
-        let Ring { port, taker, turns } = ring;
+        let Ring { port, taker, turns, batch } = ring;
         let traced = decider.taps.are_on();
         let mut done = 0;
         while let Some(received) = port.receive() {
@@ -65,7 +67,10 @@ impl Worker {
             };
             let takes = |taker: &mut Taker| taker.takes(packet.as_ref(), || port.waiting() + 1);
             let takes = taker.as_mut().map_or(received.readable, takes);
-            let Some(packet) = packet.filter(|_| takes) else { continue };
+            batch.extend(packet.filter(|_| takes).map(|packet| (slot, packet)));
+        }
+        decider.engine.look_ahead(batch.iter().map(|(_, packet)| packet));
+        for (slot, packet) in batch.drain(..) {
             let frame = port.frame(slot);
             // Short frames are filled up on their link.
             frame.resize(packet.total_len);

@@ -80,7 +80,7 @@ fn connections(picture: &Picture) -> String {
     let (services, servers) = (picture.services.len(), picture.servers());
     let new = short(picture.load.rates.cps);
     format!(
-        "{services} services, {servers} servers; connections {connections} of {max_connections}, new {new}/s"
+        "services {services}, servers {servers}; connections {connections} of {max_connections}, new {new}/s"
     )
 }
 

@@ -25,7 +25,7 @@ fn eighty_by_twenty_four_has_everything_that_matters() {
     let seen = draw(&picture, &mut View::default(), 80, 24);
     let expected = "\
 ulvs top (pid 4321), up 1 h 2 min, port tun, 2 workers, 31.0 MiB
-2 services, 4 servers; connections 30 of 1048576, new 0/s
+services 2, servers 4; connections 30 of 1048576, new 0/s
 in 0 packets/s 0 B/s, out 0 packets/s 0 B/s
 dropped 42: no-route 40, fragment 2
 SERVICE / SERVER          METHOD  WEIGHT STATE ACTIVE INACT NEW/s IN B/s OUT B/s
@@ -91,7 +91,7 @@ fn a_thousand_servers_scroll_and_cost_little() {
     for _ in 0..20 {
         let picture = Picture::new(sample.clone(), None);
         let seen = draw(&picture, &mut view, 80, 24);
-        assert!(seen[1].starts_with("10 services, 1000 servers"), "{seen:#?}");
+        assert!(seen[1].starts_with("services 10, servers 1000"), "{seen:#?}");
         view.offset += 1;
         view.chosen = None;
     }
