@@ -238,3 +238,16 @@ fn devices_are_those_that_are_named_or_all_and_come_and_go() {
     lab.director.exec(&["ip", "link", "del", "later0"]).unwrap();
     on("gone later0");
 }
+
+/// They take memory, and see every packet.
+#[test]
+fn rings_are_there_only_where_they_are_asked_for() {
+    for (port, there) in [("tun", false), ("packet", true)] {
+        let lab = NatLab::new(&NatOptions::default()).unwrap();
+        let engine = Engine::start(&lab, &["--port", port]);
+        let sockets = lab.director.exec(&["cat", "/proc/thread-self/net/packet"]).unwrap();
+        let all_packets = |line: &&str| line.split_whitespace().nth(3) == Some("0003");
+        assert_eq!(sockets.lines().any(|line| all_packets(&line)), there, "{port}: {sockets}");
+        engine.stop();
+    }
+}

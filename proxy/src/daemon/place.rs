@@ -59,16 +59,18 @@ impl Place {
             warn!("{refused}: running without offload, with one worker");
         }
         let workers = tun.queues.len();
-        let (rings, reason) = match (options.engine.port, rings_beside(&tun)) {
-            (Choice::Tun, _) => (None, "it was asked for, or nothing else was".to_owned()),
-            (Choice::Packet, Ok(rings)) => (Some(rings), "it was asked for".to_owned()),
-            (Choice::Auto, Ok(rings)) => {
-                (Some(rings), "there are rings, and the kernel can be kept from answering too".to_owned())
-            }
+        // Rings take memory, and see every packet: none without need.
+        let rings = (options.engine.port != Choice::Tun).then(|| rings_beside(&tun)).transpose();
+        let (rings, reason) = match (options.engine.port, rings) {
             (Choice::Packet, Err(error)) => {
                 return Err(error.context("--port packet does not work here; --port tun may"));
             }
+            (Choice::Packet, Ok(rings)) => (rings, "it was asked for".to_owned()),
+            (Choice::Auto, Ok(rings)) => {
+                (rings, "there are rings, and the kernel can be kept from answering too".to_owned())
+            }
             (Choice::Auto, Err(error)) => (None, reason(&error)),
+            (Choice::Tun, _) => (None, "nothing else was asked for".to_owned()),
         };
         Ok(Self { tun: Some(tun), rings, workers, reason })
     }

@@ -16,8 +16,11 @@ use super::{Millis, Slab, Slot};
 
 /// Slots of one second each.
 const SLOTS: u64 = 128;
-/// Entries looked at in one call: bounds the time that packets wait when very many end at once.
-const BATCH: usize = 32;
+/// Entries looked at in one call: bounds the time that packets wait when very many end at once. As many as a worker's turn
+/// may have begun: expiry keeps up with a flood.
+const BATCH: usize = 128;
+/// Entries of a sample looked at in one call.
+const SAMPLED: usize = 32;
 /// Entries of a slot lie in parts of so many, so that none of them is ever moved.
 const PART: usize = 512;
 
@@ -161,6 +164,11 @@ impl<E> Wheel<E> {
         Some(second * 1000)
     }
 
+    /// Whether [`Wheel::advance`] has more to do now.
+    pub(crate) fn is_behind(&self, now: Millis) -> bool {
+        self.held > 0 && (!self.due.is_empty() || self.next * 1000 <= now)
+    }
+
     /// Hands every entry whose deadline has passed to `expire`, which ends it or gives it another deadline, until that
     /// has had enough. Looks at a bounded number; call again while [`Wheel::next_due`] is in the past.
     pub(crate) fn advance<Of>(&mut self, of: &Of, now: Millis, mut expire: impl FnMut(&E) -> ControlFlow<()>)
@@ -215,7 +223,7 @@ impl<E> Wheel<E> {
         let Some(mut sample) = self.sample.take() else { return };
         let mut looked = 0;
         while sample.second < sample.end {
-            if looked == BATCH {
+            if looked == SAMPLED {
                 self.sample = Some(sample);
                 return;
             }

@@ -126,13 +126,21 @@ impl Twin {
         if !self.made.borrow_mut().placed.expected.insert(key) {
             return;
         }
-        let copied = self.real.conns.expecting.with(&key, |expected| {
-            let &Expected { ref control, from, client, vip, server, ref local, deadline } = expected;
-            let control = self.kept(control)?;
-            let local = local.as_ref().map(|lease| self.lease_of(lease));
-            Some(Expected { control, from, client, vip, server, local, deadline })
+        let expecting = &self.real.conns.expecting;
+        // Whoever follows a control connection's talk expects something meanwhile: nobody may wait for that talk in turn, as
+        // a copy does, with what is expected in hand.
+        let copied = expecting.with(&key, |expected| expected.control.clone()).and_then(|kept| {
+            let copy = self.kept(&kept)?;
+            let same = kept.conn()?;
+            let expected = expecting.with(&key, |expected| {
+                let &Expected { ref control, from, client, vip, server, ref local, deadline } = expected;
+                let local = local.as_ref().map(|lease| self.lease_of(lease));
+                let control = control.is(&same).then_some(copy)?;
+                Some(Expected { control, from, client, vip, server, local, deadline })
+            });
+            expected.flatten()
         });
-        if let Some(expected) = copied.flatten() {
+        if let Some(expected) = copied {
             self.copy.conns.expecting.adopt(key, expected);
         }
     }

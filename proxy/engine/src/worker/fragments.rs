@@ -2,7 +2,7 @@
 
 use sched::{Direction, Proto};
 use wire::edit;
-use wire::frame::Frame;
+use wire::frame::{Arrival, Frame};
 use wire::packet::piece::{self, Piece};
 use wire::packet::{Fragment, Packet};
 use wire::reply;
@@ -40,6 +40,7 @@ impl<W: Watch> Step<'_, W> {
             return Verdict::Drop(reason);
         }
         self.way = None;
+        let arrival = frame.arrival;
         let verdict = self.whole(frame, packet);
         let way = match verdict {
             Verdict::Drop(reason) => Way::Drop(reason),
@@ -54,21 +55,28 @@ impl<W: Watch> Step<'_, W> {
         let course = Course { way, id };
         let waiting = self.fragments.settle(key, course.clone(), self.now, self.counters);
         if !waiting.is_empty() {
-            self.let_follow(&waiting, &course);
+            self.let_follow(&waiting, &course, arrival);
         }
         verdict
     }
 
-    fn let_follow(&mut self, waiting: &[Box<[u8]>], course: &Course) {
+    /// They have come as the first one has.
+    fn let_follow(&mut self, waiting: &[Box<[u8]>], course: &Course, arrival: Arrival) {
         let mut frame = Frame::new();
         for bytes in waiting {
             frame.set_packet(bytes);
+            frame.arrival = arrival;
             let Ok(packet) = Packet::parse(bytes) else { continue };
             let verdict = self.take_course(&mut frame, &packet, course);
             self.counters.settled(verdict);
             match verdict {
                 Verdict::Transmit(egress) => self.outbox.push_behind(&frame, egress),
-                Verdict::Pass | Verdict::Reply => self.outbox.push_behind(&frame, Egress::Route),
+                Verdict::Reply => {
+                    self.outbox.push_behind(&frame, self.tagged.map_or(Egress::Route, Egress::Back));
+                }
+                // From a link they have come to the host's stack as well: no rule there drops fragments.
+                Verdict::Pass if arrival == Arrival::Link => {}
+                Verdict::Pass => self.outbox.push_behind(&frame, Egress::Route),
                 // Fronts take whole packets only.
                 Verdict::Drop(_) | Verdict::Wait | Verdict::Divert(_) => {}
             }

@@ -259,7 +259,7 @@ impl Worker {
         });
         conns.expecting.sweep(now);
         // A template that is asked before the last of its members has gone stays for another period.
-        if self.wheel.next_due().is_none_or(|due| due > now) {
+        if !self.wheel.is_behind(now) {
             self.expire_templates(now, decay);
         }
         self.greetings.advance(now, &mut self.outbox, &self.counters);

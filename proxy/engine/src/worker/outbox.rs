@@ -39,7 +39,7 @@ enum Own {
     /// The same in the client's name, to go to the server as its packets do.
     ByMethod(Reset, Kept),
     /// As it is.
-    Packet { bytes: Vec<u8>, offload: Offload, encap: Option<Encap>, egress: Egress },
+    Packet { bytes: Vec<u8>, offload: Offload, arrival: Arrival, encap: Option<Encap>, egress: Egress },
 }
 
 #[derive(Debug, Default)]
@@ -89,8 +89,8 @@ impl Outbox {
 
     /// Keeps a copy of a frame, to be sent behind the one that is being processed: with the next one, or by the clock.
     pub(super) fn push_behind(&mut self, frame: &Frame, egress: Egress) {
-        let (bytes, offload, encap) = (frame.packet().to_vec(), frame.offload, frame.encap);
-        self.behind.push(Own::Packet { bytes, offload, encap, egress });
+        let &Frame { offload, arrival, encap, .. } = frame;
+        self.behind.push(Own::Packet { bytes: frame.packet().to_vec(), offload, arrival, encap, egress });
     }
 
     /// Something is to be sent behind a frame that has been processed.
@@ -107,7 +107,8 @@ impl Outbox {
 
     /// Has a whole packet sent, before the one that is being processed.
     pub(super) fn push_packet(&mut self, bytes: Vec<u8>, egress: Egress) {
-        self.own.push_back(Own::Packet { bytes, offload: Offload::default(), encap: None, egress });
+        let (offload, arrival) = (Offload::default(), Arrival::Routed);
+        self.own.push_back(Own::Packet { bytes, offload, arrival, encap: None, egress });
     }
 
     /// Makes `frame` the next one. Says which way it goes, and whether it is a reset.
@@ -129,9 +130,10 @@ impl Outbox {
                         return Some((egress, true));
                     }
                 }
-                Own::Packet { bytes, offload, encap, egress } => {
+                Own::Packet { bytes, offload, arrival, encap, egress } => {
                     frame.set_packet(&bytes);
                     frame.offload = offload;
+                    frame.arrival = arrival;
                     frame.encap = encap;
                     return Some((egress, false));
                 }

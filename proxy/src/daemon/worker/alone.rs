@@ -4,14 +4,15 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use engine::Verdict;
-use netio::link::{Onward, Way};
+use engine::{Egress, Verdict};
+use netio::link::{LinkSocket, Onward, Way, Ways};
 use wire::encap::Encap;
 use wire::frame::{Arrival, Frame};
 use wire::packet::Packet;
 use wire::{edit, reply};
 
 use super::Worker;
+use super::held::Held;
 use super::send::{Sender, family, fits};
 
 impl Worker {
@@ -19,7 +20,14 @@ impl Worker {
     /// what the network would say, and the engine knows whom it means.
     pub(super) fn send_note(&mut self, now: Instant) {
         let Some(mut note) = self.sender.note.take() else { return };
-        if let Verdict::Transmit(egress) = self.decider.engine.process(&mut note, now) {
+        let egress = match self.decider.engine.process(&mut note, now) {
+            Verdict::Transmit(egress) => Some(egress),
+            Verdict::Divert(diverted) => {
+                self.fronts.receive(diverted, &mut note, now).then_some(Egress::Route)
+            }
+            _ => None,
+        };
+        if let Some(egress) = egress {
             self.sender.send(None, &mut note, egress);
         }
     }
@@ -28,41 +36,49 @@ impl Worker {
 impl Sender {
     /// Sends it to its destination, in another packet if it is to travel in one.
     pub(super) fn alone(&mut self, frame: &mut Frame, encap: Option<Encap>) {
+        let Self { link, ways, held, wrapper, note, .. } = self;
         let mut unsent = 0;
+        let mut send = |frame: &mut Frame| {
+            unsent += u64::from(!onward(frame, link.as_ref(), ways, held, note));
+        };
         match encap {
-            None => unsent += u64::from(!self.onward(frame)),
+            None => send(frame),
             Some(encap) => {
-                let mut wrapper = std::mem::take(&mut self.wrapper);
-                let wrapped = wrapper.wrap(frame, &encap, |outer| unsent += u64::from(!self.onward(outer)));
+                let wrapped = wrapper.wrap(frame, &encap, send);
                 unsent += u64::from(wrapped.is_err());
-                self.wrapper = wrapper;
             }
         }
         if unsent > 0 {
             self.errors.unsent.fetch_add(unsent, Relaxed);
         }
     }
+}
 
-    /// Whether it was sent, or waits to be.
-    fn onward(&mut self, frame: &mut Frame) -> bool {
-        let Some((link, family)) = self.link.as_ref().zip(family(frame)) else { return false };
-        let onward = self.ways.onward(frame.packet());
-        let (Onward::Now(Way { mtu, .. }) | Onward::Later(_, mtu)) = onward else { return false };
-        if !fits(frame, mtu) {
-            // One at a time is enough: the others of a flow are too long as well.
-            if self.note.is_none() {
-                self.note = too_big(frame, mtu);
-            }
-            return false;
+/// Whether it was sent, or waits to be.
+fn onward(
+    frame: &mut Frame,
+    link: Option<&LinkSocket>,
+    ways: &mut Ways,
+    held: &mut Held,
+    note: &mut Option<Box<Frame>>,
+) -> bool {
+    let Some((link, family)) = link.zip(family(frame)) else { return false };
+    let onward = ways.onward(frame.packet());
+    let (Onward::Now(Way { mtu, .. }) | Onward::Later(_, mtu)) = onward else { return false };
+    if !fits(frame, mtu) {
+        // One at a time is enough: the others of a flow are too long as well.
+        if note.is_none() {
+            *note = too_big(frame, mtu);
         }
-        if frame.arrival == Arrival::Link && !edit::take_hop(frame) {
-            return false;
-        }
-        match onward {
-            Onward::Now(way) => link.send(frame, family, way.device, &way.header).is_ok(),
-            Onward::Later(hop, _) => self.held.hold(hop, family, frame, Instant::now()),
-            Onward::Never => false,
-        }
+        return false;
+    }
+    if frame.arrival == Arrival::Link && !edit::take_hop(frame) {
+        return false;
+    }
+    match onward {
+        Onward::Now(way) => link.send(frame, family, way.device, &way.header).is_ok(),
+        Onward::Later(hop, _) => held.hold(hop, family, frame, Instant::now()),
+        Onward::Never => false,
     }
 }
 

@@ -218,8 +218,9 @@ impl Worker {
         while !self.stop.load(Relaxed) {
             let now = Instant::now();
             turn = turn.wrapping_add(1);
+            // First: what has waited for its neighbour came before what comes now.
+            self.sender.release(&mut own, now);
             let mut moved = self.ring_batch(&mut own, now);
-            self.send_note(now);
             // Where there is a ring, little comes by the queue, and to ask costs a system call.
             let turns =
                 self.ring.is_none() || moved == 0 && empty == 0 || turn % QUEUE_TURN == 0 && moved > 0;
@@ -233,13 +234,13 @@ impl Worker {
                 }
             }
             empty = if moved == 0 { empty + 1 } else { 0 };
-            self.sender.release(&mut own, now);
             let (sender, queue) = (&mut self.sender, &self.queue);
             self.fronts.run(&mut self.decider.engine, &mut own, now, |frame| {
                 // As if it had come by a link: nobody has taken a hop from it yet.
                 frame.arrival = Arrival::Link;
                 sender.send_own(queue.as_ref(), frame, Egress::Route);
             });
+            self.send_note(now);
             let dues =
                 [self.decider.engine.poll_timeout(), self.sender.next_due(), self.fronts.poll_timeout(now)];
             let due = dues.into_iter().flatten().min();

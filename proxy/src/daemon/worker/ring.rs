@@ -67,6 +67,10 @@ impl Worker {
             };
             let takes = |taker: &mut Taker| taker.takes(packet.as_ref(), || port.waiting() + 1);
             let takes = taker.as_mut().map_or(received.readable, takes);
+            if packet.is_none() && takes && received.readable {
+                // Nobody else will say what is wrong with it: it is dropped by name.
+                let _ = decider.decide(port.frame(slot), None, now, traced);
+            }
             batch.extend(packet.filter(|_| takes).map(|packet| (slot, packet)));
         }
         decider.engine.look_ahead(batch.iter().map(|(_, packet)| packet));
@@ -75,6 +79,10 @@ impl Worker {
             // Short frames are filled up on their link.
             frame.resize(packet.total_len);
             let tagged = frame.tagged.filter(|way| !sender.knows(way));
+            if taker.is_none() && tagged.is_none() && frame.tagged.is_some() {
+                // It comes again, by the VLAN's own device: no rule keeps it from there.
+                continue;
+            }
             frame.tagged = tagged;
             let verdict = decider.decide(frame, Some(&packet), now, traced);
             // What ends an old connection must not come after what begins a new one.

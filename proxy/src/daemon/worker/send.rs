@@ -74,7 +74,7 @@ impl Sender {
     }
 
     /// Sends the packet in a slot of a ring, which came from a link, straight out of a device. False where that cannot be:
-    /// then the host's stack is to have it, which knows what to do, or what to say about it.
+    /// then [`Self::send`] is to have it, by the host's stack where there is a queue to it.
     pub(super) fn straight(&mut self, port: &mut Port, slot: usize, egress: Egress) -> bool {
         let frame = port.frame(slot);
         // What replaces a packet has not come from a link, and has no hop to lose by us.
