@@ -110,8 +110,16 @@ fn covers(seen: &BTreeMap<&str, u64>) {
     let states = states.filter(|name| !["NONE", "LAST_ACK", "LISTEN"].contains(name));
     let reasons = engine::DropReason::ALL.iter().map(|reason| reason.name());
     // Packets are not damaged on their way: see `table/oddities.rs`. Fragments are as they should be, and not thousands at
-    // a time: see `fragments.rs`.
-    let elsewhere = ["bad-checksum", "bad-header-checksum", "source-route", "bad-fragment", "fragment-limit"];
+    // a time: see `fragments.rs`. None has a tag: see `table/links.rs`.
+    let elsewhere = [
+        "bad-checksum",
+        "bad-header-checksum",
+        "source-route",
+        "bad-fragment",
+        "fragment-limit",
+        "other-vlan",
+        "tagged-for-host",
+    ];
     let reasons = reasons.filter(|name| !elsewhere.contains(name));
     let others = [
         "NAT",
