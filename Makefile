@@ -28,8 +28,8 @@ test-packet: ## every namespace test once more, on the packet port
 	@tests/setup.sh test
 	@ULVS_PORT=packet tests/run.sh -p tests --test main -- $(PORTLESS)
 
-# Tests that no engine takes part in, or that choose the port themselves.
-PORTLESS := $(foreach module,bench ca conformance packet real soak vlan,--skip $(module)::)
+# Tests that no engine takes part in, that choose the port themselves, or are about what is shown.
+PORTLESS := $(foreach module,alone bench ca conformance doctor labs packet real soak top vlan words,--skip $(module)::)
 
 soak: ## traffic by every method under edits, for SECONDS (600) on each port: every byte right, memory flat
 	@tests/setup.sh test
