@@ -138,6 +138,13 @@ fn the_lecture_is_the_same_with_real_servers_and_without_root() {
 }
 
 #[test]
+fn nginx_has_the_pages_of_the_embedded_server() {
+    for scenario in ["nat", "tun"] {
+        claims_are_right(&format!("{scenario} --real"));
+    }
+}
+
+#[test]
 fn a_check_that_fails_names_its_step_and_ends_the_play() {
     let labs = Labs::new();
     let curl = labs.0.path().join("curl");
@@ -243,7 +250,10 @@ fn two_labs_at_once_do_not_meet() {
     let head = "curl -sI http://server1/";
     assert!(printed(&labs.types("--lab two", "client", head)).contains("Server: nginx"));
     assert!(!printed(&labs.types("--lab one", "client", head)).contains("nginx"));
-    assert!(labs.refused("exec director -- true").contains("say which: one, two"));
+    assert!(labs.refused("exec director -- true").contains("say which with --lab NAME: one, two"));
+    assert!(labs.refused("down").contains("say which with `ulvs lab down NAME`"));
+    let inside = labs.types("--lab one", "director", "ulvs lab up dr");
+    assert!(printed(&inside).contains("put up from outside"), "{}", printed(&inside));
     assert!(labs.refused("down three").contains("there is one, two"));
     assert!(labs.refused("up nat --as ../x").contains("no name for a lab"));
     labs.lab("down one");

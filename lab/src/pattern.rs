@@ -41,6 +41,11 @@ impl Pattern {
         &self.bytes[start..start + len]
     }
 
+    /// The part that repeats.
+    pub(crate) fn period(&self) -> &[u8] {
+        &self.bytes[..PERIOD]
+    }
+
     /// SHA-256 of the first `len` bytes, in hexadecimal.
     pub fn sha256(&self, len: u64) -> String {
         let mut hash = Sha256::new();

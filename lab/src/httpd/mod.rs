@@ -2,7 +2,8 @@
 //! 80; HTTPS on port 443 where `ssl.conf` names a certificate. The embedded server, or nginx with `--real`.
 //!
 //! Both have the same pages: `/` and `/test1.html` are the machine's name, `/whoami` is the client's address as the
-//! server sees it.
+//! server sees it, `/bytes/N` is a stream of N bytes (of nginx for those N that scenarios fetch), `/discard` says how many
+//! bytes were posted.
 
 mod conf;
 mod https;

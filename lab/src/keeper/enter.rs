@@ -9,10 +9,13 @@ use netio::netns;
 
 use super::labs::Labs;
 
+/// How one says which lab is meant.
+const WHICH: &str = "--lab NAME";
+
 /// Runs a command on a machine; its exit code is ours.
 pub(crate) fn exec(lab: Option<&str>, machine: &str, argv: &[OsString]) -> anyhow::Result<ExitCode> {
     let (program, args) = argv.split_first().context("there is no command to run")?;
-    let card = Labs::open()?.find(lab)?;
+    let card = Labs::open()?.find(lab, WHICH)?;
     let machine = card.machine(machine)?;
     netns::join(card.pid, machine.descriptors)
         .with_context(|| format!("cannot go into {} of the lab {}", machine.name, card.name))?;
@@ -29,7 +32,7 @@ pub(crate) fn shell(lab: Option<&str>, machine: Option<&str>) -> anyhow::Result<
     if lab.is_none() && labs.all()?.0.is_empty() {
         return Ok(None);
     }
-    let card = labs.find(lab)?;
+    let card = labs.find(lab, WHICH)?;
     let machine = machine.unwrap_or_else(|| card.usual_machine());
     exec(Some(&card.name), machine, &[program()]).map(Some)
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 
@@ -96,8 +97,13 @@ impl Labs {
         Ok((cards, stale))
     }
 
-    /// The lab of that name, or the only one.
-    pub(super) fn find(&self, name: Option<&str>) -> anyhow::Result<Card> {
+    /// The lab of that name.
+    pub(super) fn named(&self, name: &str) -> anyhow::Result<Card> {
+        self.find(Some(name), "")
+    }
+
+    /// The lab of that name, or the only one; where there are several, `which` is how to say the name.
+    pub(super) fn find(&self, name: Option<&str>, which: &str) -> anyhow::Result<Card> {
         let mut cards = self.all()?.0;
         let names: Vec<_> = cards.iter().map(|card| card.name.clone()).collect();
         match (name, cards.len()) {
@@ -105,7 +111,7 @@ impl Labs {
                 bail!("no lab is up; `ulvs lab up NAME` puts one up, `ulvs lab list` shows which there are")
             }
             (None, 1) => Ok(cards.remove(0)),
-            (None, _) => bail!("several labs are up, say which: {}", names.join(", ")),
+            (None, _) => bail!("several labs are up, say which with {which}: {}", names.join(", ")),
             (Some(name), _) => match cards.into_iter().find(|card| card.name == name) {
                 Some(card) => Ok(card),
                 None => bail!("no lab {name} is up; there is {}", names.join(", ")),
@@ -117,22 +123,37 @@ impl Labs {
     pub(super) fn end(&self, card: &Card) -> anyhow::Result<()> {
         let pid = i32::try_from(card.pid).map(Pid::from_raw).context("the keeper's process has no number")?;
         // Its lock is held, so it is still the one that was noted. It ends all that it has started.
-        kill(pid, Signal::SIGKILL)
-            .with_context(|| format!("cannot end process {pid}, which keeps {}", card.name))?;
+        match kill(pid, Signal::SIGKILL) {
+            // Somebody else has ended it at this moment, which is what was wanted.
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(errno) => bail!("cannot end process {pid}, which keeps {}: {errno}", card.name),
+        }
         let what = format!("the end of the lab {}", card.name);
-        let lock = wait_for(&what, PATIENCE, || self.free(&card.name).transpose())??;
-        self.clear(&card.name, lock)
+        let ended = || match self.free(&card.name) {
+            Ok(None) if self.0.join(&card.name).exists() => None,
+            free => Some(free),
+        };
+        match wait_for(&what, PATIENCE, ended)?? {
+            Some(lock) => self.clear(&card.name, lock),
+            None => Ok(()),
+        }
     }
 
-    /// The lock of a lab, if nobody has it. Whoever has got it may clear the lab away.
+    /// The lock of a lab, if nobody has it. Whoever has got it may clear the lab away. None of one that is gone, too.
     fn free(&self, name: &str) -> anyhow::Result<Option<File>> {
         let path = self.0.join(name).join(LOCK);
         let lock = match File::open(&path) {
             Ok(lock) => lock,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => File::open(self.0.join(name))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match File::open(self.0.join(name)) {
+                Ok(dir) => dir,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error).with_context(|| format!("cannot open the lab {name}")),
+            },
             Err(error) => return Err(error).with_context(|| format!("cannot open {}", path.display())),
         };
         match lock.try_lock() {
+            // Whoever had it has cleared the lab away. One that is there now is another one.
+            Ok(()) if lock.metadata()?.nlink() == 0 => Ok(None),
             Ok(()) => Ok(Some(lock)),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => {
@@ -161,6 +182,14 @@ impl Labs {
 }
 
 impl Held {
+    /// Removes what is noted of the lab. By way of the directory itself, since its path may lead elsewhere from here.
+    pub(super) fn clear(&self) -> anyhow::Result<()> {
+        let shown = self.dir.shown();
+        let name = shown.file_name().context("a lab's directory has a name")?;
+        fs::remove_dir_all(self.dir.path().join("..").join(name))
+            .with_context(|| format!("cannot remove {}", shown.display()))
+    }
+
     /// Lets everybody know.
     pub(super) fn write(&self, card: &Card) -> anyhow::Result<()> {
         let (new, path) = (self.dir.path().join("new"), self.dir.path().join(CARD));

@@ -33,6 +33,7 @@ pub(crate) struct Order<'a> {
 
 /// Starts the keeper with these arguments, and says what is there when it is ready.
 pub(crate) fn up(order: &Order<'_>, real: bool, place: Place) -> anyhow::Result<ExitCode> {
+    crate::standing::check_outside()?;
     let labs = Labs::open()?;
     labs.check_free(&order.name)?;
     let mut args =
@@ -44,8 +45,10 @@ pub(crate) fn up(order: &Order<'_>, real: bool, place: Place) -> anyhow::Result<
         args.extend(["--pcap".to_owned(), path.to_str().context("--pcap is no text")?.to_owned()]);
     }
     spawn_detached(args)?;
-    let card = labs.find(Some(&order.name))?;
-    let of = if card.name == card.scenario { String::new() } else { format!(" --lab {}", card.name) };
+    let card = labs.named(&order.name)?;
+    let several = labs.all()?.0.len() > 1;
+    let of =
+        if several || card.name != card.scenario { format!(" --lab {}", card.name) } else { String::new() };
     let machine = card.usual_machine();
     writeln!(
         io::stdout(),
@@ -67,10 +70,11 @@ pub(crate) fn keep(
     let readiness = Readiness::from_env();
     let kept = stand(order, ulvs, real, place);
     match (kept, readiness) {
-        (Ok(_kept), readiness) => {
-            if let Some(readiness) = readiness {
-                // Whoever asked for the lab may have gone; the lab stays until it is taken down.
-                let _ = readiness.ready();
+        (Ok((held, ..)), readiness) => {
+            // Whoever asked for the lab has pressed Ctrl-C meanwhile, and would not know that it is there.
+            if readiness.is_some_and(|readiness| readiness.ready().is_err()) {
+                held.clear()?;
+                return Ok(ExitCode::FAILURE);
             }
             loop {
                 std::thread::park();
@@ -134,7 +138,7 @@ pub(crate) fn status(as_json: bool) -> anyhow::Result<ExitCode> {
 /// Ends a lab, or all of them.
 pub(crate) fn down(name: Option<&str>, all: bool) -> anyhow::Result<ExitCode> {
     let labs = Labs::open()?;
-    let cards = if all { labs.all()?.0 } else { vec![labs.find(name)?] };
+    let cards = if all { labs.all()?.0 } else { vec![labs.find(name, "`ulvs lab down NAME`, or --all")?] };
     for card in cards {
         labs.end(&card)?;
         writeln!(io::stdout(), "The lab {} is down.", card.name)?;

@@ -2,14 +2,17 @@
 
 mod step;
 mod tell;
+mod wrap;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
+use nix::sys::signal::Signal;
 
 use self::step::End;
 pub(crate) use self::step::{Said, Step};
@@ -39,8 +42,21 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// Builds the scenario's lab and plays it.
 ///
 /// # Errors
-/// The lab cannot be built, or nobody listens any more. A check that fails is no error: it is told, and the exit code is 1.
+/// The lab cannot be built, or the story not be written. A check that fails is no error: it is told, and the exit code is 1.
 pub(crate) fn run(scenario: &Scenario, terms: &Terms, manner: &Manner) -> anyhow::Result<ExitCode> {
+    match play(scenario, terms, manner) {
+        // Whoever listened has heard enough, as `head` does: as if the kernel had ended us for it, as it does others.
+        Err(error) if is_broken_pipe(&error) => Ok(ExitCode::from(128 + Signal::SIGPIPE as u8)),
+        played => played,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn play(scenario: &Scenario, terms: &Terms, manner: &Manner) -> anyhow::Result<ExitCode> {
     scenario.has_what_it_needs(terms)?;
     let mut teller = Teller::new(manner);
     let standing = scenario.stand(terms)?;
@@ -64,9 +80,9 @@ pub(crate) fn run(scenario: &Scenario, terms: &Terms, manner: &Manner) -> anyhow
         }
         teller.rest(began, index + 1, steps.len())?;
     }
-    drop(captures);
+    let lost = captures.map_or(0, Captures::finish);
     let title = failed.map(|number| (number, &*steps[number - 1].title));
-    teller.end(scenario, steps.len(), title, began.elapsed())?;
+    teller.end(scenario, steps.len(), title, lost, began.elapsed())?;
     Ok(if failed.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

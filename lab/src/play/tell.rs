@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::Manner;
 use super::step::Step;
+use super::wrap::wrap;
 use crate::scenario::Scenario;
 use crate::topo::Topology;
 
@@ -51,9 +52,6 @@ impl Played {
         self.checks.iter().all(|check| check.passed)
     }
 }
-
-/// Columns of what is said.
-const WIDTH: usize = 96;
 
 pub(super) struct Teller {
     manner: Manner,
@@ -149,6 +147,7 @@ impl Teller {
         scenario: &Scenario,
         steps: usize,
         failed: Option<(usize, &str)>,
+        lost: u64,
         elapsed: Duration,
     ) -> anyhow::Result<()> {
         let (checks, seconds) = (self.checks, elapsed.as_secs_f64());
@@ -156,7 +155,7 @@ impl Teller {
             let failed = failed.map(|(step, title)| json!({ "step": step, "title": title }));
             return say(&json!({
                 "scenario": scenario.name, "passed": failed.is_none(), "failed": failed, "steps": steps,
-                "checks": checks, "seconds": (seconds * 10.0).round() / 10.0,
+                "checks": checks, "not_captured": lost, "seconds": (seconds * 10.0).round() / 10.0,
             }));
         }
         match failed {
@@ -171,6 +170,11 @@ impl Teller {
         }
         if let Some(dir) = &self.manner.pcap {
             say(&format_args!("Captures of every link, for Wireshark: {}/*.pcap", dir.shown().display()))?;
+        }
+        if lost > 0 {
+            say(&format_args!(
+                "{lost} packets were not captured: they came faster than they could be kept."
+            ))?;
         }
         Ok(())
     }
@@ -198,50 +202,4 @@ impl Teller {
 fn say(text: &impl std::fmt::Display) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush()).context("cannot write the story")
-}
-
-/// In lines of a readable length; lines of the text's own that are indented stay as they are.
-fn wrap(text: &str, indent: &str) -> String {
-    let mut lines: Vec<String> = Vec::new();
-    let mut row = String::new();
-    for line in text.lines() {
-        if line.is_empty() || line.starts_with(' ') {
-            if !row.is_empty() {
-                lines.push(std::mem::take(&mut row));
-            }
-            lines.push(line.to_owned());
-            continue;
-        }
-        for word in line.split_whitespace() {
-            if !row.is_empty() && row.chars().count() + 1 + word.chars().count() > WIDTH - indent.len() {
-                lines.push(std::mem::take(&mut row));
-            }
-            if !row.is_empty() {
-                row.push(' ');
-            }
-            row.push_str(word);
-        }
-    }
-    lines.push(row);
-    let lines: Vec<_> = lines.iter().map(|line| format!("{indent}{line}").trim_end().to_owned()).collect();
-    lines.join("\n").trim_end().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_texts_are_broken_between_words_and_commands_are_not() {
-        let text = format!("{}\n  an indented line stays {}\nend", "word ".repeat(40), "x".repeat(120));
-        let wrapped = wrap(&text, "    ");
-        let lines: Vec<_> = wrapped.lines().collect();
-        assert_eq!(lines.len(), 5, "{wrapped}");
-        assert!(
-            lines[..2].iter().all(|line| line.len() <= WIDTH && line.starts_with("    word")),
-            "{wrapped}"
-        );
-        assert!(lines[3].starts_with("      an indented"), "{wrapped}");
-        assert_eq!(lines[4], "    end");
-    }
 }

@@ -61,6 +61,9 @@ pub(crate) const ALL: &[Scenario] = &[
     container::SCENARIO,
 ];
 
+/// How long the streams are that scenarios fetch. The embedded server has every length, nginx needs a page for each.
+pub(crate) const TRANSFERS: [u64; 2] = [nat::BYTES, tun::BYTES];
+
 /// What every scenario types.
 const ALWAYS: [(&str, &str); 2] = [("bash", "bash"), ("curl", "curl")];
 

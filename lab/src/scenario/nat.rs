@@ -18,7 +18,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
 
 /// What the kernel's IPVS chose for weights of 3, 2 and 1 and twelve connections, as recorded.
 const KERNEL_WRR: [u8; 12] = [3, 2, 1, 1, 2, 1, 3, 2, 1, 1, 2, 1];
-const BYTES: u64 = 1 << 30;
+pub(super) const BYTES: u64 = 1 << 30;
 
 fn steps() -> Vec<Step> {
     let server = |number: u8, weight: u8| {

@@ -24,6 +24,8 @@ pub(super) const SCENARIO: Scenario = Scenario {
     steps,
 };
 
+pub(super) const BYTES: u64 = 10_000_000;
+
 fn steps() -> Vec<Step> {
     let real = |server: &'static str| {
         Step::new(format!("{server} opens tunnels"), server, "ulvs real start --vip 203.0.113.1 --method tun")
@@ -42,8 +44,8 @@ fn steps() -> Vec<Step> {
             .part("Requests")
             .check("the servers take turns", |said| alternates(said) && said.lines().len() == 6),
         Step::new("Whom do servers see?", "client", format!("{CURL} http://203.0.113.1/whoami")).says("198.51.100.10:"),
-        Step::new("A page of 10 MB", "client", "curl -s --max-time 20 http://203.0.113.1/bytes/10000000 | wc -c")
-            .says("10000000")
+        Step::new("A page of 10 MB", "client", format!("curl -s --max-time 20 http://203.0.113.1/bytes/{BYTES} | wc -c"))
+            .says(BYTES.to_string())
             .means("The answer does not go through the tunnel, so its packets have their full size."),
         Step::new("10 MB the other way", "client", "head -c 10000000 /dev/zero | curl -s --max-time 20 --data-binary @- http://203.0.113.1/discard")
             .says("10000000")

@@ -15,8 +15,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use futures_util::TryStreamExt as _;
+use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{LinkAddr, recvfrom};
+use nix::sys::socket::sockopt::{self, GetStruct};
+use nix::sys::socket::{LinkAddr, getsockopt, recvfrom, setsockopt};
 use rtnetlink::packet_route::link::LinkAttribute;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -26,7 +28,7 @@ use crate::node::Node;
 #[derive(Debug)]
 pub(crate) struct Captures {
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<u64>>,
 }
 
 impl Captures {
@@ -47,29 +49,53 @@ impl Captures {
         }
         Ok(captures)
     }
+
+    /// Completes the files. How many packets the kernel had no room for until they were read.
+    pub(crate) fn finish(mut self) -> u64 {
+        self.end()
+    }
+
+    fn end(&mut self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        // They do not panic; and if one did, its capture would be short.
+        self.threads.drain(..).map(|thread| thread.join().unwrap_or_default()).sum()
+    }
 }
 
 impl Drop for Captures {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            // It does not panic; and if it did, the capture would be short.
-            let _ = thread.join();
-        }
+        self.end();
     }
 }
 
+/// How many packets there were since it was asked last, and how many of them found no room.
+#[derive(Clone, Copy)]
+struct PacketStatistics;
+
+nix::getsockopt_impl!(
+    PacketStatistics,
+    libc::SOL_PACKET,
+    libc::PACKET_STATISTICS,
+    [u32; 2],
+    GetStruct<[u32; 2]>
+);
+
 /// Longest packet: a super-packet with its headers.
 const LONGEST: usize = 1 << 18;
-/// How long a packet may wait for its place in the file, in milliseconds.
+/// How long it may take to notice the end, in milliseconds.
 const TURN: u16 = 50;
+/// Room for what arrives while a file is written to. The kernel takes it only as it is filled.
+const BUFFER: usize = 64 << 20;
 
 /// All packets of all interfaces.
 fn open() -> io::Result<Socket> {
     const ETH_P_ALL: u16 = 3;
     let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(i32::from(ETH_P_ALL.to_be()))))?;
-    // More than anybody may have is refused; then it is less.
-    let _ = socket.set_recv_buffer_size(16 << 20);
+    // Only root may have more than the machine's rmem_max; others get that.
+    if setsockopt(&socket, sockopt::RcvBufForce, &BUFFER).is_err() {
+        let _ = socket.set_recv_buffer_size(BUFFER);
+    }
+    socket.set_nonblocking(true)?;
     Ok(socket)
 }
 
@@ -89,27 +115,34 @@ fn interfaces(node: &Node) -> anyhow::Result<Vec<(usize, String)>> {
     })
 }
 
-fn keep(socket: &Socket, mut files: BTreeMap<usize, Pcap>, stop: &AtomicBool) {
+/// Writes packets into their files until it shall stop and there are no more. How many were lost.
+fn keep(socket: &Socket, mut files: BTreeMap<usize, Pcap>, stop: &AtomicBool) -> u64 {
     let mut packet = vec![0; LONGEST];
     loop {
         let last = stop.load(Ordering::Relaxed);
+        while let Some((len, interface)) = receive(socket, &mut packet) {
+            if let Some(file) = files.get_mut(&interface)
+                && file.packet(&packet[..len]).is_err()
+            {
+                // The disk is full, say: the file ends here.
+                files.remove(&interface);
+            }
+        }
+        // Somebody may be reading the files while the lab is up.
+        files.retain(|_, file| file.0.flush().is_ok());
+        if last {
+            return getsockopt(socket, PacketStatistics).map_or(0, |[_, lost]| lost.into());
+        }
         let mut ready = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-        let waiting = if last { PollTimeout::ZERO } else { PollTimeout::from(TURN) };
-        match poll(&mut ready, waiting) {
-            Ok(0) if last => return,
-            Ok(0) => continue,
-            Ok(_) => {}
-            Err(nix::errno::Errno::EINTR) => continue,
-            Err(_) => return,
-        }
-        let Ok((len, Some(from))) = recvfrom::<LinkAddr>(socket.as_raw_fd(), &mut packet) else { continue };
-        if let Some(file) = files.get_mut(&from.ifindex())
-            && file.packet(&packet[..len]).is_err()
-        {
-            // The disk is full, say: the file ends here.
-            files.remove(&from.ifindex());
-        }
+        // A signal, or an error that reading will find as well.
+        let _ = poll(&mut ready, PollTimeout::from(TURN));
     }
+}
+
+/// The next packet, if there is one: its length, and its interface's number.
+fn receive(socket: &Socket, packet: &mut [u8]) -> Option<(usize, usize)> {
+    let (len, from) = recvfrom::<LinkAddr>(socket.as_raw_fd(), packet).ok()?;
+    Some((len, from?.ifindex()))
 }
 
 /// A file of packets with Ethernet headers.
@@ -121,6 +154,8 @@ impl Pcap {
         let header: [u32; 6] = [0xa1b2_c3d4, 4 << 16 | 2, 0, 0, LONGEST as u32, 1];
         let mut file = BufWriter::new(File::create(path)?);
         header.iter().try_for_each(|word| file.write_all(&word.to_le_bytes()))?;
+        // A link on which nothing ever passes has a file that can be read, too.
+        file.flush()?;
         Ok(Self(file))
     }
 

@@ -13,7 +13,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use netio::netns::{Bind, Room};
 use tempfile::TempDir;
 
@@ -68,6 +68,7 @@ impl Standing {
     /// # Errors
     /// When the kernel refuses mounts, or files cannot be written.
     pub(crate) fn new(mut topology: Box<dyn Topology>, terms: &Terms) -> anyhow::Result<Self> {
+        check_outside()?;
         let dir = match &terms.root {
             Some(root) => TempDir::with_prefix_in("lab-", root),
             None => TempDir::with_prefix("ulvs-lab-"),
@@ -126,6 +127,13 @@ impl Standing {
         command.args(["-c", &format!("exec 2>&1\n{line}")]);
         Ok(command)
     }
+}
+
+/// Refuses to build a lab in a lab, whose machines have no right to what a lab is made of.
+pub(crate) fn check_outside() -> anyhow::Result<()> {
+    let inside = std::env::var_os("LAB_DIR").is_some();
+    ensure!(!inside, "this is a machine of a lab; labs are put up from outside: `exit` leads there");
+    Ok(())
 }
 
 /// The lab's programs, in a directory for PATH.
