@@ -77,6 +77,8 @@ fn what_is_explained_happens_and_explaining_changes_nothing() {
         "{}",
         printed(&wrong)
     );
+    let wrong = printed(&engine.try_ulvs(&format!("explain --proto udp --tcp-flags S {}", tried.syn())));
+    assert!(wrong.contains("--tcp-flags: only a packet of --proto tcp has flags"), "{wrong}");
     engine.stop();
     let offline = printed(&crate::support::ulvs(
         tried.scene.director(),
@@ -91,6 +93,10 @@ fn what_is_traced_is_what_happened() {
     let engine = tried.start();
     let wrong = engine.try_ulvs("trace hots 10.0.0.9");
     assert!(printed(&wrong).contains("filter: \"hots\" is no word of it"), "{}", printed(&wrong));
+    for (filter, told) in [("service web", "is no service"), ("-c 0 tcp", "0 is not in 1..")] {
+        let wrong = printed(&engine.try_ulvs(&format!("trace {filter}")));
+        assert!(wrong.contains(told), "{wrong}");
+    }
     let mut command: Command = tried.scene.director().command(binary());
     command.args(["trace", "--json", "-c", "4", "new", "port", "80"]).stdout(Stdio::piped());
     let mut trace = command.spawn().unwrap();
@@ -132,7 +138,10 @@ fn what_is_captured_opens_in_other_programs_with_its_reasons() {
     let bytes = std::fs::read(&path).unwrap();
     let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(has("verdict   sent on by the host's routing"), "the reasons are comments");
-    assert_eq!(lines(&engine.ulvs(&format!("explain --json --pcap {file}"))).len(), 60);
+    let explained = lines(&engine.ulvs(&format!("explain --json --pcap {file}")));
+    assert_eq!(explained.len(), 30, "what leaves did not come");
+    let damaged = explained.iter().find(|told| told["dropped"]["reason"] == "bad-checksum");
+    assert!(damaged.is_none(), "{damaged:#?}");
 }
 
 #[test]

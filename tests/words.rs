@@ -141,6 +141,8 @@ fn a_page_is_printed_by_its_name() {
     let tls = ulvs(&["man", "ulvs-tls.7"]);
     assert!(tls.contains("TH ulvs-tls 7") || tls.contains("TH ulvs\\-tls 7"), "{tls}");
     assert!(ulvs(&["man"]).contains("ulvs-dr(7)") || ulvs(&["man"]).contains("ulvs\\-dr(7)"));
+    assert_eq!(ulvs(&["man", "lab"]), ulvs(&["man", "ulvs-lab"]));
+    assert_eq!(ulvs(&["man", "tls.7"]), tls);
     let wrong = Command::new(binary()).args(["man", "ulvs-drian"]).output().unwrap();
     assert_eq!(wrong.status.code(), Some(1));
     assert!(printed(&wrong).contains("did you mean `ulvs-drain`?"), "{}", printed(&wrong));

@@ -14,7 +14,11 @@ use pcap_file::pcapng::blocks::interface_description::{
 use pcap_file::pcapng::{Block, PcapNgReader, PcapNgWriter};
 use pcap_file::{DataLink, PcapError};
 
-/// The packets of a file from their IP headers on: what is none is left out. "-" is standard input.
+/// What `ulvs capture` says of a packet that it has written as it came already.
+pub(crate) const AS_IT_LEAVES: &str = "as it leaves";
+
+/// The packets of a file from their IP headers on: what is none is left out, and so is what `ulvs capture` wrote of a packet
+/// as it leaves, which did not come. "-" is standard input.
 ///
 /// # Errors
 /// In words: it cannot be read, or is no capture of a kind that is understood.
@@ -51,7 +55,7 @@ fn pcapng(bytes: &[u8]) -> Result<Vec<Vec<u8>>, PcapError> {
     while let Some(block) = reader.next_block() {
         match block? {
             Block::InterfaceDescription(interface) => links.push(interface.linktype),
-            Block::EnhancedPacket(packet) => {
+            Block::EnhancedPacket(packet) if !leaves(&packet.options) => {
                 let link = links.get(packet.interface_id as usize).copied();
                 packets.extend(packet_of(link.unwrap_or(DataLink::ETHERNET), &packet.data));
             }
@@ -59,6 +63,12 @@ fn pcapng(bytes: &[u8]) -> Result<Vec<Vec<u8>>, PcapError> {
         }
     }
     Ok(packets)
+}
+
+/// Whether a packet is one of ours as it leaves: programs that capture on a link call some outbound, too.
+fn leaves(options: &[EnhancedPacketOption<'_>]) -> bool {
+    let ours = |option: &_| matches!(option, EnhancedPacketOption::Comment(text) if text == AS_IT_LEAVES);
+    options.iter().any(ours)
 }
 
 /// What is behind the link's header, if that is IP.
@@ -143,7 +153,8 @@ mod tests {
         let packet = wire::build::tcp("10.0.0.1:1", "10.0.0.2:2").syn().bytes();
         let at = Duration::from_nanos(1_700_000_000_123_456_789);
         writer.packet(Side::Before, at, (&packet, packet.len()), "came").unwrap();
-        writer.packet(Side::After, at, (&packet, 9000), "left").unwrap();
+        writer.packet(Side::After, at, (&packet, 9000), "outbound").unwrap();
+        writer.packet(Side::After, at, (&packet, 9000), AS_IT_LEAVES).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("one.pcapng");
         std::fs::write(&path, &file).unwrap();

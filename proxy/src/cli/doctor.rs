@@ -1,13 +1,15 @@
 //! `ulvs doctor`.
 
+mod names;
+
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
 use serde_json::json;
 
+use self::names::{Name, not_made};
 use super::{StateDir, fail, say};
 use crate::doctor::{self, ALL, Check, Cure, Finding, Report, Severity, Subject};
 
@@ -30,7 +32,7 @@ pub(super) struct DoctorArgs {
     #[arg(long)]
     passive: bool,
     /// Only this check, and others of which this is said; with --lab also a laboratory
-    #[arg(long, value_name = "NAME", value_parser = names(), hide_possible_values = true)]
+    #[arg(long, value_name = "NAME", value_parser = Name, hide_possible_values = true)]
     only: Vec<String>,
     /// List the checks, and make none
     #[arg(long)]
@@ -85,26 +87,6 @@ pub(super) fn main(args: DoctorArgs) -> ExitCode {
             fail(&error);
             ExitCode::from(NOTHING)
         }
-    }
-}
-
-/// The names of all checks and of all laboratories, for whoever mistypes one.
-fn names() -> PossibleValuesParser {
-    let laboratories = lab::mistake::names().filter(|name| ALL.iter().all(|check| check.name != *name));
-    PossibleValuesParser::new(ALL.iter().map(|check| check.name).chain(laboratories))
-}
-
-/// Why a check of this name is not made, if it is not.
-fn not_made(name: &str, real: bool) -> Option<String> {
-    match ALL.iter().find(|check| check.name == name) {
-        None => Some(format!("{name} is a laboratory: add --lab")),
-        Some(check) if check.real && !real => {
-            Some(format!("the check {name} is for real servers: add --real"))
-        }
-        Some(check) if !check.real && real => {
-            Some(format!("the check {name} is for directors: leave out --real"))
-        }
-        Some(_) => None,
     }
 }
 

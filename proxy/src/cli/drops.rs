@@ -41,7 +41,12 @@ fn render(list: &DropList, all: bool) -> String {
     }
     let others = list.drops.len() - drops.len();
     if others > 0 {
-        let _ = writeln!(out, "{others} other reasons have dropped nothing: `ulvs drops --all` lists them");
+        let other = if drops.is_empty() { "" } else { "other " };
+        let (plural, have) = if others == 1 { ("", "has") } else { ("s", "have") };
+        let _ = writeln!(
+            out,
+            "{others} {other}reason{plural} {have} dropped nothing: `ulvs drops --all` lists them"
+        );
     }
     out
 }
@@ -78,9 +83,13 @@ many                            40  many means.
                                     usually: many causes.
 few                              3  few means.
                                     usually: few causes.
-1 other reasons have dropped nothing: `ulvs drops --all` lists them
+1 other reason has dropped nothing: `ulvs drops --all` lists them
 ";
         assert_eq!(text, expected);
-        assert!(render(&DropList::default(), false).starts_with("no packet has been dropped"));
+        let drops = vec![drop("none", 0, None), drop("never", 0, None)];
+        assert_eq!(
+            render(&DropList { drops }, false),
+            "no packet has been dropped\n2 reasons have dropped nothing: `ulvs drops --all` lists them\n"
+        );
     }
 }

@@ -42,13 +42,15 @@ pub(super) struct ExplainArgs {
     /// Protocol; icmp is a ping
     #[arg(long, value_enum, default_value = "tcp", conflicts_with = "pcap")]
     proto: ProtoArg,
-    /// Letters of S (SYN), A (ACK), F (FIN), R (RST), P (PSH), U (URG)
-    #[arg(long, value_name = "LETTERS", default_value = "S", conflicts_with = "pcap")]
-    tcp_flags: String,
-    /// Time to live
+    /// Of tcp: letters of S (SYN), A (ACK), F (FIN), R (RST), P (PSH), U (URG) [default: S]
+    #[arg(long, value_name = "LETTERS", conflicts_with = "pcap")]
+    tcp_flags: Option<String>,
+    /// Time to live, as the packet comes to the engine
     #[arg(long, value_name = "N", default_value_t = 64, conflicts_with = "pcap")]
     ttl: u8,
-    /// Each packet of a capture (pcap or pcapng) in place of one that is made; "-" reads standard input
+    /// Each packet of a capture (pcap or pcapng) in place of one that is made; "-" reads standard input. Of what
+    /// `ulvs capture` wrote, those that came, not as they leave. A checksum of TCP or UDP that was still to be filled in
+    /// when the packet was captured counts as right
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
     /// The packets come straight from a link, as with the packet port: nobody has taken a hop yet
@@ -140,6 +142,9 @@ fn offline(path: &Path, by_link: bool) -> Result<Explain, String> {
 /// The packet that the options name.
 fn craft(args: &ExplainArgs) -> Result<Vec<u8>, String> {
     let (from, to) = (args.from.as_deref().unwrap_or_default(), args.to.as_deref().unwrap_or_default());
+    if args.tcp_flags.is_some() && args.proto != ProtoArg::Tcp {
+        return Err("--tcp-flags: only a packet of --proto tcp has flags".to_owned());
+    }
     let build = if args.proto == ProtoArg::Icmp {
         let (from, to) = (host("--from", from)?, host("--to", to)?);
         of_one_family(from, to)?;
@@ -150,7 +155,7 @@ fn craft(args: &ExplainArgs) -> Result<Vec<u8>, String> {
         match args.proto {
             ProtoArg::Udp => build::udp(from, to),
             ProtoArg::Sctp => build::sctp(from, to).chunk(INIT, &[0; 16]),
-            ProtoArg::Tcp | ProtoArg::Icmp => tcp(from, to, &args.tcp_flags)?,
+            ProtoArg::Tcp | ProtoArg::Icmp => tcp(from, to, args.tcp_flags.as_deref().unwrap_or("S"))?,
         }
     };
     Ok(build.ttl(args.ttl).bytes())

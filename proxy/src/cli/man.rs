@@ -18,7 +18,7 @@ use super::{Cli, fail, ipvsadm, say};
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct ManArgs {
-    /// Which one: ulvs, ulvs-run, ulvs-dr, ipvsadm ...
+    /// Which one: ulvs, ulvs-run or run, ulvs-dr or dr, ipvsadm ...
     #[arg(default_value = "ulvs", value_name = "PAGE", conflicts_with = "out")]
     page: String,
     /// Write all of them into this directory, below man7 and man8
@@ -47,8 +47,13 @@ pub(super) fn main(args: &ManArgs) -> ExitCode {
     let Some(dir) = &args.out else {
         let asked = args.page.trim_end_matches(".7").trim_end_matches(".8");
         let section = args.page.rsplit_once('.').map(|(_, section)| section);
-        let fits = |page: &&Page| page.name == asked && section.is_none_or(|s| s == page.section.to_string());
-        return match pages.iter().find(fits) {
+        let called = |name: &str| {
+            let fits =
+                |page: &&Page| page.name == name && section.is_none_or(|s| s == page.section.to_string());
+            pages.iter().find(fits)
+        };
+        // A command or a topic by its own name does as well.
+        return match called(asked).or_else(|| called(&format!("ulvs-{}", asked.to_ascii_lowercase()))) {
             Some(page) => {
                 say(String::from_utf8_lossy(&page.text).trim_end());
                 ExitCode::SUCCESS

@@ -12,16 +12,16 @@ use control::api::{Blocking, TraceOrder};
 
 use super::{fail, say};
 use crate::explain::{PacketView, from_hex, story};
-use crate::pcap::{Side, Writer};
+use crate::pcap::{AS_IT_LEAVES, Side, Writer};
 use crate::trace::{Filter, Traced};
 
 const FILTER: &str = "\
-FILTER: words that all have to hold, each perhaps behind `not`:
+FILTER: words that all have to hold, each perhaps behind `not`; `and` may stand between them:
   host ADDRESS, net PREFIX, port PORT   on either side, as the packet came or as it leaves
   vip ADDRESS[:PORT]                    the same of a service's address
   service tcp/172.16.0.99:443           packets of that service (fwm/3: those that begin a connection)
   tcp, udp, sctp, icmp                  by protocol
-  dropped, dropped for REASON           `ulvs drops` lists the reasons
+  dropped, dropped for REASON           `ulvs drops --all` lists the reasons
   new                                   packets that get a server";
 
 /// Tell of packets as they come: which service and server, what changes, or why one is dropped. Ctrl-C ends it.
@@ -35,9 +35,9 @@ pub(super) struct TraceArgs {
     #[arg(short, long)]
     brief: bool,
     /// End after so many packets
-    #[arg(short = 'c', long, value_name = "N")]
+    #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// The most packets in a second; the others are counted and left out
+    /// The most packets in a second, 0 for no limit; the others are counted and left out
     #[arg(long, value_name = "N", default_value_t = 100)]
     rate: u32,
     /// For programs: a line of JSON for each packet
@@ -47,7 +47,7 @@ pub(super) struct TraceArgs {
 
 /// Write packets to a file that Wireshark and tcpdump read: as they came, and as they leave, each with the verdict and
 /// its reasons as a comment. Super-packets of offload are one packet, and checksums that hardware would fill in are not
-/// filled in yet. Ctrl-C ends it.
+/// filled in yet, as `ulvs explain --pcap` knows. Ctrl-C ends it.
 #[derive(Debug, Args)]
 #[command(after_help = format!("{FILTER}\n\nExamples:\n  ulvs capture -w odd.pcapng dropped\n  ulvs capture -w - -c 100 port 443 | tcpdump -nr -"))]
 pub(super) struct CaptureArgs {
@@ -58,7 +58,7 @@ pub(super) struct CaptureArgs {
     #[arg(value_name = "FILTER")]
     filter: Vec<String>,
     /// End after so many packets
-    #[arg(short = 'c', long, value_name = "N")]
+    #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// End after so many seconds
     #[arg(long, value_name = "S")]
@@ -66,32 +66,34 @@ pub(super) struct CaptureArgs {
     /// Bytes of each packet
     #[arg(short = 's', long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65535))]
     snaplen: u32,
-    /// The most packets in a second; the others are counted and left out
+    /// The most packets in a second, 0 for no limit; the others are counted and left out
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     rate: u32,
 }
 
 pub(super) fn trace(args: &TraceArgs) -> ExitCode {
-    let order = TraceOrder { filter: args.filter.join(" "), rate: args.rate, snaplen: 0 };
+    let order = TraceOrder { filter: args.filter.join(" "), rate: rate(args.rate), snaplen: 0 };
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut out = io::stdout();
-    let result = follow(&order, None, |line, traced| {
-        if traced.left_out > 0 && !args.json {
-            let _ = writeln!(out, "({} packets left out)", traced.left_out);
-        }
-        let written = if args.json {
-            out.write_all(line).and_then(|()| out.write_all(b"\n"))
-        } else if args.brief {
-            writeln!(out, "{} {}", clock(traced.at_us), brief(traced))
-        } else {
-            writeln!(out, "{}\n{}", clock(traced.at_us), story(&traced.told))
-        };
-        left -= 1;
-        // A reader that has gone away wants no more.
-        if written.and_then(|()| out.flush()).is_err() || left == 0 {
-            return Ok(ControlFlow::Break(()));
-        }
-        Ok(ControlFlow::Continue(()))
+    let result = connect(&order.filter).and_then(|client| {
+        follow(client, &order, None, |line, traced| {
+            if traced.left_out > 0 && !args.json {
+                let _ = writeln!(out, "({} packets left out)", traced.left_out);
+            }
+            let written = if args.json {
+                out.write_all(line).and_then(|()| out.write_all(b"\n"))
+            } else if args.brief {
+                writeln!(out, "{} {}", clock(traced.at_us), brief(traced))
+            } else {
+                writeln!(out, "{}\n{}", clock(traced.at_us), story(&traced.told))
+            };
+            left -= 1;
+            // A reader that has gone away wants no more.
+            if written.and_then(|()| out.flush()).is_err() || left == 0 {
+                return Ok(ControlFlow::Break(()));
+            }
+            Ok(ControlFlow::Continue(()))
+        })
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -115,8 +117,8 @@ pub(super) fn capture(args: &CaptureArgs) -> ExitCode {
 
 fn write(args: &CaptureArgs) -> Result<String, String> {
     let filter = args.filter.join(" ");
-    // Before a file is made for nothing.
-    Filter::parse(&filter)?;
+    // Before a file is made, or an older one is lost, for nothing.
+    let client = connect(&filter)?;
     let path = args.write.display();
     let to: Box<dyn Write> = if args.write == Path::new("-") {
         Box::new(io::stdout())
@@ -127,11 +129,11 @@ fn write(args: &CaptureArgs) -> Result<String, String> {
     let unwritten = |text: String| format!("{path}: {text}");
     let mut writer = Writer::new(BufWriter::new(to), args.snaplen).map_err(unwritten)?;
     writer.flush().map_err(unwritten)?;
-    let order = TraceOrder { filter, rate: args.rate, snaplen: args.snaplen };
+    let order = TraceOrder { filter, rate: rate(args.rate), snaplen: args.snaplen };
     let (mut packets, mut left_out) = (0_u64, 0);
     let count = args.count.unwrap_or(u64::MAX);
     let ends = args.seconds.map(Duration::from_secs);
-    follow(&order, ends, |_, traced| {
+    follow(client, &order, ends, |_, traced| {
         let at = Duration::from_micros(traced.at_us);
         let comment = story(&traced.told);
         for (side, packet) in
@@ -139,7 +141,7 @@ fn write(args: &CaptureArgs) -> Result<String, String> {
         {
             let Some(packet) = packet else { continue };
             let bytes = from_hex(&packet.bytes).unwrap_or_default();
-            let words = if side == Side::Before { &comment } else { "as it leaves" };
+            let words = if side == Side::Before { &comment } else { AS_IT_LEAVES };
             writer.packet(side, at, (&bytes, packet.len), words).map_err(unwritten)?;
         }
         // Whoever looks on, or ends it, finds whole packets.
@@ -152,14 +154,24 @@ fn write(args: &CaptureArgs) -> Result<String, String> {
     Ok(format!("{packets} packets written{rest}"))
 }
 
+/// To the engine, if the filter makes sense.
+fn connect(filter: &str) -> Result<Blocking, String> {
+    Filter::parse(filter)?;
+    Blocking::connect().map_err(|error| error.to_string())
+}
+
+/// The engine takes 0 for as many as are usual.
+const fn rate(asked: u32) -> u32 {
+    if asked == 0 { u32::MAX } else { asked }
+}
+
 /// Hands each packet on as it comes.
 fn follow(
+    mut client: Blocking,
     order: &TraceOrder,
     ends: Option<Duration>,
     mut each: impl FnMut(&[u8], &Traced) -> Result<ControlFlow<()>, String>,
 ) -> Result<(), String> {
-    Filter::parse(&order.filter)?;
-    let mut client = Blocking::connect().map_err(|error| error.to_string())?;
     let mut result = Ok(());
     let ended = ends.map(|after| Instant::now() + after);
     let traced = client.trace(order, ended, |line| {

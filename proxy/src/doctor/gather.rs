@@ -5,6 +5,7 @@ mod fronts;
 mod probes;
 mod real;
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -21,12 +22,27 @@ const BETWEEN: Duration = Duration::from_millis(1200);
 /// What facts are worth.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Effort {
-    /// Somebody goes by what comes of packets.
-    pub(super) packets: bool,
+    /// Somebody goes by what comes of these.
+    pub(super) packets: Packets,
     /// None is to be sent all the same.
     pub(super) passive: bool,
     /// Somebody goes by what changes meanwhile.
     pub(super) time: bool,
+}
+
+/// Packets that are worth sending.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Packets {
+    pub(super) arp: bool,
+    pub(super) pings: bool,
+    /// Those, and whatever else there is.
+    pub(super) all: bool,
+}
+
+impl Packets {
+    const fn any(self) -> bool {
+        self.arp || self.pings || self.all
+    }
 }
 
 /// Collects them.
@@ -55,12 +71,12 @@ pub(super) fn gather(subject: &Subject, state_dir: &Path, effort: Effort) -> Res
     if let Some(engine) = &mut engine {
         engine::connections(&mut facts, engine);
     }
-    if effort.packets && effort.passive {
+    if effort.packets.any() && effort.passive {
         facts
             .unseen
             .push("whatever takes a packet to find out (--passive): servers, ways back, ARP".to_owned());
-    } else if effort.packets && !facts.services.is_empty() {
-        facts.probes = Some(probes::ask(&mut facts));
+    } else if effort.packets.any() && !facts.services.is_empty() {
+        facts.probes = Some(probes::ask(&mut facts, effort.packets));
     }
     if let Some(engine) = &mut engine {
         if effort.time {
@@ -124,7 +140,11 @@ fn host(facts: &mut Facts) {
     }
     facts.listeners = survey::listeners();
     if facts.listeners.iter().any(|listener| listener.owner.is_none()) {
-        facts.unseen.push("whose some of the listening sockets are: it needs root".to_owned());
+        // Not even root sees the processes of others' PID namespaces.
+        let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+        let why =
+            if is_root { "they are the kernel's, or of another PID namespace" } else { "it needs root" };
+        facts.unseen.push(format!("which programs some of the listening sockets belong to: {why}"));
     }
     facts.ipvs = survey::ipvs();
     facts.sysctls_fixed = !survey::is_writable("net.ipv4.ip_forward");

@@ -42,10 +42,13 @@ pub(crate) struct Report {
     pub(crate) checks: Vec<&'static str>,
 }
 
+const NO_VIP: &str = "this host has no VIP of a real server: give it one with `ulvs real start --vip VIP`, or look at a \
+                      director with `ulvs doctor`";
+
 /// Looks, and makes the checks of these names, or all. `passive`: no packet is sent.
 ///
 /// # Errors
-/// There is nothing to look at: no engine, or a file that cannot be read.
+/// There is nothing to look at: no engine, no VIP, or a file that cannot be read.
 pub(crate) fn examine(
     subject: &Subject,
     only: &[String],
@@ -58,11 +61,16 @@ pub(crate) fn examine(
     };
     let made: Vec<_> = ALL.iter().filter(wanted).collect();
     let need = |needs| made.iter().any(|check: &&Check| check.needs == needs);
-    let effort = gather::Effort { packets: need(Needs::Packets), passive, time: need(Needs::Time) };
+    let all = need(Needs::Packets);
+    let packets = gather::Packets { arp: all || need(Needs::Arp), pings: all || need(Needs::Pings), all };
+    let effort = gather::Effort { packets, passive, time: need(Needs::Time) };
     let mut facts = gather::gather(subject, state_dir, effort)?;
     let mut findings: Vec<Finding> = Vec::new();
     for check in &made {
         findings.extend((check.find)(&facts).into_iter().map(|found| found.by(check.name)));
+    }
+    if findings.is_empty() && facts.real.as_ref().is_some_and(|real| real.vips.is_empty()) {
+        return Err(NO_VIP.to_owned());
     }
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     Ok(Report {

@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 
 use engine::{DropReason, Egress, Explanation, Note, Verdict};
 use serde::{Deserialize, Serialize};
-use wire::frame::{Arrival, Frame, GsoKind};
-use wire::packet::Packet;
+use wire::checksum::{self, ChecksumError};
+use wire::frame::{Arrival, Checksum, Frame, GsoKind};
+use wire::packet::{L4, Packet};
 
 pub(crate) use hex::{from_hex, to_hex};
 pub(crate) use story::story;
@@ -133,13 +134,31 @@ impl Dropped {
     }
 }
 
-/// A frame with this packet.
+/// A frame with this packet. One that was captured before its checksum was filled in comes with that left to do, as it came
+/// to whoever captured it.
 pub(crate) fn frame_of(bytes: &[u8], by_link: bool) -> Frame {
     let mut frame = Frame::from_packet(bytes);
+    if checksum::verify_frame(&frame) == Err(ChecksumError::Transport) {
+        frame.offload.checksum = unfinished(bytes).unwrap_or_default();
+        if checksum::verify_frame(&frame).is_err() {
+            frame.offload.checksum = Checksum::Complete;
+        }
+    }
     if by_link {
         frame.arrival = Arrival::Link;
     }
     frame
+}
+
+/// What would be said of the packet's checksum if it were the pseudo-header's sum alone.
+fn unfinished(bytes: &[u8]) -> Option<Checksum> {
+    let packet = Packet::parse(bytes).ok()?;
+    let offset = match packet.l4 {
+        L4::Tcp { .. } => 16,
+        L4::Udp { .. } => 6,
+        _ => return None,
+    };
+    Some(Checksum::Partial { start: packet.l4_offset.try_into().ok()?, offset })
 }
 
 /// Which way a packet leaves, in words.

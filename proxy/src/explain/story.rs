@@ -1,7 +1,9 @@
 //! An explanation as a person reads it: what was looked up, what that decided, what changes.
 
+mod why;
+
 use engine::{Flow, Note, Verdict};
-use sched::{Account, Out, ServiceKey, Standing};
+use sched::{Account, ServiceKey};
 
 use super::{Explained, PacketView, way};
 
@@ -12,10 +14,13 @@ const INDENT: usize = 10;
 
 /// The story, in lines.
 pub(crate) fn story(told: &Explained) -> String {
-    let mut lines = Lines(String::new());
+    let mut lines = Lines(String::new(), String::new());
     lines.say("packet", &with_ttl(&told.arrived));
     for note in &told.notes {
         lines.note(note);
+    }
+    if let Some(why) = why::by_address(told) {
+        lines.say("address", why);
     }
     // An answer is another packet.
     if let Some(leaves) = told.leaves.as_ref().filter(|_| told.verdict != Verdict::Reply) {
@@ -50,7 +55,8 @@ fn verdict(told: &Explained) -> String {
     }
 }
 
-struct Lines(String);
+/// The lines, and why nobody would have been chosen of the servers that were compared last.
+struct Lines(String, String);
 
 impl Lines {
     fn say(&mut self, about: &str, text: &str) {
@@ -131,8 +137,14 @@ impl Lines {
             Note::TemplateEnds { server } => {
                 self.say("client", &format!("its template said {server}, which may not be used any more"));
             }
-            Note::Compared { scheduler, account } => self.compared(scheduler, account),
-            Note::Nobody => self.say("server", "nobody can be chosen"),
+            Note::Compared { scheduler, account } => {
+                self.compared(scheduler, account);
+                self.1 = why::nobody(account);
+            }
+            Note::Nobody => {
+                let why = std::mem::take(&mut self.1);
+                self.say("server", &format!("nobody can be chosen{why}"));
+            }
             Note::Chosen { server, method, local, hairpin } => {
                 let mut text = format!("{server} by {}", method.name());
                 if *hairpin {
@@ -181,7 +193,7 @@ impl Lines {
             account.servers.iter().partition(|standing| standing.out.is_none());
         let all = ranked.iter().chain(&others).count();
         for standing in ranked.iter().chain(&others).take(SERVERS) {
-            self.more(&format!("  {:<24} {}", standing.server.to_string(), stands(standing)));
+            self.more(&format!("  {:<24} {}", standing.server.to_string(), why::stands(standing)));
         }
         if all > SERVERS {
             self.more(&format!("  and {} more", all - SERVERS));
@@ -216,16 +228,6 @@ impl Lines {
         if about == "change" {
             self.say(about, "none: its headers stay as they are");
         }
-    }
-}
-
-fn stands(standing: &Standing) -> String {
-    match standing.out {
-        Some(Out::NoWeight) => "out: weight 0".into(),
-        Some(Out::Overloaded { connections, upper }) => {
-            format!("out: {connections} connections, threshold {upper}")
-        }
-        None => standing.figure.clone(),
     }
 }
 

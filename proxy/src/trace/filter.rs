@@ -33,7 +33,7 @@ enum What {
     Net(Prefix),
     Port(u16),
     Vip(IpAddr, Option<u16>),
-    Service(String),
+    Service(ServiceKey),
     Proto(&'static str),
     Dropped(Option<DropReason>),
     New,
@@ -72,7 +72,7 @@ impl Filter {
                 "net" => What::Net(prefix(value("10.0.0.0/8")?)?),
                 "port" => What::Port(parsed(value("443")?, word, "a port")?),
                 "vip" => vip(value("172.16.0.99:443")?)?,
-                "service" => What::Service(value("tcp/172.16.0.99:443")?.to_ascii_lowercase()),
+                "service" => service(value("tcp/172.16.0.99:443")?)?,
                 "tcp" => What::Proto("tcp"),
                 "udp" => What::Proto("udp"),
                 "sctp" => What::Proto("sctp"),
@@ -108,10 +108,10 @@ impl What {
                     .into_iter()
                     .any(|(ip, l4)| ip == *vip && port.is_none_or(|port| port == l4))
             }),
-            Self::Service(name) => candidate.notes.iter().any(|note| match note {
-                Note::Service { key: Some(key), .. } => key.word() == *name,
+            Self::Service(wanted) => candidate.notes.iter().any(|note| match note {
+                Note::Service { key: Some(key), .. } => key == wanted,
                 Note::Connection { found: Some(flow), proto, .. } => {
-                    ServiceKey::addr(*proto, flow.vip).word() == *name
+                    ServiceKey::addr(*proto, flow.vip) == *wanted
                 }
                 _ => false,
             }),
@@ -149,10 +149,19 @@ fn vip(text: &str) -> Result<What, String> {
     Ok(What::Vip(parsed(text, "vip", "an address, with or without a port")?, None))
 }
 
+fn service(text: &str) -> Result<What, String> {
+    let key = text.to_ascii_lowercase().parse();
+    key.map(What::Service).map_err(|_| {
+        format!("filter: `service {text}`: {text:?} is no service, as tcp/172.16.0.99:443 and fwm/3 are")
+    })
+}
+
 fn reason(name: Option<&str>) -> Result<DropReason, String> {
-    let name = name.ok_or("filter: `dropped for` what? `ulvs drops` lists the reasons")?;
+    let name = name.ok_or("filter: `dropped for` what? `ulvs drops --all` lists the reasons")?;
     let found = DropReason::ALL.iter().find(|reason| reason.name() == name);
-    found.copied().ok_or_else(|| format!("filter: {name:?} is no reason to drop; `ulvs drops` lists them"))
+    found
+        .copied()
+        .ok_or_else(|| format!("filter: {name:?} is no reason to drop; `ulvs drops --all` lists them"))
 }
 
 #[cfg(test)]
@@ -202,7 +211,11 @@ mod tests {
             ("host ten", "filter: `host ten`: \"ten\" is not an address"),
             ("port 70000", "filter: `port 70000`: \"70000\" is not a port"),
             ("net 10.0.0.0/40", "filter: `net 10.0.0.0/40`: \"10.0.0.0/40\" is no prefix"),
-            ("dropped for nothing", "filter: \"nothing\" is no reason to drop; `ulvs drops` lists them"),
+            (
+                "dropped for nothing",
+                "filter: \"nothing\" is no reason to drop; `ulvs drops --all` lists them",
+            ),
+            ("service web", "filter: `service web`: \"web\" is no service, as tcp/172.16.0.99:443"),
             ("tcp not", "filter: `not` what?"),
             ("and", "filter: \"and\" is no word of it"),
         ] {

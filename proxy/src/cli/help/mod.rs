@@ -95,6 +95,8 @@ enum Text {
 }
 
 fn explain(words: &[String]) -> Result<Text, String> {
+    // People shout DR and NAT.
+    let words: Vec<_> = words.iter().map(|word| word.to_ascii_lowercase()).collect();
     let Some((first, rest)) = words.split_first() else { return Ok(Text::Ours(list())) };
     if rest.is_empty() {
         if first == "ipvsadm" {
@@ -104,13 +106,13 @@ fn explain(words: &[String]) -> Result<Text, String> {
             return Ok(Text::Iptables(program));
         }
         let exactly = TOPICS.iter().find(|topic| topic.name == first);
-        let command = || command(words).ok();
+        let command = || command(&words).ok();
         if let Some(topic) = exactly.or_else(|| command().is_none().then(|| Topic::find(first)).flatten()) {
             let same = command().map(|_| format!("\nThe command of this name: `ulvs {first} --help`\n"));
             return Ok(Text::Ours(format!("{}{}", topic.text, same.unwrap_or_default())));
         }
     }
-    command(words).map(Text::Ours)
+    command(&words).map(Text::Ours)
 }
 
 /// The help of a command.
@@ -125,6 +127,11 @@ fn command(words: &[String]) -> Result<String, String> {
 }
 
 fn unknown(word: &str, before: &[String], command: &Command) -> String {
+    if before.is_empty() && Topic::find(word).is_some() {
+        return format!(
+            "`{word}` is a topic, with nothing behind it: `ulvs help {word}`, one topic at a time"
+        );
+    }
     let commands = command.get_subcommands().filter(|c| !c.is_hide_set()).map(Command::get_name);
     let topics = TOPICS.iter().flat_map(|topic| std::iter::once(&topic.name).chain(topic.others)).copied();
     let near =

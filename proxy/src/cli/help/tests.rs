@@ -75,6 +75,7 @@ fn help_alone_lists_topics_and_commands_within_eighty_columns() {
 fn topics_and_commands_are_found_by_their_names_and_others() {
     assert!(explained("marks").unwrap().starts_with("marks: "));
     assert!(explained("fwmark").unwrap().starts_with("marks: "));
+    assert!(explained("DR").unwrap().starts_with("dr: "));
     let both = explained("tls").unwrap();
     assert!(
         both.starts_with("tls: ") && both.ends_with("The command of this name: `ulvs tls --help`\n"),
@@ -90,6 +91,7 @@ fn topics_and_commands_are_found_by_their_names_and_others() {
 fn what_is_not_there_gets_the_nearest_name() {
     for (words, expected) in [
         ("persistance", "there is no topic or command `persistance`; did you mean `persistence`?"),
+        ("dr nat", "`dr` is a topic, with nothing behind it: `ulvs help dr`, one topic at a time"),
         ("statuss", "did you mean `status`?"),
         ("ca isue", "there is no command `ca isue`; did you mean `issue`?"),
         ("nonsense", "there is no topic or command `nonsense` (`ulvs help` lists them)"),

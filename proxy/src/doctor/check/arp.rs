@@ -8,7 +8,7 @@ pub(super) const CHECK: Check = Check {
     name: "server-arp",
     about: "servers that answer ARP for the VIP (arp_ignore)",
     real: false,
-    needs: Needs::Packets,
+    needs: Needs::Arp,
     find,
 };
 

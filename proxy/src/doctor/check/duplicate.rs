@@ -8,7 +8,7 @@ pub(super) const CHECK: Check = Check {
     name: "duplicate-vip",
     about: "others on the link that have the VIP as well",
     real: false,
-    needs: Needs::Packets,
+    needs: Needs::Arp,
     find,
 };
 

@@ -51,7 +51,11 @@ pub(crate) struct Check {
 pub(crate) enum Needs {
     /// How things are.
     State,
-    /// And what comes of packets.
+    /// And who answers ARP.
+    Arp,
+    /// And which pings come back.
+    Pings,
+    /// And what comes of packets of all kinds.
     Packets,
     /// And what changes while one looks.
     Time,

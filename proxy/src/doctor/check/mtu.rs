@@ -14,7 +14,7 @@ pub(super) const CHECK: Check = Check {
     name: "mtu",
     about: "paths to servers that large packets vanish on, tunnels without room",
     real: false,
-    needs: Needs::Packets,
+    needs: Needs::Pings,
     find,
 };
 

@@ -8,7 +8,7 @@ pub(super) const CHECK: Check = Check {
     name: "neighbours",
     about: "permanent neighbour entries that are wrong, proxy_arp on links with VIPs",
     real: false,
-    needs: Needs::Packets,
+    needs: Needs::Arp,
     find,
 };
 

@@ -3,15 +3,18 @@
 //! Neighbours are asked by ARP alone: where IPv6 servers are is what the kernel has found out. Where there are very many
 //! servers, the first ones are asked.
 
+mod pings;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use netio::probe::{self, By, Echo, Syn, TunnelKind, Who};
+use netio::probe::{self, By, Syn, TunnelKind, Who};
 use netio::survey::{Mac, Survey};
 use sched::{ForwardMethod, Proto, ServiceKey, ServiceSpec};
 
+use super::Packets;
 use super::engine::has_port;
 use crate::doctor::facts::{Connected, Facts, Probes};
 
@@ -22,19 +25,17 @@ const ON_LINK: Duration = Duration::from_millis(250);
 /// So many servers are asked.
 const MOST: usize = 64;
 
-pub(super) fn ask(facts: &mut Facts) -> Probes {
+pub(super) fn ask(facts: &mut Facts, packets: Packets) -> Probes {
     let mut probes = Probes::default();
     let servers: BTreeSet<SocketAddr> = facts.pairs().map(|(_, dest)| dest.addr).collect();
     if servers.len() > MOST {
         facts.unseen.push(format!("servers beyond the first {MOST} of {}", servers.len()));
     }
     let servers: BTreeSet<_> = servers.into_iter().take(MOST).collect();
-    connect(facts, &mut probes, &servers);
-    let raw = arp(facts, &mut probes, &servers)
-        .and_then(|()| way_back(facts, &mut probes, &servers))
-        .and_then(|()| at_server(facts, &mut probes, &servers))
-        .and_then(|()| sizes(facts, &mut probes, &servers));
-    if let Err(error) = raw {
+    if packets.all {
+        connect(facts, &mut probes, &servers);
+    }
+    if let Err(error) = raw(facts, &mut probes, &servers, packets) {
         let need = if error.kind() == io::ErrorKind::PermissionDenied {
             ": it needs CAP_NET_RAW (root)"
         } else {
@@ -44,10 +45,27 @@ pub(super) fn ask(facts: &mut Facts) -> Probes {
             .unseen
             .push(format!("who answers ARP, ways back and what servers do with the VIP ({error}){need}"));
     }
-    if facts.vips().iter().any(IpAddr::is_ipv6) {
+    if packets.arp && facts.vips().iter().any(IpAddr::is_ipv6) {
         facts.unseen.push("whether others have an IPv6 VIP as well: only ARP is asked".to_owned());
     }
     probes
+}
+
+/// What is sent past the kernel's sockets.
+fn raw(
+    facts: &mut Facts,
+    probes: &mut Probes,
+    servers: &BTreeSet<SocketAddr>,
+    packets: Packets,
+) -> io::Result<()> {
+    if packets.arp {
+        arp(facts, probes, servers)?;
+    }
+    if packets.all {
+        way_back(facts, probes, servers)?;
+        at_server(facts, probes, servers)?;
+    }
+    if packets.pings { pings::ask(facts, probes, servers) } else { Ok(()) }
 }
 
 /// Services whose servers take TCP connections, with those servers.
@@ -204,32 +222,6 @@ fn at_server(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAd
 fn link_address(probes: &Probes, now: &Survey, server: IpAddr) -> Option<Mac> {
     let told = probes.arp.get(&server).and_then(|macs| macs.first().copied());
     told.or_else(|| now.neighbours.iter().find(|neighbour| neighbour.ip == server)?.mac)
-}
-
-/// Whether the largest packet gets to a server, and whether a small one does.
-fn sizes(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAddr>) -> io::Result<()> {
-    const SMALL: u16 = 84;
-    let mut large = Vec::new();
-    let ips: BTreeSet<IpAddr> = servers.iter().map(SocketAddr::ip).collect();
-    for ip in ips {
-        if let Some(Ok(way)) = facts.ways.get(&ip)
-            && let Some(from) = way.source
-            && !facts.host.addresses.iter().any(|address| address.ip == ip)
-        {
-            large.push(Echo { from, to: ip, bytes: u16::try_from(way.mtu).unwrap_or(u16::MAX) });
-        }
-    }
-    if large.is_empty() {
-        return Ok(());
-    }
-    facts.asked.push(format!("a small and a large ping to {}", list(large.iter().map(|echo| echo.to))));
-    let small: Vec<_> = large.iter().map(|echo| Echo { bytes: SMALL, ..*echo }).collect();
-    let answers = probe::echo(&[small, large.clone()].concat(), PATIENCE)?;
-    let (first, second) = answers.split_at(large.len());
-    probes.small = large.iter().map(|echo| echo.to).zip(first.iter().copied()).collect();
-    let told = large.iter().zip(second).map(|(echo, answer)| (echo.to, (echo.bytes, *answer)));
-    probes.large = told.collect();
-    Ok(())
 }
 
 /// The first few of many.

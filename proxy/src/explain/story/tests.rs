@@ -8,7 +8,7 @@ use sched::marks::{MarkCounts, Match, Prefix, SetMark};
 use sched::{
     DestSpec, Family, Mark, MarkRule, Netmask, Op, Persistence, Proto, ServiceKey, ServiceSpec, Trash, Weight,
 };
-use wire::build::{Build, tcp, udp};
+use wire::build::{Build, ping, tcp, udp};
 
 use super::*;
 
@@ -169,4 +169,46 @@ fn of_many_servers_the_nearest_are_told() {
     assert!(told.contains("            192.168.0.26:80          turn 1\n"), "{told}");
     assert!(told.contains("  and 12 more\n"), "{told}");
     assert!(told.lines().count() <= 25, "{told}");
+}
+
+#[test]
+fn a_checksum_that_is_not_filled_in_yet_is_no_damage_and_another_is() {
+    let director = Director::new(&[Op::AddService { service: service("rr", &[1]) }]);
+    // Of what is answered, checksums are looked at.
+    let packet = || udp("10.0.0.9:40000", "172.16.0.99:81").payload_len(5);
+    let verdict = |packet: &Build| {
+        let frame = super::super::frame_of(&packet.bytes(), false);
+        Explained::of(&director.worker, frame, director.now).verdict
+    };
+    assert_eq!(verdict(&packet().partial()), Verdict::Reply);
+    assert_eq!(verdict(&packet().wrong_checksum()), Verdict::Drop(engine::DropReason::BadChecksum));
+}
+
+#[test]
+fn why_nobody_is_chosen_is_told() {
+    for (weights, why) in [(&[][..], "the service has no servers"), (&[0, 0], "all weights are 0")] {
+        let director = Director::new(&[Op::AddService { service: service("rr", weights) }]);
+        let packet = tcp("10.0.0.9:40000", "172.16.0.99:80").syn().frame();
+        let told = story(&Explained::of(&director.worker, packet, director.now));
+        assert!(told.contains(&format!("server    nobody can be chosen: {why}\n")), "{told}");
+    }
+}
+
+#[test]
+fn why_a_ping_is_answered_or_given_back_is_told() {
+    let director = Director::new(&[Op::AddService { service: service("rr", &[1]) }]);
+    director.tells(
+        &ping("10.0.0.9", "172.16.0.99", 1, 1),
+        "\
+packet    IP 10.0.0.9 > 172.16.0.99: icmp type 8 code 0, ttl 64
+address   an echo request for a VIP or LIP that is nobody's address: the director answers it itself
+verdict   answered by the director: IP 172.16.0.99 > 10.0.0.9: icmp type 0 code 0
+",
+    );
+    let frame = ping("10.0.0.9", "172.16.0.98", 1, 1).frame();
+    let told = story(&Explained::of(&director.worker, frame, director.now));
+    assert!(
+        told.contains("address   its destination is no VIP, or an address of the host as well"),
+        "{told}"
+    );
 }

@@ -103,6 +103,13 @@ fn dropped(picture: &Picture) -> String {
     format!("dropped {}{rate}: {}", short(total), reasons.collect::<Vec<_>>().join(", "))
 }
 
+/// The keys of the table: all that are worth a word, or those that matter most.
+const KEYS: [&str; 3] = [
+    "?:help q:quit s:sort /:filter d:drain Enter:inspect",
+    "?:help q:quit d:drain Enter:inspect",
+    "?:help q:quit",
+];
+
 /// The last line: a question, what is being typed, a message, or the keys.
 fn footer(view: &View, width: u16) -> Line<'static> {
     let attention = Style::new().add_modifier(Modifier::BOLD);
@@ -122,16 +129,14 @@ fn footer(view: &View, width: u16) -> Line<'static> {
         (Mode::Help { .. }, _) => Line::from("any key goes back").dim(),
         (Mode::Inspect(_), _) => Line::from("Esc back  d drain  p pause  ? help  q quit").dim(),
         (Mode::Table, None) => {
+            // What is left out of the table matters more than the keys, of which as many are named as have room.
             let filter =
-                if view.filter.is_empty() { String::new() } else { format!("  only \"{}\"", view.filter) };
+                if view.filter.is_empty() { String::new() } else { format!("only \"{}\"  ", view.filter) };
             let order = view.sort.by.title();
             let reversed = if view.sort.reversed { ", reversed" } else { "" };
-            let keys = match width {
-                ..60 => "?:help q:quit",
-                60..76 => "?:help q:quit d:drain Enter:inspect",
-                _ => "?:help q:quit s:sort /:filter d:drain Enter:inspect",
-            };
-            Line::from(format!("{keys}  by {order}{reversed}{filter}")).dim()
+            let line = |keys: &str| format!("{filter}{keys}  by {order}{reversed}");
+            let fits = |keys: &&&str| line(keys).chars().count() <= usize::from(width);
+            Line::from(line(KEYS.iter().find(fits).unwrap_or(&KEYS[KEYS.len() - 1]))).dim()
         }
     }
 }

@@ -40,6 +40,17 @@ FWM 3                     wrr            DOWN       1     0     0      0       0
 }
 
 #[test]
+fn what_the_filter_is_has_room_before_the_keys() {
+    let picture = Picture::new(example(), None);
+    let mut view = View { filter: "192.168.1.1".into(), ..View::default() };
+    let seen = draw(&picture, &mut view, 80, 24);
+    let expected = "only \"192.168.1.1\"  ?:help q:quit d:drain Enter:inspect  by SERVICE / SERVER";
+    assert_eq!(seen[23], expected);
+    let narrow = draw(&picture, &mut view, 40, 24);
+    assert!(narrow[23].starts_with("only \"192.168.1.1\"  ?:help q:quit"), "{narrow:#?}");
+}
+
+#[test]
 fn every_size_shows_what_it_has_room_for() {
     let picture = Picture::new(example(), None);
     for (width, titles) in [
