@@ -26,8 +26,9 @@ test: ## every test, as root; ends with plain counts
 
 test-packet: ## every namespace test once more, on the packet port
 	@tests/setup.sh test
-	@ULVS_PORT=packet tests/run.sh -p tests --test main -- $(PORTLESS)
+	@ULVS_PORT=packet tests/run.sh --workspace --test main -- $(PORTLESS)
 
+# The workspace as `test` builds it, or everything would be built again.
 # Tests that no engine takes part in, that choose the port themselves, or are about what is shown.
 PORTLESS := $(foreach module,alone bench ca conformance doctor labs packet real soak top vlan words,--skip $(module)::)
 
