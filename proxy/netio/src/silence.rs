@@ -11,7 +11,7 @@
 //! - An address need not be the host's, and becomes silent at once should it become one. For as long as it is none, the
 //!   kernel has nothing to say if it does not forward.
 //! - All of a port is silent: fragments, packets with options, and connections that this host itself opens to it, which
-//!   [`Refuser`] sees to.
+//!   `Refuser` sees to.
 //!
 //! The sockets end with the process, so that nothing is left behind after any end.
 

@@ -92,7 +92,7 @@ impl Room {
         sys::netns::enter_room_before_exec(command, spaces, self.home.clone());
     }
 
-    /// The descriptors of its mounts and of its name, for [`join`](super::join) of another process.
+    /// The descriptors of its mounts and of its name, for [`join`](super::join()) of another process.
     pub fn descriptors(&self) -> [RawFd; 2] {
         [self.mounts.as_raw_fd(), self.name.as_raw_fd()]
     }
