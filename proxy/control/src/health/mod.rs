@@ -7,6 +7,7 @@
 mod event;
 pub mod machine;
 pub mod probe;
+pub mod prober;
 pub mod roster;
 pub mod server;
 

@@ -33,6 +33,15 @@ pub struct Turned {
 }
 
 impl Effects {
+    /// Those, and then these.
+    pub fn extend(&mut self, other: Self) {
+        self.ops.extend(other.ops);
+        self.turned.extend(other.turned);
+        self.events.extend(other.events);
+        self.told.extend(other.told);
+        self.words.extend(other.words);
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         let Self { ops, turned, events, told, words } = self;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sched::ServiceKey;
+use sched::{DestKey, ServiceKey};
 
 use super::Roster;
 use super::ward::{Member, Ward};
@@ -15,6 +15,12 @@ impl Roster {
     pub fn list(&self, now: Instant) -> HealthList {
         let services = self.wards.iter().map(|(key, ward)| self.service(*key, ward, now));
         HealthList { services: services.collect() }
+    }
+
+    /// One server.
+    pub fn show(&self, service: ServiceKey, server: DestKey, now: Instant) -> Option<ServerHealth> {
+        let member = self.wards.get(&service)?.members.get(&server)?;
+        Some(self.server(server, member, now))
     }
 
     fn service(&self, key: ServiceKey, ward: &Ward, now: Instant) -> ServiceHealth {
@@ -33,7 +39,7 @@ impl Roster {
         }
     }
 
-    fn server(&self, key: sched::DestKey, member: &Member, now: Instant) -> ServerHealth {
+    fn server(&self, key: DestKey, member: &Member, now: Instant) -> ServerHealth {
         let server = &member.server;
         ServerHealth {
             server: key,

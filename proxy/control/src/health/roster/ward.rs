@@ -18,6 +18,8 @@ use crate::health::server::{Server, Turn};
 #[derive(Debug)]
 pub(super) struct Ward {
     pub(super) health: Arc<Health>,
+    /// What all servers are asked that have no checks of their own.
+    shared: Vec<Arc<Check>>,
     /// It has checks; else it is here for what somebody said by hand.
     checked: bool,
     pub(super) members: BTreeMap<DestKey, Member>,
@@ -49,6 +51,7 @@ impl Default for Ward {
     fn default() -> Self {
         Self {
             health: Arc::default(),
+            shared: Vec::new(),
             checked: false,
             members: BTreeMap::new(),
             sorry: None,
@@ -112,13 +115,15 @@ impl Ward {
             }
             stays
         });
-        let shared: Vec<_> = self.health.checks.iter().cloned().map(Arc::new).collect();
+        let same = |check: &Check| self.shared.iter().find(|shared| ***shared == *check).cloned();
+        let shared = self.health.checks.iter().map(|c| same(c).unwrap_or_else(|| Arc::new(c.clone())));
+        self.shared = shared.collect();
         let mut turns = Vec::new();
         for dest in service.all.iter() {
             let key = dest.live.key;
             let own = self.health.own.get(&key);
             let own: Option<Vec<_>> = own.map(|checks| checks.iter().cloned().map(Arc::new).collect());
-            let checks = own.as_deref().unwrap_or(&shared);
+            let checks = own.as_deref().unwrap_or(&self.shared);
             let changed = match self.members.get_mut(&key) {
                 Some(member) => member.follow(dest, checks, &self.health, now),
                 None => {
