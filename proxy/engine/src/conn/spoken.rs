@@ -55,6 +55,10 @@ impl Spoken<'_> {
         }
         let end = seq.wrapping_add(len as u32 + u32::from(flags.syn()) + u32::from(flags.fin()));
         if flags.syn() {
+            // What it has heard before was somebody else's.
+            if self.get(BEGUN) != Some(seq) {
+                self.known.store(0, Relaxed);
+            }
             self.set(BEGUN, seq);
             self.set(NEXT, end);
         } else {
@@ -127,6 +131,15 @@ mod tests {
         ends[0].says(SYN, 7, 0, 0);
         assert_eq!(ends[0].resets(ends[1], |said| said), None);
         assert_eq!(ends[1].resets(ends[0], |said| said), None);
+    }
+
+    #[test]
+    fn who_begins_again_has_acknowledged_nothing() {
+        let [client, server] = handshake();
+        client.says(SYN, u32::MAX, 0, 0);
+        assert!(client.resets(server, |said| said).is_some(), "its SYN has come late");
+        client.says(SYN, 7_000, 0, 0);
+        assert_eq!(client.resets(server, |said| said), None);
     }
 
     #[test]

@@ -26,6 +26,10 @@ impl<W: Watch> Step<'_, W> {
         if !starts(packet) {
             return false;
         }
+        // It would wait in vain.
+        if legs.dest.is_down() && conn.state().is_opening() {
+            return true;
+        }
         if knobs.expire_nodest_conn && self.is_drained(conn, packet) {
             return true;
         }

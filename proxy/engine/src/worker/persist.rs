@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sched::{Persistence, PersistenceEngine, Proto};
+use sched::{Dest, Persistence, PersistenceEngine, Proto};
 
 use super::begin::{Choice, Refusal, Request};
 use super::step::Step;
@@ -51,12 +51,11 @@ impl<W: Watch> Step<'_, W> {
 
     /// Whether a template may still be used. One that may not ends at once; its members go on.
     fn is_valid(&self, request: &Request<'_>, template: &Arc<Template>) -> bool {
-        let quiescent = || {
-            let here = request.service.dests.iter().find(|d| Arc::ptr_eq(&d.live, &template.dest));
-            here.is_some_and(|dest| dest.weight.0 == 0)
-        };
         let dest = &template.dest;
-        let leaves = dest.is_draining() || self.knobs.expire_quiescent_template && quiescent();
+        // One that has been taken out is not among the service's, nor is a sorry server that is needed no more.
+        let here = request.service.dests.iter().find(|d| Arc::ptr_eq(&d.live, dest));
+        let quiescent = |dest: &Dest| self.knobs.expire_quiescent_template && dest.weight.0 == 0;
+        let leaves = dest.is_draining() || dest.is_down() || here.is_none_or(quiescent);
         let valid = dest.is_available() && !leaves;
         if !valid {
             self.watch.note(|| Note::TemplateEnds { server: template.server });
