@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use crate::dest::DestLive;
+use crate::dest::{Dest, DestLive};
 use crate::service::{Service, SvcLive};
 
 /// Copies, and what they are of.
@@ -33,9 +33,13 @@ impl Copies {
     }
 
     pub(crate) fn of(&mut self, service: &Service) -> Service {
-        let mut dests = service.dests.to_vec();
-        dests.iter_mut().for_each(|dest| dest.live = self.dest(&dest.live));
-        Service { dests: dests.into(), live: self.service(&service.live), ..service.clone() }
+        let mut copied = |dests: &[Dest]| -> Arc<[Dest]> {
+            dests.iter().map(|dest| Dest { live: self.dest(&dest.live), ..dest.clone() }).collect()
+        };
+        let (dests, all) = (copied(&service.dests), copied(&service.all));
+        let sorry =
+            service.sorry.as_ref().and_then(|sorry| copied(std::slice::from_ref(sorry)).first().cloned());
+        Service { dests, all, sorry, live: self.service(&service.live), ..service.clone() }
     }
 }
 

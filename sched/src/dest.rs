@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use self::met::Encounters;
 pub use self::met::Met;
 use self::way::Way;
-use crate::model::{DestKey, DestSpec, ForwardMethod, Proto, ServiceKey, TlsFront, TlsStack, Weight};
+use crate::model::{
+    DestKey, DestSpec, Fitness, ForwardMethod, Proto, ServiceKey, Share, TlsFront, TlsStack, Weight,
+};
 use crate::ramp::Ramp;
 use crate::stats::Stats;
 use crate::table::{ReplySource, reply_source};
@@ -21,12 +23,16 @@ use crate::table::{ReplySource, reply_source};
 pub struct Dest {
     /// Forwarding method.
     pub method: ForwardMethod,
-    /// Weight as configured. Hash schedulers go by it, and whatever shows a configuration.
+    /// Weight in force: as configured, unless the control plane makes something else of it. Hash schedulers go by it.
     pub weight: Weight,
+    /// Weight as configured.
+    pub configured: Weight,
+    /// What the control plane makes of it.
+    pub fitness: Fitness,
     /// Weight that schedulers go by, in proportion to those of the service's other servers: not yet all of it during
     /// a slow start, and then on another scale. 0 if and only if `weight` is.
     pub effective: Weight,
-    /// The latest configured weight above 0 since it was added; 0 if there was none.
+    /// The latest weight above 0 that was in force since it was added; 0 if there was none.
     pub last_weight: Weight,
     /// Upper threshold, in connections; 0 for none.
     pub upper: u32,
@@ -53,6 +59,8 @@ impl Dest {
         Self {
             method,
             weight,
+            configured: weight,
+            fitness: Fitness::default(),
             effective,
             last_weight,
             upper,
@@ -67,13 +75,28 @@ impl Dest {
 
     /// The same server with other settings. `effective` is final only after [`crate::ramp::weigh`].
     pub(crate) fn edited(&self, spec: &DestSpec) -> Self {
-        let mut dest = Self::new(spec, Arc::clone(&self.live), self.ramp.edited(self, spec));
+        let ramp = self.ramp.edited(self, spec);
+        let mut dest = Self::new(spec, Arc::clone(&self.live), ramp);
         dest.replies |= self.replies;
         dest.fronted = Arc::clone(&self.fronted);
         if dest.weight.0 == 0 {
             dest.last_weight = self.last_weight;
         }
-        dest
+        Self { ramp, ..dest.fit(self.fitness) }
+    }
+
+    /// The same server as the control plane sees it now. Who comes back begins its slow start anew. `effective` is final
+    /// only after [`crate::ramp::weigh`].
+    pub(crate) fn fit(&self, fitness: Fitness) -> Self {
+        let weight = match fitness.share {
+            Share::Inhibited => Weight(0),
+            Share::In | Share::Out => fitness.weight.unwrap_or(self.configured),
+        };
+        let serves = |share, weight: Weight| share != Share::Out && weight.0 > 0;
+        let returns = !serves(self.fitness.share, self.weight) && serves(fitness.share, weight);
+        let ramp = if returns { Ramp::joins(&self.spec()) } else { self.ramp };
+        let last_weight = if weight.0 > 0 { weight } else { self.last_weight };
+        Self { fitness, weight, effective: weight, last_weight, ramp, ..self.clone() }
     }
 
     /// Has it answer this front.
@@ -117,7 +140,7 @@ impl Dest {
         DestSpec {
             addr: self.live.key,
             method: self.method,
-            weight: self.weight,
+            weight: self.configured,
             upper: self.upper,
             lower: self.lower,
             slow_start: self.slow_start,

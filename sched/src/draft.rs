@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use crate::algo::{self, Algorithm, Change};
 use crate::dest::{Dest, DestLive};
+use crate::force;
 use crate::lips::{self, Lips};
 use crate::marks::{MarkCounts, MarkLive, Marks};
 use crate::model::{
-    DestKey, DestSpec, Family, ForwardMethod, Mss, Persistence, SchedFlags, ServiceKey, ServiceSpec,
-    TlsFront, Weight, is_host,
+    DestKey, DestSpec, Family, Fitness, ForwardMethod, Health, Initially, Mss, Persistence, SchedFlags,
+    ServiceKey, ServiceSpec, Share, TlsFront, Weight, is_host,
 };
 use crate::op::{Op, OpError};
-use crate::ramp::{Ramp, weigh};
+use crate::ramp::Ramp;
 use crate::service::{Service, SvcLive};
 use crate::shards::Shards;
 use crate::trash::{Returned, Trash};
@@ -66,6 +67,9 @@ impl Draft {
             Op::AddLip { key, lip } => self.add_lip(key.as_ref(), *lip),
             Op::DelLip { key, lip } => self.del_lip(key.as_ref(), *lip),
             Op::SetTls { key, tls } => self.set_tls(key, tls.as_ref()),
+            Op::SetHealth { key, health } => self.set_health(key, health.as_ref()),
+            Op::SetFitness { key, addr, fitness } => self.set_fitness(key, addr, *fitness),
+            Op::SetSorry { key, on } => self.set_sorry(key, *on),
             Op::Flush => self.flush(),
             Op::Zero { key } => self.zero(key.as_ref()),
             Op::AddMark { rule, at, counts } => self.marks().add(rule, *at, *counts),
@@ -153,13 +157,19 @@ impl Draft {
             pe: spec.pe,
             tcp: spec.tcp,
             tls: spec.tls.clone(),
+            health: spec.health.clone(),
             lips,
             dests: Arc::new([]),
+            all: Arc::new([]),
+            sorry: None,
+            on_sorry: false,
             live: Arc::new(SvcLive::new(algorithm, spec.flags)),
         };
+        check_health(&service, spec.health.as_deref(), &spec.dests)?;
         for dest in &spec.dests {
             self.put_dest(&mut service, dest, Ramp::DONE);
         }
+        self.put_sorry(&mut service);
         self.services.insert(spec.key, Arc::new(service));
         Ok(())
     }
@@ -172,7 +182,7 @@ impl Draft {
         // A scheduler without switches keeps its state when somebody sets some, as in the kernel.
         let switched = spec.flags != service.flags && !algorithm.flags.is_empty();
         if algorithm.name != service.algorithm.name || switched {
-            if service.dests.len() > algorithm.max_dests {
+            if service.all.len() > algorithm.max_dests {
                 return Err(OpError::Invalid);
             }
             let (live, dests) = (Arc::clone(&service.live), Arc::clone(&service.dests));
@@ -189,7 +199,7 @@ impl Draft {
 
     fn del_service(&mut self, key: &ServiceKey) -> Result<(), OpError> {
         let service = self.services.remove(key).ok_or(OpError::NoSuchService)?;
-        for dest in service.dests.iter() {
+        for dest in service.everybody() {
             self.retire(&service, dest);
         }
         Ok(())
@@ -198,7 +208,8 @@ impl Draft {
     fn add_dest(&mut self, key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
         let service = self.services.get(key).ok_or(OpError::ServiceNotDefined)?;
         check_dest(key, spec)?;
-        if service.position(&spec.addr).is_some() {
+        let sorry = service.sorry.as_ref().is_some_and(|sorry| sorry.live.key == spec.addr);
+        if sorry || service.position(&spec.addr).is_some() {
             return Err(OpError::DestExists);
         }
         let mut service = Service::clone(service);
@@ -211,24 +222,20 @@ impl Draft {
         let service = self.services.get_mut(key).ok_or(OpError::ServiceNotDefined)?;
         check_settings(key, spec)?;
         let i = service.position(&spec.addr).ok_or(OpError::NoSuchDest)?;
-        let mut dests = service.dests.to_vec();
-        dests[i] = dests[i].edited(spec);
-        self.effects.push(thresholds(&dests[i]));
-        let change = Change::Edited(spec.addr);
-        self.ramping |= !dests[i].ramp.is_done();
-        self.effects.push(change_dests(Arc::make_mut(service), dests, change));
+        let mut all = service.all.to_vec();
+        all[i] = all[i].edited(spec);
+        self.effects.push(thresholds(&all[i]));
+        self.ramping |= !all[i].ramp.is_done();
+        self.effects.extend(change_dests(Arc::make_mut(service), all, Some(spec.addr)));
         Ok(())
     }
 
     fn del_dest(&mut self, key: &ServiceKey, addr: &DestKey) -> Result<(), OpError> {
         let service = self.services.get_mut(key).ok_or(OpError::ServiceNotDefined)?;
         let i = service.position(addr).ok_or(OpError::NoSuchDest)?;
-        let mut dests = service.dests.to_vec();
-        let gone = dests.remove(i);
-        let previous = i.checked_sub(1).map(|p| dests[p].live.key);
-        let change = Change::Removed { gone: *addr, previous };
-        let effect = change_dests(Arc::make_mut(service), dests, change);
-        self.effects.push(effect);
+        let mut all = service.all.to_vec();
+        let gone = all.remove(i);
+        self.effects.extend(change_dests(Arc::make_mut(service), all, None));
         let service = Arc::clone(service);
         self.retire(&service, &gone);
         Ok(())
@@ -270,17 +277,52 @@ impl Draft {
         let service = Arc::make_mut(service);
         service.tls = tls.cloned();
         if let Some(tls) = tls {
-            let mut dests = service.dests.to_vec();
-            dests.iter_mut().for_each(|dest| dest.front(tls));
-            service.dests = dests.into();
+            let mut all = service.all.to_vec();
+            all.iter_mut().chain(&mut service.sorry).for_each(|dest| dest.front(tls));
+            self.effects.extend(change_dests(service, all, None));
         }
+        Ok(())
+    }
+
+    fn set_health(&mut self, key: &ServiceKey, health: Option<&Arc<Health>>) -> Result<(), OpError> {
+        let service = self.services.get(key).ok_or(OpError::ServiceNotDefined)?;
+        check_health(service, health.map(Arc::as_ref), &service.spec().dests)?;
+        let mut service = Service::clone(service);
+        service.health = health.cloned();
+        self.put_sorry(&mut service);
+        self.services.insert(*key, Arc::new(service));
+        Ok(())
+    }
+
+    fn set_fitness(&mut self, key: &ServiceKey, addr: &DestKey, fitness: Fitness) -> Result<(), OpError> {
+        let service = self.services.get_mut(key).ok_or(OpError::ServiceNotDefined)?;
+        let i = service.position(addr).ok_or(OpError::NoSuchDest)?;
+        if fitness.weight.is_some_and(|weight| weight > Weight::MAX) {
+            return Err(OpError::OutOfRange);
+        }
+        let mut all = service.all.to_vec();
+        all[i] = all[i].fit(fitness);
+        self.ramping |= !all[i].ramp.is_done();
+        self.effects.extend(change_dests(Arc::make_mut(service), all, None));
+        Ok(())
+    }
+
+    fn set_sorry(&mut self, key: &ServiceKey, on: bool) -> Result<(), OpError> {
+        let service = self.services.get_mut(key).ok_or(OpError::ServiceNotDefined)?;
+        if on && service.sorry.is_none() {
+            return Err(OpError::NoSuchDest);
+        }
+        let service = Arc::make_mut(service);
+        service.on_sorry = on;
+        let all = service.all.to_vec();
+        self.effects.extend(change_dests(service, all, None));
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), OpError> {
         self.lips = Lips::default();
         for service in std::mem::take(&mut self.services).values() {
-            for dest in service.dests.iter() {
+            for dest in service.everybody() {
                 self.retire(service, dest);
             }
         }
@@ -294,13 +336,45 @@ impl Draft {
         };
         for service in which {
             self.effects.push(Effect::ZeroService(Arc::clone(&service.live)));
-            self.effects.extend(service.dests.iter().map(|d| Effect::ZeroDest(Arc::clone(&d.live))));
+            let dests = service.everybody();
+            self.effects.extend(dests.into_iter().map(|d| Effect::ZeroDest(Arc::clone(&d.live))));
         }
         Ok(())
     }
 
     /// Puts a server at the head of the list: a new one, or one that was removed from here before.
     fn put_dest(&mut self, service: &mut Service, spec: &DestSpec, ramp: Ramp) {
+        let mut dest = self.dest(service, spec, ramp);
+        if let Some(health) = service.health.as_ref().filter(|health| health.initially == Initially::Down)
+            && !health.checks_of(&spec.addr).is_empty()
+        {
+            let share = if health.inhibit { Share::Inhibited } else { Share::Out };
+            dest = dest.fit(Fitness { share, weight: None });
+        }
+        self.ramping |= !dest.ramp.is_done();
+        let mut all = vec![dest];
+        all.extend_from_slice(&service.all);
+        self.effects.extend(change_dests(service, all, None));
+    }
+
+    /// Has the service the sorry server that its health names.
+    fn put_sorry(&mut self, service: &mut Service) {
+        let wanted = service.health.as_ref().and_then(|health| health.sorry.clone());
+        let before = service.sorry.take();
+        service.sorry = match (&before, &wanted) {
+            (Some(before), Some(wanted)) if before.live.key == wanted.addr => Some(before.edited(wanted)),
+            (_, Some(wanted)) => Some(self.dest(service, wanted, Ramp::DONE)),
+            (_, None) => None,
+        };
+        service.on_sorry &= service.sorry.is_some();
+        let left = before.filter(|b| wanted.is_none_or(|wanted| wanted.addr != b.live.key));
+        let all = service.all.to_vec();
+        self.effects.extend(change_dests(service, all, None));
+        left.iter().for_each(|dest| self.retire(service, dest));
+    }
+
+    /// A server of a service, with its connections and counters if it was there before.
+    fn dest(&mut self, service: &Service, spec: &DestSpec, ramp: Ramp) -> Dest {
         let (live, replies, fronted) = match self.trash.take(service.key, &service.live, spec.addr) {
             Some(Returned { live, replies, fronted, foreign }) => {
                 if foreign {
@@ -311,14 +385,12 @@ impl Draft {
             }
             None => (Arc::new(DestLive::new(spec.addr)), false, [].into()),
         };
-        let mut dests = vec![Dest::new(spec, live, ramp)];
-        dests[0].replies |= replies;
-        dests[0].fronted = fronted;
-        service.tls.iter().for_each(|tls| dests[0].front(tls));
-        self.effects.push(thresholds(&dests[0]));
-        dests.extend_from_slice(&service.dests);
-        self.ramping |= !ramp.is_done();
-        self.effects.push(change_dests(service, dests, Change::Added(spec.addr)));
+        let mut dest = Dest::new(spec, live, ramp);
+        dest.replies |= replies;
+        dest.fronted = fronted;
+        service.tls.iter().for_each(|tls| dest.front(tls));
+        self.effects.push(thresholds(&dest));
+        dest
     }
 
     fn retire(&mut self, service: &Service, dest: &Dest) {
@@ -327,10 +399,10 @@ impl Draft {
     }
 }
 
-fn change_dests(service: &mut Service, mut dests: Vec<Dest>, change: Change) -> Effect {
-    weigh(&mut dests);
-    service.dests = dests.into();
-    Effect::DestsChanged(Arc::clone(&service.live), Arc::clone(&service.dests), change)
+fn change_dests(service: &mut Service, all: Vec<Dest>, edited: Option<DestKey>) -> Vec<Effect> {
+    let changes = force::put(service, all, edited);
+    let effect = |change| Effect::DestsChanged(Arc::clone(&service.live), Arc::clone(&service.dests), change);
+    changes.into_iter().map(effect).collect()
 }
 
 fn thresholds(dest: &Dest) -> Effect {
@@ -340,6 +412,13 @@ fn thresholds(dest: &Dest) -> Effect {
 /// A front that makes sense ([`TlsFront::flaws`]).
 fn check_tls(key: &ServiceKey, tls: Option<&Arc<TlsFront>>) -> Result<(), OpError> {
     if tls.is_some_and(|tls| !tls.flaws(key).is_empty()) { Err(OpError::InvalidTls) } else { Ok(()) }
+}
+
+/// A sorry server is one that might be a server, and is none.
+fn check_health(service: &Service, health: Option<&Health>, dests: &[DestSpec]) -> Result<(), OpError> {
+    let Some(sorry) = health.and_then(|health| health.sorry.as_ref()) else { return Ok(()) };
+    check_dest(&service.key, sorry)?;
+    if dests.iter().any(|dest| dest.addr == sorry.addr) { Err(OpError::DestExists) } else { Ok(()) }
 }
 
 fn check_service(spec: &ServiceSpec) -> Result<(), OpError> {

@@ -13,6 +13,7 @@ pub mod algo;
 mod copies;
 mod dest;
 mod draft;
+mod force;
 mod lips;
 pub mod marks;
 mod model;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::marks::{MarkCounts, MarkRule};
-use crate::model::{DestKey, DestSpec, Family, ServiceKey, ServiceSpec, TlsFront};
+use crate::model::{DestKey, DestSpec, Family, Fitness, Health, ServiceKey, ServiceSpec, Share, TlsFront};
 
 /// One edit. A list of them is applied as one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,8 +18,8 @@ pub enum Op {
         /// The new service.
         service: ServiceSpec,
     },
-    /// `ipvsadm -E`: everything but the servers, the local addresses and the front; `dests`, `lips` and `tls` of the spec
-    /// are ignored.
+    /// `ipvsadm -E`: everything but the servers, the local addresses, the front and the checks; `dests`, `lips`, `tls` and
+    /// `health` of the spec are ignored.
     EditService {
         /// The new settings, under the same key.
         service: ServiceSpec,
@@ -70,6 +70,29 @@ pub enum Op {
         key: ServiceKey,
         /// How.
         tls: Option<Arc<TlsFront>>,
+    },
+    /// Has the servers checked, in another way than before, or no longer.
+    SetHealth {
+        /// Of which service.
+        key: ServiceKey,
+        /// How.
+        health: Option<Arc<Health>>,
+    },
+    /// What the control plane makes of a server; its settings stay what they are.
+    SetFitness {
+        /// In which service.
+        key: ServiceKey,
+        /// Which server.
+        addr: DestKey,
+        /// What it makes of it.
+        fitness: Fitness,
+    },
+    /// The sorry server serves, and nobody else; or the others do.
+    SetSorry {
+        /// Of which service.
+        key: ServiceKey,
+        /// Whether it serves.
+        on: bool,
     },
     /// `ipvsadm -C`: the services, and the local addresses.
     Flush,
@@ -142,6 +165,21 @@ impl fmt::Display for Op {
                 write!(f, "TLS for {key} ends here: port {port}, {certs} certificate{s}")
             }
             Self::SetTls { key, tls: None } => write!(f, "TLS for {key} ends here no longer"),
+            Self::SetHealth { key, health: Some(_) } => {
+                write!(f, "servers of {key} are checked in another way")
+            }
+            Self::SetHealth { key, health: None } => write!(f, "servers of {key} are checked no longer"),
+            Self::SetFitness { key, addr, fitness } => {
+                write!(f, "server {addr} of {key}: ")?;
+                match fitness.share {
+                    Share::In => f.write_str("in"),
+                    Share::Inhibited => f.write_str("inhibited"),
+                    Share::Out => f.write_str("out"),
+                }?;
+                fitness.weight.map_or(Ok(()), |weight| write!(f, ", weight {}", weight.0))
+            }
+            Self::SetSorry { key, on: true } => write!(f, "the sorry server of {key} serves"),
+            Self::SetSorry { key, on: false } => write!(f, "the servers of {key} serve again"),
             Self::Flush => f.write_str("delete everything"),
             Self::Zero { key: Some(key) } => write!(f, "zero the counters of {key}"),
             Self::Zero { key: None } => f.write_str("zero all counters"),

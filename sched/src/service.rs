@@ -7,10 +7,11 @@ use std::time::Duration;
 use crate::account::Account;
 use crate::algo::{Algorithm, Change, Flow, Scheduler};
 use crate::dest::Dest;
+use crate::force;
 use crate::model::{
-    DestKey, Persistence, PersistenceEngine, SchedFlags, ServiceKey, ServiceSpec, TcpOptions, TlsFront,
+    DestKey, Health, Persistence, PersistenceEngine, SchedFlags, ServiceKey, ServiceSpec, TcpOptions,
+    TlsFront,
 };
-use crate::ramp::weigh;
 use crate::stats::Stats;
 use crate::table::ReplySource;
 
@@ -33,10 +34,18 @@ pub struct Service {
     pub tcp: TcpOptions,
     /// TLS from clients ends here.
     pub tls: Option<Arc<TlsFront>>,
+    /// How its servers are checked.
+    pub health: Option<Arc<Health>>,
     /// Local addresses of its own, in the order in which they were added.
     pub lips: Arc<[IpAddr]>,
-    /// Its servers, **newest first**: the order of the kernel's list, which decides every tie.
+    /// Its servers in force, **newest first**: the order of the kernel's list, which decides every tie.
     pub dests: Arc<[Dest]>,
+    /// All that are configured, in the same order, those among them that the control plane has taken out.
+    pub all: Arc<[Dest]>,
+    /// Serves while the others cannot.
+    pub sorry: Option<Dest>,
+    /// It does, and nobody else.
+    pub on_sorry: bool,
     /// What outlives the snapshot.
     pub live: Arc<SvcLive>,
 }
@@ -64,8 +73,9 @@ impl Service {
             pe: self.pe,
             tcp: self.tcp,
             tls: self.tls.clone(),
+            health: self.health.clone(),
             lips: self.lips.to_vec(),
-            dests: self.dests.iter().rev().map(Dest::spec).collect(),
+            dests: self.all.iter().rev().map(Dest::spec).collect(),
         }
     }
 
@@ -77,16 +87,29 @@ impl Service {
             .filter(|tls| tls.port == vip.port() && (tls.vips.is_empty() || tls.vips.contains(&vip.ip())))
     }
 
-    /// Its servers in the order of `ipvsadm -L`: by address, then port.
+    /// Its servers in force in the order of `ipvsadm -L`: by address, then port.
     pub fn listed(&self) -> Vec<&Dest> {
-        let mut dests: Vec<_> = self.dests.iter().collect();
-        dests.sort_by_key(|d| d.live.key);
-        dests
+        sorted(self.dests.iter())
+    }
+
+    /// All its servers in that order, whether they are in force or not, the sorry server among them.
+    pub fn everybody(&self) -> Vec<&Dest> {
+        sorted(self.all.iter().chain(&self.sorry))
+    }
+
+    /// Whether the sorry server serves, and nobody else.
+    pub fn serves_sorry(&self) -> bool {
+        self.on_sorry && self.sorry.is_some()
     }
 
     /// Whether one of its servers is in its slow start.
     pub(crate) fn is_ramping(&self) -> bool {
-        self.dests.iter().any(|d| !d.ramp.is_done())
+        self.everyone().any(|d| !d.ramp.is_done())
+    }
+
+    /// All its servers, in force or not, the sorry server among them, in no order that matters.
+    pub fn everyone(&self) -> impl Iterator<Item = &Dest> {
+        self.all.iter().chain(&self.sorry)
     }
 
     /// The service with its servers as far in their slow starts as they are now; `None` if nothing changes. The
@@ -95,33 +118,43 @@ impl Service {
         if !self.is_ramping() {
             return None;
         }
-        let mut dests = self.dests.to_vec();
-        dests.iter_mut().for_each(|d| d.ramp = d.ramp.at(now, d.slow_start));
-        weigh(&mut dests);
-        let pairs = || self.dests.iter().zip(&dests);
+        let mut next = self.clone();
+        let mut all = self.all.to_vec();
+        all.iter_mut().chain(&mut next.sorry).for_each(|d| d.ramp = d.ramp.at(now, d.slow_start));
+        let pairs = || self.everyone().zip(all.iter().chain(&next.sorry));
         let same = pairs().all(|(before, after)| before.ramp == after.ramp);
         let grown = pairs().find(|(before, after)| before.tenths() != after.tenths());
-        let grown = grown.map(|(dest, _)| Change::Edited(dest.live.key));
-        let dests: Arc<[Dest]> = dests.into();
-        if let Some(change) = grown {
-            self.live.dests_changed(&dests, change);
+        let grown = grown.map(|(dest, _)| dest.live.key);
+        for change in force::put(&mut next, all, grown) {
+            self.live.dests_changed(&next.dests, change);
         }
-        (!same).then(|| Self { dests, ..self.clone() })
+        (!same).then_some(next)
     }
 
     /// What its servers answer from where their replies come back through us.
     pub fn reply_sources(&self) -> impl Iterator<Item = ReplySource> {
-        self.dests.iter().flat_map(|dest| dest.reply_sources(&self.key))
+        self.everyone().flat_map(|dest| dest.reply_sources(&self.key))
     }
 
     /// The addresses of its servers that answer clients past us, once for each.
     pub fn one_way_servers(&self) -> impl Iterator<Item = IpAddr> {
-        self.dests.iter().filter(|dest| !dest.replies).map(|dest| dest.live.key.ip())
+        self.everyone().filter(|dest| !dest.replies).map(|dest| dest.live.key.ip())
+    }
+
+    /// The server with this address, in force or not; not the sorry server.
+    pub fn find(&self, addr: &DestKey) -> Option<&Dest> {
+        self.all.iter().find(|d| d.live.key == *addr)
     }
 
     pub(crate) fn position(&self, addr: &DestKey) -> Option<usize> {
-        self.dests.iter().position(|d| d.live.key == *addr)
+        self.all.iter().position(|d| d.live.key == *addr)
     }
+}
+
+fn sorted<'a>(dests: impl Iterator<Item = &'a Dest>) -> Vec<&'a Dest> {
+    let mut dests: Vec<_> = dests.collect();
+    dests.sort_by_key(|d| d.live.key);
+    dests
 }
 
 /// The live part of a service: scheduler state and counters, shared by all workers.

@@ -31,7 +31,13 @@ pub fn diff(old: &[ServiceSpec], new: &[ServiceSpec]) -> Vec<Op> {
         };
         let key = service.key;
         if !before.same_settings(service) {
-            let service = ServiceSpec { dests: Vec::new(), lips: Vec::new(), tls: None, ..service.clone() };
+            let service = ServiceSpec {
+                dests: Vec::new(),
+                lips: Vec::new(),
+                tls: None,
+                health: None,
+                ..service.clone()
+            };
             changed.push(Op::EditService { service });
         }
         if before.tls != service.tls {
@@ -81,7 +87,8 @@ fn merge(running: &[ServiceSpec], old_file: &[ServiceSpec], new_file: &[ServiceS
 fn merge_service(service: &mut ServiceSpec, old: Option<&ServiceSpec>, new: &ServiceSpec) {
     if old.is_none_or(|old| !old.same_settings(new)) {
         let (dests, lips) = (std::mem::take(&mut service.dests), std::mem::take(&mut service.lips));
-        *service = ServiceSpec { dests, lips, tls: service.tls.take(), ..new.clone() };
+        let (tls, health) = (service.tls.take(), service.health.take());
+        *service = ServiceSpec { dests, lips, tls, health, ..new.clone() };
     }
     if old.is_none_or(|old| old.tls != new.tls) {
         service.tls.clone_from(&new.tls);

@@ -126,7 +126,7 @@ fn offline(path: &Path, by_link: bool) -> Result<Explain, String> {
     let table = engine.services().apply(&mut Trash::default(), &ops);
     let table = table.map_err(|(_, error)| format!("{}: {error}", path.display()))?;
     // As if every server were a neighbour.
-    for dest in table.services().flat_map(|service| service.dests.iter()) {
+    for dest in table.services().flat_map(|service| service.everyone()) {
         let next_hop = dest.live.key.ip();
         let source =
             if next_hop.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };

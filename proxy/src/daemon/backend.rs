@@ -263,6 +263,7 @@ fn view(service: &Service) -> ServiceView {
         persistence: service.persistence,
         pe: service.pe,
         tls: service.tls.clone(),
+        health: service.health.clone(),
         lips: service.lips.to_vec(),
         rates: service.live.stats.rates(),
         counts: service.live.stats.read(),

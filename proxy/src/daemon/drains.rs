@@ -63,8 +63,8 @@ impl Drains {
     pub(super) fn heed(&mut self, table: &ServiceTable) {
         self.0.retain(|drain| {
             let service = table.get(&drain.service);
-            let dest = service.and_then(|s| s.dests.iter().find(|d| Arc::ptr_eq(&d.live, &drain.live)));
-            let lasts = dest.is_some_and(|d| d.weight == Weight(0));
+            let dest = service.and_then(|s| s.all.iter().find(|d| Arc::ptr_eq(&d.live, &drain.live)));
+            let lasts = dest.is_some_and(|d| d.configured == Weight(0));
             if !lasts {
                 drain.live.set_draining(false);
             }

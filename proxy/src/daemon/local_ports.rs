@@ -24,7 +24,7 @@ pub(super) fn notices(
     is_local: impl Fn(IpAddr) -> bool,
 ) -> Vec<String> {
     let without = |service: &&Arc<Service>| {
-        let fullnat = service.dests.iter().any(|dest| dest.method == ForwardMethod::FullNat);
+        let fullnat = service.everyone().any(|dest| dest.method == ForwardMethod::FullNat);
         let ours = |front: &Arc<TlsFront>| {
             front.stack == TlsStack::Userspace && front.identity != ClientIdentity::Transparent
         };

@@ -17,11 +17,11 @@ pub(super) fn notices(table: &ServiceTable, no_link: Option<&str>) -> Option<Str
 
 /// Whether there may be something to say about the service.
 pub(super) fn concerns(service: &Service) -> bool {
-    service.dests.iter().any(|dest| dest.method != ForwardMethod::Masq)
+    service.everyone().any(|dest| dest.method != ForwardMethod::Masq)
 }
 
 fn find(service: &Service) -> Option<&Dest> {
-    service.dests.iter().find(|dest| dest.method == ForwardMethod::Route)
+    service.everyone().find(|dest| dest.method == ForwardMethod::Route)
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub(super) async fn keep_up(engine: Arc<Engine>, settings: Arc<InForce>) {
         }
         for (i, service) in engine.services().services().enumerate() {
             service.live.stats.sample();
-            service.dests.iter().for_each(|dest| dest.live.stats.sample());
+            service.everyone().for_each(|dest| dest.live.stats.sample());
             if i % CHUNK == CHUNK - 1 {
                 tokio::task::yield_now().await;
             }

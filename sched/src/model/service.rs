@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::dest::DestSpec;
+use super::health::Health;
 use super::key::ServiceKey;
 use super::persistence::{Persistence, PersistenceEngine};
 use super::tcp::TcpOptions;
@@ -70,6 +71,9 @@ pub struct ServiceSpec {
     /// TLS from clients ends here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Arc<TlsFront>>,
+    /// How its servers are checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Arc<Health>>,
     /// Local addresses of its own for FullNAT. Without any it uses those that are everybody's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lips: Vec<IpAddr>,
@@ -90,14 +94,16 @@ impl ServiceSpec {
             pe: None,
             tcp: TcpOptions::default(),
             tls: None,
+            health: None,
             lips: Vec::new(),
             dests: Vec::new(),
         }
     }
 
-    /// Whether the settings are the same, whatever the servers, the local addresses and the front.
+    /// Whether the settings are the same, whatever the servers, the local addresses, the front and the checks.
     pub fn same_settings(&self, other: &Self) -> bool {
-        let settings = |s: &Self| Self { dests: Vec::new(), lips: Vec::new(), tls: None, ..s.clone() };
+        let settings =
+            |s: &Self| Self { dests: Vec::new(), lips: Vec::new(), tls: None, health: None, ..s.clone() };
         settings(self) == settings(other)
     }
 }

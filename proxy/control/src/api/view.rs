@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use sched::{
-    Counts, DestKey, DestSpec, ForwardMethod, Op, OpError, Persistence, PersistenceEngine, Proto, Rates,
-    SchedFlags, ServiceKey, ServiceSpec, TcpOptions, TlsFront, Weight,
+    Counts, DestKey, DestSpec, ForwardMethod, Health, Op, OpError, Persistence, PersistenceEngine, Proto,
+    Rates, SchedFlags, ServiceKey, ServiceSpec, TcpOptions, TlsFront, Weight,
 };
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +129,9 @@ pub struct ServiceView {
     /// TLS from clients ends here.
     #[serde(default, skip_serializing_if = "is_default")]
     pub tls: Option<Arc<TlsFront>>,
+    /// How its servers are checked.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub health: Option<Arc<Health>>,
     /// Local addresses of its own for FullNAT.
     #[serde(default, skip_serializing_if = "is_default")]
     pub lips: Vec<IpAddr>,
@@ -154,6 +157,7 @@ impl ServiceView {
             persistence: self.persistence,
             pe: self.pe,
             tls: self.tls.clone(),
+            health: self.health.clone(),
             lips: self.lips.clone(),
             dests: self.dests.iter().map(|d| d.spec.clone()).collect(),
         }

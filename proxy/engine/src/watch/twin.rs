@@ -90,7 +90,7 @@ impl Twin {
         }
         let wanted = |service: &Service| {
             service.key.vip().is_none_or(|vip| addrs.contains(&vip))
-                || service.dests.iter().any(|dest| addrs.contains(&dest.live.key.ip()))
+                || service.everyone().any(|dest| addrs.contains(&dest.live.key.ip()))
         };
         table.copied(&mut self.made.borrow_mut().lives, wanted)
     }

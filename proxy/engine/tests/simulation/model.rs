@@ -497,7 +497,10 @@ impl Model {
             | Op::DelMark { .. }
             | Op::DelMarkAt { .. }
             | Op::FlushMarks { .. }
-            | Op::ZeroMarks { .. } => unreachable!("there are no fronts, and the rules stay as they are"),
+            | Op::ZeroMarks { .. }
+            | Op::SetHealth { .. }
+            | Op::SetFitness { .. }
+            | Op::SetSorry { .. } => unreachable!("no fronts, no checks, and the rules stay as they are"),
         }
     }
 

@@ -90,7 +90,7 @@ fn spoken_to(service: &Service) -> impl Iterator<Item = IpAddr> {
     };
     let front = service.tls.as_ref().is_some_and(|front| ours(front));
     let fullnat = move |dest: &&Dest| front || dest.method == ForwardMethod::FullNat;
-    service.dests.iter().filter(fullnat).map(|dest| dest.live.key.ip())
+    service.everyone().filter(fullnat).map(|dest| dest.live.key.ip())
 }
 
 /// Whether rings alone can serve a table.
@@ -133,7 +133,7 @@ fn check(table: &ServiceTable, alone: &Alone) -> anyhow::Result<()> {
             "TLS of {key} ends in the kernel's TCP (stack = \"kernel\", or redirect_http), which is kept silent here: use stack = \
              \"userspace\" alone, or {WAY_OUT}"
         );
-        for dest in service.dests.iter() {
+        for dest in service.everyone() {
             let server = dest.live.key;
             ensure!(
                 !server.ip().is_loopback() && !alone.is_local(server.ip()),

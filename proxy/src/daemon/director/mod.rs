@@ -348,8 +348,7 @@ impl Director {
         let refused = |error| move || ApplyError::Refused { index: 0, error };
         let table = self.engine.services();
         let service = table.get(&key).ok_or_else(refused(OpError::NoSuchService))?;
-        let dest =
-            service.dests.iter().find(|d| d.live.key == server).ok_or_else(refused(OpError::NoSuchDest))?;
+        let dest = service.find(&server).ok_or_else(refused(OpError::NoSuchDest))?;
         if undo {
             let ended = self.drains.end(key, server);
             let unknown = || ApplyError::System(format!("{server} of {key} is not being drained"));
@@ -359,11 +358,11 @@ impl Director {
         }
         self.weigh(key, dest, Weight(0))?;
         let deadline = deadline.map(|s| Instant::now() + Duration::from_secs(s.into()));
-        Ok(self.drains.begin(key, &dest.live, dest.weight, deadline))
+        Ok(self.drains.begin(key, &dest.live, dest.configured, deadline))
     }
 
     fn weigh(&mut self, key: ServiceKey, dest: &Dest, weight: Weight) -> Result<(), ApplyError> {
-        if weight != dest.weight {
+        if weight != dest.configured {
             let ops = vec![Op::EditDest { key, dest: DestSpec { weight, ..dest.spec() } }];
             self.apply(Apply { mode: ApplyMode::Atomic, ops })?;
         }

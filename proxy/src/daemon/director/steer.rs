@@ -241,7 +241,7 @@ impl Director {
     }
 
     fn tell_paths(&self, service: &Service) {
-        for dest in service.dests.iter() {
+        for dest in service.everyone() {
             let path = self.ground.path(dest.live.key.ip());
             dest.live.mtu.store(path.map_or(0, |path| path.mtu), Relaxed);
             dest.live.set_path(path.map(|p| Path {
@@ -255,7 +255,7 @@ impl Director {
 
 /// Whom packets are sent to by link address.
 fn next_hops(service: &Service) -> impl Iterator<Item = NextHop> {
-    let by_link = service.dests.iter().filter(|dest| dest.method == ForwardMethod::Route);
+    let by_link = service.everyone().filter(|dest| dest.method == ForwardMethod::Route);
     by_link.filter_map(|dest| dest.live.path()).map(|path| (path.device, path.next_hop))
 }
 

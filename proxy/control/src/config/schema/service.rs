@@ -101,7 +101,9 @@ fn service(
     let front = tls::front(&section, &identity, &dests, problems);
     let tls = front.as_ref().map(|front| Arc::clone(&front.tls));
     let key = identity.key?;
-    let spec = ServiceSpec { key, scheduler, flags, one_packet, persistence, pe, tcp, tls, lips, dests };
+    let health = None;
+    let spec =
+        ServiceSpec { key, scheduler, flags, one_packet, persistence, pe, tcp, tls, health, lips, dests };
     Some((spec, identity, front))
 }
 

@@ -28,6 +28,7 @@ fn view() -> ServiceView {
         persistence: None,
         pe: None,
         tls: None,
+        health: None,
         lips: Vec::new(),
         rates: Rates::default(),
         counts: counts([123, 4567, 99_999_999, 123_456_789, 123_456_789_000]),

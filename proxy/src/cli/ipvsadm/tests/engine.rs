@@ -112,6 +112,7 @@ fn view(service: &Service) -> ServiceView {
         persistence: service.persistence,
         pe: service.pe,
         tls: service.tls.clone(),
+        health: service.health.clone(),
         lips: service.lips.to_vec(),
         rates: Rates::default(),
         counts: Counts::default(),
