@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use engine::{DropReason, Egress, Engine, HostView, Limits, Verdict, Worker};
 use sched::{
-    DestSpec, ForwardMethod, OnDown, Op, Path, Proto, ProxyProtocol, ServiceKey, ServiceSpec, TcpOptions, Trash,
-    Tunnel,
+    DestSpec, ForwardMethod, OnDown, Op, Path, Proto, ProxyProtocol, ServiceKey, ServiceSpec, TcpOptions,
+    Trash, Tunnel,
 };
 use wire::build::{self, Build, ping, sctp, tcp, udp};
 use wire::frame::Frame;

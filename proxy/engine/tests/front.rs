@@ -13,8 +13,8 @@ use engine::{
     HostView, Limits, Part, Speaker, State, Verdict, Worker,
 };
 use sched::{
-    CertFiles, DestKey, DestLive, DestSpec, Direction, Met, Netmask, OnDown, Op, Path, Persistence, Proto, ServiceKey, ServiceSpec, TlsFront,
-    TlsStack, Trash,
+    CertFiles, DestKey, DestLive, DestSpec, Direction, Met, Netmask, OnDown, Op, Path, Persistence, Proto,
+    ServiceKey, ServiceSpec, TlsFront, TlsStack, Trash,
 };
 use wire::build::{Build, tcp};
 

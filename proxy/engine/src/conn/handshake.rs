@@ -41,8 +41,11 @@ impl Conn<'_> {
         }
         let Some(asked) = self.asked() else { return };
         match (direction, event) {
-            // A SYN that is sent again does not start the clock again; one amid a connection asks nothing.
-            (Direction::In, tcp::Event::Syn) if self.state().is_opening() => {
+            // A SYN that is sent again does not start the clock again; one amid a connection asks nothing, nor does one
+            // whose answer has been lost on its way to the client.
+            (Direction::In, tcp::Event::Syn)
+                if self.state().is_opening() && !self.server().has_answered(self.client()) =>
+            {
                 let now = word(elapsed);
                 if let Err(since) = asked.compare_exchange(0, now, Relaxed, Relaxed)
                     && since & TOLD == 0

@@ -69,8 +69,7 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         case("of a dead server's connection both ends are told", |n| {
             let told = resets(&[(n.web(), n.client(), 901, 101), (n.client(), n.s1(), 101, 901)]);
-            let steps =
-                vec![out(n), Step::Dies(n.w1(), OnDown::Reset, 1), wait(0, &gone(n)), told, Step::Idle];
+            let steps = vec![out(n), Step::Dies(n.w1(), OnDown::Reset, 1), wait(0, &gone(n)), told];
             then(established(n), steps)
         }),
         case("or nobody, and who goes on is told then", |n| {
@@ -98,7 +97,7 @@ pub(crate) fn cases() -> Vec<Case> {
             |n| {
                 let steps = [OnDown::Reset, OnDown::Move].map(|how| Step::Dies(n.w1(), how, 1));
                 let [first, _] = steps;
-                vec![begins(n), out(n), first, wait(0, &gone(n)), Step::Idle, begins_anew(n, &[])]
+                vec![begins(n), out(n), first, wait(0, &gone(n)), begins_anew(n, &[])]
             },
         ),
         case("a SYN waits for no dead server, though nobody has come yet to forget it", |n| {
@@ -125,7 +124,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("datagrams go to another server whatever becomes of connections", |n| {
             let dies = |how| Step::Dies(n.u1(), how, 1);
             let moves = [Gone(1), Inactive(n.u1(), -1)];
-            vec![datagram(n, false), dies(OnDown::Keep), wait(0, &moves), Step::Idle, datagram(n, true)]
+            vec![datagram(n, false), dies(OnDown::Keep), wait(0, &moves), datagram(n, true)]
         }),
         case("a client comes back to no dead server", |n| {
             let away = syn(n, n.client_port(1), n.w2(), &[Template(n.w1(), -1), Template(n.w2(), 1)]);

@@ -31,13 +31,13 @@ pub(super) const CASES: &[(&str, Steps)] = &[
                 let around = matches!(t.net.method, ForwardMethod::Tunnel(_));
                 (!around).then_some(then(shaken(t)?, vec![dies, wait(0, &gone(t)), both_told(t)]))
             }
-            Proto::Udp | Proto::Sctp => Some(vec![t.begins(), dies, wait(0, &gone(t)), Step::Idle]),
+            Proto::Udp | Proto::Sctp => Some(vec![t.begins(), dies, wait(0, &gone(t))]),
         }
     }),
     ("where they are moved nobody is", |t| {
         let begun = if t.proto == Proto::Tcp { shaken(t)? } else { vec![t.begins()] };
         let dies = Step::Dies(t.leg(), OnDown::Move, 1);
-        (t.load == Load::Whole).then(|| then(begun, vec![dies, wait(0, &gone(t)), Step::Idle]))
+        (t.load == Load::Whole).then(|| then(begun, vec![dies, wait(0, &gone(t))]))
     }),
     ("and where they are kept datagrams still go", |t| {
         let begun = if t.proto == Proto::Tcp { shaken(t)? } else { vec![t.begins()] };
