@@ -25,6 +25,9 @@ use super::event::EventKind;
 use super::probe::Outcome;
 use super::server::{Hand, Turn};
 
+/// How often what clients' connections met is looked at, where that counts.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// A question that is due.
 #[derive(Clone, Debug)]
 pub struct Due {
@@ -51,6 +54,8 @@ pub struct Roster {
     /// When something that was held may be over.
     ticks: BinaryHeap<Reverse<(Instant, ServiceKey, DestKey)>>,
     last_id: u64,
+    /// When to look at what clients' connections met.
+    next_look: Option<Instant>,
 }
 
 impl Roster {
@@ -63,6 +68,7 @@ impl Roster {
             schedule: Schedule::new(seed),
             ticks: BinaryHeap::new(),
             last_id: 0,
+            next_look: None,
         }
     }
 
@@ -83,13 +89,15 @@ impl Roster {
                 ward.release(key, new.map(Arc::as_ref), &mut effects);
             }
         }
+        let passive = self.wards.values().any(|ward| ward.health.passive.is_some());
+        self.next_look = passive.then(|| self.next_look.unwrap_or(now + LOOK));
         effects
     }
 
     /// When there is something to do next.
     pub fn next_due(&self) -> Option<Instant> {
         let tick = self.ticks.peek().map(|Reverse((at, ..))| *at);
-        [self.schedule.next(), tick].into_iter().flatten().min()
+        [self.schedule.next(), tick, self.next_look].into_iter().flatten().min()
     }
 
     /// A question that is due. No other of the same check is until it is answered.
@@ -123,7 +131,7 @@ impl Roster {
         effects
     }
 
-    /// Time has passed: what was held may be over.
+    /// Time has passed: what was held may be over, and clients may have met something.
     pub fn tick(&mut self, now: Instant) -> Effects {
         let mut effects = Effects::default();
         while let Some(&Reverse((at, service, server))) = self.ticks.peek()
@@ -135,6 +143,10 @@ impl Roster {
             let Some(member) = ward.members.get_mut(&server) else { continue };
             let turns = member.server.tick(&health, now);
             self.turned(service, server, turns, false, now, &mut effects);
+        }
+        if self.next_look.is_some_and(|at| at <= now) {
+            self.next_look = Some(now + LOOK);
+            self.look(now, &mut effects);
         }
         effects
     }
@@ -171,6 +183,23 @@ impl Roster {
             ward.stop(*key, &mut effects);
         }
         effects
+    }
+
+    /// What have clients' connections met?
+    fn look(&mut self, now: Instant, effects: &mut Effects) {
+        let mut found = Vec::new();
+        for (key, ward) in self.wards.iter_mut().filter(|(_, ward)| ward.health.passive.is_some()) {
+            let health = Arc::clone(&ward.health);
+            for (server, member) in &mut ward.members {
+                let turns = member.meet(&health, now);
+                if !turns.is_empty() {
+                    found.push((*key, *server, turns));
+                }
+            }
+        }
+        for (service, server, turns) in found {
+            self.turned(service, server, turns, false, now, effects);
+        }
     }
 
     /// A service is new, or has changed.

@@ -9,11 +9,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sched::{Check, Fitness, Health, Initially, Need, Share, Weight, Window};
+use sched::{Check, Fitness, Health, Initially, Met, Need, Share, Weight, Window};
 use serde::{Deserialize, Serialize};
 
 use self::passive::Hold;
-pub use self::passive::Met;
 use super::event::EventKind;
 use super::machine::{Machine, Rules, State};
 use super::probe::{Outcome, Weighting};

@@ -31,8 +31,7 @@ impl Asker for World {
         ready.asked.fetch_add(1, Relaxed);
         tokio::time::sleep(Duration::from_millis(30)).await;
         ready.out.fetch_sub(1, Relaxed);
-        let result =
-            if ready.dead.load(Relaxed) { Err("no".to_owned()) } else { Ok(Success::default()) };
+        let result = if ready.dead.load(Relaxed) { Err("no".to_owned()) } else { Ok(Success::default()) };
         Outcome { result, took: Duration::from_millis(1) }
     }
 }

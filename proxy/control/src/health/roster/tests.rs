@@ -286,6 +286,23 @@ fn commands_are_told_of_what_they_asked_for() {
 }
 
 #[test]
+fn clients_that_get_nowhere_have_a_server_taken_out_for_a_while() {
+    let mut spec = checked(2);
+    let passive = Some(sched::Passive { fall: 3, hold: 5_000, max_hold: 60_000 });
+    spec.health = Some(Arc::new(Health { passive, ..Health::default() }));
+    let mut w = Watched::new(spec);
+    let live = Arc::clone(&w.table.get(&key()).unwrap().find(&addr(1)).unwrap().live);
+    (0..3).for_each(|_| live.count_refused());
+    w.second(&[]);
+    assert_eq!((w.in_force(), w.state(1).as_str()), (vec![addr(2)], "held"));
+    (0..3).for_each(|_| live.count_refused());
+    for _ in 0..5 {
+        w.second(&[]);
+    }
+    assert_eq!((w.in_force().len(), w.state(1).as_str()), (2, "up"), "{:?}", w.said);
+}
+
+#[test]
 fn a_thousand_that_begin_together_do_not_fire_together() {
     let mut spec = checked(0);
     spec.dests = (0..1000)

@@ -316,6 +316,16 @@ impl Member {
         self.server.asked.iter().position(|asked| asked.id == Some(id))
     }
 
+    /// Looks at what clients' connections have met.
+    pub(super) fn meet(&mut self, health: &Health, now: Instant) -> Vec<Turn> {
+        let turns = self.server.meet(self.live.met(), health, now);
+        if self.server.is_held(now) {
+            // Those that had begun before do not count when it is tried again.
+            self.live.forgive();
+        }
+        turns
+    }
+
     /// What is to be made of it.
     pub(super) fn wanted(&self, health: &Health, panic: bool) -> Fitness {
         self.server.fitness(health, panic, self.live.is_draining(), self.configured)

@@ -2,16 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sched::Passive;
-
-/// What clients' connections have met.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Met {
-    /// Connections that were established, ever.
-    pub answered: u64,
-    /// Connections that came to nothing since the last of those.
-    pub in_a_row: u32,
-}
+use sched::{Met, Passive};
 
 /// For how long a server is left alone.
 #[derive(Clone, Debug, Default)]
@@ -57,7 +48,7 @@ mod tests {
         let rules = Passive { fall: 3, hold: 1_000, max_hold: 3_000 };
         let mut now = Instant::now();
         let mut hold = Hold::default();
-        let failed = |answered, in_a_row| Met { answered, in_a_row };
+        let failed = |answered, in_a_row| Met { answered, in_a_row, ..Met::default() };
         assert_eq!(hold.meet(failed(0, 2), &rules, now), None);
         for expected in [1_000, 2_000, 3_000, 3_000] {
             assert!(hold.meet(failed(0, 3), &rules, now).is_some());

@@ -171,8 +171,8 @@ fn clients_say_that_a_server_is_dead_and_time_gives_it_another_chance() {
     let passive = Some(Passive { fall: 3, hold: 1_000, max_hold: 60_000 });
     let (health, now) = (Health { passive, ..Health::default() }, Instant::now());
     let mut server = Server::new(&[], Initially::Up, now);
-    assert_eq!(server.meet(Met { answered: 5, in_a_row: 2 }, &health, now), []);
-    let turns = server.meet(Met { answered: 5, in_a_row: 3 }, &health, now);
+    assert_eq!(server.meet(Met { answered: 5, in_a_row: 2, ..Met::default() }, &health, now), []);
+    let turns = server.meet(Met { answered: 5, in_a_row: 3, ..Met::default() }, &health, now);
     let words = "3 connections in a row came to nothing, it is left alone for 1 s";
     assert_eq!(turns, [(EventKind::Down, words.to_owned())]);
     assert_eq!(server.words(now), "held");
