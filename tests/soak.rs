@@ -22,7 +22,8 @@ use crate::support::{Engine, talk};
 const METHODS: [&str; 5] = ["-g", "--fullnat", "-i", "-m", "--fullnat"];
 const SPARE: usize = METHODS.len() - 1;
 const SCHEDULERS: [&str; 8] = ["rr", "wrr", "lc", "wlc", "sed", "nq", "lblc", "wlc"];
-/// What the engine's memory may grow by in the second half, besides 192 bytes for each connection that it holds.
+/// By what the most memory of the second half may be above that of the first, besides 192 bytes for each connection that it
+/// held more.
 const FLAT: f64 = (2 << 20) as f64;
 /// The same of a run that is over before all that is kept for later use has been made. Frames that nobody gives back are more.
 const SHORT: (Duration, f64) = (Duration::from_secs(60), (16 << 20) as f64);
@@ -77,21 +78,19 @@ fn soak(port: &str, length: Duration) {
             let next = began + Duration::from_secs(1) * (edits.turn as u32 + 1);
             thread::sleep(next.saturating_duration_since(Instant::now()));
             edits.next();
-            // Until those of UDP end, after five minutes, there are more and more connections.
-            let held = 192.0 * engine.status().connections as f64;
-            memory.push((began.elapsed().as_secs_f64(), resident(&path) - held));
+            memory.push((resident(&path), 192.0 * engine.status().connections as f64));
         }
         drop(over);
     });
     let (streams, datagrams) = (tally.streams.load(Relaxed), tally.datagrams.load(Relaxed));
-    let growth = slope(&memory[memory.len() / 2..]) * length.as_secs_f64() / 2.0;
+    let growth = growth(&memory);
     let status = engine.status();
     say(&format!(
-        "{port}: {} edits; {streams} streams, {} MB, {datagrams} datagrams; {} kB of memory besides connections, growing by {:.0} kB in the \
-         second half; drops {:?}",
+        "{port}: {} edits; {streams} streams, {} MB, {datagrams} datagrams; {:.0} kB of memory, {:.0} kB more in the second half than in \
+         the first; drops {:?}",
         edits.turn,
         tally.bytes.load(Relaxed) >> 20,
-        memory.last().unwrap().1 / 1024.0,
+        memory.last().unwrap().0 / 1024.0,
         growth / 1024.0,
         status.drops(),
     ));
@@ -282,13 +281,11 @@ fn resident(path: &str) -> f64 {
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
 }
 
-/// By least squares, in units for each second.
-fn slope(points: &[(f64, f64)]) -> f64 {
-    let n = points.len() as f64;
-    let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / n;
-    let (x, y) = (mean(|p| p.0), mean(|p| p.1));
-    let (over, under) = points
-        .iter()
-        .fold((0.0, 0.0), |(over, under), p| (over + (p.0 - x) * (p.1 - y), under + (p.0 - x) * (p.0 - x)));
-    over / under
+/// Of memory and what connections may take of it: how much more there was in the second half. Until connections of UDP end,
+/// after five minutes, there are more and more; what they have taken is kept for others.
+fn growth(samples: &[(f64, f64)]) -> f64 {
+    let (first, second) = samples.split_at(samples.len() / 2);
+    let most = |half: &[(f64, f64)], of: fn(&(f64, f64)) -> f64| half.iter().map(of).fold(0.0, f64::max);
+    let more = |of| most(second, of) - most(first, of);
+    more(|sample| sample.0) - more(|sample| sample.1).max(0.0)
 }
