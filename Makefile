@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 ULVS := target/release/ulvs
 
-.PHONY: help demo build install test test-packet soak conformance lint bench bench-core bench-ipvs bench-tls fuzz oracle deny docs
+.PHONY: help demo build install test test-packet soak conformance lint bench bench-core bench-ipvs bench-tls bench-health fuzz oracle deny docs
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,10 @@ bench-ipvs: build ## ulvs beside a kernel's IPVS, on an emulated machine that ha
 bench-tls: build ## ulvs, HAProxy and nginx ending TLS at the director; ARGS=--loss: over links that lose packets
 	@tests/setup.sh bench
 	@$(ULVS) lab bench tls $(ARGS)
+
+bench-health: build ## what 2,000 health checks a second do to requests: ARGS="--kind http --servers 500"
+	@tests/setup.sh test
+	@$(ULVS) lab bench health $(ARGS)
 
 fuzz: ## search for bytes that break the packet parser or the engine: SECONDS_EACH=60
 	@tests/setup.sh fuzz

@@ -8,6 +8,7 @@
 mod chart;
 mod contender;
 mod goals;
+mod health;
 mod programs;
 mod report;
 mod results;
@@ -30,6 +31,7 @@ use clap::{Args, Subcommand, ValueEnum as _};
 use nix::sys::resource::{Resource, getrlimit};
 
 use self::contender::{Column, Contender, Method};
+use self::health::HealthArgs;
 use self::results::Results;
 use self::stand::{Bench, Stand};
 use self::tls::TlsArgs;
@@ -75,6 +77,8 @@ pub(crate) struct BenchArgs {
 enum OtherBench {
     /// TLS that ends at the director, with HAProxy and nginx beside it
     Tls(TlsArgs),
+    /// What thousands of health checks a second do to the requests of clients
+    Health(HealthArgs),
 }
 
 impl BenchArgs {
@@ -83,6 +87,7 @@ impl BenchArgs {
         match &self.other {
             None => self.place,
             Some(OtherBench::Tls(args)) => args.place,
+            Some(OtherBench::Health(args)) => args.place,
         }
     }
 }
@@ -96,8 +101,10 @@ const SET_UP: f64 = 1.5;
 const OTHERS: Duration = Duration::from_millis(300);
 
 pub(crate) fn main(args: &BenchArgs, ulvs: &Path, state_root: Option<PathBuf>) -> anyhow::Result<ExitCode> {
-    if let Some(OtherBench::Tls(args)) = &args.other {
-        return tls::main(args, ulvs, state_root);
+    match &args.other {
+        Some(OtherBench::Tls(args)) => return tls::main(args, ulvs, state_root),
+        Some(OtherBench::Health(args)) => return health::main(args, ulvs, state_root),
+        None => {}
     }
     // What is missing shall be missing now, not after an hour.
     let mut facts = facts(args, ulvs)?;
