@@ -54,6 +54,9 @@ pub struct ServerHealth {
     pub weight: Weight,
     /// The weight that it has.
     pub effective: Weight,
+    /// In its slow start: the tenths of its weight that it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warming: Option<u8>,
     /// Milliseconds since it was found alive or dead.
     pub since_ms: u64,
     /// Why.
