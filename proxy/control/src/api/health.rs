@@ -16,6 +16,7 @@ pub struct HealthList {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceHealth {
     /// Which.
+    #[serde(with = "super::word")]
     pub service: ServiceKey,
     /// Its servers are checked; else it is here for what somebody has said by hand.
     pub checked: bool,
