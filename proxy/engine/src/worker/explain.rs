@@ -115,6 +115,7 @@ impl Worker {
             ports: copy.ports,
             ids: Arc::new(self.ids.copied()),
             turnstile: Arc::new(self.turnstile.copied()),
+            aims: Arc::clone(&self.aims),
             sampler: Sampler::default(),
             limit: self.limit.clone(),
             born: self.born,
