@@ -51,7 +51,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use sched::{DestKey, DestLive, OnDown, Proto, ServiceKey, ServiceTable, Writer};
 
-use aims::{Aim, Aims};
+use aims::Aims;
 use condemned::{Condemned, Sentence};
 use conn::{Conn, ConnTable, FlowKey, Millis, Room};
 use counters::WorkerCounters;
@@ -62,6 +62,7 @@ use persist::Templates;
 use ports::Ports;
 use random::Random;
 
+pub use aims::Aimed;
 pub use counters::{ByReason, Counters};
 pub use front::{Diverted, FrontConn, FrontEnd, FrontRefusal, FrontSide, FrontWay, Speaker};
 pub use host::HostView;
@@ -208,16 +209,15 @@ impl Engine {
         })
     }
 
-    /// Until then, what this client begins at this VIP goes to one given server of the service, in force or not; or to
-    /// nobody, once the service does not have it any more.
+    /// What this client begins at this VIP goes to one given server of the service, in force or not, while the result is
+    /// held; or to nobody, once the service does not have it any more. `None` if somebody else aims that flow.
     pub fn aim(
         &self,
         (proto, client, vip): (Proto, SocketAddr, SocketAddr),
-        (service, server): (ServiceKey, DestKey),
-        [now, until]: [Instant; 2],
-    ) {
-        let [now, until] = [now, until].map(|time| millis_since(self.born, time));
-        self.aims.put(FlowKey::new(proto, client, vip), Aim { service, server, until }, now);
+        service: ServiceKey,
+        server: DestKey,
+    ) -> Option<Aimed> {
+        self.aims.put(FlowKey::new(proto, client, vip), service, server)
     }
 
     /// Has up to `limit` connections ended whose server has been removed from its service, as the settings want it:

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::{Egress, Engine, HostView, Limits, Part, Verdict, Worker};
+use engine::{Aimed, Egress, Engine, HostView, Limits, Part, Verdict, Worker};
 use sched::{
     DestKey, DestSpec, Fitness, ForwardMethod, Netmask, OnDown, Op, Path, Persistence, Proto, ServiceKey,
     ServiceSpec, Share, Trash, Weight,
@@ -76,9 +76,8 @@ impl Director {
         self.apply(Op::SetFitness { key: service, addr: asked(), fitness });
     }
 
-    fn aim(&self, proto: Proto, port: u16) {
-        let until = self.now + Duration::from_secs(2);
-        self.engine.aim((proto, asker(port), vip()), (key(proto), asked()), [self.now, until]);
+    fn aim(&self, proto: Proto, port: u16) -> Aimed {
+        self.engine.aim((proto, asker(port), vip()), key(proto), asked()).expect("nobody else's")
     }
 
     fn process(&mut self, build: &Build) -> (Verdict, Frame) {
@@ -112,8 +111,10 @@ fn a_check_reaches_the_server_that_it_asks_in_force_or_not_and_clients_do_not() 
         let mut director = Director::new(method, |service| service);
         director.fit(share);
         for port in 5000..5004 {
-            director.aim(Proto::Tcp, port);
+            let aimed = director.aim(Proto::Tcp, port);
+            assert!(!aimed.has_begun());
             assert_eq!(director.reached(&tcp(asker(port), vip()).syn()), Some(asked().ip()), "{share:?}");
+            assert!(aimed.has_begun());
         }
         if share != Share::In {
             let client = |port| SocketAddr::new(at("198.51.100.9:0").ip(), port);
@@ -133,7 +134,7 @@ fn a_persistent_service_remembers_nothing_of_it() {
         ..service
     });
     assert_eq!(director.reached(&tcp(asker(1), vip()).syn()), Some(other().ip()), "newest first");
-    director.aim(Proto::Tcp, 2);
+    let _aimed = director.aim(Proto::Tcp, 2);
     assert_eq!(director.reached(&tcp(asker(2), vip()).syn()), Some(asked().ip()));
     assert_eq!(director.reached(&tcp(asker(3), vip()).syn()), Some(other().ip()));
 }
@@ -145,7 +146,7 @@ fn datagrams_that_are_scheduled_one_by_one_are_aimed_one_by_one() {
         one_packet: true,
         ..service
     });
-    director.aim(Proto::Udp, 7);
+    let _aimed = director.aim(Proto::Udp, 7);
     for _ in 0..3 {
         assert_eq!(director.reached(&udp(asker(7), vip())), Some(asked().ip()));
     }
@@ -157,7 +158,7 @@ fn datagrams_that_are_scheduled_one_by_one_are_aimed_one_by_one() {
 #[test]
 fn while_it_asks_no_other_server_answers_for_a_dead_one() {
     let mut director = Director::new(ForwardMethod::Route, |service| service);
-    director.aim(Proto::Tcp, 5000);
+    let aimed = director.aim(Proto::Tcp, 5000);
     let syn = tcp(asker(5000), vip()).syn();
     assert_eq!(director.reached(&syn), Some(asked().ip()));
     let table = director.engine.services();
@@ -170,8 +171,19 @@ fn while_it_asks_no_other_server_answers_for_a_dead_one() {
         director.now += Duration::from_millis(600);
         assert_eq!(director.reached(&syn), Some(asked().ip()));
     }
-    director.now += Duration::from_millis(600);
-    assert_eq!(director.reached(&syn), Some(other().ip()), "its time is over");
+    drop(aimed);
+    assert_eq!(director.reached(&syn), Some(other().ip()), "it asks no more");
+}
+
+#[test]
+fn a_flow_has_one_aim_and_may_have_another_later() {
+    let director = Director::new(ForwardMethod::Route, |service| service);
+    let again = || director.engine.aim((Proto::Tcp, asker(1), vip()), key(Proto::Tcp), other());
+    let aimed = director.aim(Proto::Tcp, 1);
+    assert!(again().is_none());
+    let _other = director.aim(Proto::Tcp, 2);
+    drop(aimed);
+    assert!(again().is_some());
 }
 
 #[test]
@@ -183,7 +195,7 @@ fn a_server_that_is_gone_is_nobody() {
     ] {
         let there = matches!(op, Op::AddDest { .. });
         director.apply(op);
-        director.aim(Proto::Tcp, 5000);
+        let _aimed = director.aim(Proto::Tcp, 5000);
         let expected = there.then(|| asked().ip());
         assert_eq!(director.reached(&tcp(asker(5000), vip()).syn()), expected);
     }

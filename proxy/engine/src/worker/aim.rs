@@ -15,7 +15,8 @@ impl<W: Watch> Step<'_, W> {
         request: &Request<'_>,
     ) -> Result<Choice, Refusal> {
         let key = FlowKey::new(request.proto, request.client, request.vip);
-        match self.aims.get(&key, self.now) {
+        self.watch.fetch(|twin| twin.aim(&key));
+        match self.aims.get(&key) {
             Some(aim) => self.aimed(request, &aim),
             None => self.choose(datagram, request),
         }
@@ -23,6 +24,7 @@ impl<W: Watch> Step<'_, W> {
 
     /// If that server is gone, nobody: an answer of another one would be taken for its.
     fn aimed(&self, request: &Request<'_>, aim: &Aim) -> Result<Choice, Refusal> {
+        aim.begins();
         self.watch.note(|| Note::Aimed { server: aim.server });
         let service = request.service;
         let dest = service.everyone().find(|dest| dest.live.key == aim.server);

@@ -45,8 +45,8 @@ const ACTIONS: &[(u64, Action)] = &[
     (4, settings_change),
     (6, orphans_end),
     (2, a_server_is_emptied),
-    (9, a_server_dies_or_returns),
-    (2, the_sorry_server_is_needed_or_not),
+    (5, a_server_dies_or_returns),
+    (1, the_sorry_server_is_needed_or_not),
 ];
 
 /// One step.

@@ -11,6 +11,7 @@ use wire::packet::TcpFlags;
 use crate::around::some_service;
 use crate::cast::{host, method, server_of, some_flow};
 use crate::model::{Flow, FlowKey, Model};
+use crate::traffic::{segment, send};
 use crate::world::World;
 
 /// What clients have met at a server.
@@ -151,7 +152,15 @@ pub(crate) fn a_server_dies_or_returns(world: &mut World) {
     world.set_down(dest, known);
     if dead && world.rng.one_in(3) {
         let how = *world.rng.pick(&[OnDown::Reset, OnDown::Move, OnDown::Keep]);
-        world.end_flows(Some((dest, how)));
+        return world.end_flows(Some((dest, how)));
+    }
+    // A client that waits for it asks again.
+    let waits = |(key, flow): &(&FlowKey, &Flow)| {
+        key.0 == Proto::Tcp && flow.way.dest == dest && is_opening(flow.state)
+    };
+    if let Some((proto, client, vip)) = world.model.flows.iter().find(waits).map(|(key, _)| *key) {
+        let again = segment(world, proto, client, vip, TcpFlags::SYN);
+        send(world, &again);
     }
 }
 

@@ -34,7 +34,7 @@ use tokio::time::{Instant, timeout_at};
 
 use asking::{Asking, Progress, Way};
 
-pub use tools::{Aim, Tools};
+pub use tools::{Aim, Aimed, Tools};
 
 /// Whom a question goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,7 +185,7 @@ impl Question {
         let deadline = started + self.timeout;
         let asking = Asking { target, way: &self.way, tools: &self.tools, progress: &progress, deadline };
         let result = match timeout_at(deadline, self.kind.ask(&asking)).await {
-            Ok(result) => result,
+            Ok(result) => result.and_then(|success| progress.came_by().map(|()| success)),
             Err(_) => Err(progress.late(self.timeout)),
         };
         Outcome { result: result.map_err(|why| words::line(&why)), took: started.elapsed() }
