@@ -389,13 +389,18 @@ impl Director {
             self.weigh(key, dest, ended.weight)?;
             return Ok(ended);
         }
-        self.weigh(key, dest, Weight(0))?;
+        // Before the table changes: whoever looks after its health leaves its weight alone then.
+        dest.live.set_draining(true);
+        if let Err(error) = self.weigh(key, dest, Weight(0)) {
+            dest.live.set_draining(false);
+            return Err(error);
+        }
         let deadline = deadline.map(|s| Instant::now() + Duration::from_secs(s.into()));
         Ok(self.drains.begin(key, &dest.live, dest.configured, deadline))
     }
 
     fn weigh(&mut self, key: ServiceKey, dest: &Dest, weight: Weight) -> Result<(), ApplyError> {
-        if weight != dest.configured {
+        if weight != dest.configured || dest.fitness.weight.is_some() {
             let ops = vec![Op::EditDest { key, dest: DestSpec { weight, ..dest.spec() } }];
             self.apply(Apply { mode: ApplyMode::Atomic, ops })?;
         }
