@@ -220,12 +220,12 @@ impl Progress {
         self.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All that was to go by the VIP has done so: nobody else has answered.
+    /// All that was to go by the VIP has done so: what became of it says something about the server.
     pub(super) fn came_by(&self) -> Result<(), String> {
         if self.aimed().iter().all(|aimed| aimed.has_begun()) {
             return Ok(());
         }
-        Err("somebody else has the VIP and answered: what this host sends there does not come by".into())
+        Err("what this host sends to the VIP does not come by the service: ask without `via`".into())
     }
 
     /// What is missing after all the time that there was.

@@ -185,9 +185,10 @@ impl Question {
         let deadline = started + self.timeout;
         let asking = Asking { target, way: &self.way, tools: &self.tools, progress: &progress, deadline };
         let result = match timeout_at(deadline, self.kind.ask(&asking)).await {
-            Ok(result) => result.and_then(|success| progress.came_by().map(|()| success)),
+            Ok(result) => result,
             Err(_) => Err(progress.late(self.timeout)),
         };
+        let result = progress.came_by().and(result);
         Outcome { result: result.map_err(|why| words::line(&why)), took: started.elapsed() }
     }
 }

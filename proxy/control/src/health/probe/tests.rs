@@ -344,7 +344,7 @@ async fn a_question_by_the_vip_is_aimed_before_its_first_packet_leaves() {
     assert_eq!(question.ask(&lost).await.result, Err("this server has no way".to_owned()));
     let past_us = Target { dest: "192.0.2.1:2".parse().unwrap(), ..target.clone() };
     let why = question.ask(&past_us).await.result.unwrap_err();
-    assert_eq!(why, "somebody else has the VIP and answered: what this host sends there does not come by");
+    assert_eq!(why, "what this host sends to the VIP does not come by the service: ask without `via`");
     let alone = Question::new(&check, &tools());
     assert_eq!(alone.ask(&target).await.result, Err("no question can go by the VIP here".to_owned()));
     assert_eq!(peers.lock().unwrap().len(), 3, "nothing is sent that is not aimed");
