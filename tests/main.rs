@@ -22,6 +22,7 @@ mod fronts;
 mod ftp;
 mod fullnat;
 mod health_cli;
+mod health_vip;
 mod host;
 mod labs;
 mod ldirectord;

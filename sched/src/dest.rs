@@ -295,7 +295,11 @@ impl DestLive {
         self.available.load(Relaxed)
     }
 
+    /// Who comes back is not known to be dead.
     pub(crate) fn set_available(&self, yes: bool) {
+        if yes {
+            self.set_down(false);
+        }
         self.available.store(yes, Relaxed);
     }
 

@@ -21,6 +21,7 @@
 #![warn(clippy::disallowed_methods)]
 #![warn(missing_docs)]
 
+mod aims;
 mod condemned;
 mod conn;
 mod counters;
@@ -43,14 +44,16 @@ mod verdict;
 mod watch;
 mod worker;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use sched::{DestLive, OnDown, Proto, ServiceTable, Writer};
+use sched::{DestKey, DestLive, OnDown, Proto, ServiceKey, ServiceTable, Writer};
 
+use aims::Aims;
 use condemned::{Condemned, Sentence};
-use conn::{Conn, ConnTable, Millis, Room};
+use conn::{Conn, ConnTable, FlowKey, Millis, Room};
 use counters::WorkerCounters;
 use defence::Turnstile;
 use fragments::Fragments;
@@ -59,6 +62,7 @@ use persist::Templates;
 use ports::Ports;
 use random::Random;
 
+pub use aims::Aimed;
 pub use counters::{ByReason, Counters};
 pub use front::{Diverted, FrontConn, FrontEnd, FrontRefusal, FrontSide, FrontWay, Speaker};
 pub use host::HostView;
@@ -99,6 +103,7 @@ pub struct Engine {
     fragments: Arc<Fragments>,
     ids: Arc<Ids>,
     turnstile: Arc<Turnstile>,
+    aims: Arc<Aims>,
     counters: Vec<Arc<WorkerCounters>>,
     born: Instant,
 }
@@ -120,6 +125,7 @@ impl Engine {
             fragments: Arc::new(Fragments::new(seed)),
             ids: Arc::new(Ids::new(seed)),
             turnstile: Arc::default(),
+            aims: Arc::new(Aims::new(seed)),
             counters: (0..workers).map(|_| Arc::default()).collect(),
             born: now,
         };
@@ -201,6 +207,17 @@ impl Engine {
             let ends = how != OnDown::Keep || legs.proto == Proto::Udp;
             (ends && std::ptr::eq(Arc::as_ptr(&legs.dest), dest)).then_some(how == OnDown::Reset)
         })
+    }
+
+    /// What this client begins at this VIP goes to one given server of the service, in force or not, while the result is
+    /// held; or to nobody, once the service does not have it any more. `None` if somebody else aims that flow.
+    pub fn aim(
+        &self,
+        (proto, client, vip): (Proto, SocketAddr, SocketAddr),
+        service: ServiceKey,
+        server: DestKey,
+    ) -> Option<Aimed> {
+        self.aims.put(FlowKey::new(proto, client, vip), service, server)
     }
 
     /// Has up to `limit` connections ended whose server has been removed from its service, as the settings want it:

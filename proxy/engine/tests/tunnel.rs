@@ -419,7 +419,7 @@ fn a_tunnel_that_ends_nowhere_refuses_what_is_inside() {
             _ => udp(net.client, net.vip),
         };
         let late = error_about(&mut director, &first, build::time_exceeded);
-        director.process(&late);
+        assert_eq!(director.process(&late).0, Verdict::Reply);
         assert_eq!(live.met(), Met::default());
         let error = error_about(&mut director, &first, build::unreachable_port);
         for _ in 0..2 {

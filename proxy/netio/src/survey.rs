@@ -113,6 +113,11 @@ pub fn sysctl(name: &str) -> Option<i64> {
     fs::read_to_string(sysctl_path(name)).ok()?.trim().parse().ok()
 }
 
+/// Name of the device with this index.
+pub fn device(index: u32) -> Option<String> {
+    nix::net::if_::if_indextoname(index).ok()?.into_string().ok()
+}
+
 /// Whether a setting could be changed: `/proc/sys` is read-only in many containers.
 pub fn is_writable(name: &str) -> bool {
     fs::OpenOptions::new().write(true).open(sysctl_path(name)).is_ok()

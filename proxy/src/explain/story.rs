@@ -134,6 +134,9 @@ impl Lines {
                     ),
                 );
             }
+            Note::Aimed { server } => {
+                self.say("check", &format!("it asks {server} how it is, and goes to nobody else"));
+            }
             Note::TemplateEnds { server } => {
                 self.say("client", &format!("its template said {server}, which may not be used any more"));
             }

@@ -82,13 +82,13 @@ pub enum Initially {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDown {
-    /// Both ends of a TCP connection are told by a reset; UDP is moved.
+    /// Both ends of a TCP connection are told by a reset; all else is moved.
     #[default]
     Reset,
     /// All are forgotten in silence: whatever comes next goes to another server. UDP likes that; TCP that was established
-    /// is reset by the server that does not know it.
+    /// is reset once its client goes on, by us, or with `sloppy_tcp` by a server that does not know it.
     Move,
-    /// TCP stays, perhaps the server comes back; UDP is moved.
+    /// TCP and SCTP stay, perhaps the server comes back; UDP is moved.
     Keep,
 }
 

@@ -63,6 +63,11 @@ pub enum Note {
     },
     /// A front ends its connection here.
     Front,
+    /// A check has said where it goes.
+    Aimed {
+        /// The server that is asked.
+        server: SocketAddr,
+    },
     /// The client's template says where it goes; `None` where it has none.
     Template {
         /// The server that the client had.

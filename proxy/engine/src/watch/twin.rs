@@ -13,6 +13,7 @@ use sched::{Copies, Service, ServiceTable};
 use wire::icmp;
 use wire::packet::Packet;
 
+use crate::aims::Aims;
 use crate::conn::{Between, Conn, ConnTable, FlowKey, Kept, Known, Rare, Reader};
 use crate::fragments::{self, Fragments, Way};
 use crate::ftp::Expected;
@@ -26,6 +27,7 @@ pub(crate) struct Tables {
     pub(crate) templates: Arc<Templates>,
     pub(crate) ports: Arc<Ports>,
     pub(crate) fragments: Arc<Fragments>,
+    pub(crate) aims: Arc<Aims>,
 }
 
 /// See the module.
@@ -100,6 +102,13 @@ impl Twin {
         let found = self.real.conns.find(&mut self.made.borrow_mut().reader, &self.real_known, key);
         if let Some((conn, _)) = found {
             self.copy_of(&conn);
+        }
+    }
+
+    /// Where a flow is to go.
+    pub(crate) fn aim(&self, key: &FlowKey) {
+        if let Some(aim) = self.real.aims.get(key) {
+            self.copy.aims.adopt(*key, aim);
         }
     }
 

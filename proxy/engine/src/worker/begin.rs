@@ -39,17 +39,25 @@ pub(super) struct Choice {
     pub(super) template: Option<Arc<Template>>,
     /// It is none, but whom the client has meant.
     pub(super) bypass: bool,
+    /// It is this one or nobody.
+    pub(super) aimed: bool,
 }
 
 impl Choice {
     pub(super) fn of(dest: &Dest) -> Self {
-        Self { dest: Arc::clone(&dest.live), method: dest.method, template: None, bypass: false }
+        Self {
+            dest: Arc::clone(&dest.live),
+            method: dest.method,
+            template: None,
+            bypass: false,
+            aimed: false,
+        }
     }
 
     /// To be reached as nobody else: nothing comes back by us.
     fn bypass(original: SocketAddr) -> Self {
         let dest = Arc::new(DestLive::new(original));
-        Self { dest, method: ForwardMethod::Route, template: None, bypass: true }
+        Self { dest, method: ForwardMethod::Route, template: None, bypass: true, aimed: false }
     }
 }
 
@@ -102,7 +110,7 @@ impl<'a, W: Watch> Step<'a, W> {
             return Verdict::Drop(DropReason::Defence);
         }
         let request = Request { service, proto, client: src, vip: dst, front: None };
-        let choice = self.choose(packet.payload(frame.packet()), &request);
+        let choice = self.aimed_or_chosen(packet.payload(frame.packet()), &request);
         let result = match choice {
             // By FullNAT an answer could not be told whom it is for, nor to a VLAN by which way: there, each flow is one
             // connection.
@@ -185,7 +193,7 @@ impl<'a, W: Watch> Step<'a, W> {
     /// be chosen and is free.
     pub(super) fn connect(&mut self, request: &Request<'_>, choice: Choice) -> Result<Conn<'a>, Refusal> {
         let first = Arc::clone(&choice.dest);
-        let bound = choice.template.is_some();
+        let bound = choice.template.is_some() || choice.aimed;
         let others =
             request.service.dests.iter().filter(|d| !bound && d.eligible() && !Arc::ptr_eq(&d.live, &first));
         let others = others.map(Choice::of);
@@ -237,7 +245,7 @@ impl<'a, W: Watch> Step<'a, W> {
     pub(super) fn birth(&mut self, request: &Request<'_>, choice: Choice) -> Result<Birth, DropReason> {
         let Request { service, proto, client, vip, front } = *request;
         let method = self.method_for(request, &choice);
-        let Choice { dest, method: asked, template, bypass } = choice;
+        let Choice { dest, method: asked, template, bypass, aimed: _ } = choice;
         let port = match (front, service.tls.as_ref()) {
             (Some(_), Some(tls)) => tls.port_of(&dest.key),
             _ => server_port(service, &dest, vip.port()),

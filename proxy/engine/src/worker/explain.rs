@@ -13,6 +13,7 @@ use super::greetings::Greetings;
 use super::outbox::Outbox;
 use super::step::Step;
 use super::{Clock, Worker};
+use crate::aims::Aims;
 use crate::conn::{ConnTable, Wheel};
 use crate::defence::Sampler;
 use crate::fragments::Fragments;
@@ -56,6 +57,7 @@ impl Worker {
             templates: Arc::clone(&self.templates),
             ports: Arc::clone(&self.ports),
             fragments: Arc::clone(&self.fragments),
+            aims: Arc::clone(&self.aims),
         };
         let (mut copy, twin) = self.copied(real, frame.packet());
         let recorder = Recorder::of(twin);
@@ -89,6 +91,7 @@ impl Worker {
             templates: Arc::new(Templates::new(0, Arc::clone(&room))),
             ports: Arc::new(real.ports.copied()),
             fragments: Arc::new(Fragments::new(0)),
+            aims: Arc::new(Aims::new(0)),
         };
         copy.conns.expecting.count_as(&real.conns.expecting);
         let twin = Twin::new(real, copy.clone());
@@ -115,6 +118,7 @@ impl Worker {
             ports: copy.ports,
             ids: Arc::new(self.ids.copied()),
             turnstile: Arc::new(self.turnstile.copied()),
+            aims: copy.aims,
             sampler: Sampler::default(),
             limit: self.limit.clone(),
             born: self.born,

@@ -1,6 +1,7 @@
 //! One worker's share of the engine: the way of a frame from parse to verdict.
 
 mod ahead;
+mod aim;
 mod begin;
 mod explain;
 mod fragments;
@@ -36,6 +37,7 @@ use self::greetings::Greetings;
 use self::limit::Limit;
 use self::outbox::Outbox;
 use self::step::Step;
+use crate::aims::Aims;
 use crate::condemned::{Condemned, Sentence};
 use crate::conn::{Conn, ConnTable, Known, Millis, Reader, Room, Wheel};
 use crate::counters::WorkerCounters;
@@ -81,6 +83,7 @@ pub struct Worker {
     ports: Arc<Ports>,
     ids: Arc<Ids>,
     turnstile: Arc<Turnstile>,
+    aims: Arc<Aims>,
     sampler: Sampler,
     limit: Limit,
     born: Instant,
@@ -119,6 +122,7 @@ impl Worker {
             ports: Arc::clone(&engine.ports),
             ids: Arc::clone(&engine.ids),
             turnstile: Arc::clone(&engine.turnstile),
+            aims: Arc::clone(&engine.aims),
             sampler: Sampler::default(),
             limit: Limit::default(),
             born: engine.born,
@@ -186,6 +190,7 @@ impl Worker {
             ports: &self.ports,
             ids: &self.ids,
             turnstile: &self.turnstile,
+            aims: &self.aims,
             limit: &self.limit,
             random: &mut self.random,
             conns: &self.conns,

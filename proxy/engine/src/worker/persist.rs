@@ -101,6 +101,6 @@ impl<W: Watch> Step<'_, W> {
     fn choice_of(&self, request: &Request<'_>, template: Arc<Template>) -> Choice {
         let dest = Arc::clone(&template.dest);
         let method = request.service.in_force(&dest).map_or(template.method, |dest| dest.method);
-        Choice { dest, method, template: Some(template), bypass: false }
+        Choice { dest, method, template: Some(template), bypass: false, aimed: false }
     }
 }

@@ -12,6 +12,7 @@ use wire::packet::{Fragment, L4, Packet};
 use super::greetings::Greetings;
 use super::limit::Limit;
 use super::outbox::Outbox;
+use crate::aims::Aims;
 use crate::conn::{Conn, ConnTable, FlowKey, Known, Millis, Reader, Room, Wheel};
 use crate::counters::WorkerCounters;
 use crate::defence::Turnstile;
@@ -36,6 +37,7 @@ pub(super) struct Step<'a, W> {
     pub(super) ports: &'a Ports,
     pub(super) ids: &'a Ids,
     pub(super) turnstile: &'a Turnstile,
+    pub(super) aims: &'a Aims,
     pub(super) limit: &'a Limit,
     pub(super) random: &'a mut Random,
     pub(super) conns: &'a ConnTable,

@@ -4,6 +4,7 @@ use crate::around::{
     a_late_worker, a_moment, a_server_is_emptied, a_while, add_service, an_age, edit_dest, edit_service,
     host_changes, lips_change, orphans_end, path_changes, settings_change,
 };
+use crate::health::{a_server_dies_or_returns, the_sorry_server_is_needed_or_not};
 use crate::icmp::{error_about_nothing, error_about_reply, error_about_request, error_about_tunnel};
 use crate::traffic::{
     association, client_opens, client_talks, datagram, flood, fragments, garbage, martian, other_protocol,
@@ -44,6 +45,8 @@ const ACTIONS: &[(u64, Action)] = &[
     (4, settings_change),
     (6, orphans_end),
     (2, a_server_is_emptied),
+    (5, a_server_dies_or_returns),
+    (1, the_sorry_server_is_needed_or_not),
 ];
 
 /// One step.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use engine::{Defence, Knobs};
 use sched::{
-    DestSpec, Family, Netmask, Op, Path, Persistence, PersistenceEngine, Proto, ServiceKey, ServiceSpec,
-    Weight,
+    DestSpec, Family, Netmask, OnDown, Op, Path, Persistence, PersistenceEngine, Proto, ServiceKey,
+    ServiceSpec, Weight,
 };
 
 use crate::cast::{host, lip, method, router, server_of, service_key, straight};
@@ -40,7 +40,7 @@ fn spec(world: &mut World, key: ServiceKey, addr: SocketAddr) -> DestSpec {
     DestSpec { weight, method: method(world, key, addr), ..DestSpec::new(addr) }
 }
 
-fn some_service(world: &mut World) -> Option<ServiceKey> {
+pub(crate) fn some_service(world: &mut World) -> Option<ServiceKey> {
     let n = world.model.services.len() as u64;
     (n > 0).then(|| world.rng.below(n) as usize).and_then(|i| world.model.services.keys().nth(i).copied())
 }
@@ -159,7 +159,7 @@ pub(crate) fn a_server_is_emptied(world: &mut World) {
     let n = world.model.dests.len() as u64;
     if n > 0 {
         let dest = world.rng.below(n) as usize;
-        world.end_flows(Some(dest));
+        world.end_flows(Some((dest, OnDown::Reset)));
     }
 }
 

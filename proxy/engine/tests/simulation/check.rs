@@ -3,13 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 
 use engine::{DropReason, Egress, State, Verdict};
-use sched::{Direction, ForwardMethod, Proto};
+use sched::{Direction, ForwardMethod, Proto, Share};
 use wire::checksum;
 use wire::frame::Frame;
 use wire::packet::piece::set_identification;
 use wire::packet::{L4, Packet, TcpFlags};
 
 use crate::begin;
+use crate::health::is_opening;
 use crate::model::{Flow, FlowKey, Leaves, Model, Once, Reset, credited};
 use crate::packets::{Says, Segment};
 use crate::persist::{self, TemplateKey};
@@ -124,6 +125,10 @@ fn begins_anew(model: &mut Model, segment: &Segment, flow: &Flow) -> bool {
             return true;
         }
     }
+    if syn && model.dests[flow.way.dest].down && is_opening(flow.state) {
+        model.happened("left a dead server");
+        return true;
+    }
     if syn && knobs.expire_nodest_conn && model.weighs_nothing(segment, flow) {
         model.happened("left a drained server");
         return true;
@@ -195,6 +200,9 @@ pub(crate) fn towards_server(model: &mut Model, segment: &Segment, done: &Done<'
     }
     if model.is_too_big(segment, way.method, way.dest) {
         return too_big(model, segment, way.method, way.dest, done);
+    }
+    if model.dests[way.dest].share == Share::Out {
+        model.happened("kept though its server is out");
     }
     model.seen(key, Direction::In, segment);
     let mut way = flow.way;

@@ -42,6 +42,9 @@ pub(crate) fn check(model: &mut Model, error: &IcmpError<'_>, done: &Done<'_>) {
         }
         model.happened("error about a request");
         model.count(key, Direction::Out, (1, bytes));
+        if says == Says::PortUnreachable {
+            model.finds_nobody(key);
+        }
         let ttl = model.ttl(64, from, client.ip());
         return done.is(routed, &build(vip.ip(), client.ip(), &quoted.between(client, vip), ttl));
     }
@@ -131,6 +134,9 @@ pub(crate) fn error_about_tunnel(world: &mut World) {
     world.process(error.frame(), |model, done| {
         model.happened("error about a tunnel");
         model.count(key, Direction::Out, (1, error.bytes().len() as u64));
+        if says == Says::PortUnreachable {
+            model.finds_nobody(key);
+        }
         let mut told = says;
         if let Says::TooBig(mtu) = says {
             model.narrow(way.dest, mtu.max(if from.is_ipv4() { 68 } else { 1280 }));

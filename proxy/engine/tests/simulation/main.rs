@@ -3,7 +3,7 @@
 //! lot, workers that are late, an operator who edits servers and services, a host that gains and loses addresses.
 //! IPv4 and IPv6, complete and partial checksums, super-packets; one to three workers; small tables and large ones.
 //! Servers by NAT, FullNAT, DR and through tunnels of every kind, mixed within services and changed by edits; ways to
-//! them that come, go and change their MTU; local addresses with few ports. Segments that are edited (PROXY protocol,
+//! them that come, go and change their MTU; servers that die and come back, and sorry servers; local addresses with few ports. Segments that are edited (PROXY protocol,
 //! TOA) are the business of `greeting/`.
 //!
 //! After every step all counters, all servers' loads and the number of connections are those of the shadow, and what
@@ -20,6 +20,7 @@ mod cast;
 mod check;
 #[path = "../foreseen/mod.rs"]
 mod foreseen;
+mod health;
 mod icmp;
 mod local;
 mod model;
@@ -117,6 +118,7 @@ fn covers(seen: &BTreeMap<&str, u64>) {
         "source-route",
         "bad-fragment",
         "fragment-limit",
+        "dest-down",
         "other-vlan",
         "tagged-for-host",
     ];
@@ -161,6 +163,12 @@ fn covers(seen: &BTreeMap<&str, u64>) {
         "answer to one packet",
         "too big for one packet",
         "pong",
+        "found nobody",
+        "given up with no answer",
+        "left a dead server",
+        "came back to a dead server",
+        "the sorry server's",
+        "kept though its server is out",
         "followed the first fragment",
         "expired",
         "idle",

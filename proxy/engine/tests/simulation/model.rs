@@ -7,11 +7,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use engine::{Counters, Defence, DropReason, Knobs, State, Verdict};
 use sched::{
-    Counts, DestLive, DestSpec, Direction, Family, ForwardMethod, Mark, Op, Path, Persistence, Proto,
-    ServiceKey, ServiceSpec,
+    Counts, DestLive, DestSpec, Direction, Family, ForwardMethod, Health, Mark, Op, Path, Persistence, Proto,
+    ServiceKey, ServiceSpec, Share,
 };
 
 use crate::cast::{host, straight};
+use crate::health::{Encounters, shake};
 use crate::packets::Segment;
 use crate::persist::Templates;
 use crate::sctp;
@@ -25,7 +26,14 @@ pub(crate) type FlowKey = (Proto, SocketAddr, SocketAddr);
 pub(crate) struct Dest {
     pub(crate) addr: SocketAddr,
     pub(crate) available: bool,
+    /// The one in force, and the configured one.
     pub(crate) weight: u32,
+    configured: u32,
+    /// What the control plane makes of it.
+    pub(crate) share: Share,
+    other_weight: Option<u32>,
+    pub(crate) down: bool,
+    pub(crate) encounters: Encounters,
     pub(crate) method: ForwardMethod,
     /// Its answers come by here, or did by a method that it had before.
     replies: bool,
@@ -49,8 +57,28 @@ pub(crate) struct Service {
     /// Clients are told apart by a Call-ID, which no packet here has.
     pub(crate) sip: bool,
     pub(crate) lips: Vec<IpAddr>,
-    /// Indices into [`Model::dests`].
+    /// Those that are configured, as indices into [`Model::dests`].
     pub(crate) dests: Vec<usize>,
+    pub(crate) sorry: Option<usize>,
+    sorry_inhibit: bool,
+    pub(crate) on_sorry: bool,
+}
+
+impl Service {
+    /// All its servers, in force or not.
+    pub(crate) fn everyone(&self) -> impl Iterator<Item = usize> {
+        self.dests.iter().copied().chain(self.sorry)
+    }
+
+    /// The weight that a server has here, if it is in force.
+    pub(crate) fn weight_in(&self, dests: &[Dest], dest: usize) -> Option<u32> {
+        if Some(dest) == self.sorry {
+            let idle = self.sorry_inhibit.then_some(0);
+            return if self.on_sorry { Some(dests[dest].weight) } else { idle };
+        }
+        let serves = !(self.on_sorry && self.sorry.is_some()) && dests[dest].share != Share::Out;
+        (serves && self.dests.contains(&dest)).then(|| dests[dest].weight)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -63,7 +91,9 @@ pub(crate) struct Flow {
     pub(crate) client_end: End,
     /// Packets from the client.
     requests: u32,
-    server_end: End,
+    pub(crate) server_end: End,
+    /// When its SYN came that has not been answered, and whether that is known to be one that has not.
+    pub(crate) asked: Option<(u64, bool)>,
     pub(crate) template: Option<u64>,
 }
 
@@ -181,8 +211,9 @@ impl Model {
 
     /// The servers that a scheduler may choose.
     pub(crate) fn eligible(&self, service: ServiceKey) -> Vec<usize> {
-        let dests = self.services[&service].dests.iter().copied();
-        dests.filter(|d| self.dests[*d].weight > 0).collect()
+        let service = &self.services[&service];
+        let weight = |dest: &usize| service.weight_in(&self.dests, *dest);
+        service.everyone().filter(|dest| weight(dest).is_some_and(|weight| weight > 0)).collect()
     }
 
     pub(crate) fn held(&self) -> usize {
@@ -197,7 +228,11 @@ impl Model {
     pub(crate) fn weighs_nothing(&self, segment: &Segment, flow: &Flow) -> bool {
         let service = self.service(segment.proto, segment.dst);
         let dest = flow.way.dest;
-        service.is_some_and(|key| self.services[&key].dests.contains(&dest)) && self.dests[dest].weight == 0
+        service.is_some_and(|key| {
+            let service = &self.services[&key];
+            let known = service.everyone().any(|known| known == dest);
+            known && service.weight_in(&self.dests, dest).is_none_or(|weight| weight == 0)
+        })
     }
 
     pub(crate) fn is_server(&self, proto: Proto, addr: SocketAddr) -> bool {
@@ -212,7 +247,7 @@ impl Model {
                 }
             };
             let is_it = |server: SocketAddr| if any_port { server.ip() == addr.ip() } else { server == addr };
-            service.dests.iter().any(|dest| self.dests[*dest].replies && is_it(self.dests[*dest].addr))
+            service.everyone().any(|dest| self.dests[dest].replies && is_it(self.dests[dest].addr))
         })
     }
 
@@ -350,6 +385,7 @@ impl Model {
             requests: 0,
             client_end: ends,
             server_end: ends,
+            asked: None,
             template,
         };
         if let Some(id) = template {
@@ -360,6 +396,9 @@ impl Model {
         self.dests[dest].inactive += 1;
         self.dests[dest].counts.conns += 1;
         self.counters.created += 1;
+        if self.services.values().any(|service| service.sorry == Some(dest)) {
+            self.happened("the sorry server's");
+        }
     }
 
     /// A packet has passed on a flow.
@@ -390,7 +429,10 @@ impl Model {
                 (true, false) => (dest.active, dest.inactive) = (dest.active - 1, dest.inactive + 1),
                 _ => {}
             }
-            flow.state = next;
+            let from = std::mem::replace(&mut flow.state, next);
+            if key.0 == Proto::Tcp {
+                shake(flow, &mut dest.encounters, direction, segment.flags, from, self.now);
+            }
         }
         flow.deadline = self.now + tcp::timeout_millis(key.0, flow.state, &self.knobs);
         let name = flow.state.name();
@@ -462,18 +504,19 @@ impl Model {
             Op::EditService { service } => {
                 let old = self.services.get_mut(&service.key).expect("a legal edit");
                 let (dests, lips) = (std::mem::take(&mut old.dests), std::mem::take(&mut old.lips));
-                *old = Service { dests, lips, ..Service::new(old.making, service) };
+                let &mut Service { making, sorry, sorry_inhibit, on_sorry, .. } = old;
+                let new = Service::new(making, service);
+                *old = Service { dests, lips, sorry, sorry_inhibit, on_sorry, ..new };
             }
             Op::DelService { key } => {
                 let service = self.services.remove(key).expect("a legal edit");
-                service.dests.into_iter().for_each(|dest| self.retire(*key, dest));
+                service.everyone().for_each(|dest| self.retire(*key, dest));
             }
             Op::AddDest { key, dest } => self.add_dest(*key, dest),
             Op::EditDest { key, dest } => {
                 let index = self.index(key, dest.addr);
                 let known = &mut self.dests[index];
-                (known.weight, known.method) = (dest.weight.0, dest.method);
-                known.replies |= dest.method.sees_replies();
+                known.edit(dest);
             }
             Op::DelDest { key, addr } => {
                 let index = self.index(key, *addr);
@@ -483,12 +526,12 @@ impl Model {
             Op::Flush => {
                 self.lips.clear();
                 for (key, service) in std::mem::take(&mut self.services) {
-                    service.dests.into_iter().for_each(|dest| self.retire(key, dest));
+                    service.everyone().for_each(|dest| self.retire(key, dest));
                 }
             }
             Op::Zero { .. } => {
-                let dests = self.services.values().flat_map(|service| &service.dests);
-                dests.for_each(|dest| self.dests[*dest].counts = Counts::default());
+                let dests = self.services.values().flat_map(Service::everyone);
+                dests.for_each(|dest| self.dests[dest].counts = Counts::default());
             }
             Op::AddLip { lip, .. } => self.lips.push(*lip),
             Op::DelLip { lip, .. } => self.lips.retain(|known| known != lip),
@@ -497,10 +540,34 @@ impl Model {
             | Op::DelMark { .. }
             | Op::DelMarkAt { .. }
             | Op::FlushMarks { .. }
-            | Op::ZeroMarks { .. }
-            | Op::SetHealth { .. }
-            | Op::SetFitness { .. }
-            | Op::SetSorry { .. } => unreachable!("no fronts, no checks, and the rules stay as they are"),
+            | Op::ZeroMarks { .. } => unreachable!("there are no fronts, and the rules stay as they are"),
+            Op::SetFitness { key, addr, fitness } => {
+                let index = self.index(key, *addr);
+                let dest = &mut self.dests[index];
+                (dest.share, dest.other_weight) = (fitness.share, fitness.weight.map(|weight| weight.0));
+                dest.weigh();
+            }
+            Op::SetSorry { key, on } => self.services.get_mut(key).expect("a legal edit").on_sorry = *on,
+            Op::SetHealth { key, health } => self.set_health(*key, health.as_deref()),
+        }
+    }
+
+    fn set_health(&mut self, key: ServiceKey, health: Option<&Health>) {
+        let before = self.services[&key].sorry;
+        let wanted = health.and_then(|health| health.sorry.as_ref());
+        let after = wanted.map(|spec| match before.filter(|dest| self.dests[*dest].addr == spec.addr) {
+            Some(same) => {
+                self.dests[same].edit(spec);
+                same
+            }
+            None => self.join(key, spec),
+        });
+        let service = self.services.get_mut(&key).expect("a legal edit");
+        service.sorry = after;
+        service.sorry_inhibit = health.is_some_and(|health| health.sorry_inhibit);
+        service.on_sorry &= after.is_some();
+        if let Some(before) = before.filter(|before| Some(*before) != after) {
+            self.retire(key, before);
         }
     }
 
@@ -510,6 +577,12 @@ impl Model {
     }
 
     fn add_dest(&mut self, key: ServiceKey, spec: &DestSpec) {
+        let index = self.join(key, spec);
+        self.services.get_mut(&key).expect("a legal edit").dests.push(index);
+    }
+
+    /// A server of a service, the same as before if it was there.
+    fn join(&mut self, key: ServiceKey, spec: &DestSpec) -> usize {
         let (addr, weight, method) = (spec.addr, spec.weight.0, spec.method);
         let making = self.services[&key].making;
         let index = match self.trash.remove(&(key, addr)) {
@@ -524,6 +597,11 @@ impl Model {
                     addr,
                     available: true,
                     weight,
+                    configured: weight,
+                    share: Share::In,
+                    other_weight: None,
+                    down: false,
+                    encounters: Encounters::default(),
                     method,
                     replies: false,
                     learned: None,
@@ -544,9 +622,9 @@ impl Model {
             dest.counts = Counts::default();
             dest.service = making;
         }
-        (dest.weight, dest.method, dest.available) = (weight, method, true);
-        dest.replies |= method.sees_replies();
-        self.services.get_mut(&key).expect("a legal edit").dests.push(index);
+        (dest.share, dest.other_weight, dest.down, dest.available) = (Share::In, None, false, true);
+        dest.edit(spec);
+        index
     }
 
     fn retire(&mut self, key: ServiceKey, dest: usize) {
@@ -568,11 +646,25 @@ impl Model {
     }
 }
 
+impl Dest {
+    fn edit(&mut self, spec: &DestSpec) {
+        (self.configured, self.method) = (spec.weight.0, spec.method);
+        self.replies |= spec.method.sees_replies();
+        self.weigh();
+    }
+
+    fn weigh(&mut self) {
+        let inhibited = self.share == Share::Inhibited;
+        self.weight = if inhibited { 0 } else { self.other_weight.unwrap_or(self.configured) };
+    }
+}
+
 impl Service {
     fn new(making: u64, spec: &ServiceSpec) -> Self {
         let &ServiceSpec { persistence, one_packet, pe, .. } = spec;
         let (sip, lips) = (pe.is_some(), spec.lips.clone());
-        Self { making, persistence, one_packet, sip, lips, dests: Vec::new() }
+        let (dests, sorry, sorry_inhibit, on_sorry) = (Vec::new(), None, false, false);
+        Self { making, persistence, one_packet, sip, lips, dests, sorry, sorry_inhibit, on_sorry }
     }
 }
 

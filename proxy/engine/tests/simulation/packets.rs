@@ -129,7 +129,7 @@ impl Segment {
 }
 
 /// What an ICMP error says.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Says {
     PortUnreachable,
     TooBig(u32),

@@ -142,7 +142,7 @@ pub(crate) fn begin(
     let template = model.templates.all.get_mut(&id).expect("just found");
     template.deadline = now + template.timeout;
     let dest = template.dest;
-    let here = model.services[&at].dests.contains(&dest);
+    let here = model.services[&at].weight_in(&model.dests, dest).is_some();
     let method = if here { model.dests[dest].method } else { template.method };
     begin::at_one_of(model, segment, at, &[(dest, method)], Some(id), done);
 }
@@ -152,12 +152,17 @@ fn valid(model: &mut Model, at: ServiceKey, client: &TemplateKey) -> Option<u64>
     let id = *model.templates.ids.get(client)?;
     let index = model.templates.all[&id].dest;
     let dest = &model.dests[index];
-    let here = model.services[&at].dests.contains(&index);
-    let quiescent = model.knobs.expire_quiescent_template && here && dest.weight == 0;
-    if dest.available && !quiescent {
+    let service = &model.services[&at];
+    let leaves = match service.weight_in(&model.dests, index) {
+        Some(weight) => model.knobs.expire_quiescent_template && weight == 0,
+        // Out, unless it is another service's.
+        None => service.everyone().any(|known| known == index),
+    };
+    if dest.available && !dest.down && !leaves {
         return Some(id);
     }
-    model.happened("forgot a server");
+    let what = if dest.down { "came back to a dead server" } else { "forgot a server" };
+    model.happened(what);
     end(model, id);
     None
 }
@@ -193,7 +198,7 @@ pub(crate) fn stray(model: &mut Model, segment: &Segment, done: &Done<'_>) {
                     let port = if l4_port == 0 || addr.port() == 0 { l4_port } else { addr.port() };
                     method.sees_replies() && SocketAddr::new(addr.ip(), port) == server
                 };
-                let dest = service.dests.iter().copied().find(here)?;
+                let dest = service.everyone().find(here)?;
                 Some((dest, SocketAddr::new(vip, if l4_port == 0 { segment.src.port() } else { l4_port })))
             },
         )

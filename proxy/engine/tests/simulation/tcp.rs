@@ -121,6 +121,11 @@ impl End {
         }
     }
 
+    /// It has acknowledged the other one's SYN, and nothing after that.
+    pub(crate) fn has_answered(&self, other: &Self) -> bool {
+        self.heard.is_some() && self.heard == other.begun.map(|begun| begun.wrapping_add(1))
+    }
+
     /// Sequence and acknowledgment numbers of the resets that it gets.
     pub(crate) fn resets(&self, other: &Self) -> Vec<(u32, u32)> {
         let (Some(heard), Some(next)) = (self.heard, self.next) else { return Vec::new() };

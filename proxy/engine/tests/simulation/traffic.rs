@@ -53,7 +53,7 @@ pub(crate) fn segment(
     }
 }
 
-fn send(world: &mut World, segment: &Segment) {
+pub(crate) fn send(world: &mut World, segment: &Segment) {
     world.process(segment.frame(), |model, done| check::segment(model, segment, done));
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use engine::{DropReason, Engine, HostView, Knobs, Limits, Part, Verdict, Worker};
 use sched::marks::{MarkCounts, Match, Prefix, SetMark};
-use sched::{MarkRule, Op, Path, Proto, Trash};
+use sched::{MarkRule, OnDown, Op, Path, Proto, Trash};
 use wire::frame::{Frame, GsoKind};
 use wire::packet::Family;
 
@@ -107,11 +107,11 @@ impl World {
     }
 
     /// The control plane has flows ended whose servers are gone, or all flows of one server.
-    pub(crate) fn end_flows(&mut self, of: Option<usize>) {
+    pub(crate) fn end_flows(&mut self, of: Option<(usize, OnDown)>) {
         let model = &self.model;
         let knobs = model.knobs;
         let ends = |key: &FlowKey, flow: &Flow| match of {
-            Some(dest) => flow.way.dest == dest,
+            Some((dest, how)) => flow.way.dest == dest && (how != OnDown::Keep || key.0 == Proto::Udp),
             None => {
                 let wanted = knobs.expire_nodest_conn || (knobs.reset_on_end && key.0 == Proto::Tcp);
                 wanted && !model.dests[flow.way.dest].available
@@ -119,11 +119,11 @@ impl World {
         };
         let doomed: Vec<_> =
             model.flows.iter().filter(|(key, flow)| ends(key, flow)).map(|(key, _)| *key).collect();
-        let told = of.is_some() || knobs.reset_on_end;
+        let told = of.map_or(knobs.reset_on_end, |(_, how)| how == OnDown::Reset);
         let n = match of {
-            Some(dest) => {
+            Some((dest, how)) => {
                 let live = model.dests[dest].live.as_ref().expect("known");
-                self.engine.reset_connections_of(live, usize::MAX)
+                self.engine.end_connections_of(live, how, usize::MAX)
             }
             None => self.engine.end_orphans(usize::MAX),
         };
@@ -162,10 +162,17 @@ impl World {
         ops.iter().for_each(|op| self.model.apply(op));
         for (key, service) in &self.model.services {
             let real = table.get(key).expect("the same services");
-            assert_eq!(real.dests.len(), service.dests.len());
-            for index in &service.dests {
-                let dest = &mut self.model.dests[*index];
-                let real = real.dests.iter().find(|d| d.live.key == dest.addr).expect("the same servers");
+            let weights = service.everyone().filter_map(|index| {
+                let weight = service.weight_in(&self.model.dests, index)?;
+                Some((self.model.dests[index].addr, weight))
+            });
+            let mut weights: Vec<_> = weights.collect();
+            weights.sort_unstable();
+            let real_weights: Vec<_> = real.listed().iter().map(|d| (d.live.key, d.weight.0)).collect();
+            assert_eq!(real_weights, weights, "servers in force");
+            for index in service.everyone() {
+                let dest = &mut self.model.dests[index];
+                let real = real.everyone().find(|d| d.live.key == dest.addr).expect("the same servers");
                 let path = dest.path;
                 let live = dest.live.get_or_insert_with(|| {
                     real.live.set_path(path);
@@ -192,6 +199,13 @@ impl World {
         let dest = &mut self.model.dests[dest];
         dest.mtu = mtu;
         dest.live.as_ref().expect("known").mtu.store(mtu, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// The control plane says that a server is dead, or is not.
+    pub(crate) fn set_down(&mut self, dest: usize, yes: bool) {
+        let dest = &mut self.model.dests[dest];
+        dest.down = yes;
+        dest.live.as_ref().expect("known").set_down(yes);
     }
 
     pub(crate) fn set_path(&mut self, dest: usize, path: Option<Path>) {
@@ -246,7 +260,9 @@ impl World {
             assert_eq!(conn.local.unwrap_or(conn.client), flow.way.peer, "{conn:?}");
             assert!(flow.deadline + 1000 > now, "{conn:?} should be gone since {}", flow.deadline);
         }
-        let gone: Vec<_> = self.model.flows.keys().filter(|key| !held.contains_key(key)).copied().collect();
+        let gone = self.model.flows.keys().filter(|key| !held.contains_key(key));
+        let mut gone: Vec<_> = gone.copied().collect();
+        gone.sort_by_key(|key| self.model.may_be_let_go(*key));
         for key in gone {
             let overdue = self.model.flows[&key].deadline <= now;
             let told = self.model.knobs.reset_on_end && overdue;
@@ -258,6 +274,7 @@ impl World {
             }
             assert!(overdue, "{key:?} went early");
             self.model.happened("expired");
+            self.model.given_up(key, self.model.may_be_let_go(key));
             if told {
                 self.model.reset(key, true);
             } else {
@@ -298,6 +315,7 @@ impl World {
         assert_eq!(self.engine.connections_held(), self.model.held(), "connections held");
         assert_eq!(counters.created - counters.expired, self.model.held() as u64);
         self.model.compare_dests();
+        self.model.compare_met();
     }
 
     fn instant(&self, millis: u64) -> Instant {

@@ -245,7 +245,9 @@ impl Director {
             }
             Order::Health(reply) => self.health.list(reply),
             // Whoever asked hears of it when it has been done.
-            Order::Server(order, reply) => self.health.say(&self.engine.services(), order, reply),
+            Order::Server(order, reply) => {
+                self.health.say(&self.engine, &self.engine.services(), order, reply)
+            }
             Order::Reload(reply) => {
                 let _ = reply.send(self.reload());
             }
@@ -486,7 +488,7 @@ impl Director {
         if !self.trash.is_empty() {
             self.orphans.get_or_insert_with(|| Instant::now() + GRACE);
         }
-        self.health.follow(&before, &self.engine.services());
+        self.health.follow(&self.engine, &before, &self.engine.services());
         let fronted = self.fronts.follow(&self.engine.services());
         let steered = self.steer(&before);
         self.await_rings();

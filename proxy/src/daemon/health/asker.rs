@@ -5,14 +5,18 @@ use std::sync::Arc;
 use control::health::Due;
 use control::health::probe::{Outcome, Question, Target, Tools};
 use control::health::prober::Asker;
+use engine::Engine;
 use sched::Check;
+
+use super::aiming::Aiming;
 
 /// Asks by sockets, commands and files.
 pub(super) struct Network(Arc<Tools>);
 
 impl Network {
-    pub(super) fn new() -> Self {
-        Self(Tools::new(tls::provider(), None))
+    pub(super) fn new(engine: &Arc<Engine>) -> Self {
+        let aiming = Arc::new(Aiming(Arc::clone(engine)));
+        Self(Tools::new(tls::provider(), Some(aiming)))
     }
 }
 

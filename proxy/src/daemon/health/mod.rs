@@ -2,6 +2,7 @@
 //! it the table, and does what follows from the answers besides editing the table: connections of the dead end, whoever
 //! listens is told, commands are run. The edits are the director's.
 
+mod aiming;
 mod asker;
 mod endings;
 mod listeners;
@@ -62,13 +63,13 @@ impl Health {
     }
 
     /// The table is this one now.
-    pub(super) fn follow(&mut self, before: &ServiceTable, table: &Arc<ServiceTable>) {
+    pub(super) fn follow(&mut self, engine: &Arc<Engine>, before: &ServiceTable, table: &Arc<ServiceTable>) {
         let checked = |service: &Arc<Service>| service.health.is_some();
         let wanted = || before.changes(table).any(|(_, new)| new.is_some_and(checked));
         if self.running.is_none() && !wanted() {
             return;
         }
-        match self.running(table) {
+        match self.running(engine, table) {
             Ok(running) => running.prober.follow(Arc::clone(table)),
             Err(error) => warn!("servers are not checked: {error}"),
         }
@@ -77,11 +78,12 @@ impl Health {
     /// Somebody says what a server is to be taken for.
     pub(super) fn say(
         &mut self,
+        engine: &Arc<Engine>,
         table: &Arc<ServiceTable>,
         order: ServerOrder,
         reply: oneshot::Sender<Result<ServerHealth, ApplyError>>,
     ) {
-        match self.running(table) {
+        match self.running(engine, table) {
             Ok(running) => running.prober.say(order, reply),
             Err(error) => {
                 let text = format!("servers cannot be looked after: {error}");
@@ -148,12 +150,12 @@ impl Health {
         self.teller.finish().await;
     }
 
-    fn running(&mut self, table: &Arc<ServiceTable>) -> io::Result<&Running> {
+    fn running(&mut self, engine: &Arc<Engine>, table: &Arc<ServiceTable>) -> io::Result<&Running> {
         let running = match self.running.take() {
             Some(running) => running,
             None => {
                 let words = Arc::clone(&self.words);
-                let (prober, news) = Prober::start(Network::new(), random_seed(), words, || {
+                let (prober, news) = Prober::start(Network::new(engine), random_seed(), words, || {
                     // Those who handle packets come first.
                     if let Err(error) = netio::process::lower_priority() {
                         warn!("checks of servers run as urgently as packets: {error}");

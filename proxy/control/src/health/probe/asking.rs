@@ -7,15 +7,17 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
+use sched::Proto;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Target, Tools, words};
+use super::{Aimed, Target, Tools, words};
 
 /// A timer is late by that much at most.
 const MARGIN: Duration = Duration::from_millis(5);
@@ -58,7 +60,7 @@ impl Asking<'_> {
             socket.set_tcp_quickack(first == First::Server)
         };
         options().map_err(|e| words::io(&e))?;
-        self.aim(&socket, to)?;
+        self.aim(&socket, to, Proto::Tcp)?;
         let stream =
             TcpSocket::from_std_stream(socket.into()).connect(to).await.map_err(|e| words::io(&e))?;
         // A port of this very host that nobody listens on may meet itself, where the kernel picks it for our end too.
@@ -73,7 +75,7 @@ impl Asking<'_> {
     pub(super) fn datagrams(&self) -> Result<UdpSocket, String> {
         let to = self.destination()?;
         let socket = self.open(to, Type::DGRAM, Protocol::UDP)?;
-        self.aim(&socket, to)?;
+        self.aim(&socket, to, Proto::Udp)?;
         connected(socket, to)
     }
 
@@ -152,8 +154,8 @@ impl Asking<'_> {
     }
 
     /// Sees to it that a question by the VIP comes to our server.
-    fn aim(&self, socket: &Socket, to: SocketAddr) -> Result<(), String> {
-        let Target { service, server, vip: Some(vip), .. } = self.target else { return Ok(()) };
+    fn aim(&self, socket: &Socket, to: SocketAddr, proto: Proto) -> Result<(), String> {
+        let &Target { service, dest, vip: Some(vip), .. } = self.target else { return Ok(()) };
         let Some(aim) = &self.tools.aim else {
             return Err("no question can go by the VIP here".into());
         };
@@ -167,7 +169,9 @@ impl Asking<'_> {
             socket.bind(&own.into()).map_err(error)?;
         }
         let client = socket.local_addr().map_err(error)?.as_socket().unwrap_or(any(to));
-        aim.aim(service, client, *vip, *server)
+        let aimed = aim.aim((proto, client, vip), service, dest)?;
+        self.progress.aimed().push(aimed);
+        Ok(())
     }
 }
 
@@ -206,11 +210,24 @@ pub(super) enum Stage {
     Running,
 }
 
-/// The [`Stage`] of a question: whoever asks says it, whoever looks at the clock reads it.
-#[derive(Debug, Default)]
-pub(super) struct Progress(AtomicU8);
+/// The [`Stage`] of a question: whoever asks says it, whoever looks at the clock reads it. And what of it is aimed at a
+/// server, by the VIP.
+#[derive(Default)]
+pub(super) struct Progress(AtomicU8, Mutex<Vec<Box<dyn Aimed>>>);
 
 impl Progress {
+    fn aimed(&self) -> MutexGuard<'_, Vec<Box<dyn Aimed>>> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All that was to go by the VIP has done so: what became of it says something about the server.
+    pub(super) fn came_by(&self) -> Result<(), String> {
+        if self.aimed().iter().all(|aimed| aimed.has_begun()) {
+            return Ok(());
+        }
+        Err("what this host sends to the VIP does not come by the service: ask without `via`".into())
+    }
+
     /// What is missing after all the time that there was.
     pub(super) fn late(&self, limit: Duration) -> String {
         let (before, after) = MISSING[usize::from(self.0.load(Ordering::Relaxed))];

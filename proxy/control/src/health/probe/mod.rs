@@ -34,7 +34,7 @@ use tokio::time::{Instant, timeout_at};
 
 use asking::{Asking, Progress, Way};
 
-pub use tools::{Aim, Tools};
+pub use tools::{Aim, Aimed, Tools};
 
 /// Whom a question goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,6 +188,7 @@ impl Question {
             Ok(result) => result,
             Err(_) => Err(progress.late(self.timeout)),
         };
+        let result = progress.came_by().and(result);
         Outcome { result: result.map_err(|why| words::line(&why)), took: started.elapsed() }
     }
 }

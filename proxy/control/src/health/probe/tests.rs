@@ -293,17 +293,25 @@ async fn a_question_goes_from_where_it_is_said_to() {
 async fn a_question_by_the_vip_is_aimed_before_its_first_packet_leaves() {
     #[derive(Default)]
     struct Fake(Mutex<Vec<(SocketAddr, SocketAddr, SocketAddr)>>);
+    struct Passes(bool);
+    impl Aimed for Passes {
+        fn has_begun(&self) -> bool {
+            self.0
+        }
+    }
     impl Aim for Fake {
         fn aim(
             &self,
-            of: &ServiceKey,
-            client: SocketAddr,
-            vip: SocketAddr,
-            server: SocketAddr,
-        ) -> Result<(), String> {
-            assert_eq!(*of, service());
+            (proto, client, vip): (Proto, SocketAddr, SocketAddr),
+            of: ServiceKey,
+            server: DestKey,
+        ) -> Result<Box<dyn Aimed>, String> {
+            assert_eq!((of, proto), (service(), Proto::Tcp));
             self.0.lock().unwrap().push((client, vip, server));
-            if server.port() == 1 { Err("this server has no way".to_owned()) } else { Ok(()) }
+            if server.port() == 1 {
+                return Err("this server has no way".to_owned());
+            }
+            Ok(Box::new(Passes(server.port() == 80)))
         }
     }
     let fake = Arc::new(Fake::default());
@@ -319,7 +327,7 @@ async fn a_question_by_the_vip_is_aimed_before_its_first_packet_leaves() {
         }
     });
     let server: SocketAddr = "192.0.2.1:80".parse().unwrap();
-    let target = Target { vip: Some(vip), ..target(server) };
+    let target = Target { vip: Some(vip), dest: server, ..target(server) };
     let check = Check { timeout: LONG, ..Check::new(CheckKind::Http(HttpCheck::default())) };
     let aimed = Tools::new(::tls::provider(), Some(Arc::clone(&fake) as _));
 
@@ -332,11 +340,14 @@ async fn a_question_by_the_vip_is_aimed_before_its_first_packet_leaves() {
     assert_eq!(second.ip().to_string(), "127.0.0.9");
     assert!(fake.0.lock().unwrap().iter().all(|aim| (aim.1, aim.2) == (vip, server)));
 
-    let lost = Target { server: "192.0.2.1:1".parse().unwrap(), ..target.clone() };
+    let lost = Target { dest: "192.0.2.1:1".parse().unwrap(), ..target.clone() };
     assert_eq!(question.ask(&lost).await.result, Err("this server has no way".to_owned()));
+    let past_us = Target { dest: "192.0.2.1:2".parse().unwrap(), ..target.clone() };
+    let why = question.ask(&past_us).await.result.unwrap_err();
+    assert_eq!(why, "what this host sends to the VIP does not come by the service: ask without `via`");
     let alone = Question::new(&check, &tools());
     assert_eq!(alone.ask(&target).await.result, Err("no question can go by the VIP here".to_owned()));
-    assert_eq!(peers.lock().unwrap().len(), 2, "nothing is sent that is not aimed");
+    assert_eq!(peers.lock().unwrap().len(), 3, "nothing is sent that is not aimed");
 }
 
 #[tokio::test]

@@ -8,21 +8,26 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
-use sched::ServiceKey;
+use sched::{DestKey, Proto, ServiceKey};
 
 /// Makes what a local socket says to a VIP go to one given server, whatever the scheduler would say.
 pub trait Aim: Send + Sync {
-    /// From now on what `client` sends to `vip` goes to `server` of that service, by its forwarding method.
+    /// What a client sends to a VIP, the two ends of `flow`, goes to `server` of that service, by its forwarding method, while the result is held.
     ///
     /// # Errors
     /// Why that cannot be, in words for a listing.
     fn aim(
         &self,
-        service: &ServiceKey,
-        client: SocketAddr,
-        vip: SocketAddr,
-        server: SocketAddr,
-    ) -> Result<(), String>;
+        flow: (Proto, SocketAddr, SocketAddr),
+        service: ServiceKey,
+        server: DestKey,
+    ) -> Result<Box<dyn Aimed>, String>;
+}
+
+/// A flow that goes to a given server while this is held.
+pub trait Aimed: Send {
+    /// Its first packet has come by. If not, whoever answered has been asked by some other way.
+    fn has_begun(&self) -> bool;
 }
 
 /// What all questions share: made once.
