@@ -15,6 +15,8 @@ const HEAD: usize = 64 * 1024;
 const FIELDS: usize = 128;
 /// The longest line that begins a chunk.
 const CHUNK_LINE: usize = 4096;
+/// The most that is read at once.
+const READ: usize = 64 * 1024;
 /// Interim answers before the final one.
 const INTERIM: usize = 16;
 
@@ -186,7 +188,8 @@ impl<'a, S: AsyncRead + Unpin> Answer<'a, S> {
 
     /// Reads what there is; `false` at the end.
     async fn more(&mut self) -> io::Result<bool> {
-        self.buffer.reserve(4096);
+        // Few answers have more than the first read takes; those that have get more room.
+        self.buffer.reserve(self.buffer.capacity().min(READ));
         Ok(self.stream.read_buf(&mut self.buffer).await? != 0)
     }
 }
