@@ -1,10 +1,14 @@
 use std::sync::{Arc, Mutex};
 
+use proptest::prelude::*;
 use sched::{CheckKind, DnsRecord};
 
 use super::super::Success;
 use super::super::tests::{answers, ask, nobody, soon_why, why};
-use super::Ready;
+use super::{Ready, rcode};
+
+/// What a query is answered with.
+type Answer = fn(&[u8]) -> Vec<u8>;
 
 fn question(record: DnsRecord, name: &str) -> CheckKind {
     CheckKind::Dns { record, name: name.to_owned() }
@@ -68,7 +72,7 @@ async fn another_rcode_is_a_failure_by_name() {
 
 #[tokio::test]
 async fn what_is_no_answer_to_the_question_is_left_alone() {
-    let others: [fn(&[u8]) -> Vec<u8>; 8] = [
+    let others: [Answer; 8] = [
         |_| Vec::new(),
         |query| query[..11].to_vec(),
         |query| query.to_vec(),
@@ -127,10 +131,23 @@ fn what_is_no_name_is_said_beforehand() {
         ("a\nb", "no `\\n` can be in it"),
         ("é.io", "no `\\u{e9}` can be in it"),
     ] {
-        let why = Ready::new(DnsRecord::A, name).err().expect(name);
+        let why = Ready::new(DnsRecord::A, name).expect_err(name);
         assert!(why.contains(part), "{name}: {why}");
     }
     let longest = [vec!["a".repeat(63); 3].join("."), "a".repeat(61)].join(".");
     assert_eq!(longest.len(), 253);
     assert!(Ready::new(DnsRecord::A, &longest).is_ok());
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_is_no_answer_by_chance(mut answer in prop::collection::vec(any::<u8>(), 0..100), like: bool) {
+        let mut query = Ready::new(DnsRecord::A, "www.ilinux.io").unwrap().query;
+        query[..2].copy_from_slice(b"\xab\xcd");
+        if like && answer.len() > 4 {
+            answer[..3].copy_from_slice(b"\xab\xcd\x80");
+        }
+        // Who does not quote the question can say that something is wrong with it, and no more.
+        prop_assert_ne!(rcode(&answer, &query), Some(0));
+    }
 }

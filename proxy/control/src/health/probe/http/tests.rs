@@ -2,11 +2,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use proptest::prelude::*;
 use sched::{BodyTest, CheckKind, HttpUrl};
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
-use super::super::tests::{ask, ask_for, endless, says, serve, soon_why, target, tools, why};
+use super::super::tests::{Alone, ask, ask_for, endless, says, serve, soon_why, target, tools, why};
 use super::super::{Question, Success, Target};
 use super::*;
 
@@ -393,4 +394,46 @@ fn what_can_never_be_is_said_beforehand() {
         assert!(!why.contains('\n'), "{why}");
     }
     assert_eq!(check(&HttpCheck::default()), Ok(()));
+}
+
+/// What is made of an answer that comes in two parts.
+fn read(answer: &[u8], cut: usize) -> Result<(), String> {
+    let page = Page::new(&HttpUrl { body: vec![regex("^OK")], ..HttpUrl::new("/") }).unwrap();
+    let alone = Alone::towards("127.0.0.1:80".parse().unwrap(), &tools());
+    let (first, second) = answer.split_at(cut.min(answer.len()));
+    let asking = alone.asking();
+    let mut answer = Answer::new(first.chain(second), &asking);
+    let work = async {
+        let head = answer.head().await?;
+        page.judge_status(head.status)?;
+        let mut body = page.body();
+        answer.body(head.framing, &mut body).await?;
+        page.judge_body(body)
+    };
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+proptest! {
+    #[test]
+    fn it_does_not_matter_in_which_parts_an_answer_comes(
+        parts in prop::collection::vec(prop::sample::select(vec![
+            "HTTP/1.1 200 OK\r\n", "HTTP/1.1 100 \r\n", "HTTP/1.0 500 \n", "\r\n", "\n", "\r", "Content-Length: 3\r\n",
+            "Transfer-Encoding: chunked\r\n", "OK", "2\r\nOK\r\n", "0\r\n", "3", ":", " ", "\0", "\u{e9}", "X: y\r\n",
+        ]), 0..12),
+        cut in 0..200usize,
+    ) {
+        let answer = parts.concat();
+        let whole = read(answer.as_bytes(), 0);
+        let in_parts = read(answer.as_bytes(), cut);
+        // What is quoted of nonsense is what has come by then.
+        prop_assert!(whole == in_parts || whole.is_err() && in_parts.is_err(), "{answer:?}: {whole:?}, {in_parts:?}");
+    }
+
+    #[test]
+    fn no_bytes_are_too_strange(answer in prop::collection::vec(any::<u8>(), 0..300), begins: bool) {
+        let begin: &[u8] = if begins { b"HTTP/1.1 200 OK\r\n" } else { b"" };
+        if let Err(why) = read(&[begin, &answer].concat(), 100) {
+            prop_assert!(!why.is_empty() && !why.contains(|c: char| c.is_control()), "{why:?}");
+        }
+    }
 }

@@ -1,11 +1,9 @@
-use std::time::Duration;
-
+use proptest::prelude::*;
 use sched::CheckKind;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::super::Success;
-use super::super::asking::{Progress, Way};
-use super::super::tests::{ask, soon_why, target, tools};
+use super::super::tests::{Alone, ask, soon_why, tools};
 use super::*;
 
 #[tokio::test]
@@ -28,20 +26,47 @@ async fn raw_sockets_hear_their_own_replies_among_many() {
             } else {
                 "[::1]:0".parse().unwrap()
             };
-            let target = target(to);
-            let (way, progress) = (Way { bind: None, device: None, mark: None }, Progress::default());
-            let deadline = Instant::now() + Duration::from_secs(20);
-            let asking = Asking { target: &target, way: &way, tools: &tools, progress: &progress, deadline };
+            let alone = Alone::towards(to, &tools);
+            let asking = alone.asking();
             let protocol = if to.is_ipv4() { Protocol::ICMPV4 } else { Protocol::ICMPV6 };
             let socket = asking.open(to, Type::RAW, protocol).unwrap();
             let socket = connected(socket, to).unwrap();
             let request = request(to.ip(), tools.nonce().to_be_bytes());
-            timeout_at(deadline, exchange(&socket, Kind::Raw, to.ip(), &request)).await
+            timeout_at(asking.deadline, exchange(&socket, Kind::Raw, to.ip(), &request)).await
         });
     }
     for result in asked.join_all().await {
         assert_eq!(result.unwrap(), Ok(()));
     }
+}
+
+/// In a network namespace of its own, whose loopback device is up.
+fn alone(what: impl AsyncFnOnce() + Send + 'static) {
+    let work = move || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+        let up = std::process::Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap();
+        assert!(up.success());
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(what());
+    };
+    std::thread::spawn(work).join().unwrap();
+}
+
+#[test]
+fn a_datagram_socket_is_taken_where_we_may_have_one_and_a_raw_one_elsewhere() {
+    alone(async || {
+        for (groups, expected) in [("1 0", Kind::Raw), ("0 0", Kind::Datagram)] {
+            std::fs::write("/proc/sys/net/ipv4/ping_group_range", groups).unwrap();
+            for to in ["127.0.0.1:0", "[::1]:0"] {
+                let to = to.parse().unwrap();
+                let alone = Alone::towards(to, &tools());
+                let (_, kind) = open(&alone.asking(), to).unwrap();
+                assert!(kind == expected, "{groups}, {to}");
+                assert_eq!(ask(CheckKind::Icmp, to).await, Ok(Success::default()));
+            }
+        }
+        let nowhere = "192.0.2.1:0".parse().unwrap();
+        assert_eq!(ask(CheckKind::Icmp, nowhere).await, Err("network unreachable".to_owned()));
+    });
 }
 
 #[tokio::test]
@@ -101,4 +126,13 @@ fn only_the_reply_to_the_request_is_one() {
         assert!(!is_reply(&with_header(wrong, 5), v4, Kind::Raw, &request4), "{wrong:?}");
     }
     assert!(!is_reply(&[0x4f], v4, Kind::Raw, &request4), "a header that is not there");
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_is_no_reply_by_chance(packet in prop::collection::vec(any::<u8>(), 0..100), v4: bool, raw: bool) {
+        let from: IpAddr = if v4 { [10, 0, 0, 1].into() } else { [0u16; 8].into() };
+        let kind = if raw { Kind::Raw } else { Kind::Datagram };
+        prop_assert!(!is_reply(&packet, from, kind, &request(from, *b"abcdefgh")));
+    }
 }
