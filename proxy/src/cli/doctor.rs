@@ -18,7 +18,8 @@ const NOTHING: u8 = 3;
 
 /// Looks at this host and its services for the classical mistakes of LVS, and says what it saw, why it matters and which
 /// command mends it. Changes nothing. It sends a few packets, which it names: ARP requests for servers and VIPs, the first
-/// segment of a connection to each server, two pings.
+/// segment of a connection to each server, two pings; a HEAD request to servers of HTTP for the time, a handshake with
+/// servers of TLS for their certificate.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct DoctorArgs {
