@@ -211,6 +211,16 @@ fn a_lab_stays_up_until_it_is_taken_down() {
     assert_eq!(types("rs2", "cat note"), "hello\n");
 
     assert_eq!(labs.types("", "rs1", "exit 7").status.code(), Some(7));
+    assert_eq!(labs.types("", "rs1", "kill -TERM $$").status.code(), Some(128 + 15));
+    for (command, code, said) in [
+        ("nosuchcmd", 127, "ulvs: rs1: nosuchcmd: no such command here\n"),
+        ("/nowhere/x", 127, "ulvs: rs1: /nowhere/x: no such command here\n"),
+        ("/etc/hosts", 126, "ulvs: rs1: /etc/hosts: cannot be run: Permission denied"),
+    ] {
+        let output = labs.command(&format!("exec rs1 -- {command}")).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", printed(&output));
+        assert!(printed(&output).starts_with(said), "{}", printed(&output));
+    }
     for (line, expected) in [
         ("systemctl start mysqld", "start, stop and restart of httpd and ipvsadm"),
         ("scp note 172.16.0.9:", "no machine 172.16.0.9"),
