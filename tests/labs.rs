@@ -91,6 +91,11 @@ fn claims_are_right(line: &str) {
     let [head, steps @ .., end] = &objects[..] else { panic!("{objects:#?}") };
     assert!(head["drawing"].as_str().is_some_and(|drawing| drawing.contains("[client]")), "{head:#}");
     assert_eq!(end["steps"], steps.len());
+    let drawn =
+        head["drawing"].as_str().unwrap().split('[').skip(1).map(|rest| rest.split(']').next().unwrap());
+    for host in drawn.chain(steps.iter().map(|step| step["host"].as_str().unwrap())) {
+        assert!(lab::cli::HOSTS.contains(&host), "shells do not complete {host}");
+    }
     let checks: Vec<_> = steps.iter().flat_map(|step| step["checks"].as_array().unwrap()).collect();
     assert_eq!(end["checks"], checks.len());
     assert!(checks.len() >= 3 && checks.iter().all(|check| check["passed"] == true), "{checks:#?}");

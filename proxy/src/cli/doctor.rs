@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use lab::hint::Hint;
 use serde_json::json;
 
-use self::names::{Name, not_made};
+use self::names::{names, not_made};
 use self::text::as_text;
 use super::{StateDir, fail, say};
 use crate::doctor::{self, ALL, Check, Report, Severity, Subject};
@@ -34,7 +35,7 @@ pub(super) struct DoctorArgs {
     #[arg(long)]
     passive: bool,
     /// Only this check, and others of which this is said; with --lab also a laboratory
-    #[arg(long, value_name = "NAME", value_parser = Name, hide_possible_values = true)]
+    #[arg(long, value_name = "NAME", value_parser = Hint(names), hide_possible_values = true)]
     only: Vec<String>,
     /// List the checks, and make none
     #[arg(long)]
