@@ -188,6 +188,36 @@ fn captures_have_what_passed_every_interface() {
 }
 
 #[test]
+fn a_device_that_is_made_while_a_lab_is_up_is_captured_too() {
+    let labs = Labs::new();
+    let dir = labs.0.path().join("pcap");
+    labs.lab(&format!("up nat --pcap {}", dir.display()));
+    let types = |machine, line: &str| {
+        let output = labs.types("", machine, line);
+        assert!(output.status.success(), "{line}: {}", printed(&output));
+    };
+    let path = dir.join("director-ulvs0.pcap");
+    // The second one has the name of the first.
+    for page in ["/test1.html", "/whoami"] {
+        types(
+            "director",
+            "ulvs run --detach --port tun && ipvsadm -A -t 203.0.113.1:80 && ipvsadm -a -t 203.0.113.1:80 -r server1 -m",
+        );
+        types("client", &format!("curl -sSf http://203.0.113.1{page}"));
+        types("director", "ulvs stop");
+    }
+    let bytes = wait_for("both requests in one file", PATIENCE, || {
+        let bytes = fs::read(&path).ok()?;
+        let has = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+        (has(b"GET /test1.html") && has(b"GET /whoami")).then_some(bytes)
+    });
+    assert_eq!(bytes.unwrap()[20], 101, "packets of a TUN device begin with IP");
+    let read = Command::new("tcpdump").args(["-nr", path.to_str().unwrap(), "tcp port 80"]).output().unwrap();
+    assert!(printed(&read).contains("> 203.0.113.1.80: Flags [S]"), "{}", printed(&read));
+    labs.lab("down");
+}
+
+#[test]
 fn a_lab_stays_up_until_it_is_taken_down() {
     let labs = Labs::new();
     let said = labs.lab("up lecture");
