@@ -110,6 +110,18 @@ impl Patient {
         &self.server_nodes()[index]
     }
 
+    /// Ends the web server of the first of them.
+    pub(super) fn end_first_server(&mut self) {
+        drop(self.servers.remove(0));
+    }
+
+    /// Starts it again.
+    pub(super) fn start_first_server(&mut self) -> anyhow::Result<()> {
+        let again = Http::start(self.server(0), 80)?;
+        self.servers.insert(0, again);
+        Ok(())
+    }
+
     pub(super) fn server_addrs(&self) -> &[Pair] {
         match &self.topology {
             Topology::Nat(lab) => &lab.server_addrs,

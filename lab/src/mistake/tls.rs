@@ -44,19 +44,9 @@ pub(super) const ALL: &[Mistake] = &[
         check: "server-tls",
         story: "one of two servers that end TLS themselves has the certificate of another site",
         build: servers,
-        make: |patient| {
-            drop(patient.children.pop());
-            let server = https(patient, 1, "other")?;
-            patient.children.push(server);
-            Ok(())
-        },
+        make: |patient| serve_as(patient, "other"),
         noticed: false,
-        by_hand: Some(|patient| {
-            drop(patient.children.pop());
-            let server = https(patient, 1, "site")?;
-            patient.children.push(server);
-            Ok(())
-        }),
+        by_hand: Some(|patient| serve_as(patient, "site")),
     },
     Mistake {
         name: "clock",
@@ -64,7 +54,7 @@ pub(super) const ALL: &[Mistake] = &[
         story: "a server's clock is two hours behind",
         build: nat,
         make: |patient| {
-            drop(patient.servers.remove(0));
+            patient.end_first_server();
             let server = http(patient, 0, -7200)?;
             patient.children.push(server);
             Ok(())
@@ -113,6 +103,14 @@ fn servers(setting: &Setting) -> anyhow::Result<Patient> {
         patient.children.push(server);
     }
     patient.serve("-m")
+}
+
+/// Gives the last server another certificate.
+fn serve_as(patient: &mut Patient, file: &str) -> anyhow::Result<()> {
+    drop(patient.children.pop());
+    let server = https(patient, patient.server_nodes().len() - 1, file)?;
+    patient.children.push(server);
+    Ok(())
 }
 
 /// A server of TLS with a certificate.
