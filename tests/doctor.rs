@@ -48,7 +48,7 @@ mod lab_of {
 
     played! {
         servers way_back same_link server_vip server_arp duplicate_vip neighbours rp_filter forwarding rules filter mtu
-        port_taken weights persistence marks certificates limits drops left_behind interfaces notices real_arp
+        port_taken weights persistence marks certificates server_tls clocks limits drops left_behind interfaces notices real_arp
         real_filter real_lost real_tunnels real_listener
     }
 
@@ -94,7 +94,7 @@ fn a_healthy_director_gets_a_quiet_report_and_is_as_before() {
     assert_eq!(output.status.code(), Some(0), "{text}");
     let pid = engine.status().pid;
     let expected = format!(
-        "nothing is wrong: looked at the engine with pid {pid}, 2 services, 4 servers; 23 checks\nsent: "
+        "nothing is wrong: looked at the engine with pid {pid}, 2 services, 4 servers; 25 checks\nsent: "
     );
     assert!(text.starts_with(&expected), "{text}");
     let server = scene.lab.server_port(0, Family::V4, 80);

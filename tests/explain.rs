@@ -71,6 +71,20 @@ fn what_is_explained_happens_and_explaining_changes_nothing() {
         assert_eq!(before, after);
         assert_eq!(leaves_for(&told[0]), tried.get(), "{story}");
     }
+    // The service of a mark that no rule sets yet.
+    let server = tried.scene.lab.server_port(0, Family::V4, 80);
+    engine.ulvs("ipvsadm -A -f 3 -s rr");
+    engine.ulvs(&format!("ipvsadm -a -f 3 -r {server} -m"));
+    engine.ulvs("mark add 3 --input lan+");
+    for supposed in ["--mark 0x3", "--dev lan0"] {
+        let story = engine.ulvs(&format!("explain {supposed} {}", tried.syn()));
+        assert!(
+            story.contains("service   FWM 3") && story.contains(&format!("server    {server}")),
+            "{story}"
+        );
+    }
+    let story = engine.ulvs(&format!("explain --dev wan {}", tried.syn()));
+    assert!(story.contains(&format!("service   TCP {}", tried.vip)), "{story}");
     let wrong = engine.try_ulvs("explain --from 10.0.0.9 --to 10.0.0.1:80");
     assert!(
         printed(&wrong).contains("--from: \"10.0.0.9\" is no address with a port"),

@@ -91,6 +91,11 @@ fn claims_are_right(line: &str) {
     let [head, steps @ .., end] = &objects[..] else { panic!("{objects:#?}") };
     assert!(head["drawing"].as_str().is_some_and(|drawing| drawing.contains("[client]")), "{head:#}");
     assert_eq!(end["steps"], steps.len());
+    let drawn =
+        head["drawing"].as_str().unwrap().split('[').skip(1).map(|rest| rest.split(']').next().unwrap());
+    for host in drawn.chain(steps.iter().map(|step| step["host"].as_str().unwrap())) {
+        assert!(lab::cli::HOSTS.contains(&host), "shells do not complete {host}");
+    }
     let checks: Vec<_> = steps.iter().flat_map(|step| step["checks"].as_array().unwrap()).collect();
     assert_eq!(end["checks"], checks.len());
     assert!(checks.len() >= 3 && checks.iter().all(|check| check["passed"] == true), "{checks:#?}");
@@ -183,6 +188,36 @@ fn captures_have_what_passed_every_interface() {
 }
 
 #[test]
+fn a_device_that_is_made_while_a_lab_is_up_is_captured_too() {
+    let labs = Labs::new();
+    let dir = labs.0.path().join("pcap");
+    labs.lab(&format!("up nat --pcap {}", dir.display()));
+    let types = |machine, line: &str| {
+        let output = labs.types("", machine, line);
+        assert!(output.status.success(), "{line}: {}", printed(&output));
+    };
+    let path = dir.join("director-ulvs0.pcap");
+    // The second one has the name of the first.
+    for page in ["/test1.html", "/whoami"] {
+        types(
+            "director",
+            "ulvs run --detach --port tun && ipvsadm -A -t 203.0.113.1:80 && ipvsadm -a -t 203.0.113.1:80 -r server1 -m",
+        );
+        types("client", &format!("curl -sSf http://203.0.113.1{page}"));
+        types("director", "ulvs stop");
+    }
+    let bytes = wait_for("both requests in one file", PATIENCE, || {
+        let bytes = fs::read(&path).ok()?;
+        let has = |text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
+        (has(b"GET /test1.html") && has(b"GET /whoami")).then_some(bytes)
+    });
+    assert_eq!(bytes.unwrap()[20], 101, "packets of a TUN device begin with IP");
+    let read = Command::new("tcpdump").args(["-nr", path.to_str().unwrap(), "tcp port 80"]).output().unwrap();
+    assert!(printed(&read).contains("> 203.0.113.1.80: Flags [S]"), "{}", printed(&read));
+    labs.lab("down");
+}
+
+#[test]
 fn a_lab_stays_up_until_it_is_taken_down() {
     let labs = Labs::new();
     let said = labs.lab("up lecture");
@@ -211,6 +246,16 @@ fn a_lab_stays_up_until_it_is_taken_down() {
     assert_eq!(types("rs2", "cat note"), "hello\n");
 
     assert_eq!(labs.types("", "rs1", "exit 7").status.code(), Some(7));
+    assert_eq!(labs.types("", "rs1", "kill -TERM $$").status.code(), Some(128 + 15));
+    for (command, code, said) in [
+        ("nosuchcmd", 127, "ulvs: rs1: nosuchcmd: no such command here\n"),
+        ("/nowhere/x", 127, "ulvs: rs1: /nowhere/x: no such command here\n"),
+        ("/etc/hosts", 126, "ulvs: rs1: /etc/hosts: cannot be run: Permission denied"),
+    ] {
+        let output = labs.command(&format!("exec rs1 -- {command}")).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", printed(&output));
+        assert!(printed(&output).starts_with(said), "{}", printed(&output));
+    }
     for (line, expected) in [
         ("systemctl start mysqld", "start, stop and restart of httpd and ipvsadm"),
         ("scp note 172.16.0.9:", "no machine 172.16.0.9"),

@@ -173,6 +173,39 @@ fn bash_zsh_and_fish_take_the_completions() {
     }
 }
 
+/// What bash, zsh and fish offer where a name is wanted.
+#[test]
+fn names_of_labs_machines_checks_and_mistakes_are_completed() {
+    let dir = TempDir::new().unwrap();
+    for (line, expected) in [
+        ("ulvs lab run lec", "lecture"),
+        ("ulvs lab up tls-o", "tls-offload"),
+        ("ulvs lab down fwm", "fwmark"),
+        ("ulvs lab exec direc", "director"),
+        ("ulvs lab shell server", "server2"),
+        ("ulvs lab exec --lab sched", "schedulers"),
+        ("ulvs doctor --only way-b", "way-back"),
+        ("ulvs doctor --only other-gate", "other-gateway"),
+    ] {
+        let words: Vec<_> = line.split(' ').collect();
+        let bash = format!(
+            "source FILE; COMP_WORDS=({line}); COMP_CWORD={}; _ulvs ulvs {} {}; echo ${{COMPREPLY[@]}}",
+            words.len() - 1,
+            words[words.len() - 1],
+            words[words.len() - 2],
+        );
+        for (shell, script) in [("bash", bash), ("fish", format!("source FILE; complete -C '{line}'"))] {
+            let file = dir.path().join(shell);
+            fs::write(&file, ulvs(&["completions", shell])).unwrap();
+            let script = script.replace("FILE", file.to_str().unwrap());
+            let output = Command::new(shell).args(["-c", &script]).env("HOME", dir.path()).output().unwrap();
+            let offered = printed(&output);
+            assert!(offered.split_whitespace().any(|word| word == expected), "{shell}: {line}: {offered}");
+        }
+        assert!(ulvs(&["completions", "zsh"]).contains(expected), "{line}");
+    }
+}
+
 #[test]
 fn an_installation_has_every_name_and_every_paper() {
     let dir = TempDir::new().unwrap();

@@ -13,6 +13,7 @@ use rustls::crypto::CryptoProvider;
 use serde_json::json;
 
 use crate::bench::{self, BenchArgs};
+use crate::hint::Hint;
 use crate::httpd::{self, HttpdCommand};
 use crate::keeper::{self, Order};
 use crate::outside::Outside;
@@ -61,6 +62,7 @@ enum LabCommand {
         #[command(flatten)]
         which: WhichLab,
         /// The machine
+        #[arg(value_parser = HOST, hide_possible_values = true)]
         host: String,
         /// The command, after `--`
         #[arg(last = true, required = true, value_name = "CMD")]
@@ -72,6 +74,7 @@ enum LabCommand {
         #[command(flatten)]
         which: WhichLab,
         /// The machine [default: the director]
+        #[arg(value_parser = HOST, hide_possible_values = true)]
         host: Option<String>,
         #[command(flatten)]
         place: Place,
@@ -87,6 +90,7 @@ enum LabCommand {
     #[command(after_help = "Example:\n  ulvs lab down lecture")]
     Down {
         /// Which one, where several are up
+        #[arg(value_parser = SCENARIO, hide_possible_values = true)]
         name: Option<String>,
         /// All of them
         #[arg(long, conflicts_with = "name")]
@@ -105,6 +109,7 @@ enum LabCommand {
 #[derive(Debug, Args)]
 struct RunArgs {
     /// Which one; see `list`
+    #[arg(value_parser = SCENARIO, hide_possible_values = true)]
     name: String,
     /// Wait for Enter between steps
     #[arg(long)]
@@ -122,6 +127,7 @@ struct RunArgs {
 #[derive(Debug, Args)]
 struct UpArgs {
     /// Which one; see `list`
+    #[arg(value_parser = SCENARIO, hide_possible_values = true)]
     name: String,
     /// What it is called, to have several at once [default: the scenario's name]
     #[arg(long = "as", value_name = "NAME")]
@@ -145,7 +151,7 @@ struct BuildArgs {
 #[derive(Debug, Args)]
 struct WhichLab {
     /// The lab, where several are up
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = SCENARIO, hide_possible_values = true)]
     lab: Option<String>,
 }
 
@@ -156,6 +162,28 @@ pub(crate) struct Place {
     #[arg(long)]
     pub(crate) rootless: bool,
 }
+
+/// A lab that is up has its scenario's name, unless somebody has given it another.
+const SCENARIO: Hint = Hint(|| scenario::ALL.iter().map(|scenario| scenario.name).collect());
+
+/// Machines of any lab: which of them there are is known where it is up.
+const HOST: Hint = Hint(|| HOSTS.to_vec());
+
+/// The names of all machines that a scenario has.
+pub const HOSTS: &[&str] = &[
+    "director",
+    "client",
+    "server1",
+    "server2",
+    "server3",
+    "server4",
+    "rs1",
+    "rs2",
+    "edge",
+    "router",
+    "router1",
+    "container",
+];
 
 /// Does what the command line says. `ulvs` is the program under test, `provider` the cryptography of the servers of a lab.
 ///

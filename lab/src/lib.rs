@@ -10,6 +10,7 @@ pub mod addr;
 mod bench;
 pub mod cli;
 pub mod client;
+pub mod hint;
 mod httpd;
 mod keeper;
 pub mod link;

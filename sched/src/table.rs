@@ -159,8 +159,8 @@ impl ServiceTable {
                 let named = self.marked.iter().filter_map(|prefix| prefix.single());
                 let named = named.filter(|vip| Family::from(*vip) == family);
                 let protocol = Proto::Tcp.number();
-                let facts =
-                    |dst| PacketFacts { src, dst, protocol, ports: Some((1024, tls.port)), input: None };
+                let ports = Some((1024, tls.port));
+                let facts = |dst| PacketFacts { src, dst, protocol, ports, input: None, mark: 0 };
                 named.filter(|vip| self.mark_of(&facts(*vip)) == Some(mark)).collect()
             }
         }

@@ -114,6 +114,7 @@ fn facts<'a>(dst: [u8; 4], protocol: u8, ports: Option<(u16, u16)>) -> PacketFac
         protocol,
         ports,
         input: Some("eth0"),
+        mark: 0,
     }
 }
 

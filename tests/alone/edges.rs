@@ -1,10 +1,13 @@
 //! What rings alone cannot do is said, and what changes while they run is followed at once.
 
-use std::io::ErrorKind;
+use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
+use lab::addr::Family;
 use lab::client;
 use lab::node::Node;
 use lab::serve::Http;
@@ -172,4 +175,32 @@ fn where_nothing_works_everything_that_is_missing_is_named() {
             }
         }
     }
+}
+
+/// What the engine says in the network's name passes it like all else.
+#[test]
+fn what_is_said_of_a_packet_that_is_too_long_can_be_traced() {
+    let options =
+        NatOptions { client_mtu: 1400, forwarding: false, vip: VipPlace::Interface, ..NatOptions::default() };
+    let lab = NatLab::new(&options).unwrap();
+    let _servers = servers(&lab.servers);
+    let alone = Alone::start(&lab.director, lab.state_dir(), &[]);
+    let vip = lab.vip.port(Family::V4, 80);
+    alone.serve(vip, &[lab.server_port(0, Family::V4, 80)], "-m");
+    let mut command = lab.director.command(binary());
+    command.args(["trace", "--json", "icmp"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut trace = lab.director.spawn(&mut command).unwrap();
+    let lines = BufReader::new(trace.stdout.take().unwrap()).lines();
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+    let begun = wait_for("a ping that is traced", PATIENCE, || {
+        let _ = client::ping(&lab.client, vip.ip(), 8, Duration::from_millis(200));
+        told.try_recv().ok()
+    });
+    begun.unwrap();
+    let answer = client::udp_exchange(&lab.client, vip, &[7; 1420], Duration::from_millis(500));
+    assert!(answer.is_err(), "the first answer is too long");
+    let is_note = |line: &String| line.contains("icmp type 3 code 4");
+    wait_for("what is said of it", PATIENCE, || told.try_iter().find(is_note)).unwrap();
+    alone.engine.ulvs("stop");
 }

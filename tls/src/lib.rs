@@ -24,7 +24,8 @@ pub mod stack;
 pub use counters::{Counter, Counters};
 pub use front::{
     Authorities, ClientCertificates, ClientIdentity, Clock, Fingerprint, Front, FrontError, FrontSettings,
-    KeyKind, Name, Pair, PairFiles, Profile, Refused, Source, TicketKeys, TicketTimes, UnknownName, Warning,
+    KeyKind, Name, Pair, PairFiles, Profile, Refused, Shown, Source, TicketKeys, TicketTimes, UnknownName,
+    Warning,
 };
 pub use http::{Redirect, RedirectTerms};
 pub use leg::Leg;

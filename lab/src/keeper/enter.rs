@@ -1,6 +1,7 @@
 //! Going into a lab that is up.
 
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitCode, ExitStatus};
 
@@ -12,7 +13,8 @@ use super::labs::Labs;
 /// How one says which lab is meant.
 const WHICH: &str = "--lab NAME";
 
-/// Runs a command on a machine; its exit code is ours.
+/// Runs a command on a machine; its exit code is ours, and as a shell has it: 128 and more after a signal, 127 where there is
+/// no such program, 126 where it cannot be run.
 pub(crate) fn exec(lab: Option<&str>, machine: &str, argv: &[OsString]) -> anyhow::Result<ExitCode> {
     let (program, args) = argv.split_first().context("there is no command to run")?;
     let card = Labs::open()?.find(lab, WHICH)?;
@@ -22,8 +24,13 @@ pub(crate) fn exec(lab: Option<&str>, machine: &str, argv: &[OsString]) -> anyho
     let mut command = Command::new(program);
     command.args(args).envs(&machine.env).current_dir("/root");
     netns::die_with_parent(&mut command);
-    let status = command.status().with_context(|| format!("cannot run {}", program.display()))?;
-    Ok(code(status))
+    let (code, why) = match command.status() {
+        Ok(status) => return Ok(code(status)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (127, "no such command here".to_owned()),
+        Err(error) => (126, format!("cannot be run: {error}")),
+    };
+    writeln!(io::stderr(), "ulvs: {}: {}: {why}", machine.name, program.display())?;
+    Ok(ExitCode::from(code))
 }
 
 /// The user's own shell on a machine, or on the one where one usually wants to be. Nothing if no lab is up.

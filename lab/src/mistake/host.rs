@@ -158,24 +158,6 @@ pub(super) const ALL: &[Mistake] = &[
             again(patient, "--offload auto")
         }),
     },
-    Mistake {
-        name: "open-key",
-        check: "certificates",
-        story: "the key of the site's certificate may be read by everybody",
-        build: site,
-        make: |patient| patient.on(patient.director(), "chmod 0644 $ULVS_STATE_DIR/site.key"),
-        noticed: false,
-        by_hand: None,
-    },
-    Mistake {
-        name: "old-certificate",
-        check: "certificates",
-        story: "the site's certificate ends in a few days, and nobody has made another",
-        build: site,
-        make: |patient| issue(patient, 5),
-        noticed: false,
-        by_hand: Some(|patient| issue(patient, 365)),
-    },
 ];
 
 /// An engine whose packets pass the host's stack: rings take them before rules and chains see them. The VIP is an address
@@ -194,24 +176,6 @@ fn knock(client: &Node, from: &str, to: SocketAddr) -> anyhow::Result<()> {
         ensure!(outcome.is_err(), "{from} is served");
         Ok(())
     })?
-}
-
-/// TLS ends at the director.
-fn site(setting: &Setting) -> anyhow::Result<Patient> {
-    let patient = nat(setting)?;
-    patient.ulvs("ca init --name ca.ilinux.io --dir $ULVS_STATE_DIR/ca")?;
-    patient.ulvs("ca issue --dns www.ilinux.io --dir $ULVS_STATE_DIR/ca --out $ULVS_STATE_DIR/site")?;
-    let files = "--cert $ULVS_STATE_DIR/site.crt --key $ULVS_STATE_DIR/site.key";
-    patient.ulvs(&format!("tls add tcp/{}:80 {files} --server-port 80", patient.vip()))?;
-    Ok(patient)
-}
-
-/// Another certificate, for so many days.
-fn issue(patient: &Patient, days: u32) -> anyhow::Result<()> {
-    patient.on(patient.director(), "rm $ULVS_STATE_DIR/site.*")?;
-    let files = "--dir $ULVS_STATE_DIR/ca --out $ULVS_STATE_DIR/site";
-    patient.ulvs(&format!("ca issue --dns www.ilinux.io --days {days} {files}"))?;
-    patient.ulvs("tls reload")
 }
 
 /// An engine with a configuration of its own.

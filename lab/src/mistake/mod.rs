@@ -11,6 +11,7 @@ mod nat;
 mod patient;
 mod real;
 mod run;
+mod tls;
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -59,7 +60,7 @@ struct Setting {
 }
 
 fn all() -> impl Iterator<Item = &'static Mistake> {
-    [nat::ALL, host::ALL, direct::ALL, real::ALL, before::ALL].into_iter().flatten()
+    [nat::ALL, host::ALL, tls::ALL, direct::ALL, real::ALL, before::ALL].into_iter().flatten()
 }
 
 /// The names of all mistakes.

@@ -10,7 +10,6 @@ use super::{Mistake, Setting};
 use crate::addr::Family;
 use crate::link::{self, End};
 use crate::node::Node;
-use crate::serve::Http;
 use crate::topo::{NatLab, NatOptions, VipPlace};
 
 const NEIGHBOUR: &str = "10.0.0.250";
@@ -77,15 +76,11 @@ pub(super) const ALL: &[Mistake] = &[
         story: "the program on a server has ended",
         build: nat,
         make: |patient| {
-            drop(patient.servers.remove(0));
+            patient.end_first_server();
             Ok(())
         },
         noticed: true,
-        by_hand: Some(|patient| {
-            let again = Http::start(patient.server(0), 80)?;
-            patient.servers.push(again);
-            Ok(())
-        }),
+        by_hand: Some(Patient::start_first_server),
     },
     Mistake {
         name: "unplugged",

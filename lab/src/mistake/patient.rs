@@ -110,6 +110,18 @@ impl Patient {
         &self.server_nodes()[index]
     }
 
+    /// Ends the web server of the first of them.
+    pub(super) fn end_first_server(&mut self) {
+        drop(self.servers.remove(0));
+    }
+
+    /// Starts it again.
+    pub(super) fn start_first_server(&mut self) -> anyhow::Result<()> {
+        let again = Http::start(self.server(0), 80)?;
+        self.servers.insert(0, again);
+        Ok(())
+    }
+
     pub(super) fn server_addrs(&self) -> &[Pair] {
         match &self.topology {
             Topology::Nat(lab) => &lab.server_addrs,
@@ -180,7 +192,8 @@ impl Patient {
         self.on(self.director(), &format!("ulvs {arguments}"))
     }
 
-    /// Starts an engine with a service for port 80 of the VIP, and all servers behind it by this option of ipvsadm.
+    /// Starts an engine with a service for the port that clients ask for, and all servers behind it by this option of
+    /// ipvsadm.
     pub(super) fn serve(self, method: &str) -> anyhow::Result<Self> {
         self.serve_by("", method)
     }
@@ -189,10 +202,11 @@ impl Patient {
     pub(super) fn serve_by(self, run: &str, method: &str) -> anyhow::Result<Self> {
         let log = self.directory().join("ulvs.log");
         self.ulvs(&format!("run --detach --log {} {run}", log.display()))?;
-        let vip = SocketAddr::new(self.vip(), 80);
+        let l4_port = self.port.unwrap_or(80);
+        let vip = SocketAddr::new(self.vip(), l4_port);
         self.ulvs(&format!("ipvsadm -A -t {vip} -s rr"))?;
         for server in self.server_addrs() {
-            let server = server.port(self.family, 80);
+            let server = server.port(self.family, l4_port);
             self.ulvs(&format!("ipvsadm -a -t {vip} -r {server} {method}"))?;
         }
         Ok(self)

@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::Mistake;
 use super::direct::{direct, tunnel};
 use super::patient::{Patient, Place};
-use crate::serve::Http;
 
 pub(super) const ALL: &[Mistake] = &[
     Mistake {
@@ -85,15 +84,11 @@ pub(super) const ALL: &[Mistake] = &[
         story: "no program of a real server listens",
         build: |setting| direct(setting).map(on_server),
         make: |patient| {
-            drop(patient.servers.remove(0));
+            patient.end_first_server();
             Ok(())
         },
         noticed: true,
-        by_hand: Some(|patient| {
-            let again = Http::start(patient.server(0), 80)?;
-            patient.servers.push(again);
-            Ok(())
-        }),
+        by_hand: Some(Patient::start_first_server),
     },
 ];
 

@@ -1,9 +1,8 @@
 //! What goes wrong in direct routing without `arp_ignore`.
 
 use super::Scenario;
-use super::words::{CURL, add, alternates, same, start, stop};
+use super::words::{CURL, add, alternates, one_link, same, start, stop};
 use crate::play::{Said, Step};
-use crate::topo::{DirectLab, DirectOptions, VipPlace};
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "arp",
@@ -11,15 +10,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
     intro: "With direct routing the servers have the VIP. Linux answers ARP for any address that it has, on any link. If a \
             server answers for the VIP, the router sends everything there, and the director gets nothing to balance. The \
             treacherous part: pages still come.",
-    topology: |terms| {
-        let options = DirectOptions {
-            vip: VipPlace::Subnet,
-            vip_on_servers: false,
-            state_root: terms.root.clone(),
-            ..DirectOptions::default()
-        };
-        Ok(Box::new(DirectLab::new(&options)?))
-    },
+    topology: one_link,
     serving: &["server1", "server2"],
     needs: &[("ip", "iproute2"), ("arping", "iputils-arping")],
     steps,

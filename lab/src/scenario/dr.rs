@@ -1,24 +1,15 @@
 //! Direct routing: requests pass the director, answers do not.
 
 use super::Scenario;
-use super::words::{CURL, add, alternates, start, stop};
+use super::words::{CURL, add, alternates, one_link, start, stop};
 use crate::play::Step;
-use crate::topo::{DirectLab, DirectOptions, VipPlace};
 
 pub(super) const SCENARIO: Scenario = Scenario {
     name: "dr",
     summary: "direct routing: the servers have the VIP and answer the client themselves",
     intro: "Director and servers are on one link. The director changes nothing in a request but the MAC address that it is \
             sent to; the server has the VIP as well, and its answer goes straight to the client's router.",
-    topology: |terms| {
-        let options = DirectOptions {
-            vip: VipPlace::Subnet,
-            vip_on_servers: false,
-            state_root: terms.root.clone(),
-            ..DirectOptions::default()
-        };
-        Ok(Box::new(DirectLab::new(&options)?))
-    },
+    topology: one_link,
     serving: &["server1", "server2"],
     needs: &[("ip", "iproute2")],
     steps,

@@ -2,7 +2,7 @@
 
 use crate::play::{Said, Step};
 use crate::standing::Terms;
-use crate::topo::{NatLab, NatOptions, Topology};
+use crate::topo::{DirectLab, DirectOptions, NatLab, NatOptions, Topology, VipPlace};
 
 /// `curl`, `for` loops and more are typed with these options.
 pub(super) const CURL: &str = "curl -s --max-time 10";
@@ -11,6 +11,17 @@ pub(super) const CURL: &str = "curl -s --max-time 10";
 pub(super) fn nat_lab(terms: &Terms, servers: usize) -> anyhow::Result<Box<dyn Topology>> {
     let options = NatOptions { servers, state_root: terms.root.clone(), ..NatOptions::default() };
     Ok(Box::new(NatLab::new(&options)?))
+}
+
+/// Director and servers on one link, where the VIP is nobody's yet.
+pub(super) fn one_link(terms: &Terms) -> anyhow::Result<Box<dyn Topology>> {
+    let options = DirectOptions {
+        vip: VipPlace::Subnet,
+        vip_on_servers: false,
+        state_root: terms.root.clone(),
+        ..DirectOptions::default()
+    };
+    Ok(Box::new(DirectLab::new(&options)?))
 }
 
 /// Starts the engine on the director.

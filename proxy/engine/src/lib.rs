@@ -72,7 +72,7 @@ pub use ports::PortsInUse;
 pub use proxy_protocol::header as proxy_header;
 pub use state::State;
 pub use verdict::{DropReason, Egress, Verdict};
-pub use watch::{Flow, Near, Note, RuleHit};
+pub use watch::{Flow, Near, Note, RuleHit, Supposed};
 pub use worker::{Explanation, Own, Worker};
 
 /// Bounds of an engine.

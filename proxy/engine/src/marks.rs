@@ -6,19 +6,31 @@ use wire::gso;
 use wire::packet::Packet;
 
 use crate::host::HostView;
+use crate::watch::Supposed;
 
-/// The facts of a packet. The device that it came in on is the one that leads back to its sender: a TUN does not say.
-pub(crate) fn facts<'a>(marks: &Marks, host: &'a HostView, packet: &Packet) -> PacketFacts<'a> {
+/// The facts of a packet. The device that it came in on is the one that leads back to its sender: a TUN does not say. Nor
+/// does it say of marks.
+#[inline(always)]
+pub(crate) fn facts<'a>(
+    marks: &Marks,
+    host: &'a HostView,
+    packet: &Packet,
+    supposed: Option<&'a Supposed>,
+) -> PacketFacts<'a> {
+    let given = supposed.and_then(|supposed| supposed.input.as_deref());
     PacketFacts {
         src: packet.src,
         dst: packet.dst,
         protocol: packet.protocol,
         ports: packet.ports(),
-        input: if marks.ask_for_input() && !host.is_local(packet.src) {
+        input: if given.is_some() {
+            given
+        } else if marks.ask_for_input() && !host.is_local(packet.src) {
             host.device_towards(packet.src)
         } else {
             None
         },
+        mark: supposed.map_or(0, |supposed| supposed.mark),
     }
 }
 
@@ -33,5 +45,5 @@ pub(crate) fn count(marks: &Marks, host: &HostView, frame: &Frame, packet: &Pack
 #[inline(never)]
 fn count_by_rules(marks: &Marks, host: &HostView, frame: &Frame, packet: &Packet) {
     let (packets, bytes) = (u64::from(gso::segments(frame, packet)), gso::wire_bytes(frame, packet));
-    marks.count(&facts(marks, host, packet), packets, bytes);
+    marks.count(&facts(marks, host, packet, None), packets, bytes);
 }

@@ -40,13 +40,12 @@ mod routes;
 mod rules;
 mod step;
 mod undo;
+mod vigil;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
-use tokio::time::Instant;
 use tracing::{info, warn};
 
 pub(crate) use self::apply::DUMMY;
@@ -58,6 +57,7 @@ use self::marks::Marks;
 use self::proxies::Proxies;
 use self::rings::{Ingress, Rings};
 use self::rules::Displaced;
+use self::vigil::Vigil;
 use crate::netlink::NetlinkSocket;
 
 pub use alone::{Alone, Wanted};
@@ -70,11 +70,6 @@ pub use undo::{Report, clean};
 
 /// Protocol of our rules, routes and proxy entries (`RTPROT_*`): nobody else's, so that they are found again.
 pub(crate) const TAG: u8 = 117;
-
-/// How often everything is compared when nothing happens: settings change without an event, path MTUs too.
-const REFRESH: Duration = Duration::from_secs(5);
-/// Events come in bursts.
-const DEBOUNCE: Duration = Duration::from_millis(20);
 
 /// Where to steer to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,7 +172,7 @@ impl HostChange {
 pub struct Steering {
     config: SteerConfig,
     netlink: NetlinkSocket,
-    events: Events,
+    vigil: Vigil,
     families: Vec<Family>,
     /// Or why there are none.
     marks: Result<Marks, String>,
@@ -195,9 +190,6 @@ pub struct Steering {
     sources: BTreeMap<Family, Option<IpAddr>>,
     notices: BTreeSet<Notice>,
     change: HostChange,
-    /// Something may have happened that was not looked at yet.
-    dirty: Event,
-    next_refresh: Instant,
     /// The last look found or made everything as it should be.
     complete: bool,
     complaint: Option<String>,
@@ -239,14 +231,12 @@ impl Steering {
             notices: BTreeSet::new(),
             // Nobody has been told anything yet.
             change: HostChange { view: true, paths: true, notices: true },
-            dirty: Event::Nothing,
-            next_refresh: Instant::now() + REFRESH,
             complete: false,
             complaint: None,
             stopped: false,
             config,
             netlink,
-            events,
+            vigil: Vigil::new(events),
             families,
             journal,
             device_before,
@@ -255,7 +245,7 @@ impl Steering {
         if steering.config.nftables {
             steering.marks = Marks::open(steering.config.tun_index).map_err(|e| e.to_string());
             if let Ok(marks) = &steering.marks {
-                steering.events.pass_over_nftables(marks.port());
+                steering.vigil.pass_over_nftables(marks.port());
             }
         }
         steering.reconcile()?;
@@ -267,7 +257,7 @@ impl Steering {
     /// # Errors
     /// [`SteerError`]: as much as possible was done, the rest is tried again with each event.
     pub fn set_targets(&mut self, targets: &Targets) -> Result<(), SteerError> {
-        if self.complete && self.dirty == Event::Nothing && self.targets == *targets {
+        if self.complete && self.vigil.is_quiet() && self.targets == *targets {
             return Ok(());
         }
         self.targets.clone_from(targets);
@@ -284,18 +274,7 @@ impl Steering {
             if self.change.any() {
                 return Ok(std::mem::take(&mut self.change));
             }
-            if self.dirty == Event::Nothing {
-                tokio::select! {
-                    event = self.events.next() => self.dirty = event,
-                    () = tokio::time::sleep_until(self.next_refresh) => self.dirty = Event::Anything,
-                }
-                continue;
-            }
-            let burst_over = Instant::now() + DEBOUNCE;
-            while let Ok(event) = tokio::time::timeout_at(burst_over, self.events.next()).await {
-                self.dirty = self.dirty.max(event);
-            }
-            match std::mem::replace(&mut self.dirty, Event::Nothing) {
+            match self.vigil.next().await {
                 Event::Nothing => {}
                 Event::Route => {
                     self.refresh_paths();
@@ -384,9 +363,8 @@ impl Steering {
     /// Compares everything with what it should be and sees to the differences. Goes on after a setting that cannot be
     /// changed, and reports it.
     fn reconcile(&mut self) -> Result<(), SteerError> {
-        self.next_refresh = Instant::now() + REFRESH;
         // What was not looked at yet is looked at now.
-        self.dirty = Event::Nothing;
+        self.vigil.looked();
         self.complete = false;
         self.host = Host::read(&mut self.netlink, &self.families)
             .map_err(SteerError::netlink("read links and addresses"))?;

@@ -1,24 +1,27 @@
 //! `ulvs doctor`.
 
 mod names;
+mod text;
 
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use lab::hint::Hint;
 use serde_json::json;
 
-use self::names::{Name, not_made};
+use self::names::{names, not_made};
+use self::text::as_text;
 use super::{StateDir, fail, say};
-use crate::doctor::{self, ALL, Check, Cure, Finding, Report, Severity, Subject};
+use crate::doctor::{self, ALL, Check, Report, Severity, Subject};
 
 /// There was nothing to look at.
 const NOTHING: u8 = 3;
 
 /// Looks at this host and its services for the classical mistakes of LVS, and says what it saw, why it matters and which
 /// command mends it. Changes nothing. It sends a few packets, which it names: ARP requests for servers and VIPs, the first
-/// segment of a connection to each server, two pings.
+/// segment of a connection to each server, two pings; a HEAD request to servers of HTTP for the time, a handshake with
+/// servers of TLS for their certificate.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct DoctorArgs {
@@ -32,7 +35,7 @@ pub(super) struct DoctorArgs {
     #[arg(long)]
     passive: bool,
     /// Only this check, and others of which this is said; with --lab also a laboratory
-    #[arg(long, value_name = "NAME", value_parser = Name, hide_possible_values = true)]
+    #[arg(long, value_name = "NAME", value_parser = Hint(names), hide_possible_values = true)]
     only: Vec<String>,
     /// List the checks, and make none
     #[arg(long)]
@@ -145,73 +148,4 @@ fn as_json(report: &Report) -> serde_json::Value {
         "unseen": report.unseen,
         "findings": report.findings,
     })
-}
-
-fn as_text(report: &Report) -> String {
-    let mut out = String::new();
-    for finding in &report.findings {
-        show(&mut out, finding);
-    }
-    // Writing to a string does not fail.
-    let mut line = |text: String| {
-        let _ = writeln!(out, "{text}");
-    };
-    let of = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
-    let counts =
-        [Severity::Fault, Severity::Warning, Severity::Note].map(|severity| (of(severity), severity.name()));
-    let counts = counts.iter().filter(|(n, _)| *n > 0);
-    let counts: Vec<_> =
-        counts.map(|(n, name)| format!("{n} {name}{}", if *n == 1 { "" } else { "s" })).collect();
-    let counts = if counts.is_empty() { "nothing is wrong".to_owned() } else { counts.join(", ") };
-    let checks = if report.checks.len() == 1 {
-        "1 check".to_owned()
-    } else {
-        format!("{} checks", report.checks.len())
-    };
-    line(format!("{counts}: looked at {}; {checks}", report.subject));
-    if !report.asked.is_empty() {
-        line(format!("sent: {}", report.asked.join("; ")));
-    }
-    for unseen in &report.unseen {
-        line(format!("not seen: {unseen}"));
-    }
-    out.trim_end().to_owned()
-}
-
-fn show(out: &mut String, finding: &Finding) {
-    let Finding { check, severity, about, saw, why, cures } = finding;
-    let _ = writeln!(out, "{:<8} {about} [{check}]", severity.name());
-    let mut row = |name: &str, text: &str| {
-        let mut indent = format!("  {name:<6} ");
-        for line in folded(text, 110) {
-            let _ = writeln!(out, "{indent}{line}");
-            indent = " ".repeat(9);
-        }
-    };
-    row("saw", saw);
-    row("why", why);
-    for Cure { on, command } in cures {
-        let host = on.map_or_else(String::new, |host| format!("on {host}: "));
-        // On one line, to be copied.
-        let _ = writeln!(out, "  mend   {host}{command}");
-    }
-    let _ = writeln!(out);
-}
-
-/// Lines of words, none longer than `width` unless a word is.
-fn folded(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let last = lines.len() - 1;
-        let line = &mut lines[last];
-        if line.is_empty() {
-            line.push_str(word);
-        } else if line.len() + 1 + word.len() <= width {
-            line.push(' ');
-            line.push_str(word);
-        } else {
-            lines.push(word.to_owned());
-        }
-    }
-    lines
 }

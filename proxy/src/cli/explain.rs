@@ -11,14 +11,16 @@ use control::api::{Blocking, ExplainOrder};
 use control::config::Config;
 use control::state;
 use engine::{Engine, Limits};
+use sched::marks::Interface;
 use sched::{Path as Way, Trash};
 use wire::build::{self, Build};
 use wire::packet::TcpFlags;
 use wire::packet::chunk::INIT;
 
+use super::mark::number;
 use super::{fail, say};
 use crate::daemon::knobs;
-use crate::explain::{Explained, frame_of, story, to_hex};
+use crate::explain::{Explained, frame_of, story, supposed, to_hex};
 use crate::pcap;
 
 /// Say what would become of a packet, and why: which mark and service it has, whether a connection is found, what the
@@ -28,9 +30,10 @@ use crate::pcap;
 #[command(after_help = "\
 Examples: what the running engine would do with the first packet of a client,
   ulvs explain --from 10.0.0.9:40000 --to 172.16.0.99:443
-with a server's answer, with packets of a capture, and without any engine:
+with a server's answer, with packets of a capture, under a mark, and without any engine:
   ulvs explain --from 192.168.0.7:80 --to 10.0.0.9:40000 --tcp-flags SA
   ulvs explain --pcap odd.pcapng
+  ulvs explain --dev eth0 --mark 3 --from 10.0.0.9:40000 --to 172.16.0.99:443
   ulvs explain --config ulvs.toml --from 10.0.0.9:40000 --to 172.16.0.99:443")]
 pub(super) struct ExplainArgs {
     /// Source, ADDRESS:PORT (for icmp ADDRESS)
@@ -56,6 +59,14 @@ pub(super) struct ExplainArgs {
     /// The packets come straight from a link, as with the packet port: nobody has taken a hop yet
     #[arg(long)]
     by_link: bool,
+    /// The device that the packets come in on, for mark rules that ask (`--input`) [default: the one that leads back to
+    /// the source, as the engine has it]
+    #[arg(long, value_name = "NAME")]
+    dev: Option<Interface>,
+    /// The mark that the packets come with, before any mark rule: what a rule that set it would bring about. The engine
+    /// itself sees no mark that others have set, such as nftables
+    #[arg(long, value_name = "MARK", value_parser = number, default_value_t = 0, hide_default_value = true)]
+    mark: u32,
     /// The services of this file, with no engine running and no connections yet
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -88,13 +99,13 @@ fn run(args: &ExplainArgs) -> Result<(), String> {
         None => vec![craft(args)?],
     };
     let mut explain: Explain = match &args.config {
-        Some(path) => offline(path, args.by_link)?,
+        Some(path) => offline(path, order(args))?,
         None => {
             let mut client = Blocking::connect()
                 .map_err(|error| format!("{error}; or ask without one: `ulvs explain --config FILE …`"))?;
-            let by_link = args.by_link;
+            let order = order(args);
             Box::new(move |packet| {
-                let order = ExplainOrder { packet: to_hex(packet), by_link };
+                let order = ExplainOrder { packet: to_hex(packet), ..order.clone() };
                 let told = client.explain(&order).map_err(|error| error.to_string())?;
                 serde_json::from_value(told)
                     .map_err(|error| format!("the engine is of another version: {error}"))
@@ -116,7 +127,7 @@ fn run(args: &ExplainArgs) -> Result<(), String> {
 }
 
 /// An engine of its own, which knows the services of a file and nothing else.
-fn offline(path: &Path, by_link: bool) -> Result<Explain, String> {
+fn offline(path: &Path, order: ExplainOrder) -> Result<Explain, String> {
     let config = Config::load(path).map_err(|error| error.to_string())?;
     let mut ops = state::diff(&[], config.services());
     ops.extend(state::diff_marks(&[], config.marks()));
@@ -136,7 +147,15 @@ fn offline(path: &Path, by_link: bool) -> Result<Explain, String> {
     engine.set_knobs(knobs(&config.settings(false)));
     let mut workers = workers.into_iter();
     let worker = workers.next().ok_or("no worker")?;
-    Ok(Box::new(move |packet| Ok(Explained::of(&worker, frame_of(packet, by_link), now))))
+    Ok(Box::new(move |packet| {
+        Ok(Explained::of(&worker, frame_of(packet, order.by_link), now, supposed(&order)))
+    }))
+}
+
+/// What is asked of every packet.
+fn order(args: &ExplainArgs) -> ExplainOrder {
+    let (device, mark) = (args.dev.clone(), args.mark);
+    ExplainOrder { packet: String::new(), by_link: args.by_link, device, mark }
 }
 
 /// The packet that the options name.

@@ -170,7 +170,7 @@ fn table(marks: &MarkList) -> String {
     if out.is_empty() { "no rules; `ulvs mark add --help` tells how to add one\n".to_owned() } else { out }
 }
 
-fn number(text: &str) -> Result<u32, String> {
+pub(super) fn number(text: &str) -> Result<u32, String> {
     let parsed = match text.strip_prefix("0x") {
         Some(hex) => u32::from_str_radix(hex, 16),
         None => text.parse(),

@@ -22,7 +22,7 @@ use wire::frame::MAX_PACKET;
 use super::director::{Director, InForce, Notices, Order, PortWords};
 use super::health::Listeners;
 use super::worker::{Examples, PortErrors};
-use crate::explain::{Explained, frame_of, from_hex};
+use crate::explain::{Explained, frame_of, from_hex, supposed};
 use crate::front::Listing;
 use crate::trace::Taps;
 
@@ -220,7 +220,8 @@ impl Backend for Handle {
         let most = |bytes: &Vec<u8>| !bytes.is_empty() && bytes.len() <= MAX_PACKET;
         let bytes = from_hex(&order.packet).filter(most).ok_or_else(wrong)?;
         let observer = self.onlookers.observer.lock().unwrap_or_else(PoisonError::into_inner);
-        let told = Explained::of(&observer, frame_of(&bytes, order.by_link), Instant::now());
+        let frame = frame_of(&bytes, order.by_link);
+        let told = Explained::of(&observer, frame, Instant::now(), supposed(&order));
         serde_json::to_value(told).map_err(|error| error.to_string())
     }
 

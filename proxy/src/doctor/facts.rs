@@ -33,6 +33,8 @@ pub(crate) struct Facts {
     pub(crate) counters: [BTreeMap<String, u64>; 2],
     /// Services of the kernel's IPVS.
     pub(crate) ipvs: Vec<String>,
+    /// Names that this host's own file has for addresses (`/etc/hosts`): those with a dot.
+    pub(crate) names: BTreeMap<IpAddr, Vec<String>>,
     /// What a dead engine has noted and not put back.
     pub(crate) left_behind: Option<PathBuf>,
     pub(crate) tls: Vec<Front>,
@@ -82,6 +84,8 @@ pub(crate) struct Seen {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Front {
     pub(crate) service: String,
+    /// The addresses at which TLS ends, where an engine has said so.
+    pub(crate) vips: Vec<IpAddr>,
     pub(crate) certificates: Vec<CertView>,
     /// Why its files cannot be used.
     pub(crate) error: Option<String>,
@@ -108,6 +112,20 @@ pub(crate) struct Probes {
     pub(crate) large: BTreeMap<IpAddr, (u16, Option<Echoed>)>,
     /// A small one.
     pub(crate) small: BTreeMap<IpAddr, Option<Echoed>>,
+    /// By how many seconds the clock of a server of HTTP is ahead of this host's; negative where it is behind.
+    pub(crate) ahead: BTreeMap<SocketAddr, i64>,
+    /// The certificate of a server that ends TLS itself.
+    pub(crate) shown: BTreeMap<SocketAddr, Shown>,
+}
+
+/// A server's certificate. Times are seconds since 1970 UTC.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) names: Vec<String>,
+    pub(crate) not_before: i64,
+    pub(crate) not_after: i64,
+    /// When it was shown.
+    pub(crate) now: i64,
 }
 
 /// How a connection went.

@@ -5,6 +5,8 @@ mod fronts;
 mod probes;
 mod real;
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -147,6 +149,7 @@ fn host(facts: &mut Facts) {
         facts.unseen.push(format!("which programs some of the listening sockets belong to: {why}"));
     }
     facts.ipvs = survey::ipvs();
+    facts.names = names(&std::fs::read_to_string("/etc/hosts").unwrap_or_default());
     facts.sysctls_fixed = !survey::is_writable("net.ipv4.ip_forward");
     let devices = facts.host.links.iter().map(|link| link.name.replace('.', "/"));
     let devices: Vec<_> = ["all".to_owned(), "default".to_owned()].into_iter().chain(devices).collect();
@@ -167,4 +170,28 @@ fn host(facts: &mut Facts) {
     let servers = facts.services.iter().flat_map(|s| &s.dests).map(|dest| dest.addr.ip());
     let way = |ip| (ip, survey::way(ip).map_err(|error| error.to_string()));
     facts.ways = servers.map(way).collect();
+}
+
+/// What a file like `/etc/hosts` calls addresses, as far as that may be the name of a site.
+fn names(text: &str) -> BTreeMap<IpAddr, Vec<String>> {
+    let mut all = BTreeMap::<_, Vec<_>>::new();
+    for line in text.lines() {
+        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+        let Some(Ok(ip)) = words.next().map(str::parse) else { continue };
+        all.entry(ip).or_default().extend(words.filter(|word| word.contains('.')).map(str::to_lowercase));
+    }
+    all.retain(|_, names| !names.is_empty());
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_file_names_sites() {
+        let text = "127.0.0.1 localhost\n# 10.0.0.1 no.example\n10.0.0.9\tWWW.example director #a.b\n10.0.0.9 b.example\nx y.z\n";
+        let expected = ["www.example", "b.example"].map(str::to_owned).to_vec();
+        assert_eq!(names(text), BTreeMap::from([("10.0.0.9".parse().unwrap(), expected)]));
+    }
 }

@@ -5,7 +5,8 @@ mod story;
 
 use std::net::SocketAddr;
 
-use engine::{DropReason, Egress, Explanation, Note, Verdict};
+use control::api::ExplainOrder;
+use engine::{DropReason, Egress, Explanation, Note, Supposed, Verdict};
 use serde::{Deserialize, Serialize};
 use wire::checksum::{self, ChecksumError};
 use wire::frame::{Arrival, Checksum, Frame, GsoKind};
@@ -118,9 +119,14 @@ impl Explained {
     }
 
     /// Of what a packet would become, by the explanation of a worker.
-    pub(crate) fn of(worker: &engine::Worker, mut frame: Frame, now: std::time::Instant) -> Self {
+    pub(crate) fn of(
+        worker: &engine::Worker,
+        mut frame: Frame,
+        now: std::time::Instant,
+        supposed: Supposed,
+    ) -> Self {
         let arrived = PacketView::of(&frame, 0);
-        let Explanation { verdict, notes, own, behind } = worker.explain(&mut frame, now);
+        let Explanation { verdict, notes, own, behind } = worker.explain(&mut frame, now, supposed);
         let mut told = Self::new(arrived, &frame, (verdict, notes), 0);
         told.besides = own.iter().chain(&behind).map(|own| PacketView::of(&own.frame, 0)).collect();
         told
@@ -132,6 +138,11 @@ impl Dropped {
         let [reason, meaning, cause] = [reason.name(), reason.meaning(), reason.cause()].map(str::to_owned);
         Self { reason, meaning, cause }
     }
+}
+
+/// What an order supposes of its packet.
+pub(crate) fn supposed(order: &ExplainOrder) -> Supposed {
+    Supposed { input: order.device.as_ref().map(ToString::to_string), mark: order.mark }
 }
 
 /// A frame with this packet. One that was captured before its checksum was filled in comes with that left to do, as it came

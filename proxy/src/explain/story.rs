@@ -92,6 +92,12 @@ impl Lines {
                 };
                 self.more(&format!("which ends here ({state}): {why}; the packet begins another one"));
             }
+            Note::Supposed { input, mark } => {
+                let input = input.as_ref().map(|device| format!("comes in on {device}"));
+                let mark = (*mark != 0).then(|| format!("comes with mark {mark}"));
+                let all: Vec<_> = input.into_iter().chain(mark).collect();
+                self.say("suppose", &all.join(", and "));
+            }
             Note::Mark { of: 0, .. } => {}
             Note::Mark { mark, rules, of } => {
                 for hit in rules {
@@ -99,6 +105,9 @@ impl Lines {
                 }
                 match mark {
                     None => self.say("mark", &format!("none: of {of} rules, {} match", rules.len())),
+                    Some(mark) if rules.is_empty() => {
+                        self.say("mark", &format!("stays {}: of {of} rules, none matches", mark.0));
+                    }
                     Some(mark) if rules.len() > 1 => self.more(&format!("so the packet has mark {}", mark.0)),
                     Some(_) => {}
                 }

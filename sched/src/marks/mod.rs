@@ -113,7 +113,7 @@ impl Marks {
 
     /// The mark of a packet, once it has passed all rules.
     pub fn mark_of(&self, facts: &PacketFacts<'_>) -> Option<Mark> {
-        let mut mark = 0;
+        let mut mark = facts.mark;
         self.each_match(facts, |entry| mark = entry.rule.set.apply(mark));
         std::num::NonZeroU32::new(mark).map(Mark)
     }
@@ -129,7 +129,7 @@ impl Marks {
 
     /// The rules that match a packet, with the mark that it has after each.
     pub fn matching(&self, facts: &PacketFacts<'_>) -> Vec<(Arc<MarkRule>, u32)> {
-        let (mut mark, mut rules) = (0, Vec::new());
+        let (mut mark, mut rules) = (facts.mark, Vec::new());
         self.each_match(facts, |entry| {
             mark = entry.rule.set.apply(mark);
             rules.push((Arc::clone(&entry.rule), mark));

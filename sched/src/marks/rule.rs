@@ -55,7 +55,7 @@ impl<T> Match<T> {
     }
 }
 
-/// What `-j MARK` does: the new mark is (old & !mask) ^ value. A packet starts without a mark, 0.
+/// What `-j MARK` does: the new mark is (old & !mask) ^ value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SetMark {
     /// Bits to flip after clearing.
@@ -99,6 +99,8 @@ pub struct PacketFacts<'a> {
     pub ports: Option<(u16, u16)>,
     /// Name of the device that it came in on, where that is known; else no rule with an input interface matches.
     pub input: Option<&'a str>,
+    /// The mark that it comes with; 0 for none.
+    pub mark: u32,
 }
 
 impl MarkRule {

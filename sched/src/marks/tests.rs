@@ -4,7 +4,7 @@ use super::*;
 
 fn packet<'a>(src: &str, dst: &str, protocol: u8, ports: Option<(u16, u16)>) -> PacketFacts<'a> {
     let addr = |text: &str| text.parse::<IpAddr>().unwrap();
-    PacketFacts { src: addr(src), dst: addr(dst), protocol, ports, input: None }
+    PacketFacts { src: addr(src), dst: addr(dst), protocol, ports, input: None, mark: 0 }
 }
 
 fn web<'a>(port: u16) -> PacketFacts<'a> {

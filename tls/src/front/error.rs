@@ -78,6 +78,11 @@ pub enum Warning {
     #[error("{file}: the certificate of the issuer {subject} is not valid now: clients may refuse the chain")]
     IssuerNotValid { file: String, subject: String },
     #[error(
+        "{file}: the certificate of {subject} comes without that of its issuer, which is to be had at {issuer}: clients \
+         that do not fetch it refuse; append it (PEM) to the file"
+    )]
+    Alone { file: String, subject: String, issuer: String },
+    #[error(
         "{file}: the certificate of {subject} has no subject alternative name: many clients refuse it (RFC 9110 4.3.4)"
     )]
     NoNames { file: String, subject: String },

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SigningKey};
 use x509_parser::asn1_rs::{Oid, oid};
-use x509_parser::prelude::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{ParsedExtension, X509Certificate};
 
 use super::certificate::{KeyKind, Name, check_validity, kind, names, parsed, time};
 use super::chain;
@@ -30,6 +31,9 @@ pub struct PairFiles {
 
 /// The extension "TLS feature" (RFC 7633). It has been defined for one feature only.
 const MUST_STAPLE: Oid<'static> = oid!(1.3.6.1.5.5.7.1.24);
+
+/// The access method "CA issuers".
+const CA_ISSUERS: Oid<'static> = oid!(1.3.6.1.5.5.7.48.2);
 
 /// A certificate chain and its key.
 #[derive(Clone, Debug)]
@@ -70,6 +74,10 @@ impl Pair {
         }
         let certificate = &certificates[leaf];
         check_validity(file, certificate, now)?;
+        if let ([_], Some(issuer)) = (&*places, issuer_at(certificate)) {
+            let (file, subject) = (file.clone(), rfc4514(certificate.subject()));
+            warnings.push(Warning::Alone { file, subject, issuer });
+        }
         let (names, from_san) = names(certificate);
         if !from_san {
             warnings.push(Warning::NoNames { file: file.clone(), subject: rfc4514(certificate.subject()) });
@@ -136,6 +144,19 @@ impl Pair {
     pub const fn kind(&self) -> &KeyKind {
         &self.kind
     }
+}
+
+/// Where the issuer's certificate is to be had (RFC 5280 section 4.2.2.1). Authorities whose own certificate everybody has
+/// issue none to servers, and say this in those that they issue to whoever does.
+fn issuer_at(certificate: &X509Certificate<'_>) -> Option<String> {
+    let access = certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityInfoAccess(access) => Some(access),
+        _ => None,
+    })?;
+    access.iter().find_map(|place| match place.access_location {
+        GeneralName::URI(at) if place.access_method == CA_ISSUERS => Some(at.to_owned()),
+        _ => None,
+    })
 }
 
 /// A file made by appending may hold a certificate twice.

@@ -1,17 +1,24 @@
 //! What travels over the control socket about single packets. This crate sees none: frames and what is said of them pass
 //! through here as text.
 
+use sched::marks::Interface;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 /// Asks what would become of a packet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExplainOrder {
     /// The packet from its IP header on, in hexadecimal digits.
     pub packet: String,
     /// It comes straight from a link, so that nobody has taken a hop from it yet.
     #[serde(default)]
     pub by_link: bool,
+    /// The device that it is supposed to come in on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<Interface>,
+    /// The mark that it is supposed to come with; 0 for none.
+    #[serde(default)]
+    pub mark: u32,
 }
 
 /// Asks for the packets to come.

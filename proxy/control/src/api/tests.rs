@@ -292,7 +292,7 @@ async fn fronts_are_shown_and_those_with_bad_files_are_refused() {
 async fn packets_are_explained_and_traced_until_there_are_enough() {
     let (name, _) = engine().await;
     let mut client = Client::connect_to(&name).await.unwrap();
-    let order = |packet: &str| ExplainOrder { packet: packet.into(), by_link: false };
+    let order = |packet: &str| ExplainOrder { packet: packet.into(), ..ExplainOrder::default() };
     assert_eq!(client.explain(&order("45")).await.unwrap(), serde_json::json!({ "of": "45" }));
     assert!(
         matches!(client.explain(&order("")).await, Err(ClientError::Failed(text)) if text == "no packet")

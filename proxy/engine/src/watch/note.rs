@@ -31,6 +31,13 @@ pub enum Note {
         /// Its server has been removed.
         removed: bool,
     },
+    /// What was supposed of it by whoever asks.
+    Supposed {
+        /// The device that it came in on.
+        input: Option<String>,
+        /// The mark that it came with; 0 for none.
+        mark: u32,
+    },
     /// What the mark rules have made of the packet.
     Mark {
         /// The mark; `None` for none.

@@ -151,7 +151,11 @@ impl<'a, W: Watch> Step<'a, W> {
     #[inline]
     pub(super) fn mark_of(&self, packet: &Packet) -> Option<Mark> {
         let marks = self.table.marks();
-        if marks.is_empty() { None } else { marks.mark_of(&marks::facts(marks, self.host, packet)) }
+        let supposed = self.watch.supposed();
+        if marks.is_empty() && supposed.is_none() {
+            return None;
+        }
+        marks.mark_of(&marks::facts(marks, self.host, packet, supposed))
     }
 
     /// Whom the service sends a flow to, which begins with this datagram.

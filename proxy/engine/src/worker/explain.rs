@@ -20,7 +20,7 @@ use crate::fragments::Fragments;
 use crate::marks;
 use crate::persist::Templates;
 use crate::verdict::{Egress, Verdict};
-use crate::watch::{Near, Note, Recorder, RuleHit, Tables, Twin, Watch};
+use crate::watch::{Near, Note, Recorder, RuleHit, Supposed, Tables, Twin, Watch};
 
 /// Services that are named though they are not meant, and mark rules that match.
 const NEAREST: usize = 4;
@@ -51,7 +51,9 @@ pub struct Own {
 impl Worker {
     /// Says what [`Worker::process`] would decide about `frame` now, and why. Nothing changes but the frame: no counter, no
     /// connection, no scheduler's turn, no port. Takes as long as some hundred packets.
-    pub fn explain(&self, frame: &mut Frame, now: Instant) -> Explanation {
+    ///
+    /// With something supposed it says what would be decided if that were so.
+    pub fn explain(&self, frame: &mut Frame, now: Instant, supposed: Supposed) -> Explanation {
         let real = Tables {
             conns: Arc::clone(&self.conns),
             templates: Arc::clone(&self.templates),
@@ -60,7 +62,7 @@ impl Worker {
             aims: Arc::clone(&self.aims),
         };
         let (mut copy, twin) = self.copied(real, frame.packet());
-        let recorder = Recorder::of(twin);
+        let recorder = Recorder::of(twin, supposed);
         let verdict = copy.parse_watched(frame, now, &recorder);
         let own = copy.all_own();
         copy.outbox.catch_up();
@@ -141,7 +143,7 @@ impl<W: Watch> Step<'_, W> {
     ) {
         self.watch.study(|| {
             let rules = self.table.marks();
-            let facts = marks::facts(rules, self.host, packet);
+            let facts = marks::facts(rules, self.host, packet, self.watch.supposed());
             let hit = |(rule, mark): (Arc<sched::MarkRule>, u32)| RuleHit { rule: rule.to_string(), mark };
             let of = rules.entries(packet.dst.into()).len();
             Note::Mark { mark, rules: rules.matching(&facts).into_iter().take(RULES).map(hit).collect(), of }

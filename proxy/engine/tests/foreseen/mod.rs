@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Instant;
 
-use engine::{Engine, Explanation, Part, Verdict, Worker};
+use engine::{Engine, Explanation, Part, Supposed, Verdict, Worker};
 use wire::frame::Frame;
 
 /// Of so many frames that are explained one has all compared before and after, down to what no listing shows.
@@ -26,7 +26,7 @@ pub(crate) fn foresee(engine: &Engine, worker: &Worker, frame: &Frame, now: Inst
     let whole = (frames / every).is_multiple_of(WHOLE);
     let before = state(engine, worker, now, whole);
     let mut copy = frame.clone();
-    let explanation = worker.explain(&mut copy, now);
+    let explanation = worker.explain(&mut copy, now, Supposed::default());
     let after = state(engine, worker, now, whole);
     assert!(before == after, "an explanation has changed something: {}", difference(&before, &after));
     Foreseen(Some((copy, explanation)))

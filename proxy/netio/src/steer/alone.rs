@@ -15,12 +15,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::events::{Event, Events};
+use super::events::Events;
 use super::host::{Family, Host};
-use super::{DEBOUNCE, HostChange, HostView, Path, REFRESH, SteerError, Targets, apply, routes};
+use super::vigil::Vigil;
+use super::{HostChange, HostView, Path, SteerError, Targets, apply, routes};
 use crate::link::{Announcement, Responder};
 use crate::netlink::NetlinkSocket;
 use crate::netlink::route::{Question, ask};
@@ -48,7 +48,7 @@ pub struct Wanted {
 #[derive(Debug)]
 pub struct Alone {
     netlink: NetlinkSocket,
-    events: Events,
+    vigil: Vigil,
     families: Vec<Family>,
     host: Host,
     wanted: Wanted,
@@ -64,8 +64,6 @@ pub struct Alone {
     responder: Responder,
     notices: BTreeSet<String>,
     change: HostChange,
-    dirty: Event,
-    next_refresh: Instant,
 }
 
 impl Alone {
@@ -86,7 +84,7 @@ impl Alone {
         let _ = crate::process::raise_open_files();
         let mut alone = Self {
             netlink,
-            events,
+            vigil: Vigil::new(events),
             families,
             host,
             wanted: Wanted::default(),
@@ -101,8 +99,6 @@ impl Alone {
             notices: BTreeSet::new(),
             // Nobody has been told anything yet.
             change: HostChange { view: true, paths: true, notices: true },
-            dirty: Event::Nothing,
-            next_refresh: Instant::now() + REFRESH,
         };
         alone.refresh();
         Ok(alone)
@@ -147,17 +143,7 @@ impl Alone {
             if self.change.any() {
                 return std::mem::take(&mut self.change);
             }
-            if self.dirty == Event::Nothing {
-                tokio::select! {
-                    event = self.events.next() => self.dirty = event,
-                    () = tokio::time::sleep_until(self.next_refresh) => self.dirty = Event::Anything,
-                }
-                continue;
-            }
-            let burst_over = Instant::now() + DEBOUNCE;
-            while let Ok(event) = tokio::time::timeout_at(burst_over, self.events.next()).await {
-                self.dirty = self.dirty.max(event);
-            }
+            self.vigil.next().await;
             self.look_again();
         }
     }
@@ -303,8 +289,7 @@ impl Alone {
 
     /// Takes in what the host is like now.
     fn look_again(&mut self) {
-        self.next_refresh = Instant::now() + REFRESH;
-        self.dirty = Event::Nothing;
+        self.vigil.looked();
         let mut notices = BTreeSet::new();
         match Host::read(&mut self.netlink, &self.families) {
             Ok(host) => self.host = host,

@@ -70,7 +70,7 @@ impl Steering {
             ingress.wake(wakers);
         } else if !self.rings.devices.is_empty() {
             let ingress = Ingress::open(self.taken(), wakers.to_vec()).map_err(|e| self.no_ingress(e))?;
-            self.events.pass_over_nftables(ingress.port());
+            self.vigil.pass_over_nftables(ingress.port());
             self.rings.ingress = Some(ingress);
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::host::Family;
 use super::marks::Sets;
 use super::routes::{self, Way};
-use super::{Event, SteerError, Steering, apply};
+use super::{SteerError, Steering, apply};
 
 /// Some targets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Steering {
             return Ok(());
         }
         let nothing = change == TargetsChange::default();
-        if nothing && self.complete && self.dirty == Event::Nothing { Ok(()) } else { self.reconcile() }
+        if nothing && self.complete && self.vigil.is_quiet() { Ok(()) } else { self.reconcile() }
     }
 
     /// Changes the targets, and leaves of the change what is new in it.
@@ -78,7 +78,7 @@ impl Steering {
             part.vips.iter().copied().chain(part.server_ips()).map(Family::of).collect::<BTreeSet<_>>()
         };
         self.complete
-            && self.dirty == Event::Nothing
+            && self.vigil.is_quiet()
             && self.marks.is_ok()
             && come.len() + gone.len() <= MOST
             // The first of a family and the last need settings.

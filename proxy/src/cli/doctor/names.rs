@@ -1,33 +1,13 @@
 //! Names of checks and laboratories, as `--only` takes them.
 
-use std::ffi::OsStr;
-
-use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use control::nearest::nearest;
 
 use crate::doctor::ALL;
 
-/// The name of a check or a laboratory: which of them may be said depends on --lab, so shells offer both, and who mistypes
-/// one is told later.
-#[derive(Clone, Debug)]
-pub(super) struct Name;
-
-impl TypedValueParser for Name {
-    type Value = String;
-
-    fn parse_ref(
-        &self,
-        command: &clap::Command,
-        argument: Option<&clap::Arg>,
-        value: &OsStr,
-    ) -> Result<String, clap::Error> {
-        StringValueParser::new().parse_ref(command, argument, value)
-    }
-
-    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        let laboratories = lab::mistake::names().filter(|name| ALL.iter().all(|check| check.name != *name));
-        Some(Box::new(ALL.iter().map(|check| check.name).chain(laboratories).map(PossibleValue::new)))
-    }
+/// Those of checks and of laboratories. Which of them may be said depends on --lab: shells offer both.
+pub(super) fn names() -> Vec<&'static str> {
+    let laboratories = lab::mistake::names().filter(|name| ALL.iter().all(|check| check.name != *name));
+    ALL.iter().map(|check| check.name).chain(laboratories).collect()
 }
 
 /// Why a check of this name is not made, if it is not.

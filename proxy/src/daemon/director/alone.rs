@@ -40,9 +40,12 @@ impl Director {
         Ok(())
     }
 
-    /// What rings take for this table.
+    /// What this table wants of the host; what only rings alone go by is left empty where they are not.
     pub(super) fn wanted(&self, table: &ServiceTable) -> anyhow::Result<Wanted> {
         let mut targets = self.targets(table);
+        if !self.ground.is_alone() {
+            return Ok(Wanted { targets, ..Wanted::default() });
+        }
         for service in table.services() {
             let Some(tls) = &service.tls else { continue };
             for vip in table.front_vips(service) {

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use netio::poll::Waker;
-use netio::steer::{Alone, HostChange, HostView, Path, SteerError, Steering, Targets};
+use netio::steer::{Alone, HostChange, HostView, Path, SteerError, Steering, Targets, Wanted};
 
 use crate::reason::reason;
 
@@ -79,6 +79,17 @@ impl Ground {
         match self {
             Self::Steered(steering) => steering.set_rings(devices, wakers),
             Self::Alone(_) => Ok(()),
+        }
+    }
+
+    /// Goes on with these and no others.
+    pub(super) fn set(&mut self, wanted: Wanted) -> Result<(), SteerError> {
+        match self {
+            Self::Steered(steering) => steering.set_targets(&wanted.targets),
+            Self::Alone(alone) => {
+                alone.set(wanted);
+                Ok(())
+            }
         }
     }
 

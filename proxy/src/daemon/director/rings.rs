@@ -28,6 +28,18 @@ impl Rings {
         Self { intake, only, on: Vec::new() }
     }
 
+    /// They receive what comes besides. What goes is received until the next [`Director::set_scope`], and taken by nobody.
+    pub(super) fn widen(&mut self, change: &TargetsChange) {
+        let scope = self.intake.scope();
+        let (to, from) = (ips(&change.come.services), ips(&change.come.servers));
+        if !to.is_subset(&scope.to) || !from.is_subset(&scope.from) {
+            let mut scope = scope.clone();
+            scope.to.extend(to);
+            scope.from.extend(from);
+            self.set(&scope);
+        }
+    }
+
     fn set(&mut self, scope: &Scope) {
         if let Err(error) = self.intake.set(scope) {
             tracing::warn!("what the packet port receives cannot be changed: {error}");
@@ -98,19 +110,6 @@ impl Director {
     pub(super) fn close_rings(&mut self) {
         if let Some(rings) = &mut self.rings {
             rings.set(&Scope::default());
-        }
-    }
-
-    /// They receive what comes besides. What goes is received until the next [`Self::set_scope`], and taken by nobody.
-    pub(super) fn widen_scope(&mut self, change: &TargetsChange) {
-        let Some(rings) = &mut self.rings else { return };
-        let scope = rings.intake.scope();
-        let (to, from) = (ips(&change.come.services), ips(&change.come.servers));
-        if !to.is_subset(&scope.to) || !from.is_subset(&scope.from) {
-            let mut scope = scope.clone();
-            scope.to.extend(to);
-            scope.from.extend(from);
-            rings.set(&scope);
         }
     }
 

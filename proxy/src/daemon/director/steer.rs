@@ -41,10 +41,9 @@ impl Director {
         let fronts = self.fronts.addresses();
         let targets = self.ground.targets();
         let fronts_changed = fronts != targets.fronts || self.fronts.any() != targets.front_sockets;
-        let steered =
-            if fronts_changed || rules_changed || lips_changed || of_mark && !table.marks().is_empty() {
-                self.steer_all(&table)
-            } else if let Ground::Steered(_) = &self.ground {
+        let all = fronts_changed || rules_changed || lips_changed || of_mark && !table.marks().is_empty();
+        let steered = match &mut self.ground {
+            Ground::Steered(steering) if !all => {
                 let mut change = TargetsChange::default();
                 for vip in changed().filter_map(|service| service.key.vip()) {
                     let part = if table.is_vip(vip) { &mut change.come } else { &mut change.gone };
@@ -69,11 +68,13 @@ impl Director {
                         if table.has_one_way_server(server) { &mut change.come } else { &mut change.gone };
                     part.one_way.insert(server);
                 }
-                self.widen_scope(&change);
-                self.change_targets(change)
-            } else {
-                self.steer_all(&table)
-            };
+                if let Some(rings) = &mut self.rings {
+                    rings.widen(&change);
+                }
+                steering.change_targets(change).map_err(Into::into)
+            }
+            _ => self.steer_all(&table),
+        };
         if self.ground.changed().any() {
             self.tell_engine();
         }
@@ -121,27 +122,9 @@ impl Director {
 
     pub(super) fn steer_all(&mut self, table: &ServiceTable) -> anyhow::Result<()> {
         self.forgotten.clear();
-        if self.ground.is_alone() {
-            let wanted = self.wanted(table)?;
-            self.set_scope(&wanted.targets);
-            if let Ground::Alone(alone) = &mut self.ground {
-                alone.set(wanted);
-            }
-            return Ok(());
-        }
-        let targets = self.targets(table);
-        self.set_scope(&targets);
-        match &mut self.ground {
-            Ground::Steered(steering) => Ok(steering.set_targets(&targets)?),
-            Ground::Alone(_) => Ok(()),
-        }
-    }
-
-    fn change_targets(&mut self, change: TargetsChange) -> anyhow::Result<()> {
-        match &mut self.ground {
-            Ground::Steered(steering) => Ok(steering.change_targets(change)?),
-            Ground::Alone(_) => Ok(()),
-        }
+        let wanted = self.wanted(table)?;
+        self.set_scope(&wanted.targets);
+        Ok(self.ground.set(wanted)?)
     }
 
     /// What this table wants steered.

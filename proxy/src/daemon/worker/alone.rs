@@ -17,10 +17,12 @@ use super::send::{Sender, family, fits};
 
 impl Worker {
     /// Tells whom it concerns that a packet was too long. What was too long has the addresses that it leaves with: that is
-    /// what the network would say, and the engine knows whom it means.
+    /// what the network would say, and the engine knows whom it means. It counts as a packet that has come, as it does where
+    /// the host's stack says it.
     pub(super) fn send_note(&mut self, now: Instant) {
         let Some(mut note) = self.sender.note.take() else { return };
-        let egress = match self.decider.engine.process(&mut note, now) {
+        let traced = self.decider.taps.are_on();
+        let egress = match self.decider.decide(&mut note, None, now, traced) {
             Verdict::Transmit(egress) => Some(egress),
             Verdict::Divert(diverted) => {
                 self.fronts.receive(diverted, &mut note, now).then_some(Egress::Route)

@@ -1,12 +1,15 @@
-//! Certificates whose time is over, nearly over or has not begun, and keys that others may read.
+//! Certificates of fronts: whose time is over, nearly over or has not begun; for other names than clients ask for; keys
+//! that others may read.
 
-use super::{Check, Needs};
-use crate::doctor::facts::Facts;
+use std::net::IpAddr;
+
+use super::{Check, Needs, is_for};
+use crate::doctor::facts::{Facts, Front};
 use crate::doctor::finding::Finding;
 
 pub(super) const CHECK: Check = Check {
     name: "certificates",
-    about: "certificates that are expired, soon will be or are not valid yet; keys that others may read",
+    about: "certificates that are expired, soon will be, are not valid yet, or for other names; keys that others may read",
     real: false,
     needs: Needs::State,
     find,
@@ -20,6 +23,11 @@ const OPEN: &str = "whoever can read the key can be the site, and may be able to
 const BROKEN: &str = "the front goes on with what it had, until the engine ends: then it cannot begin";
 const REFUSED: &str = "an engine refuses to begin with this file";
 const DOUBTFUL: &str = "TLS ends here all the same, but some clients may refuse what they are shown";
+
+const ELSEWHERE: &str =
+    "clients that ask for a name, or for another address, refuse it: issue one for the names of the site";
+const UNNAMED: &str =
+    "whoever asks for this site by that name is shown a certificate for another one, and refuses it";
 
 /// Days before the end from which it is time.
 const SOON_DAYS: i64 = 21;
@@ -42,6 +50,7 @@ fn find(facts: &Facts) -> Vec<Finding> {
                 found.push(Finding::warning(about, saw, SOON));
             }
         }
+        found.extend(names(facts, front));
         for (key, mode) in &front.open_keys {
             let saw = format!("its mode is {mode:04o}: others than root may read it");
             let finding = Finding::warning(about(key), saw, OPEN);
@@ -55,6 +64,34 @@ fn find(facts: &Facts) -> Vec<Finding> {
         for warning in &front.warnings {
             found.push(Finding::warning(format!("service {}", front.service), warning.clone(), DOUBTFUL));
         }
+    }
+    found
+}
+
+/// Certificates that no client of the front can have asked for, as far as that can be known.
+fn names(facts: &Facts, front: &Front) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let about = || format!("front of {}", front.service);
+    for certificate in &front.certificates {
+        let mut ips = certificate.names.iter().map(|name| name.parse::<IpAddr>());
+        let alone = !certificate.names.is_empty()
+            && !front.vips.is_empty()
+            && ips.all(|ip| ip.is_ok_and(|ip| !front.vips.contains(&ip)));
+        if alone {
+            let (names, file) = (certificate.names.join(", "), certificate.file.display());
+            let saw = format!("{file} is for {names} alone, where no client of the front goes");
+            found.push(Finding::warning(about(), saw, ELSEWHERE));
+        }
+    }
+    let covers = |wanted: &str| {
+        let mut names = front.certificates.iter().flat_map(|certificate| &certificate.names);
+        names.any(|name| is_for(name, wanted))
+    };
+    let known = front.vips.iter().filter_map(|vip| Some((vip, facts.names.get(vip)?)));
+    let missing = known.flat_map(|(vip, names)| names.iter().map(move |name| (vip, name)));
+    for (vip, name) in missing.filter(|(_, name)| !front.certificates.is_empty() && !covers(name)) {
+        let saw = format!("/etc/hosts calls {vip} {name}, and no certificate is for that name");
+        found.push(Finding::note(about(), saw, UNNAMED));
     }
     found
 }

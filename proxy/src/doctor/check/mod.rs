@@ -3,6 +3,7 @@
 
 mod arp;
 mod certificates;
+mod clocks;
 mod drops;
 mod duplicate;
 mod filter;
@@ -25,6 +26,7 @@ mod real_tunnels;
 mod rp_filter;
 mod rules;
 mod same_link;
+mod server_tls;
 mod servers;
 mod vip;
 mod way_back;
@@ -80,6 +82,8 @@ pub(crate) const ALL: &[Check] = &[
     persistence::CHECK,
     marks::CHECK,
     certificates::CHECK,
+    server_tls::CHECK,
+    clocks::CHECK,
     limits::CHECK,
     drops::CHECK,
     kernel_ipvs::CHECK,
@@ -92,6 +96,12 @@ pub(crate) const ALL: &[Check] = &[
     real_tunnels::CHECK,
     real_listener::CHECK,
 ];
+
+/// Whether a name of a certificate covers another one: a first label `*` stands for any.
+fn is_for(name: &str, wanted: &str) -> bool {
+    let below = |parent| wanted.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent));
+    name.eq_ignore_ascii_case(wanted) || name.strip_prefix("*.").is_some_and(below)
+}
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,8 @@ use super::*;
 use crate::doctor::facts::{Connected, Engine, Front, Probes, Seen};
 use crate::doctor::finding::Severity;
 
+mod said;
+
 const OWN: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const SERVER: Mac = Mac([2, 0, 0, 0, 0, 11]);
 const OTHER: Mac = Mac([2, 0, 0, 0, 0, 99]);
@@ -71,6 +73,21 @@ fn nat() -> Facts {
 
 fn dr() -> Facts {
     healthy(ForwardMethod::Route)
+}
+
+fn certificate(not_before: i64, not_after: i64) -> CertView {
+    CertView {
+        file: "site.crt".into(),
+        names: vec!["www.ilinux.io".to_owned()],
+        subject: String::new(),
+        issuer: String::new(),
+        not_before,
+        not_after,
+        key: String::new(),
+        fingerprint: String::new(),
+        days_left: 90,
+        warnings: Vec::new(),
+    }
 }
 
 fn probes(facts: &mut Facts) -> &mut Probes {
@@ -284,16 +301,8 @@ fn the_time_of_a_certificate_is_told_from_both_ends() {
     const DAY: i64 = 86_400;
     let now = 1_000 * DAY;
     let certificate = |from: i64, until: i64| CertView {
-        file: "site.crt".into(),
-        names: vec!["www.ilinux.io".to_owned()],
-        subject: String::new(),
-        issuer: String::new(),
-        not_before: now + from * DAY,
-        not_after: now + until * DAY,
-        key: String::new(),
-        fingerprint: String::new(),
         days_left: until,
-        warnings: Vec::new(),
+        ..certificate(now + from * DAY, now + until * DAY)
     };
     for (from, until, severity, words) in [
         (-100, -3, Severity::Fault, "expired 3 days ago"),

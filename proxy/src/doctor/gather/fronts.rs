@@ -15,6 +15,7 @@ use crate::reason::reason;
 pub(super) fn of_views(views: Vec<TlsView>) -> Vec<Front> {
     let front = |view: TlsView| Front {
         service: view.service.word(),
+        vips: view.vips.clone(),
         open_keys: open_keys(&view.settings),
         warnings: view.certificates.iter().flat_map(|certificate| certificate.warnings.clone()).collect(),
         certificates: view.certificates,
@@ -31,6 +32,7 @@ pub(super) fn of_specs(services: &[ServiceSpec]) -> Vec<Front> {
         let checked = front::check(spec);
         Some(Front {
             service: service.key.word(),
+            vips: Vec::new(),
             open_keys: open_keys(spec),
             certificates: Vec::new(),
             error: checked.as_ref().err().map(reason),
@@ -41,9 +43,14 @@ pub(super) fn of_specs(services: &[ServiceSpec]) -> Vec<Front> {
     services.iter().filter_map(front).collect()
 }
 
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since.as_secs().cast_signed()
+/// Seconds since 1970 UTC.
+pub(super) fn now() -> i64 {
+    unix(SystemTime::now())
+}
+
+/// The same of any moment; none is before 1970.
+pub(super) fn unix(time: SystemTime) -> i64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs().cast_signed()
 }
 
 /// Keys that everybody may read, or that a group other than root's may.

@@ -4,6 +4,7 @@
 //! servers, the first ones are asked.
 
 mod pings;
+mod said;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -34,6 +35,7 @@ pub(super) fn ask(facts: &mut Facts, packets: Packets) -> Probes {
     let servers: BTreeSet<_> = servers.into_iter().take(MOST).collect();
     if packets.all {
         connect(facts, &mut probes, &servers);
+        said::ask(facts, &mut probes, &servers);
     }
     if let Err(error) = raw(facts, &mut probes, &servers, packets) {
         let need = if error.kind() == io::ErrorKind::PermissionDenied {

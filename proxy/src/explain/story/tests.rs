@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use engine::{Engine, Limits, Worker};
+use engine::{Engine, Limits, Supposed, Worker};
 use sched::marks::{MarkCounts, Match, Prefix, SetMark};
 use sched::{
     DestSpec, Family, Mark, MarkRule, Netmask, Op, Persistence, Proto, ServiceKey, ServiceSpec, Trash, Weight,
@@ -28,7 +28,7 @@ impl Director {
     }
 
     fn tells(&self, packet: &Build, expected: &str) {
-        let told = story(&Explained::of(&self.worker, packet.frame(), self.now));
+        let told = story(&Explained::of(&self.worker, packet.frame(), self.now, Supposed::default()));
         assert!(told == expected, "\n{told}\n\ninstead of\n\n{expected}");
     }
 
@@ -126,6 +126,53 @@ verdict   sent on by the host's routing: IP 10.0.0.9:40001 > 192.168.0.8:443: tc
 }
 
 #[test]
+fn what_is_supposed_of_a_packet_counts_for_its_story_alone() {
+    let key = ServiceKey::Mark { mark: Mark(3.try_into().unwrap()), family: Family::Ipv4 };
+    let by_mark = ServiceSpec { dests: dests(&[1]), ..ServiceSpec::new(key, "rr") };
+    let input = Some(Match::is("eth+".parse().unwrap()));
+    let rule = MarkRule { input, ..MarkRule::new(Family::Ipv4, SetMark::to(3)) };
+    let rules = Op::AddMark { rule, at: None, counts: MarkCounts::default() };
+    let service = Op::AddService { service: by_mark };
+    for (ops, device, mark, parts) in [
+        (&[service.clone(), rules.clone()][..], None, 0, &["mark      none: of 1 rules, 0 match"][..]),
+        (
+            &[service.clone(), rules.clone()],
+            Some("eth0"),
+            0,
+            &[
+                "suppose   comes in on eth0\n",
+                "rule \"in by eth+ mark 3\" matches: mark 3",
+                "service   FWM 3",
+            ],
+        ),
+        (
+            &[service.clone(), rules],
+            Some("wan"),
+            3,
+            &[
+                "suppose   comes in on wan, and comes with mark 3\n",
+                "mark      stays 3: of 1 rules, none matches",
+            ],
+        ),
+        (
+            &[service.clone()],
+            None,
+            3,
+            &["suppose   comes with mark 3\n", "service   FWM 3", "server    192.168.0.7"],
+        ),
+        (&[service], None, 4, &["suppose   comes with mark 4\n", "service   none"]),
+    ] {
+        let mut director = Director::new(ops);
+        let packet = tcp("10.0.0.9:40000", "172.16.0.99:80").syn().seq(1);
+        let supposed = Supposed { input: device.map(str::to_owned), mark };
+        let told = story(&Explained::of(&director.worker, packet.frame(), director.now, supposed));
+        parts.iter().for_each(|part| assert!(told.contains(part), "no {part:?} in {told}"));
+        let verdict = director.worker.process(&mut packet.frame(), director.now);
+        assert_eq!(verdict, Verdict::Pass, "nobody has supposed anything of the packet itself");
+    }
+}
+
+#[test]
 fn what_nobody_serves_is_told_with_what_is_near() {
     let director = Director::new(&[Op::AddService { service: service("rr", &[1]) }]);
     director.tells(
@@ -165,6 +212,7 @@ fn of_many_servers_the_nearest_are_told() {
         &director.worker,
         tcp("10.0.0.9:40000", "172.16.0.99:80").syn().frame(),
         director.now,
+        Supposed::default(),
     ));
     assert!(told.contains("            192.168.0.26:80          turn 1\n"), "{told}");
     assert!(told.contains("  and 12 more\n"), "{told}");
@@ -178,7 +226,7 @@ fn a_checksum_that_is_not_filled_in_yet_is_no_damage_and_another_is() {
     let packet = || udp("10.0.0.9:40000", "172.16.0.99:81").payload_len(5);
     let verdict = |packet: &Build| {
         let frame = super::super::frame_of(&packet.bytes(), false);
-        Explained::of(&director.worker, frame, director.now).verdict
+        Explained::of(&director.worker, frame, director.now, Supposed::default()).verdict
     };
     assert_eq!(verdict(&packet().partial()), Verdict::Reply);
     assert_eq!(verdict(&packet().wrong_checksum()), Verdict::Drop(engine::DropReason::BadChecksum));
@@ -189,7 +237,7 @@ fn why_nobody_is_chosen_is_told() {
     for (weights, why) in [(&[][..], "the service has no servers"), (&[0, 0], "all weights are 0")] {
         let director = Director::new(&[Op::AddService { service: service("rr", weights) }]);
         let packet = tcp("10.0.0.9:40000", "172.16.0.99:80").syn().frame();
-        let told = story(&Explained::of(&director.worker, packet, director.now));
+        let told = story(&Explained::of(&director.worker, packet, director.now, Supposed::default()));
         assert!(told.contains(&format!("server    nobody can be chosen: {why}\n")), "{told}");
     }
 }
@@ -206,7 +254,7 @@ verdict   answered by the director: IP 172.16.0.99 > 10.0.0.9: icmp type 0 code 
 ",
     );
     let frame = ping("10.0.0.9", "172.16.0.98", 1, 1).frame();
-    let told = story(&Explained::of(&director.worker, frame, director.now));
+    let told = story(&Explained::of(&director.worker, frame, director.now, Supposed::default()));
     assert!(
         told.contains("address   its destination is no VIP, or an address of the host as well"),
         "{told}"

@@ -27,6 +27,7 @@ mod handshakes;
 mod openssl;
 mod pairs;
 mod resumption;
+mod shown;
 mod sni;
 
 const DAY: Duration = Duration::from_secs(86_400);

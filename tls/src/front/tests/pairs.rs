@@ -206,6 +206,24 @@ fn a_certificate_that_demands_stapling_says_so_where_nothing_is_stapled() {
     assert_eq!(made(&PairFiles { ocsp, ..www.files() }).1, []);
 }
 
+#[test]
+fn a_certificate_that_says_where_its_issuers_is_comes_with_it() {
+    let root = Ca::new("root");
+    let between = root.below("between");
+    let mut params = params("www.example");
+    params.subject_alt_names = CertificateParams::new(["www.example".to_owned()]).unwrap().subject_alt_names;
+    // SEQUENCE { SEQUENCE { caIssuers, [6] "http://ca/ca.crt" } }
+    let mut access = vec![0x30, 28, 0x30, 26, 6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 2, 0x86, 16];
+    access.extend(b"http://ca/ca.crt");
+    params.custom_extensions =
+        vec![rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], access)];
+    let www = between.sign(&params, &Kind::P256.key());
+    let (file, subject) = ("www.crt".to_owned(), "CN=www.example".to_owned());
+    let told = Warning::Alone { file, subject, issuer: "http://ca/ca.crt".to_owned() };
+    assert_eq!(made(&www.files()).1, [told]);
+    assert_eq!(made(&files(&format!("{}{}", www.pem, between.made.pem), &www.key)).1, []);
+}
+
 /// Keys and certificates as openssl makes them, in a folder of their own. The commands are a shell's.
 fn openssl(commands: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();

@@ -1,0 +1,164 @@
+//! What servers say of themselves: the time, by HTTP, and who they are, by TLS. Only those are asked that speak it by all
+//! appearances.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+
+use sched::{ServiceKey, ServiceSpec};
+
+use super::{PATIENCE, list, tcp};
+use crate::doctor::facts::{Connected, Facts, Probes, Shown};
+use crate::doctor::gather::fronts::{now, unix};
+
+/// Ports of HTTP, where no front says that a server speaks it.
+const HTTP: [u16; 5] = [80, 8000, 8008, 8080, 8888];
+/// Ports of HTTP over TLS.
+const HTTPS: [u16; 2] = [443, 8443];
+
+/// Asks servers that take connections.
+pub(super) fn ask(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAddr>) {
+    let (mut http, mut https) = (BTreeMap::new(), BTreeMap::new());
+    for (service, server, _) in tcp(facts, servers) {
+        if probes.connect.get(&server) != Some(&Connected::Yes) {
+            continue;
+        }
+        match speaks(service, server) {
+            Some(Speaks::Http(at)) => {
+                http.insert(server, at);
+            }
+            Some(Speaks::Tls(at, name)) => {
+                let known = facts.vips_of(&service.key).iter().find_map(|vip| facts.names.get(vip)?.first());
+                https.insert(server, (at, name.or_else(|| known.cloned())));
+            }
+            None => {}
+        }
+    }
+    thread::scope(|scope| {
+        let ask = |(server, at): (&SocketAddr, &SocketAddr)| {
+            let (server, at) = (*server, *at);
+            scope.spawn(move || Some((server, ahead(at).ok().flatten()?)))
+        };
+        let clocks: Vec<_> = http.iter().map(ask).collect();
+        let ask = |(server, (at, name)): (&SocketAddr, &(SocketAddr, Option<String>))| {
+            let (server, at, name) = (*server, *at, name.clone());
+            scope.spawn(move || Some((server, shown(at, name.as_deref()).ok()?)))
+        };
+        let certificates: Vec<_> = https.iter().map(ask).collect();
+        probes.ahead.extend(clocks.into_iter().filter_map(|thread| thread.join().ok().flatten()));
+        probes.shown.extend(certificates.into_iter().filter_map(|thread| thread.join().ok().flatten()));
+    });
+    if !http.is_empty() {
+        facts.asked.push(format!("HEAD / to {}", list(http.values())));
+    }
+    if !https.is_empty() {
+        facts.asked.push(format!("a handshake of TLS to {}", list(https.values().map(|(at, _)| at))));
+    }
+}
+
+/// What a server speaks, and where.
+enum Speaks {
+    Http(SocketAddr),
+    /// With the name that its certificate has to have.
+    Tls(SocketAddr, Option<String>),
+}
+
+fn speaks(service: &ServiceSpec, server: SocketAddr) -> Option<Speaks> {
+    if let Some(front) = &service.tls {
+        let at = SocketAddr::new(server.ip(), front.server_port.unwrap_or(server.port()));
+        let is_http = || front.alpn.iter().any(|protocol| protocol.starts_with("http/"));
+        return match &front.backend_tls {
+            Some(backend) => Some(Speaks::Tls(at, backend.name.clone())),
+            None => is_http().then_some(Speaks::Http(at)),
+        };
+    }
+    let public = match service.key {
+        ServiceKey::Addr { l4_port, .. } => l4_port,
+        ServiceKey::Mark { .. } => server.port(),
+    };
+    let on = |ports: &[u16]| ports.contains(&public) || ports.contains(&server.port());
+    match (on(&HTTPS), on(&HTTP)) {
+        (true, _) => Some(Speaks::Tls(server, None)),
+        (false, true) => Some(Speaks::Http(server)),
+        (false, false) => None,
+    }
+}
+
+fn open(at: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&at, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// By how much a server's clock is ahead, if it tells (RFC 9110 section 6.6.1).
+fn ahead(at: SocketAddr) -> io::Result<Option<i64>> {
+    /// Of its answer the beginning is enough.
+    const HEAD: u64 = 8192;
+    let mut stream = open(at)?;
+    write!(stream, "HEAD / HTTP/1.1\r\nHost: {at}\r\nUser-Agent: ulvs-doctor\r\nConnection: close\r\n\r\n")?;
+    let (mut head, mut part) = (Vec::new(), [0; 1024]);
+    while (head.len() as u64) < HEAD && !head.windows(4).any(|window| window == b"\r\n\r\n") {
+        // Whatever came before an error may be enough.
+        match stream.read(&mut part) {
+            Ok(0) | Err(_) => break,
+            Ok(len) => head.extend_from_slice(&part[..len]),
+        }
+    }
+    let now = now();
+    Ok(date(&String::from_utf8_lossy(&head)).map(|theirs| theirs - now))
+}
+
+/// The time in the head of an answer: seconds since 1970. Of its forms that which is in use.
+fn date(head: &str) -> Option<i64> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut lines = head.lines();
+    lines.next().filter(|status| status.starts_with("HTTP/1."))?;
+    let fields = lines.filter_map(|line| line.split_once(':'));
+    let (_, value) = fields.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("date"))?;
+    let words: Vec<_> = value.split_whitespace().collect();
+    let [_, day, month, year, time, "GMT"] = words[..] else { return None };
+    let month = MONTHS.iter().position(|name| *name == month)? as i64 + 1;
+    let (day, year): (i64, i64) = (day.parse().ok()?, year.parse().ok()?);
+    let clock: Vec<i64> = time.split(':').map(str::parse).collect::<Result<_, _>>().ok()?;
+    let [hour, minute, second] = clock[..] else { return None };
+    // Days since 1970 in the Gregorian calendar, whose years begin in March here: leap days are their last ones.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    let days = year * 365 + leap + (153 * month + 2) / 5 + day - 1 - 719_468;
+    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
+}
+
+fn shown(at: SocketAddr, name: Option<&str>) -> io::Result<Shown> {
+    let shown = tls::Shown::ask(&mut open(at)?, at.ip(), name)?;
+    Ok(Shown {
+        names: shown.names.iter().map(ToString::to_string).collect(),
+        not_before: unix(shown.not_before),
+        not_after: unix(shown.not_after),
+        now: now(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_an_answer_is_read() {
+        for (value, expected) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(784_111_777)),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
+            ("Tue, 29 Feb 2000 12:34:56 GMT", Some(951_827_696)),
+            ("Fri, 31 Dec 2049 23:59:59 GMT", Some(2_524_607_999)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", None),
+            ("Sun, 06 Nov 1994 08:49 GMT", None),
+            ("", None),
+        ] {
+            let head = format!("HTTP/1.1 404 Not Found\r\nServer: x\r\ndate: {value}\r\n\r\n");
+            assert_eq!(date(&head), expected, "{value}");
+        }
+        assert_eq!(date("SSH-2.0\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n"), None);
+    }
+}
