@@ -151,7 +151,7 @@ fn what_is_said_by_hand_wins_over_checks_and_survives_a_reload() {
     assert_eq!(scene.pages(4), ["server1\n", "server2\n"]);
 
     // Drained by the same command, given back by it too; the weight is the configured one again.
-    engine.ulvs(&format!("server drain {service} {server}"));
+    engine.ulvs(&format!("server drain {service} {server} --no-wait"));
     assert_eq!(scene.pages(4), ["server2\n"]);
     assert!(health(&engine)["servers"][0]["draining"].as_bool().unwrap());
     engine.ulvs(&format!("server up {service} {server}"));

@@ -200,6 +200,7 @@ impl<A: Asker> Loop<A> {
                     (due, outcome)
                 });
             }
+            news.effects.extend(self.roster.settle());
             self.publish(news);
         }
     }
@@ -216,6 +217,7 @@ impl<A: Asker> Loop<A> {
                 let result = match self.roster.order(service, server, to.hand(), now) {
                     Ok(effects) => {
                         news.effects.extend(effects);
+                        news.effects.extend(self.roster.settle());
                         let gone = || ApplyError::System("the server has gone".to_owned());
                         self.roster.show(service, server, now).ok_or_else(gone)
                     }
