@@ -390,6 +390,13 @@ async fn without_a_vip_nothing_goes_by_it() {
 }
 
 #[tokio::test]
+async fn thousands_under_way_fit_into_little_memory() {
+    let question = Question::new(&Check::new(CheckKind::Tcp), &tools());
+    let size = size_of_val(&question.ask(&target(nobody().await)));
+    assert!(size < 8 * 1024, "{size} bytes each");
+}
+
+#[tokio::test]
 async fn a_device_that_is_not_there_is_named() {
     let check = Check { device: Some("ulvs-none".to_owned()), ..Check::new(CheckKind::Tcp) };
     let why = Question::new(&check, &tools()).ask(&target(nobody().await)).await.result.unwrap_err();
