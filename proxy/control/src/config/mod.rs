@@ -115,6 +115,7 @@ use sched::{MarkRule, ServiceSpec};
 
 use crate::settings::{Settings, Sysctl, Timeouts};
 
+pub(crate) use problem::Excerpt;
 pub use problem::{ConfigError, Problem};
 
 /// Some hundred thousand services.
