@@ -9,6 +9,7 @@
 pub mod api;
 pub mod config;
 pub mod duration;
+pub mod health;
 pub mod nearest;
 pub mod save;
 pub mod settings;
