@@ -106,6 +106,25 @@ pub enum CheckKind {
     File(FileCheck),
 }
 
+impl CheckKind {
+    /// The word for it in configurations and listings.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Icmp => "icmp",
+            Self::Tcp => "tcp",
+            Self::Udp(_) => "udp",
+            Self::Http(HttpCheck { tls: None, .. }) => "http",
+            Self::Http(_) => "https",
+            Self::Tls(_) => "tls",
+            Self::Dns { .. } => "dns",
+            Self::Smtp { .. } => "smtp",
+            Self::Grpc(_) => "grpc",
+            Self::Exec(_) => "exec",
+            Self::File(_) => "file",
+        }
+    }
+}
+
 /// A datagram, and what is expected of the server then.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
