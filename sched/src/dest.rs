@@ -1,5 +1,6 @@
 //! A real server: its settings in one snapshot, and the live part that all snapshots and connections share.
 
+mod met;
 mod way;
 
 use std::net::{IpAddr, SocketAddr};
@@ -7,6 +8,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use self::met::Encounters;
+pub use self::met::Met;
 use self::way::Way;
 use crate::model::{
     DestKey, DestSpec, Fitness, ForwardMethod, Proto, ServiceKey, Share, TlsFront, TlsStack, Weight,
@@ -195,6 +198,8 @@ pub struct DestLive {
     available: AtomicBool,
     overloaded: AtomicBool,
     draining: AtomicBool,
+    down: AtomicBool,
+    encounters: Encounters,
     upper: AtomicU32,
     lower: AtomicU32,
     handshake_us: AtomicU32,
@@ -215,6 +220,8 @@ impl DestLive {
             available: AtomicBool::new(true),
             overloaded: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            down: AtomicBool::new(false),
+            encounters: Encounters::default(),
             upper: AtomicU32::new(0),
             lower: AtomicU32::new(0),
             handshake_us: AtomicU32::new(0),
@@ -227,8 +234,8 @@ impl DestLive {
             [&self.active, &self.inactive, &self.persistent, &self.mtu].map(|n| n.load(Relaxed).into());
         let [upper, lower, handshake_us] =
             [&self.upper, &self.lower, &self.handshake_us].map(|n| n.load(Relaxed).into());
-        let [available, overloaded, draining] =
-            [&self.available, &self.overloaded, &self.draining].map(|is| is.load(Relaxed).into());
+        let [available, overloaded, draining, down] =
+            [&self.available, &self.overloaded, &self.draining, &self.down].map(|is| is.load(Relaxed).into());
         Self {
             key: self.key,
             stats: Stats::default(),
@@ -241,6 +248,8 @@ impl DestLive {
             available,
             overloaded,
             draining,
+            down,
+            encounters: self.encounters.copied(),
             upper,
             lower,
             handshake_us,
@@ -298,6 +307,17 @@ impl DestLive {
     /// Begins to turn those clients away too, or ends it. Weight 0 does the rest of a drain.
     pub fn set_draining(&self, yes: bool) {
         self.draining.store(yes, Relaxed);
+    }
+
+    /// It has been found dead: clients who come back to it do not, nor do those whose handshake with it was not over.
+    /// What becomes of its connections, [`OnDown`](crate::OnDown) says.
+    pub fn is_down(&self) -> bool {
+        self.down.load(Relaxed)
+    }
+
+    /// Tells that it has been found dead, or alive again. Whoever takes it out of use does the rest.
+    pub fn set_down(&self, yes: bool) {
+        self.down.store(yes, Relaxed);
     }
 
     /// Tells the schedulers to leave it alone, or to come back.

@@ -28,7 +28,7 @@ mod trash;
 pub use account::{Account, Out, Rank, Standing};
 pub use algo::{Algorithm, Change, Flow, Knobs, Scheduler};
 pub use copies::Copies;
-pub use dest::{Dest, DestLive, Path};
+pub use dest::{Dest, DestLive, Met, Path};
 pub use marks::{MarkRule, Marks, PacketFacts};
 pub use model::{
     BackendTls, BodyTest, CertFiles, Check, CheckKind, ClientAuth, ClientIdentity, Damping, DestKey,

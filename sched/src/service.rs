@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::account::Account;
 use crate::algo::{Algorithm, Change, Flow, Scheduler};
-use crate::dest::Dest;
+use crate::dest::{Dest, DestLive};
 use crate::force;
 use crate::model::{
     DestKey, Health, Persistence, PersistenceEngine, SchedFlags, ServiceKey, ServiceSpec, TcpOptions,
@@ -139,6 +139,11 @@ impl Service {
     /// The addresses of its servers that answer clients past us, once for each.
     pub fn one_way_servers(&self) -> impl Iterator<Item = IpAddr> {
         self.everyone().filter(|dest| !dest.replies).map(|dest| dest.live.key.ip())
+    }
+
+    /// This very server, if it is in force.
+    pub fn in_force(&self, live: &Arc<DestLive>) -> Option<&Dest> {
+        self.dests.iter().find(|d| Arc::ptr_eq(&d.live, live))
     }
 
     /// The server with this address, in force or not; not the sorry server.

@@ -114,7 +114,7 @@ impl ServiceTable {
         let (service, at) = self.one_packet.get(&server).or_else(|| self.one_packet.get(&any_port))?;
         let (vip, l4_port) = (service.key.vip()?, service.key.l4_port()?);
         let vip = SocketAddr::new(vip, if l4_port == 0 { server.port() } else { l4_port });
-        Some((service, service.dests.get(*at)?, vip))
+        Some((service, service.everyone().nth(*at)?, vip))
     }
 
     /// The service with this key.
@@ -398,7 +398,8 @@ fn one_packet(services: &Shards<ServiceKey, Arc<Service>>) -> OnePacket {
     for service in services {
         // Of a mark the VIP cannot be told from an answer.
         let ServiceKey::Addr { proto: Proto::Udp, l4_port, .. } = service.key else { continue };
-        for (at, dest) in service.dests.iter().enumerate().filter(|(_, dest)| dest.method.sees_replies()) {
+        // Who has been taken out may still answer what it was asked before.
+        for (at, dest) in service.everyone().enumerate().filter(|(_, dest)| dest.method.sees_replies()) {
             let server = dest.live.key;
             let port = if l4_port == 0 || server.port() == 0 { l4_port } else { server.port() };
             all.entry(SocketAddr::new(server.ip(), port)).or_insert_with(|| (Arc::clone(service), at));

@@ -16,9 +16,40 @@ pub fn seconds(text: &str) -> Option<u32> {
     digits.parse::<u32>().ok()?.checked_mul(unit)
 }
 
+/// Milliseconds: `500ms`, and whatever [`seconds`] takes. `None` for anything else.
+pub fn millis(text: &str) -> Option<u32> {
+    match text.strip_suffix("ms") {
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok(),
+        Some(_) => None,
+        None => seconds(text)?.checked_mul(1000),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::seconds;
+    use super::{millis, seconds};
+
+    #[test]
+    fn milliseconds_are_understood_beside_the_other_units() {
+        for (text, expected) in [
+            ("500ms", Some(500)),
+            ("0ms", Some(0)),
+            ("2", Some(2000)),
+            ("2s", Some(2000)),
+            ("5m", Some(300_000)),
+            ("4294967295ms", Some(u32::MAX)),
+            ("4294967296ms", None),
+            ("4294968", None),
+            ("ms", None),
+            ("+5ms", None),
+            ("0.5ms", None),
+            ("5 ms", None),
+            ("5msms", None),
+            ("", None),
+        ] {
+            assert_eq!(millis(text), expected, "{text:?}");
+        }
+    }
 
     #[test]
     fn units_are_understood_and_nonsense_is_not() {

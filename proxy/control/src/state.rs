@@ -43,6 +43,9 @@ pub fn diff(old: &[ServiceSpec], new: &[ServiceSpec]) -> Vec<Op> {
         if before.tls != service.tls {
             changed.push(Op::SetTls { key, tls: service.tls.clone() });
         }
+        if before.health != service.health {
+            changed.push(Op::SetHealth { key, health: service.health.clone() });
+        }
         changed.extend(diff_lips(Some(key), &before.lips, &service.lips));
         let (was, is) = (by_addr(before), by_addr(service));
         let left = before.dests.iter().filter(|d| !is.contains_key(&d.addr));
@@ -93,6 +96,9 @@ fn merge_service(service: &mut ServiceSpec, old: Option<&ServiceSpec>, new: &Ser
     if old.is_none_or(|old| old.tls != new.tls) {
         service.tls.clone_from(&new.tls);
     }
+    if old.is_none_or(|old| old.health != new.health) {
+        service.health.clone_from(&new.health);
+    }
     lips::merge(&mut service.lips, old.map_or(&[], |old| &old.lips), &new.lips);
     let (olds, news) = (old.map(by_addr).unwrap_or_default(), by_addr(new));
     service.dests.retain(|d| !olds.contains_key(&d.addr) || news.contains_key(&d.addr));
@@ -109,7 +115,11 @@ fn merge_service(service: &mut ServiceSpec, old: Option<&ServiceSpec>, new: &Ser
 
 fn same(a: &ServiceSpec, b: &ServiceSpec) -> bool {
     let lips = |s: &ServiceSpec| s.lips.iter().copied().collect::<BTreeSet<_>>();
-    a.same_settings(b) && a.tls == b.tls && by_addr(a) == by_addr(b) && lips(a) == lips(b)
+    a.same_settings(b)
+        && a.tls == b.tls
+        && a.health == b.health
+        && by_addr(a) == by_addr(b)
+        && lips(a) == lips(b)
 }
 
 fn by_key(services: &[ServiceSpec]) -> HashMap<ServiceKey, &ServiceSpec> {

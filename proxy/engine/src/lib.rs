@@ -47,7 +47,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use sched::{DestLive, Proto, ServiceTable, Writer};
+use sched::{DestLive, OnDown, Proto, ServiceTable, Writer};
 
 use condemned::{Condemned, Sentence};
 use conn::{Conn, ConnTable, Millis, Room};
@@ -188,7 +188,19 @@ impl Engine {
     /// Has up to `limit` connections of a server ended by the workers, those of TCP with a reset to both ends, and says
     /// how many: call it again while there are more. Wake a worker after it. Walks the whole table.
     pub fn reset_connections_of(&self, dest: &DestLive, limit: usize) -> usize {
-        self.condemn(limit, |conn| std::ptr::eq(Arc::as_ptr(&conn.legs.dest), dest).then_some(true))
+        self.end_connections_of(dest, OnDown::Reset, limit)
+    }
+
+    /// The same for a server that has died, as `how` says. Who has not yet heard of it (a handshake that was not over) is
+    /// not told of its end, and nobody can be told of an association's (SCTP), which takes its verification tag: those are
+    /// forgotten. What belongs to a connection goes with it: fragments that follow, expected data connections of FTP. A
+    /// front resets its client where its connection to the server ends, however that is.
+    pub fn end_connections_of(&self, dest: &DestLive, how: OnDown, limit: usize) -> usize {
+        self.condemn(limit, |conn| {
+            let legs = &conn.legs;
+            let ends = how != OnDown::Keep || legs.proto == Proto::Udp;
+            (ends && std::ptr::eq(Arc::as_ptr(&legs.dest), dest)).then_some(how == OnDown::Reset)
+        })
     }
 
     /// Has up to `limit` connections ended whose server has been removed from its service, as the settings want it:
@@ -209,7 +221,7 @@ impl Engine {
     /// `sentence` says whether the connection shall end, and whether with a reset.
     fn condemn(&self, limit: usize, sentence: impl Fn(&Conn<'_>) -> Option<bool>) -> usize {
         let mut found = Vec::new();
-        self.conns.for_each(Part::ALL, |conn| {
+        self.conns.for_each_held(Part::ALL, |conn| {
             if found.len() < limit
                 && let Some(reset) = sentence(conn)
             {

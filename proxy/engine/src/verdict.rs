@@ -162,6 +162,9 @@ drop_reasons! {
     /// The connection's server was removed from its service.
     DestRemoved = "dest-removed",
         "The client still sends on a connection whose server was removed from the service; it ends by itself.";
+    /// The rest of a datagram that began to go to a server before that was found dead.
+    DestDown = "dest-down",
+        "The server died while a datagram was on its way in fragments: its sender sends the whole again, or goes without.";
     /// All ports of the local addresses are taken towards this server (FullNAT).
     PortsExhausted = "ports-exhausted",
         "More connections to one server than local ports: add local addresses (`ipvsadm --add-laddr`), or servers.";

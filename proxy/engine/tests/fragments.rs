@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use engine::{DropReason, Egress, Engine, HostView, Limits, Verdict, Worker};
 use sched::{
-    DestSpec, ForwardMethod, Op, Path, Proto, ProxyProtocol, ServiceKey, ServiceSpec, TcpOptions, Trash,
-    Tunnel,
+    DestSpec, ForwardMethod, OnDown, Op, Path, Proto, ProxyProtocol, ServiceKey, ServiceSpec, TcpOptions,
+    Trash, Tunnel,
 };
 use wire::build::{self, Build, ping, sctp, tcp, udp};
 use wire::frame::Frame;
@@ -259,6 +259,29 @@ fn what_becomes_of_the_first_becomes_of_the_others() {
         director.engine.set_services(Arc::new(table));
         assert_eq!(director.verdict(&pieces[1]), Verdict::Drop(DropReason::DestRemoved));
         director.adds_up();
+    }
+}
+
+#[test]
+fn the_rest_of_a_datagram_to_a_dead_server_goes_nowhere() {
+    for one_packet in [false, true] {
+        each(|net, method| {
+            if one_packet && method == ForwardMethod::FullNat {
+                return;
+            }
+            let mut director = Director::new(net, method, |service| ServiceSpec { one_packet, ..service });
+            let live = Arc::clone(&director.engine.services().services().next().expect("it").dests[0].live);
+            let pieces = datagram(net.client, net.vip).fragments(1400);
+            assert!(matches!(director.verdict(&pieces[0]), Verdict::Transmit(_)));
+            live.set_down(true);
+            let n = director.engine.end_connections_of(&live, OnDown::Keep, 10);
+            assert_eq!(n, usize::from(!one_packet));
+            director.behind(0);
+            assert_eq!(director.verdict(&pieces[1]), Verdict::Drop(DropReason::DestDown), "{method:?}");
+            live.set_down(false);
+            assert!(matches!(director.verdict(&pieces[2]), Verdict::Transmit(_)), "it was a mistake");
+            director.adds_up();
+        });
     }
 }
 

@@ -13,8 +13,8 @@ use engine::{
     HostView, Limits, Part, Speaker, State, Verdict, Worker,
 };
 use sched::{
-    CertFiles, DestSpec, Direction, Netmask, Op, Path, Persistence, Proto, ServiceKey, ServiceSpec, TlsFront,
-    TlsStack, Trash,
+    CertFiles, DestKey, DestLive, DestSpec, Direction, Met, Netmask, OnDown, Op, Path, Persistence, Proto,
+    ServiceKey, ServiceSpec, TlsFront, TlsStack, Trash,
 };
 use wire::build::{Build, tcp};
 
@@ -74,6 +74,12 @@ impl Director {
 
     fn open(&mut self, n: u16, way: FrontWay) -> FrontConn {
         self.worker.open_front(&key(), way, (client(n), vip()), &[], self.now).expect("a server")
+    }
+
+    fn live(&self, server: DestKey) -> Arc<DestLive> {
+        let table = self.engine.services();
+        let dests = &table.get(&key()).expect("the service").dests;
+        Arc::clone(&dests.iter().find(|dest| dest.live.key == server).expect("the server").live)
     }
 
     fn process(&mut self, build: &Build) -> Verdict {
@@ -259,6 +265,46 @@ fn one_whose_server_goes_is_told_and_one_whose_front_goes_is_not() {
     assert_eq!(director.engine.reset_connections_of(&dest.expect("the server").live, 10), 1);
     director.wait(Duration::from_millis(1));
     assert!(front.is_over());
+}
+
+#[test]
+fn those_of_a_dead_server_are_told_unless_they_are_kept() {
+    for (how, ended) in [(OnDown::Reset, 3), (OnDown::Move, 3), (OnDown::Keep, 0)] {
+        let mut director = Director::new(TlsStack::Userspace, |service| service);
+        let fronts = [FrontWay::Kernel, TRANSPARENT, OURS, OURS];
+        let mut fronts: Vec<_> = (1..).zip(fronts).map(|(n, way)| director.open(n, way)).collect();
+        let live = director.live(fronts[0].dest());
+        fronts.retain(|front| front.dest() == live.key);
+        assert_eq!(fronts.len(), 2, "round robin");
+        // One that nobody has at the moment.
+        let spare = director.open(5, OURS);
+        assert_eq!(spare.dest(), live.key);
+        director.worker.front_connected(&spare, Duration::from_millis(1), director.now);
+        fronts.extend(director.worker.park_front(spare, director.now));
+        live.set_down(true);
+        assert_eq!(director.engine.end_connections_of(&live, how, 10), ended);
+        director.wait(Duration::from_millis(1));
+        assert!(fronts.iter().all(|front| front.is_over() == (ended > 0)), "{how:?}");
+    }
+}
+
+#[test]
+fn what_becomes_of_the_way_to_a_server_is_told() {
+    let mut director = Director::new(TlsStack::Kernel, |service| service);
+    let front = director.open(1, FrontWay::Kernel);
+    let live = director.live(front.dest());
+    let met = |answered, refused, in_a_row| Met { answered, refused, unanswered: 0, in_a_row };
+    director.worker.front_ended(&front, FrontEnd::Refused, director.now);
+    assert_eq!(live.met(), met(0, 1, 1));
+    for (n, took) in [(3, Duration::from_millis(5)), (5, Duration::ZERO)] {
+        let front = director.open(n - 1, FrontWay::Kernel);
+        assert_ne!(front.dest(), live.key, "the other one's turn");
+        let front = director.open(n, FrontWay::Kernel);
+        director.worker.front_connected(&front, took, director.now);
+        // What goes wrong later says nothing about how it takes connections.
+        director.worker.front_ended(&front, FrontEnd::Refused, director.now);
+        assert_eq!(live.met(), met(1, 1, 0), "one that was kept has begun nothing");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use engine::{DropReason, Egress, Engine, HostView, Knobs, Limits, Verdict, Worker};
 use sched::{
-    DestSpec, ForwardMethod, Op, Path, Proto, ServiceKey, ServiceSpec, Trash, Tunnel, TunnelChecksum,
+    DestSpec, ForwardMethod, Met, Op, Path, Proto, ServiceKey, ServiceSpec, Trash, Tunnel, TunnelChecksum,
     TunnelKind,
 };
 use wire::build::{self, Build, tcp, udp};
@@ -404,6 +404,28 @@ fn other_errors_about_the_tunnel_reach_the_client() {
                 L4::Icmp6 { kind: 3, code: 0 }
             }
         );
+    }
+}
+
+#[test]
+fn a_tunnel_that_ends_nowhere_refuses_what_is_inside() {
+    for (net, proto, refused) in
+        nets().into_iter().flat_map(|net| [(net, Proto::Tcp, 1), (net, Proto::Udp, 2)])
+    {
+        let mut director = Director::new(net, proto, IPIP);
+        let live = Arc::clone(&director.engine.services().services().next().expect("it").dests[0].live);
+        let first = match proto {
+            Proto::Tcp => tcp(net.client, net.vip).syn(),
+            _ => udp(net.client, net.vip),
+        };
+        let late = error_about(&mut director, &first, build::time_exceeded);
+        director.process(&late);
+        assert_eq!(live.met(), Met::default());
+        let error = error_about(&mut director, &first, build::unreachable_port);
+        for _ in 0..2 {
+            assert_eq!(director.process(&error).0, Verdict::Reply, "the client is told");
+        }
+        assert_eq!((live.met().refused, live.met().in_a_row), (refused, refused as u32), "{proto:?}");
     }
 }
 

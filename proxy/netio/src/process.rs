@@ -25,6 +25,17 @@ pub fn open_files() -> std::io::Result<usize> {
     Ok(usize::try_from(soft).unwrap_or(usize::MAX))
 }
 
+/// How nice a thread is that gives way to those that handle packets.
+const NICE: i32 = 5;
+
+/// Has the calling thread give way to others.
+///
+/// # Errors
+/// The kernel refuses, which it has no reason to.
+pub fn lower_priority() -> std::io::Result<()> {
+    crate::sys::process::set_nice(NICE)
+}
+
 /// Bytes of memory that the process has at the moment.
 ///
 /// # Errors

@@ -161,7 +161,8 @@ fn line(view: &DrainView) -> String {
     )
 }
 
-fn words(error: ClientError) -> String {
+/// Why the engine would not, in words for people.
+pub(super) fn words(error: ClientError) -> String {
     match error {
         ClientError::Refused { error: sched::OpError::NoSuchService, .. } => {
             "there is no such service: `ulvs ipvsadm -Ln` lists them".to_owned()

@@ -10,6 +10,7 @@ mod engine;
 #[cfg(test)]
 mod examples;
 mod explain;
+mod health;
 mod help;
 mod iptables;
 mod ipvsadm;
@@ -18,6 +19,7 @@ mod mark;
 mod real;
 mod rules;
 mod run;
+mod server;
 mod service;
 mod status;
 mod sysctl;
@@ -94,6 +96,13 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Take a server out of service without breaking what it serves
     Drain(drain::DrainArgs),
+    /// Show how servers are: alive or dead, since when and why
+    Health(health::HealthArgs),
+    /// Tell of servers that die and come back, as it happens
+    Events(health::EventsArgs),
+    /// Take a server out of use by hand, or have it used, whatever its checks say
+    #[command(subcommand)]
+    Server(server::ServerCommand),
     /// Say what would become of a packet, and why
     Explain(explain::ExplainArgs),
     /// Tell of packets as they come
@@ -198,6 +207,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Clean { state } => engine::clean(&state.state_dir),
         Command::Doctor(args) => doctor::main(args),
         Command::Drain(args) => drain::main(&args),
+        Command::Health(args) => health::health(&args),
+        Command::Events(args) => health::events(&args),
+        Command::Server(command) => server::main(&command),
         Command::Explain(args) => explain::main(&args),
         Command::Trace(args) => trace::trace(&args),
         Command::Capture(args) => trace::capture(&args),

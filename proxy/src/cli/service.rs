@@ -51,6 +51,11 @@ pub(super) struct WhichService {
 }
 
 impl WhichService {
+    /// Whether nothing was named.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.word.is_none() && self.options.word().is_none()
+    }
+
     /// The service, or what is wrong or missing.
     pub(super) fn understand(&self) -> Result<ServiceKey, String> {
         let word = self.options.word().or_else(|| self.word.clone());

@@ -49,6 +49,11 @@ fn render(status: &Status) -> String {
         n => format!("; TLS ends at {n} of them, see `ulvs tls list`"),
     };
     line("services", format!("{} (generation {}){fronts}", status.services, status.generation));
+    let down = match status.servers_down {
+        0 => String::new(),
+        n => format!(", {n} of them down, see `ulvs health`"),
+    };
+    line("servers", format!("{}{down}", status.servers));
     line("connections", format!("{} of at most {}", status.connections, status.max_connections));
     if status.memory > 0 {
         line("memory", format!("{:.1} MiB", status.memory as f64 / 1_048_576.0));
@@ -120,6 +125,13 @@ mod tests {
         let text = |fronts| render(&Status { services: 3, generation: 7, fronts, ..Status::default() });
         assert!(text(0).contains("services     3 (generation 7)\n"), "{}", text(0));
         assert!(text(1).contains("services     3 (generation 7); TLS ends at 1 of them, "), "{}", text(1));
+    }
+
+    #[test]
+    fn servers_that_are_down_are_counted() {
+        let text = |servers_down| render(&Status { servers: 5, servers_down, ..Status::default() });
+        assert!(text(0).contains("servers      5\n"), "{}", text(0));
+        assert!(text(2).contains("servers      5, 2 of them down, see `ulvs health`\n"), "{}", text(2));
     }
 
     #[test]

@@ -187,7 +187,7 @@ fn follow(
 }
 
 /// Hours, minutes, seconds and so on of the day, in UTC.
-fn clock(at_us: u64) -> String {
+pub(super) fn clock(at_us: u64) -> String {
     let (seconds, micros) = (at_us / 1_000_000, at_us % 1_000_000);
     format!("{:02}:{:02}:{:02}.{micros:06}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
 }

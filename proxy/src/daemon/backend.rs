@@ -1,7 +1,7 @@
 //! The daemon as the control socket sees it: reads come from the engine directly, changes go to the director.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,15 +9,18 @@ use std::time::Instant;
 
 use control::api::{
     Applied, Apply, ApplyError, Backend, ConnPage, ConnQuery, ConnView, DestView, DrainList, DrainOrder,
-    DrainView, DropList, DropView, ExplainOrder, LastDrop, Lines, LocalPortsView, MarkList, Reloaded,
-    ServiceList, ServiceView, SetError, Settings, SettingsChange, Status, TlsList, TlsReloaded, TraceOrder,
+    DrainView, DropList, DropView, ExplainOrder, HealthList, LastDrop, Lines, LocalPortsView, MarkList,
+    Reloaded, ServerHealth, ServerOrder, ServiceList, ServiceView, SetError, Settings, SettingsChange,
+    Status, TlsList, TlsReloaded, TraceOrder,
 };
+use control::health::prober::StateWords;
 use engine::{Connection, Counters, DropReason, Engine, Part, PortsInUse};
-use sched::Service;
+use sched::{Dest, DestKey, Service, ServiceKey, Share};
 use tokio::sync::{mpsc, oneshot};
 use wire::frame::MAX_PACKET;
 
 use super::director::{Director, InForce, Notices, Order, PortWords};
+use super::health::Listeners;
 use super::worker::{Examples, PortErrors};
 use crate::explain::{Explained, frame_of, from_hex};
 use crate::front::Listing;
@@ -59,6 +62,8 @@ pub(super) struct Handle {
     notices: Arc<Notices>,
     settings: Arc<InForce>,
     fronts: Arc<Listing>,
+    words: Arc<StateWords>,
+    listeners: Arc<Listeners>,
     onlookers: Onlookers,
     orders: mpsc::Sender<Order>,
 }
@@ -74,7 +79,21 @@ impl Handle {
     ) -> Self {
         let (notices, settings, fronts) = (director.notices(), director.settings(), director.fronts());
         let (port_words, port_reason) = (director.port_words(), director.port_reason());
-        Self { engine, port, facts, port_words, port_reason, notices, settings, fronts, onlookers, orders }
+        let (words, listeners) = (director.health().words(), director.health().listeners());
+        Self {
+            engine,
+            port,
+            facts,
+            port_words,
+            port_reason,
+            notices,
+            settings,
+            fronts,
+            words,
+            listeners,
+            onlookers,
+            orders,
+        }
     }
 
     async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, String> {
@@ -90,6 +109,7 @@ impl Backend for Handle {
         let services = self.engine.services();
         let counters = self.engine.counters();
         let settings = self.settings.load();
+        let all_servers = || services.services().flat_map(|service| service.all.iter());
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -102,6 +122,8 @@ impl Backend for Handle {
             generation: services.generation(),
             services: services.len(),
             fronts: services.services().filter(|service| service.tls.is_some()).count(),
+            servers: all_servers().count(),
+            servers_down: all_servers().filter(|dest| dest.fitness.share != Share::In).count(),
             memory: netio::process::resident().unwrap_or_default(),
             connections: self.engine.connections_held() as u64,
             max_connections: self.facts.max_connections as u64,
@@ -120,7 +142,7 @@ impl Backend for Handle {
         let table = self.engine.services();
         ServiceList {
             generation: table.generation(),
-            services: table.services().map(|s| view(s)).collect(),
+            services: table.services().map(|s| view(s, &self.words.look())).collect(),
             lips: table.shared_lips().collect(),
         }
     }
@@ -169,6 +191,19 @@ impl Backend for Handle {
     async fn drains(&self) -> DrainList {
         // An engine that is stopping drains nobody.
         self.ask(Order::Drains).await.unwrap_or_default()
+    }
+
+    async fn health(&self) -> HealthList {
+        // An engine that is stopping looks after nobody.
+        self.ask(Order::Health).await.unwrap_or_default()
+    }
+
+    async fn server(&self, order: ServerOrder) -> Result<ServerHealth, ApplyError> {
+        self.ask(|reply| Order::Server(order, reply)).await.map_err(ApplyError::System)?
+    }
+
+    fn events(&self) -> Result<Lines, String> {
+        self.listeners.open()
     }
 
     fn explain(&self, order: ExplainOrder) -> Result<serde_json::Value, String> {
@@ -243,16 +278,18 @@ fn local_ports(engine: &Engine) -> Vec<LocalPortsView> {
     all
 }
 
-fn view(service: &Service) -> ServiceView {
-    let dests = service.listed().into_iter().map(|dest| DestView {
-        spec: dest.spec(),
-        active: dest.active(),
-        inactive: dest.inactive(),
-        persistent: dest.persistent(),
-        counts: dest.live.stats.read(),
-        rates: dest.live.stats.rates(),
-        overloaded: dest.live.is_overloaded(),
-        ramping: Some(dest.tenths()).filter(|tenths| *tenths < 10),
+type States = HashMap<(ServiceKey, DestKey), String>;
+
+fn view(service: &Service, states: &States) -> ServiceView {
+    // Mostly everybody is in force, as he is configured.
+    let all_in = Arc::ptr_eq(&service.all, &service.dests) && service.sorry.is_none();
+    let in_force: HashMap<_, _> = match all_in {
+        true => HashMap::new(),
+        false => service.dests.iter().map(|dest| (Arc::as_ptr(&dest.live), dest)).collect(),
+    };
+    let dests = service.everybody().into_iter().map(|dest| {
+        let here = if all_in { Some(dest) } else { in_force.get(&Arc::as_ptr(&dest.live)).copied() };
+        dest_view(service, dest, here, states)
     });
     ServiceView {
         key: service.key,
@@ -268,6 +305,26 @@ fn view(service: &Service) -> ServiceView {
         rates: service.live.stats.rates(),
         counts: service.live.stats.read(),
         dests: dests.collect(),
+    }
+}
+
+/// A server as it is configured, and `here` as it is in force.
+fn dest_view(service: &Service, dest: &Dest, here: Option<&Dest>, states: &States) -> DestView {
+    let weight = here.map(|here| here.weight);
+    DestView {
+        spec: dest.spec(),
+        active: dest.active(),
+        inactive: dest.inactive(),
+        persistent: dest.persistent(),
+        counts: dest.live.stats.read(),
+        rates: dest.live.stats.rates(),
+        overloaded: dest.live.is_overloaded(),
+        ramping: here.map(Dest::tenths).filter(|tenths| *tenths < 10),
+        absent: here.is_none(),
+        effective: weight.filter(|weight| *weight != dest.configured),
+        fitness: dest.fitness,
+        state: states.get(&(service.key, dest.live.key)).cloned().unwrap_or_default(),
+        sorry: service.sorry.as_ref().is_some_and(|sorry| Arc::ptr_eq(&sorry.live, &dest.live)),
     }
 }
 

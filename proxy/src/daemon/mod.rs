@@ -3,6 +3,7 @@
 mod backend;
 mod director;
 mod drains;
+mod health;
 mod knobs;
 mod local_ports;
 mod log;
@@ -234,6 +235,7 @@ async fn serve(
         tracing::error!("{}", reason(error));
     }
     outcome = outcome.and(saved);
+    director.end_health().await;
     // Traffic first goes back to the host's own ways, then the workers end.
     director.stop();
     drop(workers);

@@ -56,6 +56,15 @@ pub fn is_error(packet: &Packet) -> bool {
     }
 }
 
+/// It says that the host, or what the packet was for there, cannot be reached, whatever the length of the packet.
+pub fn is_unreachable(packet: &Packet) -> bool {
+    match packet.l4 {
+        L4::Icmp { kind, code } => kind == 3 && code != 4,
+        L4::Icmp6 { kind, .. } => kind == 1,
+        _ => false,
+    }
+}
+
 /// The packet that an ICMP error quotes. `None` when this is no error, or the quote is too short, a later fragment
 /// (which has no ports) or none of TCP, UDP and SCTP.
 pub fn quoted(bytes: &[u8], packet: &Packet) -> Option<Quoted> {

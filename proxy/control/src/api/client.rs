@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use super::drain::{DrainList, DrainOrder, DrainView};
 use super::error::{ErrorBody, ErrorCode, Failure};
 use super::explain::{DropList, ExplainOrder, TraceOrder};
+use super::health::{HealthList, ServerHealth, ServerOrder};
 use super::marks::MarkList;
 use super::socket::{SOCKET_NAME, connect_named};
 use super::tls::{TlsList, TlsReloaded};
@@ -133,33 +134,27 @@ impl Client {
         &mut self,
         order: &TraceOrder,
         until: Option<Instant>,
-        mut each: impl FnMut(&[u8]) -> ControlFlow<()>,
+        each: impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), ClientError> {
         let body = serde_json::to_vec(order).map_err(talk)?;
-        let mut response = self.request(Method::POST, "/v1/trace", body.into()).await?;
-        let status = response.status();
-        if !status.is_success() {
-            let body = response.into_body().collect().await.map_err(talk)?.to_bytes();
-            return Err(refusal(status, &body));
-        }
-        let mut left = Vec::new();
-        loop {
-            let next = response.body_mut().frame();
-            let next = match until {
-                Some(until) => tokio::time::timeout_at(until.into(), next).await.unwrap_or_default(),
-                None => next.await,
-            };
-            let Some(frame) = next else { return Ok(()) };
-            // The engine ends in the middle of it: that is all there is.
-            let Ok(frame) = frame else { return Ok(()) };
-            left.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
-            while let Some(end) = left.iter().position(|byte| *byte == b'\n') {
-                if each(&left[..end]).is_break() {
-                    return Ok(());
-                }
-                left.drain(..=end);
-            }
-        }
+        let response = self.request(Method::POST, "/v1/trace", body.into()).await?;
+        follow(response, until, each).await
+    }
+
+    /// How the servers are that are looked after.
+    pub async fn health(&mut self) -> Result<HealthList, ClientError> {
+        self.get("/v1/health").await
+    }
+
+    /// Says what a server is to be taken for; returns when that has been done.
+    pub async fn server(&mut self, order: &ServerOrder) -> Result<ServerHealth, ClientError> {
+        self.post("/v1/server", order).await
+    }
+
+    /// Hands each event to come to `each`, a line of JSON, until that or the engine has had enough.
+    pub async fn events(&mut self, each: impl FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), ClientError> {
+        let response = self.request(Method::GET, "/v1/events", Bytes::new()).await?;
+        follow(response, None, each).await
     }
 
     /// The fronts at which TLS ends.
@@ -225,6 +220,37 @@ impl Client {
             .body(Full::new(body))
             .map_err(talk)?;
         self.sender.send_request(request).await.map_err(talk)
+    }
+}
+
+/// Hands each line of an answer to `each`, until that or the engine has had enough, or until then.
+async fn follow(
+    mut response: Response<Incoming>,
+    until: Option<Instant>,
+    mut each: impl FnMut(&[u8]) -> ControlFlow<()>,
+) -> Result<(), ClientError> {
+    let status = response.status();
+    if !status.is_success() {
+        let body = response.into_body().collect().await.map_err(talk)?.to_bytes();
+        return Err(refusal(status, &body));
+    }
+    let mut left = Vec::new();
+    loop {
+        let next = response.body_mut().frame();
+        let next = match until {
+            Some(until) => tokio::time::timeout_at(until.into(), next).await.unwrap_or_default(),
+            None => next.await,
+        };
+        let Some(frame) = next else { return Ok(()) };
+        // The engine ends in the middle of it: that is all there is.
+        let Ok(frame) = frame else { return Ok(()) };
+        left.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+        while let Some(end) = left.iter().position(|byte| *byte == b'\n') {
+            if each(&left[..end]).is_break() {
+                return Ok(());
+            }
+            left.drain(..=end);
+        }
     }
 }
 
@@ -324,6 +350,21 @@ impl Blocking {
         each: impl FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<(), ClientError> {
         self.run(|c| c.trace(order, until, each))
+    }
+
+    /// How the servers are that are looked after.
+    pub fn health(&mut self) -> Result<HealthList, ClientError> {
+        self.run(|c| c.health())
+    }
+
+    /// Says what a server is to be taken for; returns when that has been done.
+    pub fn server(&mut self, order: &ServerOrder) -> Result<ServerHealth, ClientError> {
+        self.run(|c| c.server(order))
+    }
+
+    /// Hands each event to come to `each`, a line of JSON, until that or the engine has had enough.
+    pub fn events(&mut self, each: impl FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), ClientError> {
+        self.run(|c| c.events(each))
     }
 
     /// The fronts at which TLS ends.

@@ -14,6 +14,9 @@
 //! | `POST /v1/trace` with [`TraceOrder`] | a line of JSON for each packet as it comes, until the caller hangs up |
 //! | `GET /v1/drains` | [`DrainList`] |
 //! | `POST /v1/drain` with [`DrainOrder`] | [`DrainView`], at the beginning or the end of the drain |
+//! | `GET /v1/health` | [`HealthList`] |
+//! | `POST /v1/server` with [`ServerOrder`] | [`ServerHealth`], when it has been done |
+//! | `GET /v1/events` | an [`EventLine`] of JSON for each change of a server's or service's health, until the caller hangs up |
 //! | `GET /v1/tls` | [`TlsList`] |
 //! | `POST /v1/tls/reload` | [`TlsReloaded`]: certificates and other files were read again |
 //! | `POST /v1/reload` | [`Reloaded`] |
@@ -27,6 +30,7 @@ mod client;
 mod drain;
 mod error;
 mod explain;
+mod health;
 mod marks;
 mod server;
 mod socket;
@@ -37,6 +41,7 @@ pub use client::{Blocking, Client, ClientError};
 pub use drain::{DrainList, DrainOrder, DrainView};
 pub use error::{ApplyError, ErrorBody, ErrorCode, Failure, SetError};
 pub use explain::{DropList, DropView, ExplainOrder, LastDrop, Lines, TraceOrder};
+pub use health::{CheckView, EventLine, HealthList, ServerHealth, ServerOrder, ServerWord, ServiceHealth};
 pub use marks::{MarkChain, MarkList, MarkView};
 pub use server::{Backend, serve};
 pub use socket::{BindError, ControlSocket, SOCKET_NAME};

@@ -23,6 +23,7 @@ use tracing::{debug, info};
 use super::drain::{DrainList, DrainOrder, DrainView};
 use super::error::{ApplyError, ErrorBody, ErrorCode, Failure, SetError};
 use super::explain::{DropList, ExplainOrder, Lines, TraceOrder};
+use super::health::{HealthList, ServerHealth, ServerOrder};
 use super::marks::MarkList;
 use super::socket::ControlSocket;
 use super::tls::{TlsList, TlsReloaded};
@@ -60,6 +61,16 @@ pub trait Backend: Send + Sync + 'static {
 
     /// How far all drains have come.
     fn drains(&self) -> impl Future<Output = DrainList> + Send;
+
+    /// How the servers are that are looked after.
+    fn health(&self) -> impl Future<Output = HealthList> + Send;
+
+    /// Somebody says what a server is to be taken for. The answer is how it is when that has been done. The only refusals
+    /// are those of edits.
+    fn server(&self, order: ServerOrder) -> impl Future<Output = Result<ServerHealth, ApplyError>> + Send;
+
+    /// What happens to servers and services from now on. The error is for people: too many ask already.
+    fn events(&self) -> Result<Lines, String>;
 
     /// What would become of a packet. The error is for people: it cannot be read.
     fn explain(&self, order: ExplainOrder) -> Result<serde_json::Value, String>;
@@ -107,6 +118,9 @@ pub async fn serve<B: Backend>(
         .route("/v1/settings", get(settings::<B>).post(set::<B>))
         .route("/v1/drain", post(drain::<B>))
         .route("/v1/drains", get(drains::<B>))
+        .route("/v1/health", get(health::<B>))
+        .route("/v1/server", post(server::<B>))
+        .route("/v1/events", get(events::<B>))
         .route("/v1/drops", get(drops::<B>))
         .route("/v1/explain", post(explain::<B>))
         .route("/v1/trace", post(trace::<B>))
@@ -231,6 +245,34 @@ async fn drains<B: Backend>(State(shared): State<Shared<B>>) -> Json<DrainList> 
     Json(shared.backend.drains().await)
 }
 
+async fn health<B: Backend>(State(shared): State<Shared<B>>) -> Json<HealthList> {
+    Json(shared.backend.health().await)
+}
+
+async fn server<B: Backend>(
+    writer: Writer,
+    State(shared): State<Shared<B>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<ServerHealth>, Refusal> {
+    let order: ServerOrder = understood(body)?;
+    let view = shared.backend.server(order).await?;
+    info!(
+        service = %order.service,
+        server = %order.server,
+        to = ?order.to,
+        uid = writer.uid,
+        pid = writer.pid,
+        "by hand"
+    );
+    Ok(Json(view))
+}
+
+async fn events<B: Backend>(State(shared): State<Shared<B>>) -> Result<Response, Refusal> {
+    let lines = shared.backend.events();
+    let lines = lines.map_err(|text| Refusal::bad_request(StatusCode::SERVICE_UNAVAILABLE, text))?;
+    Ok(streamed(lines))
+}
+
 async fn drops<B: Backend>(State(shared): State<Shared<B>>) -> Json<DropList> {
     Json(shared.backend.drops())
 }
@@ -260,10 +302,15 @@ async fn trace<B: Backend>(
     );
     let lines = shared.backend.trace(order);
     let lines = lines.map_err(|text| Refusal::bad_request(StatusCode::BAD_REQUEST, text))?;
+    Ok(streamed(lines))
+}
+
+/// Lines as they come, until the caller hangs up.
+fn streamed(lines: Lines) -> Response {
     let next =
         |mut lines: Lines| async { lines.next().await.map(|line| (Ok::<_, Infallible>(line + "\n"), lines)) };
     let body = Body::from_stream(futures_util::stream::unfold(lines, next));
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response())
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
 }
 
 async fn tls<B: Backend>(State(shared): State<Shared<B>>) -> Json<TlsList> {

@@ -45,6 +45,34 @@ impl Backend for Fake {
         Ok(Lines::new(receiver, move || drop(sender)))
     }
 
+    async fn health(&self) -> HealthList {
+        let service = ServiceHealth {
+            service: order().service,
+            checked: true,
+            quorum: true,
+            weight: 1,
+            needed: 1,
+            hysteresis: 0,
+            sorry: None,
+            on_sorry: false,
+            panic: false,
+            servers: vec![server_health("up")],
+        };
+        HealthList { services: vec![service] }
+    }
+
+    async fn server(&self, order: ServerOrder) -> Result<ServerHealth, ApplyError> {
+        match order.to {
+            ServerWord::Down => Ok(server_health("down by hand")),
+            ServerWord::Up => Ok(server_health("up by hand")),
+            ServerWord::Auto => Err(ApplyError::Refused { index: 0, error: OpError::NoSuchDest }),
+        }
+    }
+
+    fn events(&self) -> Result<Lines, String> {
+        self.trace(TraceOrder::default())
+    }
+
     fn drops(&self) -> DropList {
         DropList::default()
     }
@@ -126,6 +154,23 @@ fn conn(n: u64) -> ConnView {
         client: format!("10.0.{}.2:{}", n % 2, 50000 + n).parse().unwrap(),
         vip: "10.0.0.1:80".parse().unwrap(),
         dest: "192.168.1.2:8080".parse().unwrap(),
+    }
+}
+
+fn server_health(state: &str) -> ServerHealth {
+    ServerHealth {
+        server: order().server,
+        state: state.to_owned(),
+        alive: true,
+        used: true,
+        draining: false,
+        weight: Weight(1),
+        effective: Weight(1),
+        since_ms: 5,
+        reason: "it answers".to_owned(),
+        falls: 0,
+        rises: 1,
+        checks: Vec::new(),
     }
 }
 
@@ -266,6 +311,26 @@ async fn packets_are_explained_and_traced_until_there_are_enough() {
     let mut client = Client::connect_to(&name).await.unwrap();
     let mut seen = 0;
     let few = client.trace(&order, None, |_| {
+        seen += 1;
+        if seen == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    few.await.unwrap();
+    assert_eq!(seen, 2);
+}
+
+#[tokio::test]
+async fn servers_are_looked_at_and_spoken_for_and_events_come_until_there_are_enough() {
+    let (name, _task) = engine().await;
+    let mut client = Client::connect_to(&name).await.unwrap();
+    let DrainOrder { service, server, .. } = order();
+    assert_eq!(client.health().await.unwrap().services[0].servers, [server_health("up")]);
+    let say = |to| ServerOrder { service, server, to };
+    let view = client.server(&say(ServerWord::Down)).await.unwrap();
+    assert_eq!(view.state, "down by hand");
+    let refused = client.server(&say(ServerWord::Auto)).await;
+    assert!(matches!(refused, Err(ClientError::Refused { error: OpError::NoSuchDest, .. })));
+    let mut seen = 0;
+    let few = client.events(|_| {
         seen += 1;
         if seen == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });

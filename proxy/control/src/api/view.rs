@@ -6,8 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use sched::{
-    Counts, DestKey, DestSpec, ForwardMethod, Health, Op, OpError, Persistence, PersistenceEngine, Proto,
-    Rates, SchedFlags, ServiceKey, ServiceSpec, TcpOptions, TlsFront, Weight,
+    Counts, DestKey, DestSpec, Fitness, ForwardMethod, Health, Op, OpError, Persistence, PersistenceEngine,
+    Proto, Rates, SchedFlags, ServiceKey, ServiceSpec, TcpOptions, TlsFront, Weight,
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,13 @@ pub struct Status {
     pub generation: u64,
     /// Services in the table.
     pub services: usize,
-    /// Those of them at which TLS ends.
+    /// Servers of all of them, the sorry servers left out.
+    #[serde(default)]
+    pub servers: usize,
+    /// Those of them that get nobody new because they are dead, or said to be.
+    #[serde(default)]
+    pub servers_down: usize,
+    /// Services at which TLS ends.
     #[serde(default)]
     pub fronts: usize,
     /// Bytes of memory that the process has (resident).
@@ -146,6 +152,11 @@ pub struct ServiceView {
 }
 
 impl ServiceView {
+    /// Its servers in force: those of `ipvsadm -L`.
+    pub fn in_force(&self) -> impl Iterator<Item = &DestView> {
+        self.dests.iter().filter(|dest| !dest.absent)
+    }
+
     /// The settings alone.
     pub fn spec(&self) -> ServiceSpec {
         ServiceSpec {
@@ -159,12 +170,12 @@ impl ServiceView {
             tls: self.tls.clone(),
             health: self.health.clone(),
             lips: self.lips.clone(),
-            dests: self.dests.iter().map(|d| d.spec.clone()).collect(),
+            dests: self.dests.iter().filter(|d| !d.sorry).map(|d| d.spec.clone()).collect(),
         }
     }
 }
 
-/// A real server with its counters.
+/// A real server with its counters: one that is configured, in force or not, or the sorry server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "DestWire")]
 pub struct DestView {
@@ -190,6 +201,28 @@ pub struct DestView {
     /// In its slow start: the tenths of its weight that it has.
     #[serde(skip_serializing_if = "is_default")]
     pub ramping: Option<u8>,
+    /// It is not in force: schedulers and `ipvsadm -L` do not know it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub absent: bool,
+    /// The weight that is in force, where that is not the configured one.
+    #[serde(skip_serializing_if = "is_default")]
+    pub effective: Option<Weight>,
+    /// What its health makes of it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub fitness: Fitness,
+    /// Its state in words, where it is looked after: `up`, `soft-down 1/3`, `down by hand`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub state: String,
+    /// It is the sorry server, which serves while the others cannot.
+    #[serde(skip_serializing_if = "is_default")]
+    pub sorry: bool,
+}
+
+impl DestView {
+    /// The weight that is in force.
+    pub fn weight(&self) -> Weight {
+        self.effective.unwrap_or(self.spec.weight)
+    }
 }
 
 /// How a [`DestView`] is read: field by field, which is several times as fast as by `flatten`.
@@ -218,6 +251,16 @@ struct DestWire {
     overloaded: bool,
     #[serde(default)]
     ramping: Option<u8>,
+    #[serde(default)]
+    absent: bool,
+    #[serde(default)]
+    effective: Option<Weight>,
+    #[serde(default)]
+    fitness: Fitness,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    sorry: bool,
 }
 
 impl From<DestWire> for DestView {
@@ -232,6 +275,11 @@ impl From<DestWire> for DestView {
             rates: wire.rates,
             overloaded: wire.overloaded,
             ramping: wire.ramping,
+            absent: wire.absent,
+            effective: wire.effective,
+            fitness: wire.fitness,
+            state: wire.state,
+            sorry: wire.sorry,
         }
     }
 }

@@ -22,6 +22,9 @@
 //! [ulvs]                          # what the kernel has not: ulvs.* of `ulvs sysctl`
 //! reset_on_end = true
 //!
+//! [health]                        # what every check has that does not say otherwise: the times below
+//! interval = "2s"
+//!
 //! [[lip]]                         # what servers behind FullNAT see as the client; several share the connections
 //! address = "192.168.1.250"       # an address of the host's, or one that is nobody's; default: the host's own
 //!
@@ -45,7 +48,40 @@
 //! tunnel = { kind = "gue", port = 5555, checksum = "full" }   # or "ipip", the default, or "gre"
 //! upper = 1000                    # with so many connections it gets no new ones ...
 //! lower = 750                     # ... until it has fewer than these; default: three quarters
-//! slow_start = "30s"              # a new server takes so long to reach its weight
+//! slow_start = "30s"              # a new server, or one that has come back, takes so long to reach its weight
+//! notify = { up = "/usr/local/bin/up", down = "/usr/local/bin/down" }   # told in addition to the service's
+//!
+//! [[service.server.check]]        # of this server, in place of the service's; check = [] is none
+//! kind = "tcp"
+//!
+//! [[service.check]]               # what each server is asked; with several all have to succeed, or any: `need` below
+//! kind = "http"                   # icmp tcp udp http https tls dns smtp grpc exec file: each has more keys, see below
+//! interval = "2s"                 # between two questions; "500ms" is possible, a bare number is seconds
+//! fast_interval = "500ms"         # the same while answers contradict the state; default: interval
+//! timeout = "2s"                  # for the whole answer; while it is waited for, nothing else is asked
+//! fall = 3                        # failures in a row until the server is dead
+//! rise = 2                        # successes in a row until it is alive again
+//! window = "3/10"                 # dead as well with so many failures among the last so many answers
+//! warmup = "1s"                   # the first question comes somewhere within that time; default: interval
+//! address = "10.1.0.7"            # asked there in place of the server's address
+//! port = 8081                     # and of its port
+//! via = "vip"                     # as a client would: to the VIP, by the server's forwarding method
+//! bind = "10.1.0.250"             # asked from there, or with a port "10.1.0.250:4000"
+//! device = "eth1"                 # by this device only
+//! mark = 7                        # firewall mark of the question
+//!
+//! [service.health]                # what follows from the answers; all of it optional
+//! need = "all"                    # of a server's checks, or "any"
+//! initially = "up"                # until the checks have spoken; or "down"
+//! inhibit = false                 # true: a dead server stays with weight 0 rather than being taken out
+//! on_down = "reset"               # its connections; "move" forgets them in silence, "keep" leaves TCP alone
+//! quorum = 1                      # sum of live weights that the service needs: below quorum - hysteresis it is down,
+//! hysteresis = 0                  # from quorum + hysteresis on it is up
+//! sorry = { address = "10.1.0.9:80", method = "nat" }   # serves without a quorum; inhibit = true lists it always
+//! panic = 0                       # per cent of dead servers from which on none is believed; 0: never
+//! damping = { flaps = 3, within = "60s", hold = "5m" }  # down so often within that time, it stays down so long
+//! passive = { fall = 3, hold = "5s", max_hold = "5m" }  # by what clients' connections meet; or true
+//! notify = "/usr/local/bin/notify"   # told of each change; or { change, up, down, quorum_up, quorum_down, at_stop }
 //!
 //! [service.tls]                   # TLS from clients ends here; files are relative to this one
 //! port = 443                      # default: the service's TCP port, of several 443
@@ -97,6 +133,23 @@
 //! source_ports = ["1024-65535"]
 //! input = "eth0"                  # as the way back to the source tells
 //! ```
+//!
+//! What else a `[[service.check]]` can have depends on its kind:
+//!
+//! | kind | keys |
+//! |---|---|
+//! | `http`, `https` | `method`, `path`, `host`, `status = [200, "300-399"]`, `keyword`, `regex`, `regex_no_match`, `digest` (MD5), or several pages `urls = [{ path = "/a" }, ...]`; `version = "1.1"`, `fast_recovery` |
+//! | `https`, `tls`, and `grpc` with `tls = true` | `sni`, `verify`, `ca`, `min_days` that the certificate has to be good for |
+//! | `udp` | `payload = "text"` or `payload_hex = "00ff"`, `require_reply`, `reply_hex = "0aXX"` (how it begins; XX is any byte), `min_reply`, `max_reply` |
+//! | `dns` | `record = "SOA"`, `name = "."` |
+//! | `smtp` | `helo` |
+//! | `grpc` | `service` |
+//! | `exec` | `command = ["/path", "argument"]` or one string, `user = "nobody:nogroup"`, `dynamic` (the exit code says a weight) |
+//! | `file` | `path`, `weight` that its number is multiplied with, `reverse`, `dynamic` (the product is added to the weight) |
+//!
+//! `icmp`, `exec` and `file` have no `port`; `exec` and `file` ask this host, so that none of `address`, `bind`, `device`
+//! and `mark` belongs to them. `ca` and `path` of a file are relative to this one; commands are given by their whole path,
+//! or by a name that PATH knows.
 //!
 //! A key that nobody knows is an error. All errors of a file are reported together, each with its place and a way
 //! out; a file with errors yields nothing.
@@ -215,9 +268,12 @@ impl Config {
         let mut config = Self::parse(&name, &text)?;
         let path = std::path::absolute(path).map_err(unreadable)?;
         let dir = path.parent().unwrap_or(&path);
-        let fronts = config.services.iter_mut().filter_map(|service| service.tls.as_mut());
-        for file in fronts.flat_map(|tls| Arc::make_mut(tls).paths_mut()) {
-            *file = dir.join(&*file);
+        for service in &mut config.services {
+            let of_front = service.tls.iter_mut().flat_map(|tls| Arc::make_mut(tls).paths_mut());
+            let of_checks = service.health.iter_mut().flat_map(|health| Arc::make_mut(health).paths_mut());
+            for file in of_front.chain(of_checks) {
+                *file = dir.join(&*file);
+            }
         }
         Ok(config)
     }

@@ -152,6 +152,31 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A time down to milliseconds, in milliseconds: a whole number of seconds, or a string with a unit.
+    pub(super) fn millis(
+        &self,
+        key: &str,
+        range: std::ops::RangeInclusive<u32>,
+        problems: &mut Problems,
+    ) -> Option<At<u32>> {
+        let value = self.value(key)?;
+        let millis = match value.get_ref() {
+            DeValue::String(text) => duration::millis(text),
+            number => integer(number).and_then(|n| u32::try_from(n).ok()?.checked_mul(1000)),
+        };
+        match millis {
+            Some(n) if range.contains(&n) => Some(At { value: n, span: value.span() }),
+            _ => {
+                let (low, high) = (range.start(), range.end() / 1000);
+                let help = format!(
+                    "write {low} milliseconds to {high} seconds: \"500ms\", \"2s\", \"5m\"; a bare number is seconds"
+                );
+                problems.note(value.span(), format!("`{key}` is not a time in range"), help);
+                None
+            }
+        }
+    }
+
     /// A table, `[name]`, with its place.
     pub(super) fn table(
         &self,

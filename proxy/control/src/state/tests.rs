@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use sched::{CertFiles, Proto, ServiceTable, TlsFront, Trash, Weight};
+use sched::{CertFiles, Check, CheckKind, Health, Proto, ServiceTable, TlsFront, Trash, Weight};
 
 use super::*;
 
@@ -14,10 +14,11 @@ fn specs() -> impl Strategy<Value = Vec<ServiceSpec>> {
         prop::collection::vec(dest, 0..5),
         prop::collection::btree_set(0u8..4, 0..4),
         prop::option::of(0u16..3),
+        prop::option::of(0u8..3),
     );
     prop::collection::vec(service, 0..6).prop_map(|services| {
         let mut specs: Vec<ServiceSpec> = Vec::new();
-        for (n, udp, scheduler, dests, lips, tls) in services {
+        for (n, udp, scheduler, dests, lips, tls, health) in services {
             let vip = format!("10.0.0.{}:80", n + 1).parse().unwrap();
             let key = ServiceKey::addr(if udp { Proto::Udp } else { Proto::Tcp }, vip);
             if specs.iter().any(|s| s.key == key) {
@@ -26,6 +27,7 @@ fn specs() -> impl Strategy<Value = Vec<ServiceSpec>> {
             let mut spec = ServiceSpec::new(key, scheduler);
             spec.lips = lips.iter().map(|n| [10, 1, 0, n + 1].into()).collect();
             spec.tls = tls.filter(|_| !udp).map(front);
+            spec.health = health.map(checks);
             for (n, weight) in dests {
                 let addr = format!("192.168.1.{}:8080", n + 1).parse().unwrap();
                 if spec.dests.iter().all(|d| d.addr != addr) {
@@ -42,6 +44,13 @@ fn specs() -> impl Strategy<Value = Vec<ServiceSpec>> {
 fn front(n: u16) -> Arc<TlsFront> {
     let pair = CertFiles { cert: "/site.crt".into(), key: "/site.key".into(), ocsp: None };
     Arc::new(TlsFront { port: 80, server_port: Some(8000 + n), ..TlsFront::new(pair) })
+}
+
+/// The checks of a service, one of several ways.
+fn checks(n: u8) -> Arc<Health> {
+    let sorry = format!("192.168.1.{}:8080", 250 + n).parse().unwrap();
+    let checks = vec![Check::new(CheckKind::Tcp); usize::from(n)];
+    Arc::new(Health { checks, sorry: Some(DestSpec::new(sorry)), ..Health::default() })
 }
 
 /// As a set: by key, servers by address.
@@ -249,6 +258,37 @@ fn a_front_set_by_hand_stays_until_the_file_says_otherwise() {
         let ops = reconcile(&running, &old, &new);
         assert_eq!(read(&apply(&table(&running), &ops)), with(expected, states[2].1), "{what}");
         let edits = ops.iter().filter(|op| matches!(op, Op::SetTls { .. })).count();
+        assert_eq!(edits, usize::from(expected != states[0].0), "{what}: {ops:?}");
+    }
+}
+
+#[test]
+fn checks_set_by_hand_stay_until_the_file_says_otherwise() {
+    let with = |health: Option<u8>, scheduler: &str| {
+        let spec = service(&format!("10.0.0.1:80 {scheduler} 10.1.0.1:80=1"));
+        [ServiceSpec { health: health.map(checks), ..spec }]
+    };
+    let cases = [
+        (
+            "by hand, and the file changes something else",
+            [(Some(1), "rr"), (None, "rr"), (None, "wrr")],
+            Some(1),
+        ),
+        (
+            "edited by hand, and the file leaves its own",
+            [(Some(1), "rr"), (Some(2), "rr"), (Some(2), "wrr")],
+            Some(1),
+        ),
+        ("taken away by hand", [(None, "rr"), (Some(2), "rr"), (Some(2), "wrr")], None),
+        ("edited by hand and then in the file", [(Some(1), "rr"), (Some(2), "rr"), (Some(0), "rr")], Some(0)),
+        ("edited by hand and gone from the file", [(Some(1), "rr"), (Some(2), "rr"), (None, "rr")], None),
+        ("new in the file", [(None, "rr"), (None, "rr"), (Some(2), "rr")], Some(2)),
+    ];
+    for (what, states, expected) in cases {
+        let [running, old, new] = states.map(|(health, scheduler)| with(health, scheduler));
+        let ops = reconcile(&running, &old, &new);
+        assert_eq!(read(&apply(&table(&running), &ops)), with(expected, states[2].1), "{what}");
+        let edits = ops.iter().filter(|op| matches!(op, Op::SetHealth { .. })).count();
         assert_eq!(edits, usize::from(expected != states[0].0), "{what}: {ops:?}");
     }
 }

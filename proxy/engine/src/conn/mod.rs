@@ -5,6 +5,7 @@
 
 mod course;
 mod greeting;
+mod handshake;
 mod index;
 mod key;
 mod rare;
@@ -15,13 +16,11 @@ mod spoken;
 mod table;
 mod wheel;
 
+use sched::Direction;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
-
-use sched::Direction;
 use wire::edit::Rewrite;
 use wire::frame::Tagged;
 
@@ -42,7 +41,7 @@ use crate::ftp::Control;
 use crate::host::HostView;
 use crate::knobs::Knobs;
 use crate::persist::Template;
-use crate::state::{self, Event, Leg, State, tcp};
+use crate::state::{self, Event, Leg, State};
 use crate::verdict::Egress;
 
 /// Milliseconds since the engine was made.
@@ -127,10 +126,6 @@ pub(crate) struct Conn<'a> {
 
 /// Milliseconds that a new entry lives before anything has been forwarded, as in the kernel.
 const NEW_MS: Millis = 3000;
-
-/// Microseconds that count for a handshake which the server refused: a client's first wait before it tries again
-/// (RFC 6298 section 2). A server that is quick to say no is not a quick server.
-const REFUSED_US: u32 = 1_000_000;
 
 impl<'a> Conn<'a> {
     /// The connection at a place, unless it has ended; nor one that is not in the table for all to see yet, unless `any`
@@ -307,34 +302,12 @@ impl<'a> Conn<'a> {
         self.wait(now, timeout.as_secs().saturating_mul(1000) + Millis::from(timeout.subsec_millis()));
     }
 
-    /// Tells the server's average how long it takes from a client's SYN to the answer. `elapsed` is the time since the
-    /// engine was made.
-    pub(crate) fn time_handshake(&self, direction: Direction, event: tcp::Event, elapsed: Duration) {
-        // Wrapping, and never 0.
-        let micros = || elapsed.as_micros() as u32 | 1;
-        if event == tcp::Event::Ack {
-            return;
-        }
-        // Whoever has been told to connect is not the one whom the scheduler asks about.
-        let Some(asked) = self.slab.asked(self.id.at).filter(|_| !self.is_data()) else { return };
-        match (direction, event) {
-            // A SYN that is sent again does not start the clock again.
-            (Direction::In, tcp::Event::Syn) => {
-                let _ = asked.compare_exchange(0, micros(), Relaxed, Relaxed);
-            }
-            (Direction::Out, tcp::Event::Syn | tcp::Event::Rst) => {
-                let asked = asked.swap(0, Relaxed);
-                let took = if event == tcp::Event::Rst { REFUSED_US } else { micros().wrapping_sub(asked) };
-                if asked != 0 {
-                    self.legs.dest.count_handshake(took);
-                }
-            }
-            _ => {}
-        }
-    }
-
     #[cold]
     fn count_change(&self, from: State, to: State) {
+        // The answer went past us: its own answer is what there is to see.
+        if from.is_opening() && to == State::Established && !self.legs.method.sees_replies() {
+            self.is_answered();
+        }
         if self.legs.lip.is_some()
             && from.is_over() != to.is_over()
             && let Some(lease) = self.slab.rare(self.id.at).as_ref().and_then(|rare| rare.lease.as_ref())

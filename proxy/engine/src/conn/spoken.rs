@@ -55,6 +55,10 @@ impl Spoken<'_> {
         }
         let end = seq.wrapping_add(len as u32 + u32::from(flags.syn()) + u32::from(flags.fin()));
         if flags.syn() {
+            // What it has heard before was somebody else's.
+            if self.get(BEGUN) != Some(seq) {
+                self.known.store(0, Relaxed);
+            }
             self.set(BEGUN, seq);
             self.set(NEXT, end);
         } else {
@@ -73,6 +77,11 @@ impl Spoken<'_> {
     /// Whether it has acknowledged all before `number`.
     pub(crate) fn has_heard(self, number: u32) -> bool {
         self.get(HEARD).is_some_and(|heard| !before(heard, number))
+    }
+
+    /// Whether it has acknowledged the SYN that the other end has begun with, and nothing after that.
+    pub(crate) fn has_answered(self, other: Self) -> bool {
+        self.get(HEARD).is_some_and(|heard| other.begun().is_some_and(|begun| heard == begun.wrapping_add(1)))
     }
 
     /// Whether it has begun with this sequence number.
@@ -164,10 +173,15 @@ mod tests {
     }
 
     #[test]
-    fn a_new_syn_begins_anew() {
+    fn a_new_syn_begins_anew_and_a_late_one_does_not() {
         let [client, _] = handshake();
+        let resets = || client.resets(End::silent(), |said| said);
+        client.says(SYN, u32::MAX, 0, 0);
+        assert_eq!(resets(), Some(([Some(501), None], 0)));
         client.says(SYN, 1 << 31, 0, 0);
         assert!(client.has_begun_with(1 << 31));
-        assert_eq!(client.resets(End::silent(), |said| said), Some(([Some(501), None], (1 << 31) + 1)));
+        assert_eq!(resets(), None, "what it had heard was of another connection");
+        client.says(ACK, (1 << 31) + 1, 9, 0);
+        assert_eq!(resets(), Some(([Some(9), None], (1 << 31) + 1)));
     }
 }

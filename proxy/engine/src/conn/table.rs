@@ -192,8 +192,17 @@ impl ConnTable {
 
     /// Shows every connection of `part` that is a client's to `visit`, in no order. Looks at every slot: not for the packet path.
     pub(crate) fn for_each(&self, part: Part, mut visit: impl FnMut(&Conn<'_>)) {
+        self.for_each_held(part, |conn| {
+            if !conn.slot.has(PARKED) {
+                visit(conn);
+            }
+        });
+    }
+
+    /// The same, and those that are their servers' alone.
+    pub(crate) fn for_each_held(&self, part: Part, mut visit: impl FnMut(&Conn<'_>)) {
         for at in self.slab.places().filter(|at| at % part.of.max(1) == part.index) {
-            let Some(slot) = self.slab.slot(at).filter(|slot| !slot.has(PARKED)) else { continue };
+            let Some(slot) = self.slab.slot(at) else { continue };
             let Some(fixed) = slot.fixed(false) else { continue };
             let Some(course) = self.courses.get(fixed.course) else { continue };
             visit(&Conn::of(&self.slab, slot, at, &course, &fixed));

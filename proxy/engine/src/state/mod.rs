@@ -191,6 +191,11 @@ impl State {
         matches!(self, Self::Established | Self::SynSent | Self::SynRecv | Self::SynAck)
     }
 
+    /// Whether the client has asked and, as far as is known, not been answered.
+    pub(crate) const fn is_opening(self) -> bool {
+        matches!(self, Self::None | Self::SynRecv | Self::SynAck | Self::Init1 | Self::Init)
+    }
+
     /// Whether an end of it may still believe that it goes on.
     pub(crate) const fn is_open(self) -> bool {
         self.is_active() || matches!(self, Self::FinWait | Self::CloseWait)

@@ -87,6 +87,9 @@ impl<W: Watch> Step<'_, W> {
     fn take_course(&mut self, frame: &mut Frame, packet: &Packet, course: &Course) -> Verdict {
         let verdict = match &course.way {
             Way::Conn(conn, direction) => match (conn.conn(), direction) {
+                (Some(conn), Direction::In) if conn.is_gone() && conn.legs.dest.is_down() => {
+                    Verdict::Drop(DropReason::DestDown)
+                }
                 (Some(conn), Direction::In) => self.towards_server(frame, packet, &conn),
                 (Some(conn), Direction::Out) => self.towards_client(frame, packet, &conn),
                 (None, _) => Verdict::Drop(DropReason::FragmentUnclaimed),

@@ -53,6 +53,10 @@ impl Worker {
         let Some(conn) = front.0.conn() else { return };
         events.into_iter().for_each(|(direction, event)| step.happens(&conn, direction, event));
         conn.legs.dest.count_handshake(took.as_micros().try_into().unwrap_or(u32::MAX));
+        // A connection that has served others before says nothing about how it is to begin one.
+        if !took.is_zero() {
+            conn.legs.dest.count_answered();
+        }
     }
 
     /// Bytes have gone through a connection of the host's TCP.
@@ -74,6 +78,9 @@ impl Worker {
         let event = if second.is_some() { tcp::Event::Fin } else { tcp::Event::Rst };
         let mut step = self.step(now, Off);
         let Some(conn) = front.0.conn() else { return };
+        if how == FrontEnd::Refused && conn.state().is_opening() {
+            conn.legs.dest.count_refused();
+        }
         step.happens(&conn, first, event);
         if let Some(second) = second {
             step.happens(&conn, second, event);

@@ -86,6 +86,9 @@ impl<'a, W: Watch> Step<'a, W> {
         }
         // It counts as traffic, but keeps no connection alive.
         self.count(frame, packet, &legs.service, &legs.dest, direction);
+        if direction == Direction::Out && icmp::is_unreachable(packet) {
+            conn.is_refused();
+        }
         if !legs.method.sees_replies() {
             // About an answer, which was the server's own.
             return self.request(frame, packet, legs);

@@ -252,6 +252,7 @@ impl Worker {
         self.wheel.advance(conns.slab(), now, |at| {
             let Some(conn) = conns.at(known, *at) else { return ControlFlow::Continue(()) };
             if !conn.has_data() && !conn.is_held() {
+                conn.is_given_up();
                 return end(&conn, resets);
             }
             conn.wait(now, if conn.is_held() { HELD_MS } else { DATA_MS });

@@ -45,6 +45,10 @@ impl<W: Watch> Step<'_, W> {
         if !legs.dest.is_available() {
             return Verdict::Drop(DropReason::DestRemoved);
         }
+        // The first fragment went to it while it seemed alive.
+        if packet.fragment == Fragment::Later && legs.dest.is_down() {
+            return Verdict::Drop(DropReason::DestDown);
+        }
         if let Some(refused) = self.too_big(frame, packet, legs) {
             return refused;
         }

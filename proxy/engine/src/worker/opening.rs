@@ -26,6 +26,10 @@ impl<W: Watch> Step<'_, W> {
         if !starts(packet) {
             return false;
         }
+        // It would wait in vain.
+        if legs.dest.is_down() && conn.state().is_opening() {
+            return true;
+        }
         if knobs.expire_nodest_conn && self.is_drained(conn, packet) {
             return true;
         }
@@ -43,12 +47,16 @@ impl<W: Watch> Step<'_, W> {
         }
     }
 
-    /// Whether the connection's server has weight 0 now.
+    /// Whether the connection's server has weight 0 now, or has been taken out.
     fn is_drained(&self, conn: &Conn<'_>, packet: &Packet) -> bool {
         let legs = &conn.legs;
-        let service = self.table.lookup(self.mark_of(packet), legs.proto, legs.vip);
-        let dest = service.and_then(|s| s.dests.iter().find(|d| Arc::ptr_eq(&d.live, &legs.dest)));
-        dest.is_some_and(|dest| dest.weight.0 == 0)
+        let Some(service) = self.table.lookup(self.mark_of(packet), legs.proto, legs.vip) else {
+            return false;
+        };
+        match service.in_force(&legs.dest) {
+            Some(dest) => dest.weight.0 == 0,
+            None => service.everyone().any(|d| Arc::ptr_eq(&d.live, &legs.dest)),
+        }
     }
 }
 

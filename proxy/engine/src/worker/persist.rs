@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sched::{Persistence, PersistenceEngine, Proto};
+use sched::{Dest, Persistence, PersistenceEngine, Proto};
 
 use super::begin::{Choice, Refusal, Request};
 use super::step::Step;
@@ -51,12 +51,14 @@ impl<W: Watch> Step<'_, W> {
 
     /// Whether a template may still be used. One that may not ends at once; its members go on.
     fn is_valid(&self, request: &Request<'_>, template: &Arc<Template>) -> bool {
-        let quiescent = || {
-            let here = request.service.dests.iter().find(|d| Arc::ptr_eq(&d.live, &template.dest));
-            here.is_some_and(|dest| dest.weight.0 == 0)
-        };
         let dest = &template.dest;
-        let leaves = dest.is_draining() || self.knobs.expire_quiescent_template && quiescent();
+        let quiescent = |dest: &Dest| self.knobs.expire_quiescent_template && dest.weight.0 == 0;
+        let leaves = match request.service.in_force(dest) {
+            Some(dest) => quiescent(dest),
+            // Taken out, or a sorry server that is needed no more; or one of another service that shares the template.
+            None => request.service.everyone().any(|d| Arc::ptr_eq(&d.live, dest)),
+        };
+        let leaves = leaves || dest.is_draining() || dest.is_down();
         let valid = dest.is_available() && !leaves;
         if !valid {
             self.watch.note(|| Note::TemplateEnds { server: template.server });
@@ -98,8 +100,7 @@ impl<W: Watch> Step<'_, W> {
 
     fn choice_of(&self, request: &Request<'_>, template: Arc<Template>) -> Choice {
         let dest = Arc::clone(&template.dest);
-        let here = request.service.dests.iter().find(|d| Arc::ptr_eq(&d.live, &dest));
-        let method = here.map_or(template.method, |dest| dest.method);
+        let method = request.service.in_force(&dest).map_or(template.method, |dest| dest.method);
         Choice { dest, method, template: Some(template), bypass: false }
     }
 }

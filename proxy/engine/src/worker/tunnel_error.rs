@@ -33,6 +33,9 @@ impl<W: Watch> Step<'_, W> {
         }
         let legs = &conn.legs;
         self.count(frame, packet, &legs.service, &legs.dest, Direction::Out);
+        if icmp::is_unreachable(packet) {
+            conn.is_refused();
+        }
         let fits = tunnelled.mtu.map(|mtu| self.heed(legs, mtu, inner.family));
         if fits.is_some_and(|fits| !tunnelled.dont_fragment || tunnelled.len <= fits) {
             return Some(Verdict::Drop(DropReason::IcmpHeeded));

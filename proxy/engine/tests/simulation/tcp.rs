@@ -109,6 +109,9 @@ impl End {
         let len = segment.payload as u32 + u32::from(flags.syn()) + u32::from(flags.fin());
         let next = segment.seq.wrapping_add(len);
         if flags.syn() {
+            if self.begun != Some(segment.seq) {
+                *self = Self::default();
+            }
             (self.begun, self.next) = (Some(segment.seq), Some(next));
         } else {
             self.next = later(self.next, next);

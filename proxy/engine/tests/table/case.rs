@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use engine::{DropReason, Egress, Knobs, State, Verdict};
-use sched::{Family, Op, Proto};
+use sched::{Family, OnDown, Op, Proto};
 use wire::build::Build;
 use wire::checksum::Delta;
 use wire::encap::Encap;
@@ -63,6 +63,10 @@ pub(crate) enum Step {
     Orphans(usize),
     /// So many connections to this server are ended.
     Reset(Leg, usize),
+    /// The same of one that has died, whose connections fare like this.
+    Dies(Leg, OnDown, usize),
+    /// Clients have met this at a server: so many answered, refused, unanswered connections; so many of these in a row.
+    Met(Leg, [u64; 4]),
     /// The services change.
     Edit(Vec<Op>),
     /// The host has these addresses.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use engine::{Egress, Engine, HostView, Knobs, Limits, Part, Verdict, Worker};
-use sched::{ForwardMethod, Op, Path, ServiceTable, Trash};
+use sched::{ForwardMethod, Met, Op, Path, ServiceTable, Trash};
 use wire::encap::{Encap, EncapKind};
 use wire::frame::Frame;
 use wire::packet::{Family, Packet};
@@ -90,6 +90,15 @@ impl Director {
             Step::Reset(leg, n) => {
                 let dest = self.watched.dest(leg);
                 assert_eq!(self.engine.reset_connections_of(dest, 1000), n, "{place}: connections");
+            }
+            Step::Dies(leg, how, n) => {
+                let dest = self.watched.dest(leg);
+                dest.set_down(true);
+                assert_eq!(self.engine.end_connections_of(dest, how, 1000), n, "{place}: connections");
+            }
+            Step::Met(leg, all) => {
+                let Met { answered, refused, unanswered, in_a_row } = self.watched.dest(leg).met();
+                assert_eq!([answered, refused, unanswered, in_a_row.into()], all, "{place}: met");
             }
             Step::Frame { mut input, verdict, output, moves } => {
                 let (arrived, right) = (describe(&input), checksum::verify_frame(&input).is_ok());

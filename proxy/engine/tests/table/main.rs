@@ -3,6 +3,7 @@
 //! stand still (the ledger).
 
 mod case;
+mod deaths;
 mod director;
 mod ends;
 #[path = "../foreseen/mod.rs"]
@@ -103,6 +104,11 @@ fn odd_packets_have_names() {
 #[test]
 fn servers_come_and_go() {
     run(servers::cases());
+}
+
+#[test]
+fn servers_die() {
+    run(deaths::cases());
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn weight(n: &Net, server: SocketAddr, weight: u32) -> Step {
 }
 
 /// A SYN to the web service that goes to this server.
-fn syn(n: &Net, client: SocketAddr, leg: Leg, more: &[Move]) -> Step {
+pub(crate) fn syn(n: &Net, client: SocketAddr, leg: Leg, more: &[Move]) -> Step {
     let moves = [&[New(leg), Active(leg, 1), In(leg, 1, n.tcp())], more].concat();
     frame(tcp(client, leg.0).syn()).leaves_as(tcp(client, leg.1).syn().ttl(65), &moves)
 }
@@ -47,7 +47,7 @@ fn remembers(n: &Net, state: &'static str, seconds: u64, server: SocketAddr) -> 
 }
 
 /// The usual client opens a connection to a service that is persistent for so long.
-fn open(n: &Net, seconds: u32) -> Vec<Step> {
+pub(crate) fn open(n: &Net, seconds: u32) -> Vec<Step> {
     vec![persistent(n, 0, seconds), syn(n, n.client(), n.w1(), &[Template(n.w1(), 1)])]
 }
 

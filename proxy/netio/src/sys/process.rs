@@ -57,6 +57,13 @@ pub(crate) fn take_inherited_pipe(fd: RawFd, inode: u64) -> Option<OwnedFd> {
     Some(pipe)
 }
 
+/// Sets how nice the calling thread is: on Linux it is the thread's, whatever POSIX says.
+pub(crate) fn set_nice(nice: c_int) -> io::Result<()> {
+    // SAFETY: takes plain numbers; 0 is whoever calls.
+    let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+    check(result.into())
+}
+
 /// Marks all descriptors but the standard three to be closed by exec. Async-signal-safe.
 fn close_on_exec_from_3() -> io::Result<()> {
     // By number: musl has no function for it.

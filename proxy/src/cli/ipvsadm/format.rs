@@ -78,10 +78,11 @@ pub(super) fn service(
         Columns::Rates { exact } => numbers(out, &title, rates(&service.rates), exact)?,
         _ => settings(out, &title, service)?,
     }
-    for dest in &service.dests {
+    for dest in service.in_force() {
         let title = format!("  -> {}", cell(proto, dest.spec.addr, names));
         let DestView { spec, active, inactive, persistent, .. } = dest;
-        let DestSpec { method, weight, upper, lower, .. } = spec;
+        let DestSpec { method, upper, lower, .. } = spec;
+        let weight = dest.weight();
         match columns {
             Columns::Stats { exact } => numbers(out, &title, counts(&dest.counts), exact)?,
             Columns::Rates { exact } => numbers(out, &title, rates(&dest.rates), exact)?,

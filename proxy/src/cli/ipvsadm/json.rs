@@ -152,7 +152,19 @@ struct Server {
     port: u16,
     forward: &'static str,
     tunnel: Option<TunnelInfo>,
+    /// In force.
     weight: u32,
+    /// Where that is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configured_weight: Option<u32>,
+    /// It is not in force, being dead or not needed: the other listings do not have it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    absent: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    sorry: bool,
+    /// Its health in words, where that is looked after.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
     upper_threshold: u32,
     lower_threshold: u32,
     slow_start: u32,
@@ -248,7 +260,11 @@ impl From<&DestView> for Server {
                 }
                 ForwardMethod::Masq | ForwardMethod::FullNat | ForwardMethod::Route => None,
             },
-            weight: spec.weight.0,
+            weight: if dest.absent { 0 } else { dest.weight().0 },
+            configured_weight: (dest.absent || dest.effective.is_some()).then_some(spec.weight.0),
+            absent: dest.absent,
+            sorry: dest.sorry,
+            state: Some(dest.state.clone()).filter(|state| !state.is_empty()),
             upper_threshold: spec.upper,
             lower_threshold: spec.lower,
             slow_start: spec.slow_start,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use control::api::{ConnPage, DestView, DrainList, ServiceList, ServiceView, Status};
-use sched::{Counts, DestKey, Rates, ServiceKey};
+use sched::{Counts, DestKey, Rates, ServiceKey, Share, Weight};
 use serde::{Serialize, Serializer};
 
 /// One round of answers.
@@ -87,8 +87,12 @@ pub(super) struct Service {
 pub(super) struct Server {
     pub(super) server: SocketAddr,
     pub(super) method: &'static str,
+    /// In force.
     pub(super) weight: u32,
+    pub(super) configured_weight: u32,
     pub(super) state: ServerState,
+    /// What its checks make of it, in the words of `ulvs health`; empty where it is not checked.
+    pub(super) health: String,
     /// Clients who come back to it.
     pub(super) persistent: u64,
     /// Connections from which it gets nobody new; 0 for no limit.
@@ -118,6 +122,10 @@ pub(super) enum ServerState {
     Quiet,
     /// Weight 0 by `ulvs drain`: clients who would come back do not either.
     Drain,
+    /// Dead, or said to be.
+    Down,
+    /// Serves because the others cannot.
+    Sorry,
 }
 
 impl ServerState {
@@ -128,11 +136,13 @@ impl ServerState {
             Self::Full => "full",
             Self::Quiet => "quiet",
             Self::Drain => "drain",
+            Self::Down => "down",
+            Self::Sorry => "sorry",
         }
     }
 
     const fn takes_new(self) -> bool {
-        matches!(self, Self::Up | Self::Slow)
+        matches!(self, Self::Up | Self::Slow | Self::Sorry)
     }
 }
 
@@ -199,8 +209,9 @@ fn engine(status: Status) -> EnginePart {
 }
 
 fn service(view: &ServiceView, drained: impl Fn(ServiceKey, DestKey) -> bool) -> Service {
-    let servers: Vec<_> =
-        view.dests.iter().map(|dest| server(dest, drained(view.key, dest.spec.addr))).collect();
+    // A sorry server that is not needed is nobody yet.
+    let shown = view.dests.iter().filter(|dest| !(dest.sorry && dest.absent));
+    let servers: Vec<_> = shown.map(|dest| server(dest, drained(view.key, dest.spec.addr))).collect();
     let takes_new = servers.iter().any(|server| server.state.takes_new());
     let connections = |count: fn(&DestView) -> u64| view.dests.iter().map(count).sum();
     Service {
@@ -220,10 +231,13 @@ fn service(view: &ServiceView, drained: impl Fn(ServiceKey, DestKey) -> bool) ->
 }
 
 fn server(view: &DestView, drained: bool) -> Server {
-    let DestView { spec, active, inactive, persistent, counts, rates, overloaded, ramping } = view;
+    let DestView { spec, active, inactive, persistent, counts, rates, overloaded, ramping, .. } = view;
+    let weight = if view.absent { Weight(0) } else { view.weight() };
     let state = match () {
+        () if view.fitness.share != Share::In => ServerState::Down,
         () if drained => ServerState::Drain,
-        () if spec.weight.0 == 0 => ServerState::Quiet,
+        () if view.sorry && weight.0 > 0 => ServerState::Sorry,
+        () if weight.0 == 0 => ServerState::Quiet,
         () if *overloaded => ServerState::Full,
         () if ramping.is_some() => ServerState::Slow,
         () => ServerState::Up,
@@ -231,8 +245,10 @@ fn server(view: &DestView, drained: bool) -> Server {
     Server {
         server: spec.addr,
         method: spec.method.name(),
-        weight: spec.weight.0,
+        weight: weight.0,
+        configured_weight: spec.weight.0,
         state,
+        health: view.state.clone(),
         persistent: *persistent,
         upper: spec.upper,
         load: Load { active: *active, inactive: *inactive, rates: *rates, counts: *counts },

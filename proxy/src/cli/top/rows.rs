@@ -128,7 +128,7 @@ impl Row<'_> {
     pub(super) const fn is_amiss(&self) -> bool {
         match self {
             Self::Service(service) => matches!(service.state, ServiceState::Down),
-            Self::Server(_, server) => matches!(server.state, ServerState::Full),
+            Self::Server(_, server) => matches!(server.state, ServerState::Full | ServerState::Down),
         }
     }
 

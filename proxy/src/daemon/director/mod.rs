@@ -17,8 +17,8 @@ use std::time::Duration;
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use control::api::{
-    Applied, Apply, ApplyError, ApplyMode, DrainList, DrainOrder, DrainView, OpFailure, Reloaded, SetError,
-    TlsReloaded,
+    Applied, Apply, ApplyError, ApplyMode, DrainList, DrainOrder, DrainView, HealthList, OpFailure, Reloaded,
+    ServerHealth, ServerOrder, SetError, TlsReloaded,
 };
 use control::config::Config;
 use control::settings::{Settings, SettingsChange, Timeouts};
@@ -34,6 +34,7 @@ use tracing::{error, info};
 pub(super) use self::ground::Ground;
 pub(super) use self::rings::Rings;
 use super::drains::Drains;
+use super::health::{Health, Rest};
 use super::knobs::knobs;
 use super::rules::{self, Rules};
 use super::worker::{Turns, Workers};
@@ -62,6 +63,8 @@ pub(super) enum Order {
     Set(SettingsChange, oneshot::Sender<Result<Settings, SetError>>),
     Drain(DrainOrder, oneshot::Sender<Result<DrainView, ApplyError>>),
     Drains(oneshot::Sender<DrainList>),
+    Health(oneshot::Sender<HealthList>),
+    Server(ServerOrder, oneshot::Sender<Result<ServerHealth, ApplyError>>),
     Reload(oneshot::Sender<Result<Reloaded, String>>),
     ReloadTls(oneshot::Sender<TlsReloaded>),
     Stop,
@@ -94,6 +97,7 @@ pub(super) struct Director {
     no_link: Option<String>,
     trash: Trash,
     drains: Drains,
+    health: Health,
     /// Where the configuration file is, and what was in it when it was last read.
     config: Option<PathBuf>,
     file: Config,
@@ -144,6 +148,7 @@ impl Director {
             no_link: workers.no_link.clone(),
             trash: Trash::default(),
             drains: Drains::default(),
+            health: Health::default(),
             config,
             file: Config::default(),
             rules: None,
@@ -165,6 +170,10 @@ impl Director {
 
     pub(super) fn fronts(&self) -> Arc<Listing> {
         self.fronts.listing()
+    }
+
+    pub(super) fn health(&self) -> &Health {
+        &self.health
     }
 
     pub(super) fn notices(&self) -> Arc<Notices> {
@@ -234,6 +243,9 @@ impl Director {
             Order::Drains(reply) => {
                 let _ = reply.send(DrainList { drains: self.drains.views() });
             }
+            Order::Health(reply) => self.health.list(reply),
+            // Whoever asked hears of it when it has been done.
+            Order::Server(order, reply) => self.health.say(&self.engine.services(), order, reply),
             Order::Reload(reply) => {
                 let _ = reply.send(self.reload());
             }
@@ -248,6 +260,7 @@ impl Director {
     /// Waits for the host to change, or for the time to let removed servers and their connections go, and does it. May
     /// be dropped while it waits. Fails when the device is gone.
     pub(super) async fn watch(&mut self) -> anyhow::Result<()> {
+        let end_dead = self.health.next_look();
         tokio::select! {
             change = self.ground.next_change() => {
                 change?;
@@ -275,6 +288,11 @@ impl Director {
                 self.orphans = if all { None } else { Some(Instant::now() + Duration::from_millis(10)) };
                 self.wakers.iter().for_each(Waker::wake);
             }
+            (ops, rest) = self.health.news() => self.heed_health(ops, rest),
+            () = due(end_dead) => {
+                self.health.end_connections(&self.engine);
+                self.wakers.iter().for_each(Waker::wake);
+            }
             () = due(self.drains.next_look()) => {
                 self.drains.look(&self.engine, Instant::now());
                 self.wakers.iter().for_each(Waker::wake);
@@ -290,6 +308,21 @@ impl Director {
                 tracing::warn!("an address that is no longer used is still answered for: {error}");
             }
         }
+    }
+
+    /// What checks, or somebody by hand, have made of servers.
+    fn heed_health(&mut self, ops: Vec<Op>, rest: Rest) {
+        if !ops.is_empty()
+            && let Err(error) = self.apply(Apply { mode: ApplyMode::KeepGoing, ops })
+        {
+            error!("what checks say was not done: {error}");
+        }
+        self.health.carry_out(rest);
+    }
+
+    /// The last words of those who look after servers.
+    pub(super) async fn end_health(&mut self) {
+        self.health.stop().await;
     }
 
     /// Gives servers in their slow start more of their weight. Where traffic goes stays the same.
@@ -447,6 +480,7 @@ impl Director {
         if !self.trash.is_empty() {
             self.orphans.get_or_insert_with(|| Instant::now() + GRACE);
         }
+        self.health.follow(&before, &self.engine.services());
         let fronted = self.fronts.follow(&self.engine.services());
         let steered = self.steer(&before);
         self.await_rings();

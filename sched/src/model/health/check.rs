@@ -106,6 +106,25 @@ pub enum CheckKind {
     File(FileCheck),
 }
 
+impl CheckKind {
+    /// The word for it in configurations and listings.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Icmp => "icmp",
+            Self::Tcp => "tcp",
+            Self::Udp(_) => "udp",
+            Self::Http(HttpCheck { tls: None, .. }) => "http",
+            Self::Http(_) => "https",
+            Self::Tls(_) => "tls",
+            Self::Dns { .. } => "dns",
+            Self::Smtp { .. } => "smtp",
+            Self::Grpc(_) => "grpc",
+            Self::Exec(_) => "exec",
+            Self::File(_) => "file",
+        }
+    }
+}
+
 /// A datagram, and what is expected of the server then.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -274,18 +293,18 @@ pub struct ExecCheck {
     pub dynamic: bool,
 }
 
-/// A number in a file: below 0 is a failure.
+/// A number in a file, as keepalived tracks one: 0 is right, and so is a file that is missing or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileCheck {
     /// The file.
     pub path: PathBuf,
-    /// What the number is multiplied with, -254 to 254.
+    /// What the number is multiplied with where it is `dynamic`, -254 to 254.
     #[serde(default = "FileCheck::one")]
     pub weight: i16,
-    /// With the other sign.
+    /// With the other sign; where it is not `dynamic`, all but 0 is right.
     #[serde(default)]
     pub reverse: bool,
-    /// The product is added to the server's weight; else it only is 0 or not.
+    /// The product is added to the server's weight, and any number is right (keepalived's weights other than 0).
     #[serde(default)]
     pub dynamic: bool,
 }

@@ -6,6 +6,7 @@ use toml::de::DeValue;
 
 use super::super::reader::{Problems, Section, integer};
 use super::super::{EngineConfig, Offload, Port, Workers};
+use super::values::is_device_name;
 
 pub(super) fn engine(root: &Section<'_>, problems: &mut Problems) -> EngineConfig {
     let mut config = EngineConfig::default();
@@ -79,10 +80,4 @@ pub(super) fn engine(root: &Section<'_>, problems: &mut Problems) -> EngineConfi
         }
     }
     config
-}
-
-/// What the kernel's `dev_valid_name` takes; also no `%`, which would make it a pattern.
-fn is_device_name(name: &str) -> bool {
-    let legal = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '/' | ':' | '%');
-    (1..=15).contains(&name.len()) && name != "." && name != ".." && name.chars().all(legal)
 }

@@ -2,6 +2,7 @@
 
 mod address;
 mod engine;
+mod health;
 mod lip;
 mod mark;
 mod ports;
@@ -10,6 +11,7 @@ mod service;
 mod settings;
 mod tcp;
 mod tls;
+mod values;
 
 use toml::de::DeTable;
 
@@ -27,7 +29,7 @@ pub(super) fn parse(text: &str) -> Result<Config, Vec<Problem>> {
     if !problems.is_empty() {
         return Err(problems.into_vec());
     }
-    let known = ["compat", "engine", "timeouts", "sysctl", "ulvs", "lip", "service", "mark"];
+    let known = ["compat", "engine", "timeouts", "sysctl", "ulvs", "lip", "health", "service", "mark"];
     let root = Section::new(root.get_ref(), 0..0, "the file", &known, &mut problems);
     let engine = engine::engine(&root, &mut problems);
     let settings = settings::settings(&root, &mut problems);

@@ -3,38 +3,57 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use sched::{DestSpec, ForwardMethod, ServiceKey, Tunnel, TunnelChecksum, TunnelKind, Weight};
-use toml::de::{DeTable, DeValue};
+use sched::{Check, DestSpec, ForwardMethod, ServiceKey, Tunnel, TunnelChecksum, TunnelKind, Weight};
+use toml::de::DeValue;
 
 use super::super::reader::{At, Problems, Section};
 use super::address::{server_address, unicast};
+use super::health::{self, Asked};
 use super::service::Identity;
 
 pub(super) const SERVER: &str = "\"192.168.1.1:8080\"";
-const KNOWN: &[&str] = &["address", "weight", "method", "tunnel", "upper", "lower", "slow_start"];
+const KNOWN: &[&str] =
+    &["address", "weight", "method", "tunnel", "upper", "lower", "slow_start", "check", "notify"];
 /// The most that a threshold can be, as in the kernel.
 const MAX: u64 = i32::MAX as u64;
 
-pub(super) fn servers(service: &Section<'_>, identity: &Identity, problems: &mut Problems) -> Vec<DestSpec> {
-    let mut dests: Vec<DestSpec> = Vec::new();
+/// A server, and what the file says of its health.
+pub(super) struct Server<'a> {
+    pub(super) dest: DestSpec,
+    /// What it is asked in place of what the service's servers are.
+    pub(super) checks: Option<Vec<Asked<'a>>>,
+    /// Who is told that it is up, or down.
+    pub(super) notify: Option<[Option<String>; 2]>,
+}
+
+pub(super) fn servers<'a>(
+    service: &Section<'a>,
+    identity: &Identity,
+    defaults: &Check,
+    problems: &mut Problems,
+) -> Vec<Server<'a>> {
+    let mut servers: Vec<Server<'_>> = Vec::new();
     for table in service.tables("server", "[[service.server]]", problems) {
-        let Some((dest, place)) = server(&table, identity, problems) else { continue };
-        if dests.iter().any(|d| d.addr == dest.addr) {
+        let section = Section::new(table.value, table.span.clone(), "this server", KNOWN, problems);
+        let checks = health::checks(&section, "[[service.server.check]]", defaults, problems);
+        let notify = health::notify_of_server(&section, problems);
+        let Some((dest, place)) = server(&section, identity, problems) else { continue };
+        if servers.iter().any(|other| other.dest.addr == dest.addr) {
             let text = format!("the server {} is in this service already", dest.addr);
             problems.note(place, text, "to give it a larger share, raise its weight");
         } else {
-            dests.push(dest);
+            servers.push(Server { dest, checks, notify });
         }
     }
-    dests
+    servers
 }
 
-fn server(
-    table: &At<&DeTable<'_>>,
+/// A server, and where its address stands.
+pub(super) fn server(
+    section: &Section<'_>,
     identity: &Identity,
     problems: &mut Problems,
 ) -> Option<(DestSpec, Range<usize>)> {
-    let section = Section::new(table.value, table.span.clone(), "this server", KNOWN, problems);
     let number = |key, problems: &mut Problems| {
         section.integer(key, 0..=MAX, problems).and_then(|n| u32::try_from(n.value).ok())
     };
@@ -48,7 +67,7 @@ fn server(
         problems.note(place, format!("`lower` is above `upper`, which is {upper}"), help);
     }
     let slow_start = section.seconds("slow_start", 0..=86_400, problems).map_or(0, |s| s.value);
-    let method = method(&section, problems);
+    let method = method(section, problems);
     let text = section.required("address", SERVER, problems)?;
     let (ip, port) = server_address(&text, problems)?;
     let ip = unicast(ip, &text, "a server", problems)?;

@@ -6,12 +6,16 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 
-use sched::{Algorithm, Family, Mark, MarkRule, Netmask, Persistence, PersistenceEngine, Proto, SchedFlags};
+use sched::{
+    Algorithm, Check, DestSpec, Family, Mark, MarkRule, Netmask, Persistence, PersistenceEngine, Proto,
+    SchedFlags,
+};
 use sched::{ServiceKey, ServiceSpec, algo};
 use toml::de::{DeTable, DeValue};
 
 use super::super::reader::{At, Problems, Section, integer};
 use super::address::address;
+use super::health;
 use super::lip;
 use super::ports::{self, Ports, Taken};
 use super::server::servers;
@@ -36,6 +40,8 @@ const KNOWN: &[&str] = &[
     "lips",
     "server",
     "tls",
+    "health",
+    "check",
 ];
 
 /// The services, and the rules that sets of ports are made of.
@@ -43,8 +49,11 @@ pub(super) fn services(root: &Section<'_>, problems: &mut Problems) -> (Vec<Serv
     let (mut specs, mut rules, mut fronts) = (Vec::new(), Vec::new(), Vec::new());
     let mut taken = Taken::of(root);
     let mut seen: HashMap<ServiceKey, Range<usize>> = HashMap::new();
+    let defaults = health::defaults(root, problems);
     for table in root.tables("service", "[[service]]", problems) {
-        let Some((spec, identity, front)) = service(&table, &mut taken, problems) else { continue };
+        let Some((spec, identity, front)) = service(&table, &mut taken, &defaults, problems) else {
+            continue;
+        };
         let Some(place) = identity.place else { continue };
         rules.extend(identity.rules);
         fronts.extend(front);
@@ -76,6 +85,7 @@ pub(super) struct Identity {
 fn service(
     table: &At<&DeTable<'_>>,
     taken: &mut Taken,
+    defaults: &Check,
     problems: &mut Problems,
 ) -> Option<(ServiceSpec, Identity, Option<Front>)> {
     let section = Section::new(table.value, table.span.clone(), "this service", KNOWN, problems);
@@ -95,13 +105,17 @@ fn service(
         let place = section.place_of("ports");
         problems.note(place, "a service of all ports has to be persistent", help);
     }
-    let dests = servers(&section, &identity, problems);
-    let lips = lip::of_service(&section, &identity, &dests, problems);
-    let tcp = tcp::options(&section, &identity, &dests, problems);
-    let front = tls::front(&section, &identity, &dests, problems);
+    let servers = servers(&section, &identity, defaults, problems);
+    let health = health::health(&section, &identity, &servers, defaults, problems);
+    let sorry = health.as_ref().and_then(|health| health.sorry.clone());
+    let dests: Vec<DestSpec> = servers.into_iter().map(|server| server.dest).collect();
+    // Whoever gets connections is looked at: the sorry server too.
+    let all: Vec<DestSpec> = dests.iter().cloned().chain(sorry).collect();
+    let lips = lip::of_service(&section, &identity, &all, problems);
+    let tcp = tcp::options(&section, &identity, &all, problems);
+    let front = tls::front(&section, &identity, &all, problems);
     let tls = front.as_ref().map(|front| Arc::clone(&front.tls));
     let key = identity.key?;
-    let health = None;
     let spec =
         ServiceSpec { key, scheduler, flags, one_packet, persistence, pe, tcp, tls, health, lips, dests };
     Some((spec, identity, front))

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use sched::{ClientIdentity, DestSpec, ServiceKey, TlsFlaw, TlsFront, TlsLimits, TlsProfile, TlsStack};
 use toml::de::DeValue;
 
-use super::super::reader::{At, Problems, Section};
+use super::super::reader::{Problems, Section};
 use super::ports::Ports;
 use super::service::Identity;
+use super::values::{self, strings, word};
 
 pub(super) use beside::check as check_beside;
 
@@ -95,7 +96,7 @@ pub(super) fn front(
         pool: number("pool", 0..=u64::from(TlsFront::MAX_POOL), problems).unwrap_or_default(),
         redirect_http: l4_port("redirect_http", problems),
         backend_tls: files::backend_tls(&section, problems),
-        key_log: files::path(&section, "key_log", "\"keys.log\"", problems),
+        key_log: values::path(&section, "key_log", "\"keys.log\"", problems),
         limits: limits(&section, problems),
     };
     let key = identity.key?;
@@ -128,46 +129,6 @@ pub(super) fn front(
 
 const fn sni(strict: bool) -> &'static str {
     if strict { "strict" } else { "any" }
-}
-
-/// One of a few words.
-fn word<T: Copy>(
-    section: &Section<'_>,
-    key: &str,
-    all: &[T],
-    name: fn(T) -> &'static str,
-    problems: &mut Problems,
-) -> Option<T> {
-    let quoted = || all.iter().map(|one| format!("\"{}\"", name(*one))).collect::<Vec<_>>();
-    let text = section.string(key, &quoted()[0], problems)?;
-    let found = all.iter().copied().find(|one| name(*one) == text.value);
-    if found.is_none() {
-        let help = format!("there are {key} = {}", quoted().join(", "));
-        problems.note(text.span, format!("`{key}` cannot be `{}`", text.value), help);
-    }
-    found
-}
-
-/// The strings of a list, each with its place.
-fn strings<'a>(
-    section: &Section<'a>,
-    key: &str,
-    example: &str,
-    problems: &mut Problems,
-) -> Option<Vec<At<&'a str>>> {
-    section.value(key)?;
-    let array = section.array(key, example, problems)?;
-    let mut all = Vec::new();
-    for item in array.value.iter() {
-        match item.get_ref().as_str() {
-            Some(value) => all.push(At { value, span: item.span() }),
-            None => {
-                let help = format!("for example {key} = {example}");
-                problems.note(item.span(), format!("`{key}` is a list of strings"), help);
-            }
-        }
-    }
-    Some(all)
 }
 
 fn alpn(section: &Section<'_>, problems: &mut Problems) -> Vec<String> {

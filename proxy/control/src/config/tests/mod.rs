@@ -1,3 +1,4 @@
+mod health;
 mod marks;
 mod mistakes;
 mod tls;

@@ -1,5 +1,6 @@
 //! Rows of method, family, protocol and offload, each with every case that makes sense of them.
 
+mod deaths;
 mod errors;
 mod flows;
 mod lost;
@@ -87,6 +88,11 @@ fn every_method_refuses_what_does_not_fit_and_translates_errors() {
 #[test]
 fn every_method_tells_what_is_not_forwarded() {
     assert!(run(nets(), lost::CASES) >= 900);
+}
+
+#[test]
+fn every_method_sees_what_clients_meet_and_leaves_the_dead() {
+    assert!(run(nets(), deaths::CASES) >= 1);
 }
 
 #[test]

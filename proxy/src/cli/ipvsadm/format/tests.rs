@@ -1,5 +1,5 @@
 use control::save::Numeric;
-use sched::{Netmask, SchedFlags, TcpOptions, Weight};
+use sched::{Fitness, Netmask, SchedFlags, TcpOptions, Weight};
 
 use super::*;
 
@@ -18,6 +18,11 @@ fn view() -> ServiceView {
         rates: Rates::default(),
         overloaded: false,
         ramping: None,
+        absent: false,
+        effective: None,
+        fitness: Fitness::default(),
+        state: String::new(),
+        sorry: false,
     };
     ServiceView {
         key: ServiceKey::addr(Proto::Tcp, "10.0.0.1:80".parse().unwrap()),

@@ -126,6 +126,11 @@ fn view(service: &Service) -> ServiceView {
                 rates: Rates::default(),
                 overloaded: false,
                 ramping: None,
+                absent: false,
+                effective: None,
+                fitness: d.fitness,
+                state: String::new(),
+                sorry: false,
             })
             .collect(),
     }

@@ -21,7 +21,8 @@ d                drain a server, or end its drain (asks first)
 p or space       pause            ? or h  this help        q  quit
 METHOD  scheduler of a service, forwarding method of a server
 STATE   up; slow: in its slow start; full: at its upper threshold;
-        quiet: weight 0; drain: by `ulvs drain`; DOWN: no server takes
+        quiet: weight 0; drain: by `ulvs drain`; down: dead, see `ulvs
+        health`; sorry: serves for the dead; DOWN: no server takes
         anybody new; tls: TLS ends at the service
 ACTIVE  connections as ipvsadm counts them; INACT: all the others
 NEW/s, PKT/s, B/s: per second, as `ipvsadm -L --rate`; in: from clients
@@ -90,15 +91,20 @@ fn lines(picture: &Picture, subject: Subject) -> Vec<String> {
             };
             let limit =
                 if server.upper == 0 { String::new() } else { format!(", upper threshold {}", server.upper) };
-            let what = format!(
-                "method {}, weight {}, state {}{limit}",
-                server.method,
-                server.weight,
-                server.state.name()
-            );
+            let weight = match (server.weight, server.configured_weight) {
+                (weight, configured) if weight == configured => weight.to_string(),
+                (weight, configured) => format!("{weight} (configured: {configured})"),
+            };
+            let what =
+                format!("method {}, weight {}, state {}{limit}", server.method, weight, server.state.name());
+            let health = if server.health.is_empty() {
+                Vec::new()
+            } else {
+                vec![format!("its checks say: {}", server.health)]
+            };
             let persistent = format!("{} clients come back to it (persistence)", server.persistent);
             let head = format!("server {key} of {}", service.service);
-            (vec![head, what, persistent], server.load)
+            ([vec![head, what], health, vec![persistent]].concat(), server.load)
         }
     };
     lines.push(String::new());

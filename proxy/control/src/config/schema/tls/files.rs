@@ -6,6 +6,7 @@ use sched::{BackendTls, CertFiles, ClientAuth, Tickets};
 use toml::de::DeValue;
 
 use super::super::super::reader::{Problems, Section};
+use super::super::values::{path, word};
 
 const CERT: &str = "\"site.crt\"";
 const KEY: &str = "\"site.key\"";
@@ -49,7 +50,7 @@ fn pair(section: &Section<'_>, problems: &mut Problems) -> Option<CertFiles> {
 pub(super) fn client_auth(section: &Section<'_>, problems: &mut Problems) -> Option<ClientAuth> {
     let (table, span) = section.table("client_auth", "[service.tls.client_auth]", problems)?;
     let inner = Section::new(table, span, "`client_auth`", &["mode", "ca", "crl"], problems);
-    let required = super::word(&inner, "mode", &[true, false], mode, problems).unwrap_or(true);
+    let required = word(&inner, "mode", &[true, false], mode, problems).unwrap_or(true);
     let ca = self::required(&inner, "ca", "\"clients.crt\"", problems);
     let crl = path(&inner, "crl", "\"clients.crl\"", problems);
     Some(ClientAuth { ca: ca?, crl, required })
@@ -103,19 +104,4 @@ fn required(section: &Section<'_>, key: &str, example: &str, problems: &mut Prob
         section.missing(key, example, problems);
     }
     path(section, key, example, problems)
-}
-
-/// The name of a file.
-pub(super) fn path(
-    section: &Section<'_>,
-    key: &str,
-    example: &str,
-    problems: &mut Problems,
-) -> Option<PathBuf> {
-    let text = section.string(key, example, problems)?;
-    if text.value.is_empty() {
-        problems.note(text.span, format!("`{key}` names no file"), format!("for example {key} = {example}"));
-        return None;
-    }
-    Some(PathBuf::from(text.value))
 }

@@ -8,6 +8,7 @@ use super::super::super::reader::{Problems, Section};
 use super::super::address::address;
 use super::super::ports::Ports;
 use super::super::service::Identity;
+use super::super::values::strings;
 
 /// The port that is said, or the service's; of several the one of https, or the only one of TCP.
 pub(super) fn port(
@@ -62,6 +63,6 @@ pub(super) fn port(
 }
 
 pub(super) fn vips(section: &Section<'_>, problems: &mut Problems) -> Vec<IpAddr> {
-    let texts = super::strings(section, "vips", "[\"172.16.0.99\"]", problems).unwrap_or_default();
+    let texts = strings(section, "vips", "[\"172.16.0.99\"]", problems).unwrap_or_default();
     texts.iter().filter_map(|text| address(text, problems)).collect()
 }

@@ -1,0 +1,228 @@
+//! The sockets of a question, and how far it has come.
+//!
+//! Connections end by a reset (`SO_LINGER` of 0). With a FIN we would be left in TIME_WAIT for a minute: 120,000 sockets of
+//! 2,000 servers asked every second, and soon no local port for any server that is asked often. Whoever has more to say
+//! before, a `close_notify` or QUIT, says it and waits for what comes of it; a page has been read by then.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Target, Tools, words};
+
+/// A timer is late by that much at most.
+const MARGIN: Duration = Duration::from_millis(5);
+
+/// Whence a question goes.
+#[derive(Debug)]
+pub(super) struct Way {
+    pub bind: Option<SocketAddr>,
+    pub device: Option<String>,
+    pub mark: Option<u32>,
+}
+
+/// A question under way.
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'a> {
+    pub target: &'a Target,
+    pub way: &'a Way,
+    pub tools: &'a Tools,
+    pub progress: &'a Progress,
+    pub deadline: Instant,
+}
+
+/// Who speaks first when a connection is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum First {
+    /// We do, or nobody. The kernel need not acknowledge the server's SYN by a packet of its own: what we say carries that.
+    We,
+    /// The server does, and it waits for that packet.
+    Server,
+}
+
+impl Asking<'_> {
+    /// A connection to the server.
+    pub(super) async fn stream(&self, first: First) -> Result<TcpStream, String> {
+        let to = self.destination()?;
+        let socket = self.open(to, Type::STREAM, Protocol::TCP)?;
+        let options = || -> io::Result<()> {
+            socket.set_linger(Some(Duration::ZERO))?;
+            socket.set_tcp_nodelay(true)?;
+            socket.set_tcp_quickack(first == First::Server)
+        };
+        options().map_err(|e| words::io(&e))?;
+        self.aim(&socket, to)?;
+        let stream =
+            TcpSocket::from_std_stream(socket.into()).connect(to).await.map_err(|e| words::io(&e))?;
+        // A port of this very host that nobody listens on may meet itself, where the kernel picks it for our end too.
+        if stream.local_addr().is_ok_and(|own| own == to) {
+            return Err("connection refused".into());
+        }
+        self.reached(Stage::Connected);
+        Ok(stream)
+    }
+
+    /// A socket for datagrams to the server. ICMP errors are errors of it.
+    pub(super) fn datagrams(&self) -> Result<UdpSocket, String> {
+        let to = self.destination()?;
+        let socket = self.open(to, Type::DGRAM, Protocol::UDP)?;
+        self.aim(&socket, to)?;
+        connected(socket, to)
+    }
+
+    /// What comes of this in the time that there is. `None` comes a little before the end: there is something to say yet.
+    pub(super) async fn before_the_end<F: Future>(&self, what: F) -> Option<F::Output> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        timeout_at(self.deadline - (left / 10).min(MARGIN), what).await.ok()
+    }
+
+    /// How far it has come.
+    pub(super) fn reached(&self, stage: Stage) {
+        self.progress.0.store(stage as u8, Ordering::Relaxed);
+    }
+
+    /// It begins anew.
+    pub(super) fn restart(&self) {
+        self.reached(Stage::Sent);
+    }
+
+    /// Where packets are sent.
+    fn destination(&self) -> Result<SocketAddr, String> {
+        let to = self.target.vip.unwrap_or(self.target.server);
+        if to.port() == 0 {
+            return Err("neither the service nor its server has a port: give the check a `port`".into());
+        }
+        Ok(to)
+    }
+
+    /// A socket that has all that the check says of it.
+    pub(super) fn open(&self, to: SocketAddr, kind: Type, protocol: Protocol) -> Result<Socket, String> {
+        let Way { bind, device, mark } = self.way;
+        let socket = Socket::new(Domain::for_address(to), kind.nonblocking(), Some(protocol))
+            .map_err(|e| words::io(&e))?;
+        if let Some(device) = device {
+            let fails = |e: io::Error| match e.raw_os_error() {
+                Some(code) if Errno::from_raw(code) == Errno::ENODEV => {
+                    format!("there is no device `{device}` to ask by")
+                }
+                _ => format!("cannot ask by device `{device}`: {}", words::io(&e)),
+            };
+            socket.bind_device(Some(device.as_bytes())).map_err(fails)?;
+        }
+        if let Some(mark) = *mark {
+            socket.set_mark(mark).map_err(|e| format!("cannot ask with mark {mark}: {}", words::io(&e)))?;
+        }
+        if let Some(bind) = *bind {
+            self.bind(&socket, bind, to)?;
+        }
+        Ok(socket)
+    }
+
+    fn bind(&self, socket: &Socket, bind: SocketAddr, to: SocketAddr) -> Result<(), String> {
+        if bind.is_ipv4() != to.is_ipv4() {
+            return Err(format!(
+                "{} cannot be asked from {}: one is IPv4, the other IPv6",
+                to.ip(),
+                bind.ip()
+            ));
+        }
+        let fails = |e: io::Error| match e.kind() {
+            io::ErrorKind::AddrNotAvailable => {
+                format!("cannot ask from {}: it is no address of this host", bind.ip())
+            }
+            io::ErrorKind::AddrInUse => format!("cannot ask from {bind}: somebody else has that port"),
+            _ => format!("cannot ask from {bind}: {}", words::io(&e)),
+        };
+        match bind.port() {
+            // The port is chosen once it is known whom for: each server may have the same.
+            0 if self.target.vip.is_none() => {
+                setsockopt(socket, sockopt::IpBindAddressNoPort, &true).map_err(|e| fails(e.into()))?;
+            }
+            0 => {}
+            _ => socket.set_reuse_address(true).map_err(fails)?,
+        }
+        socket.bind(&bind.into()).map_err(fails)
+    }
+
+    /// Sees to it that a question by the VIP comes to our server.
+    fn aim(&self, socket: &Socket, to: SocketAddr) -> Result<(), String> {
+        let Target { service, server, vip: Some(vip), .. } = self.target else { return Ok(()) };
+        let Some(aim) = &self.tools.aim else {
+            return Err("no question can go by the VIP here".into());
+        };
+        let error = |e: io::Error| words::io(&e);
+        if self.way.bind.is_none() {
+            // Which address we have on the way there, the kernel tells a socket that sends nothing.
+            let scout = self.open(to, Type::DGRAM, Protocol::UDP)?;
+            scout.connect(&to.into()).map_err(error)?;
+            let mut own = scout.local_addr().map_err(error)?.as_socket().unwrap_or(any(to));
+            own.set_port(0);
+            socket.bind(&own.into()).map_err(error)?;
+        }
+        let client = socket.local_addr().map_err(error)?.as_socket().unwrap_or(any(to));
+        aim.aim(service, client, *vip, *server)
+    }
+}
+
+/// A socket for datagrams that hears from one peer only, and of the ICMP errors that its packets meet.
+pub(super) fn connected(socket: Socket, to: SocketAddr) -> Result<UdpSocket, String> {
+    let error = |e: io::Error| words::io(&e);
+    let heard = match to {
+        SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4RecvErr, &true),
+        SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvErr, &true),
+    };
+    heard.map_err(|e| error(e.into()))?;
+    socket.connect(&to.into()).map_err(error)?;
+    UdpSocket::from_std(socket.into()).map_err(error)
+}
+
+fn any(like: SocketAddr) -> SocketAddr {
+    match like {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    }
+}
+
+/// What has been reached of a question: what is missing when its time is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Stage {
+    /// Packets have been sent, at most.
+    Sent,
+    /// There is a connection.
+    Connected,
+    /// The TLS handshake is over.
+    Shaken,
+    /// The answer has begun.
+    Answering,
+    /// A command is running.
+    Running,
+}
+
+/// The [`Stage`] of a question: whoever asks says it, whoever looks at the clock reads it.
+#[derive(Debug, Default)]
+pub(super) struct Progress(AtomicU8);
+
+impl Progress {
+    /// What is missing after all the time that there was.
+    pub(super) fn late(&self, limit: Duration) -> String {
+        let (before, after) = MISSING[usize::from(self.0.load(Ordering::Relaxed))];
+        format!("{before} {}{after}", words::time(limit))
+    }
+}
+
+/// By [`Stage`], what stands before and after the time.
+const MISSING: [(&str, &str); 5] = [
+    ("no answer within", ""),
+    ("connected, but no answer within", ""),
+    ("no answer within", ", after the TLS handshake"),
+    ("the answer was not complete within", ""),
+    ("still running after", ""),
+];

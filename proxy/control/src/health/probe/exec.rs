@@ -1,0 +1,153 @@
+//! A command: it is right if it ends with 0. keepalived's MISC_CHECK, `misc_dynamic` included.
+//!
+//! It runs in `/`, in a process group of its own, hears nothing and is not heard: what it prints is lost. If the question
+//! is over before it is, all of the group is killed at once; what it left behind when it ended by itself goes on. Under
+//! another user it has no groups but that user's one. Whose server it is about stands in its environment:
+//!
+//! | variable | |
+//! |---|---|
+//! | `ULVS_SERVICE` | `tcp/10.0.0.1:80`, `fwm/3` |
+//! | `ULVS_PROTOCOL` | `tcp`, `udp`, `sctp`; empty for a mark |
+//! | `ULVS_VIP`, `ULVS_VPORT` | empty for a mark |
+//! | `ULVS_MARK` | empty without one |
+//! | `ULVS_SERVER` | `192.168.1.1:80` |
+//! | `ULVS_RIP`, `ULVS_RPORT` | where it is to be asked: the check's own address and port, if it has some |
+//! | `ULVS_STATE` | `up` or `down`: what the server is taken for now |
+
+use std::process::{ExitStatus, Stdio};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Gid, Group, Pid, Uid, User};
+use sched::{ExecCheck, ServiceKey, Weight};
+use std::os::unix::process::ExitStatusExt;
+use tokio::process::Command;
+
+use super::asking::{Asking, Stage};
+use super::{Success, Target, Weighting, words};
+
+#[derive(Debug)]
+pub(super) struct Ready {
+    program: String,
+    arguments: Vec<String>,
+    who: Option<(Uid, Gid)>,
+    dynamic: bool,
+}
+
+/// What is wrong with it whatever files and users there are.
+pub(super) fn check(check: &ExecCheck) -> Result<(), String> {
+    let Some(program) = check.command.first().filter(|program| !program.is_empty()) else {
+        return Err("it names no command".into());
+    };
+    if check.command.iter().any(|word| word.contains('\0')) {
+        return Err("no word of a command can have a NUL character in it".into());
+    }
+    if program.contains('/') && !program.starts_with('/') {
+        return Err(format!("`{program}` would depend on where we were started: write its path from `/` on"));
+    }
+    if check.user.as_deref().is_some_and(|user| user.is_empty() || user.starts_with(':')) {
+        return Err("it names no user: write `USER` or `USER:GROUP`".into());
+    }
+    Ok(())
+}
+
+impl Ready {
+    pub(super) fn new(check: &ExecCheck) -> Result<Self, String> {
+        let [program, arguments @ ..] = check.command.as_slice() else {
+            return Err("it names no command".into());
+        };
+        Ok(Self {
+            program: program.clone(),
+            arguments: arguments.to_vec(),
+            who: check.user.as_deref().map(who).transpose()?,
+            dynamic: check.dynamic,
+        })
+    }
+
+    pub(super) async fn ask(&self, asking: &Asking<'_>) -> Result<Success, String> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).envs(facts(asking.target)).current_dir("/").process_group(0);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if let Some((user, group)) = self.who {
+            command.uid(user.as_raw()).gid(group.as_raw());
+        }
+        let cannot = |e| format!("cannot run `{}`: {}", self.program, words::io(&e));
+        let mut child = command.spawn().map_err(cannot)?;
+        let mut group = Running(child.id().and_then(|id| id.try_into().ok()).map(Pid::from_raw));
+        asking.reached(Stage::Running);
+        let status = child.wait().await;
+        group.0 = None;
+        self.judge(status.map_err(cannot)?)
+    }
+
+    fn judge(&self, status: ExitStatus) -> Result<Success, String> {
+        match status.code() {
+            Some(0) => Ok(Success::default()),
+            Some(code @ 2..) if self.dynamic => {
+                Ok(Success { weight: Some(Weighting::Absolute(Weight(code.unsigned_abs() - 2))) })
+            }
+            Some(code) => Err(format!("exit code {code}")),
+            None => {
+                let signal = status.signal().and_then(|number| Signal::try_from(number).ok());
+                Err(format!("ended by {}", signal.map_or("an unknown signal", Signal::as_str)))
+            }
+        }
+    }
+}
+
+/// The command's process group, while it runs. It does not outlive the question.
+struct Running(Option<Pid>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // The first of the group is our child and has not been waited for: the number is nobody else's. The runtime
+            // takes leave of it.
+            let _ = killpg(group, Signal::SIGKILL);
+        }
+    }
+}
+
+fn facts(target: &Target) -> [(&'static str, String); 9] {
+    let Target { service, dest, server, up, .. } = target;
+    let mark = match service {
+        ServiceKey::Mark { mark, .. } => mark.0.to_string(),
+        ServiceKey::Addr { .. } => String::new(),
+    };
+    let text = |what: Option<String>| what.unwrap_or_default();
+    [
+        ("ULVS_SERVICE", service.word()),
+        ("ULVS_PROTOCOL", text(service.proto().map(|proto| proto.name().to_ascii_lowercase()))),
+        ("ULVS_VIP", text(service.vip().map(|vip| vip.to_string()))),
+        ("ULVS_VPORT", text(service.l4_port().map(|port| port.to_string()))),
+        ("ULVS_MARK", mark),
+        ("ULVS_SERVER", dest.to_string()),
+        ("ULVS_RIP", server.ip().to_string()),
+        ("ULVS_RPORT", server.port().to_string()),
+        ("ULVS_STATE", if *up { "up" } else { "down" }.to_owned()),
+    ]
+}
+
+/// `USER` or `USER:GROUP`, names or numbers; a user's group is their own one, unless another is named.
+fn who(text: &str) -> Result<(Uid, Gid), String> {
+    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    let unknown = |what: &str, name: &str| format!("there is no {what} `{name}` on this host");
+    let group = match group {
+        Some(group) => Some(match group.parse() {
+            Ok(number) => Gid::from_raw(number),
+            Err(_) => Group::from_name(group).ok().flatten().ok_or_else(|| unknown("group", group))?.gid,
+        }),
+        None => None,
+    };
+    let entry = match user.parse() {
+        Ok(number) => User::from_uid(Uid::from_raw(number)),
+        Err(_) => User::from_name(user),
+    };
+    match (entry.ok().flatten(), user.parse(), group) {
+        (Some(entry), _, group) => Ok((entry.uid, group.unwrap_or(entry.gid))),
+        (None, Ok(number), Some(group)) => Ok((Uid::from_raw(number), group)),
+        (None, ..) => Err(unknown("user", user)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

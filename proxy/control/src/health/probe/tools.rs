@@ -1,0 +1,87 @@
+//! What all questions share.
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use rustls::RootCertStore;
+use rustls::crypto::CryptoProvider;
+use sched::ServiceKey;
+
+/// Makes what a local socket says to a VIP go to one given server, whatever the scheduler would say.
+pub trait Aim: Send + Sync {
+    /// From now on what `client` sends to `vip` goes to `server` of that service, by its forwarding method.
+    ///
+    /// # Errors
+    /// Why that cannot be, in words for a listing.
+    fn aim(
+        &self,
+        service: &ServiceKey,
+        client: SocketAddr,
+        vip: SocketAddr,
+        server: SocketAddr,
+    ) -> Result<(), String>;
+}
+
+/// What all questions share: made once.
+pub struct Tools {
+    /// The provider of cryptography for TLS.
+    pub(super) provider: Arc<CryptoProvider>,
+    /// Without one, no question goes by a VIP.
+    pub(super) aim: Option<Arc<dyn Aim>>,
+    /// Whom the host trusts, read when that is asked first.
+    roots: OnceLock<Arc<RootCertStore>>,
+    hasher: RandomState,
+    asked: AtomicU64,
+}
+
+impl Tools {
+    /// With this provider of cryptography; and, if questions are to go by VIPs, who sees to it that they can.
+    pub fn new(provider: Arc<CryptoProvider>, aim: Option<Arc<dyn Aim>>) -> Arc<Self> {
+        Arc::new(Self {
+            provider,
+            aim,
+            roots: OnceLock::new(),
+            hasher: RandomState::new(),
+            asked: AtomicU64::new(0),
+        })
+    }
+
+    /// A number that nobody guesses, another each time: an answer that quotes it is the answer to our question.
+    pub(super) fn nonce(&self) -> u64 {
+        self.hasher.hash_one(self.asked.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The authorities that this host trusts. While there are none they are looked for again.
+    pub(super) fn roots(&self) -> Result<Arc<RootCertStore>, String> {
+        match self.roots.get() {
+            Some(roots) => Ok(Arc::clone(roots)),
+            None => {
+                let found = host_roots()?;
+                Ok(Arc::clone(self.roots.get_or_init(|| found)))
+            }
+        }
+    }
+}
+
+fn host_roots() -> Result<Arc<RootCertStore>, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // Stores hold some that rustls does not take; a host trusts the others nevertheless.
+    let (taken, _) = roots.add_parsable_certificates(found.certs);
+    match (taken, found.errors.first()) {
+        (0, Some(error)) => Err(format!("this host's authorities cannot be read: {error}")),
+        (0, None) => {
+            Err("this host trusts no authority: install ca-certificates, or name a file as `ca`".into())
+        }
+        _ => Ok(Arc::new(roots)),
+    }
+}
+
+impl fmt::Debug for Tools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tools").field("aim", &self.aim.is_some()).finish_non_exhaustive()
+    }
+}
