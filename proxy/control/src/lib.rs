@@ -14,4 +14,5 @@ pub mod health;
 pub mod nearest;
 pub mod save;
 pub mod settings;
+pub mod source;
 pub mod state;

@@ -6,13 +6,17 @@
 
 mod command;
 pub mod keepalived;
+pub mod ldirectord;
 mod note;
 mod services;
 
 use std::collections::{BTreeMap, HashSet};
+use std::io::{Error, ErrorKind, Read};
+use std::path::Path;
 
 use sched::{Check, DestKey, Op, ServiceKey, ServiceSpec, ServiceTable, Trash};
 
+use crate::config::{Config, write};
 use crate::settings::Timeouts;
 
 pub use note::{Note, Notes, Place, Severity};
@@ -28,14 +32,45 @@ pub struct Foreign {
     pub notes: Notes,
 }
 
+/// What is larger is no configuration.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// A file's text; of a device, not all of it.
+fn read_text(path: &Path) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(Error::other("it is over 64 MiB, too large to be a configuration"));
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        let line = e.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
+        Error::new(ErrorKind::InvalidData, format!("a byte of line {line} is not UTF-8 text"))
+    })
+}
+
 /// Adds services, each of which may be there once and has to be one that the table takes.
-fn add_services(all: &mut Vec<ServiceSpec>, new: Vec<ServiceSpec>, place: &Place, notes: &mut Notes) {
-    let mut known: HashSet<ServiceKey> = all.iter().map(|service| service.key).collect();
+fn add_services(
+    all: &mut Vec<ServiceSpec>,
+    known: &mut HashSet<ServiceKey>,
+    new: Vec<ServiceSpec>,
+    place: &Place,
+    notes: &mut Notes,
+) {
     for service in new {
         let key = service.key;
         if !known.insert(key) {
             let help = "merge its servers into the first one, or delete one of the two";
             notes.error(place, format!("the service {key} is there already"), help);
+            continue;
+        }
+        let mut text = String::new();
+        write::service(&mut text, &service);
+        // Whatever our own file could not say is as wrong here.
+        if let Err(error) = Config::parse("", &text) {
+            for problem in error.problems() {
+                notes.error(place, format!("{key}: {}", problem.message), &problem.help);
+            }
             continue;
         }
         let op = Op::AddService { service: service.clone() };

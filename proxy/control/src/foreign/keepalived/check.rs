@@ -204,10 +204,12 @@ fn file(item: &Item, shared: &Shared, notes: &mut Notes) -> Checks {
         return Vec::new();
     };
     let (weight, reverse) = weight.unwrap_or((known.weight, known.reverse));
-    if weight == 0 {
-        let text = "with weight 0 any number but 0 is a failure for keepalived; here one below 0 is";
-        notes.changed(item.place(), text, "write weight 1, and -1 into the file for a failure");
+    // Weight 0 says that any number but 0 is a failure, which is what it is here when it is not `dynamic`.
+    if weight != 0 && !dynamic {
+        let text = "without `dynamic` any number but 0 is a failure here, whatever the weight";
+        notes.changed(item.place(), text, "write dynamic, so that the number changes the weight");
     }
+    let dynamic = dynamic && weight != 0;
     let text = "the file is looked at each second; keepalived is told when it changes";
     notes.changed(item.place(), text, "nothing has to be done");
     let kind = CheckKind::File(FileCheck { path: PathBuf::from(&known.path), weight, reverse, dynamic });

@@ -252,13 +252,17 @@ fn tracked(item: &Item, notes: &mut Notes) -> HashMap<String, Tracked> {
             "file" => path = value::word(item, "/var/lib/load", notes).map(str::to_owned),
             "weight" => weight_of = weight(item, notes).unwrap_or(weight_of),
             "init_file" => {
-                let text = "the file is not written; while it is not there, the check fails";
+                let text = "the file is not written; while it is not there, it counts as 0";
                 notes.changed(item.place(), text, "write the number into it at boot");
             }
             _ => value::unknown(item, &["file", "weight", "init_file"], notes),
         }
     }
     match (value::word(item, "NAME", notes), path) {
+        (Some(_), Some(path)) if !path.starts_with('/') => {
+            let text = format!("`{path}` is somewhere else wherever ulvs is started");
+            notes.error(item.place(), text, "write the whole path of the file");
+        }
         (Some(name), Some(path)) => {
             let (weight, reverse) = weight_of;
             found.insert(name.to_owned(), Tracked { path, weight, reverse });

@@ -107,6 +107,20 @@ fn quorum(service: &Virtual, dests: &Dests<'_>, notes: &mut Notes) -> (u32, u32)
             format!("the hysteresis has to be below the quorum: it is {hysteresis}, as for keepalived");
         notes.changed(at, text, "write a smaller hysteresis, or a larger quorum");
     }
+    // With weights that change it may be reached all the same.
+    let asked = dests.iter().flat_map(|(_, real)| &real.checks);
+    let dynamic = asked.into_iter().any(|asked| match &asked.check.kind {
+        CheckKind::Exec(exec) => exec.dynamic,
+        CheckKind::File(file) => file.dynamic,
+        _ => false,
+    });
+    if hysteresis > most - quorum && !dynamic {
+        hysteresis = most - quorum;
+        let text = format!(
+            "all servers together weigh {sum}, never quorum and hysteresis: that is {hysteresis} here"
+        );
+        notes.changed(at, text, "write smaller ones: lost, the quorum would never be gained again");
+    }
     (quorum, hysteresis)
 }
 

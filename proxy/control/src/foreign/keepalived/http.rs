@@ -96,6 +96,6 @@ impl Body {
         let pattern = |text: String| if flags.is_empty() { text } else { format!("(?{flags}){text}") };
         let regex =
             regex.map(|text| BodyTest::Regex { pattern: pattern(text), negate, min_offset, max_offset });
-        digest.map(BodyTest::Digest).into_iter().chain(regex).collect()
+        regex.into_iter().chain(digest.map(BodyTest::Digest)).collect()
     }
 }

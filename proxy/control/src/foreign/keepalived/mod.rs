@@ -24,7 +24,7 @@ mod url;
 mod value;
 mod words;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use group::Targets;
@@ -94,6 +94,7 @@ fn read(items: &[Item], foreign: &mut Foreign) {
             _ => global::read(item, &mut shared, timeouts, notes),
         }
     }
+    let mut known = HashSet::new();
     for item in items.iter().filter(|item| item.name() == "virtual_server") {
         if item.block.is_none() {
             let help = "for example virtual_server 10.0.0.1 80 { real_server 192.168.1.1 80 { } }";
@@ -103,7 +104,7 @@ fn read(items: &[Item], foreign: &mut Foreign) {
         let targets = if of_group { group_of(item, &groups, notes) } else { of_one(item, notes) };
         let service = service::read(item, &shared, notes);
         let built = build::build(&service, &targets, notes);
-        add_services(services, built, item.place(), notes);
+        add_services(services, &mut known, built, item.place(), notes);
     }
 }
 

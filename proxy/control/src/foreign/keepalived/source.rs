@@ -1,7 +1,7 @@
 //! The lines of a file as keepalived's parser gets them: those of included files in their place, conditional ones as they
 //! apply, parameters replaced by what they stand for.
 
-use std::io::{Error, ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,13 +9,12 @@ use super::glob::glob;
 use super::params::Params;
 use super::words::without_comment;
 use crate::foreign::note::{Notes, Place};
+use crate::foreign::read_text;
 
 /// Some ten thousand servers; definitions that expand to more are a mistake.
 const MOST_LINES: usize = 1_000_000;
 /// A line that parameters have made longer is one, too.
 const LONGEST: usize = 64 << 10;
-/// What is larger is no configuration.
-const MOST_BYTES: u64 = 64 << 20;
 /// Definitions that use one another.
 const DEEPEST: usize = 50;
 
@@ -31,23 +30,10 @@ pub(super) struct Line {
 /// # Errors
 /// When the file itself cannot be read.
 pub(super) fn read(path: &Path, id: &str, notes: &mut Notes) -> std::io::Result<Vec<Line>> {
-    let text = text_of(path)?;
+    let text = read_text(path)?;
     let mut reader = Reader::new(id, notes);
     reader.file(path, &text);
     Ok(reader.lines)
-}
-
-fn text_of(path: &Path) -> std::io::Result<String> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(Error::other("it is over 64 MiB, too large to be a configuration"));
-    }
-    String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        let line = e.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
-        Error::new(ErrorKind::InvalidData, format!("a byte of line {line} is not UTF-8 text"))
-    })
 }
 
 struct Reader<'a> {
@@ -124,7 +110,7 @@ impl<'a> Reader<'a> {
                 self.notes.error(&place, text, "take the line out of one of the files");
                 continue;
             }
-            match text_of(&path) {
+            match read_text(&path) {
                 Ok(text) => self.file(&path, &text),
                 // As keepalived does; what is there and cannot be read is another matter.
                 Err(e) if e.kind() == ErrorKind::NotFound => {

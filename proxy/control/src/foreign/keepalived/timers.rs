@@ -12,6 +12,8 @@ pub(super) const KEYWORDS: [&str; 6] =
 
 /// `delay_loop` of those that do not say; milliseconds, as all times here.
 const DELAY_LOOP: u32 = 60_000;
+/// More often would be a flood.
+const LEAST: u32 = 10;
 const CONNECT_TIMEOUT: u32 = 5_000;
 
 /// What is said about checks.
@@ -45,7 +47,7 @@ impl Timers {
     /// Whether the keyword is one of these; then it is taken.
     pub(super) fn take(&mut self, item: &Item, notes: &mut Notes) -> bool {
         match item.name() {
-            "delay_loop" => self.delay_loop = value::timer(item, 1, notes),
+            "delay_loop" => self.delay_loop = value::timer(item, LEAST, notes),
             "connect_timeout" => self.connect_timeout = value::timer(item, 1, notes),
             "retry" => self.retry = value::small(item, 0..=u32::from(u16::MAX), notes),
             "delay_before_retry" => self.delay_before_retry = value::timer(item, 0, notes),
@@ -80,8 +82,7 @@ impl Timers {
         let again = self.delay_before_retry.or(defaults.delay_before_retry).unwrap_or(interval);
         Check {
             interval,
-            // Right away is as soon as can be told.
-            fast_interval: (retry > 0 && again != interval).then_some(again.max(1)),
+            fast_interval: (retry > 0 && again != interval).then_some(again.max(LEAST)),
             timeout: self.connect_timeout.unwrap_or(CONNECT_TIMEOUT),
             fall: retry + 1,
             rise: 1,

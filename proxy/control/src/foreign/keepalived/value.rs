@@ -62,7 +62,7 @@ pub(super) fn timer(item: &Item, least: u32, notes: &mut Notes) -> Option<u32> {
         let help = if least == 0 {
             "write seconds, as in 3 or 0.5; 0 is none"
         } else {
-            "write seconds, as in 3 or 0.5; a thousandth is the least"
+            "write seconds, as in 3 or 0.5; a hundredth is often enough"
         };
         notes.error(item.place_of(0), text, help);
     }

@@ -50,7 +50,7 @@ fn errors_name_the_place_and_the_way_out() {
             "no address in",
             "add",
         ),
-        ("virtual_server fwmark 0 { }".to_owned(), "1:1", "this is no mark", "fwmark 3"),
+        ("virtual_server fwmark 0 { }".to_owned(), "1:23", "this is no mark", "fwmark 3"),
         (
             "virtual_server_group X {\n10.0.0.9-1 80\n}".to_owned(),
             "2:1",

@@ -131,8 +131,8 @@ fn of_the_first() -> Vec<Check> {
     let digest = BodyTest::Digest("9b3a0c85a887a256d6939da88aabd8cd".to_owned());
     let page = HttpUrl {
         host: Some("other.example".to_owned()),
-        body: vec![digest, regex("error", true, 0, 0)],
-        ..HttpUrl::new("/a page")
+        body: vec![regex("error", true, 0, 0), digest],
+        ..HttpUrl::new("/a-page")
     };
     let http = HttpCheck { urls: vec![index, page], version: HttpVersion::Http11, ..HttpCheck::default() };
     vec![tcp, Check { fast_interval: Some(3_000), ..every_second(CheckKind::Http(http)) }]
