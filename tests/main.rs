@@ -17,6 +17,7 @@ mod control;
 mod doctor;
 mod ends;
 mod explain;
+mod foreign;
 mod forwarding;
 mod fronts;
 mod ftp;

@@ -9,8 +9,10 @@
 pub mod api;
 pub mod config;
 pub mod duration;
+pub mod foreign;
 pub mod health;
 pub mod nearest;
 pub mod save;
 pub mod settings;
+pub mod source;
 pub mod state;

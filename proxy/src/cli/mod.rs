@@ -12,6 +12,7 @@ mod examples;
 mod explain;
 mod health;
 mod help;
+mod import;
 mod iptables;
 mod ipvsadm;
 mod man;
@@ -21,6 +22,7 @@ mod rules;
 mod run;
 mod server;
 mod service;
+mod source;
 mod status;
 mod sysctl;
 mod tls;
@@ -66,11 +68,10 @@ enum Command {
     /// Start the engine of this network namespace
     Run(run::RunArgs),
     /// Check a configuration file and say what is wrong with it, and where
-    #[command(after_help = "Example:\n  ulvs check /etc/ulvs.toml")]
-    Check {
-        /// The file
-        file: PathBuf,
-    },
+    Check(run::CheckArgs),
+    /// Print ulvs.toml for a configuration of keepalived or ldirectord
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// Show what the engine of this network namespace is doing
     #[command(after_help = "Examples:\n  ulvs status\n  ulvs status --json")]
     Status {
@@ -199,7 +200,8 @@ pub(crate) fn main() -> ExitCode {
     }
     match Cli::parse().command {
         Command::Run(args) => run::main(args),
-        Command::Check { file } => run::check(&file),
+        Command::Check(args) => run::check(args),
+        Command::Import(command) => import::main(command),
         Command::Status { json } => status::main(json),
         Command::Top(args) => top::main(&args),
         Command::Stop => engine::stop(),

@@ -1,13 +1,15 @@
 //! `ulvs run` and `ulvs check`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use control::api::Settings;
-use control::config::{Config, Offload, Port, Workers};
+use control::config::{Offload, Port, Workers};
+use control::source::{Loaded, Source};
 use netio::process::spawn_detached;
 
+use super::source::{ForeignArgs, source};
 use super::{StateDir, detached, fail, rules, say, tls};
 use crate::daemon::{self, Options};
 use crate::reason::reason;
@@ -18,8 +20,10 @@ use crate::reason::reason;
 #[command(after_help = AFTER_HELP)]
 pub(super) struct RunArgs {
     /// Services and engine settings; without it the table starts empty
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["keepalived", "ldirectord"])]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    foreign: ForeignArgs,
     /// Services, as ipvsadm-save writes them (customary: /etc/sysconfig/ipvsadm, /etc/ipvsadm.rules)
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
@@ -61,6 +65,7 @@ const AFTER_HELP: &str = "\
 Examples:
   ulvs run --detach
   ulvs run --config /etc/ulvs.toml
+  ulvs run --keepalived /etc/keepalived/keepalived.conf
   ulvs run --rules /etc/sysconfig/ipvsadm --save-on-stop
   ulvs run --port packet --dev eth0 --workers 2
 ULVS_LOG=debug in the environment has it log more.";
@@ -113,9 +118,27 @@ pub(super) fn main(args: RunArgs) -> ExitCode {
     }
 }
 
-pub(super) fn check(file: &Path) -> ExitCode {
-    match Config::load(file) {
-        Ok(config) => {
+/// Checks a configuration file and says what is wrong with it, and where
+#[derive(Debug, Args)]
+#[command(after_help = CHECK_AFTER_HELP)]
+pub(super) struct CheckArgs {
+    /// A file of our own
+    #[arg(required_unless_present_any = ["keepalived", "ldirectord"], conflicts_with_all = ["keepalived", "ldirectord"])]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    foreign: ForeignArgs,
+}
+
+const CHECK_AFTER_HELP: &str = "\
+Examples:
+  ulvs check /etc/ulvs.toml
+  ulvs check --keepalived /etc/keepalived/keepalived.conf";
+
+pub(super) fn check(args: CheckArgs) -> ExitCode {
+    let Some(source) = source(args.file, args.foreign) else { return fail("which file is to be checked?") };
+    let file = source.path();
+    match source.load() {
+        Ok(Loaded { config, notes }) => {
             let warnings = match tls::check(file, &config) {
                 Ok(warnings) => warnings,
                 Err(text) => return fail(&text),
@@ -140,21 +163,23 @@ pub(super) fn check(file: &Path) -> ExitCode {
             for warning in warnings {
                 say(&format!("  warning: {warning}"));
             }
+            if !notes.is_empty() {
+                say(&format!("not quite as it is written: {}\n{notes}", notes.counts()));
+            }
             ExitCode::SUCCESS
         }
-        Err(error) => fail(&error.to_string()),
+        Err(report) => fail(&report),
     }
 }
 
 fn options(args: RunArgs) -> anyhow::Result<Options> {
     // Absolute, so that a reload finds it wherever the process stands.
-    let path =
-        args.config.map(|p| std::path::absolute(&p).map_err(|e| anyhow::anyhow!("{}: {e}", p.display())));
-    let path = path.transpose()?;
-    let file = path.as_deref().map(Config::load).transpose()?.unwrap_or_default();
+    let source = source(args.config, args.foreign).map(Source::absolute).transpose()?;
+    let loaded = source.as_ref().map(Source::load).transpose().map_err(anyhow::Error::msg)?;
+    let Loaded { config: file, notes } = loaded.unwrap_or_default();
     let rules = args.rules.map(|path| rules::read(&path, args.save_on_stop)).transpose()?;
-    if let (Some(rules), Some(path)) = (&rules, &path) {
-        rules.check_beside(path, &file).map_err(anyhow::Error::msg)?;
+    if let (Some(rules), Some(source)) = (&rules, &source) {
+        rules.check_beside(source.path(), &file).map_err(anyhow::Error::msg)?;
     }
     let mut engine = file.engine.clone();
     if let Some(n) = args.workers {
@@ -182,7 +207,8 @@ fn options(args: RunArgs) -> anyhow::Result<Options> {
         engine,
         compat: args.compat.is_some(),
         file,
-        config: path,
+        notes,
+        source,
         rules,
         state_dir: args.state.state_dir,
         log: args.log,

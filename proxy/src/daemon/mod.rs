@@ -23,6 +23,8 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use control::api::{BindError, ControlSocket};
 use control::config::{Config, EngineConfig};
+use control::foreign::Notes;
+use control::source::Source;
 use engine::{Engine, Limits};
 use netio::link::Keeper;
 use netio::netns::Users;
@@ -52,9 +54,10 @@ pub(crate) struct Options {
     pub(crate) engine: EngineConfig,
     /// Behave like the kernel, whatever the file says.
     pub(crate) compat: bool,
-    /// The configuration file as it was read, if there is one.
+    /// The configuration file as it was read, if there is one, and what there is to say about it.
     pub(crate) file: Config,
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) notes: Notes,
+    pub(crate) source: Option<Source>,
     /// Services in the form of `ipvsadm-save`: then the configuration file has none.
     pub(crate) rules: Option<Rules>,
     pub(crate) state_dir: PathBuf,
@@ -159,12 +162,13 @@ async fn serve(
         neighbours,
         &workers,
         fronts,
-        options.config.clone(),
+        options.source.clone(),
         options.compat,
     );
     let rings = intake.map(|intake| Rings::new(intake, options.engine.interfaces.clone()));
     director.begin_rings(rings, options.engine.port, why)?;
     director.load(options.file.clone(), options.rules.clone())?;
+    director.tell_notes(&options.notes);
 
     tokio::spawn(rates::keep_up(Arc::clone(&engine), director.settings()));
     tokio::spawn(local_ports::watch(Arc::clone(&engine)));
@@ -175,7 +179,7 @@ async fn serve(
         offload,
         workers: queues,
         max_connections: options.engine.max_connections.get(),
-        config: options.config.clone(),
+        config: options.source.as_ref().map(|source| source.path().to_owned()),
         log,
     };
     let handle =

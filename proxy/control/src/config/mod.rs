@@ -157,6 +157,7 @@
 mod problem;
 mod reader;
 mod schema;
+pub mod write;
 
 use std::io::Read;
 use std::net::IpAddr;
@@ -168,6 +169,7 @@ use sched::{MarkRule, ServiceSpec};
 
 use crate::settings::{Settings, Sysctl, Timeouts};
 
+pub(crate) use problem::Excerpt;
 pub use problem::{ConfigError, Problem};
 
 /// Some hundred thousand services.
@@ -275,6 +277,12 @@ impl Config {
             }
         }
         Ok(config)
+    }
+
+    /// What a file for another program says; the engine's settings are the defaults.
+    pub fn of(services: Vec<ServiceSpec>, timeouts: Timeouts) -> Self {
+        let settings = Chosen { timeouts, ..Chosen::default() };
+        Self { services, settings, ..Self::default() }
     }
 
     /// Parses a file's text; `name` is for error messages. Names of files in it stay as they are.

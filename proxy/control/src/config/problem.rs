@@ -70,17 +70,39 @@ impl ConfigError {
     fn write_problem(&self, f: &mut fmt::Formatter<'_>, problem: &Problem) -> fmt::Result {
         let (line, column) = self.place(problem.span.start);
         let source = self.text.lines().nth(line - 1).unwrap_or_default();
-        let width = self.text.get(problem.span.clone()).and_then(|s| s.lines().next()).unwrap_or_default();
-        let width = width.chars().count().max(1);
+        let marked = self.text.get(problem.span.clone()).and_then(|s| s.lines().next()).unwrap_or_default();
+        let excerpt = Excerpt { name: &self.name, line, column, source, width: marked.chars().count() };
+        excerpt.write(f, &problem.message, &problem.help)
+    }
+}
+
+/// A line of a file with a mark under what is meant.
+pub(crate) struct Excerpt<'a> {
+    /// The file.
+    pub(crate) name: &'a str,
+    /// From 1.
+    pub(crate) line: usize,
+    /// From 1, in characters.
+    pub(crate) column: usize,
+    /// The line's text.
+    pub(crate) source: &'a str,
+    /// How many characters are marked; one at least is.
+    pub(crate) width: usize,
+}
+
+impl Excerpt<'_> {
+    /// The place and what is to be said, the line, and the way out; without a newline at the end.
+    pub(crate) fn write(&self, f: &mut fmt::Formatter<'_>, message: &str, help: &str) -> fmt::Result {
+        let Self { name, line, column, source, width } = *self;
         let gutter = line.to_string();
         let blank = " ".repeat(gutter.len());
         // Tabs stay tabs, so that the mark stands under its text.
         let indent: String =
             source.chars().take(column - 1).map(|c| if c == '\t' { c } else { ' ' }).collect();
-        writeln!(f, "{}:{line}:{column}: {}", self.name, problem.message)?;
+        writeln!(f, "{name}:{line}:{column}: {message}")?;
         writeln!(f, "  {gutter} | {source}")?;
-        writeln!(f, "  {blank} | {indent}{}", "^".repeat(width))?;
-        write!(f, "  {blank} = {}", problem.help)
+        writeln!(f, "  {blank} | {indent}{}", "^".repeat(width.max(1)))?;
+        write!(f, "  {blank} = {help}")
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod alone;
 mod ground;
+mod notes;
 mod rings;
 mod steer;
 mod taken;
@@ -10,7 +11,6 @@ mod taken;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use control::api::{
 };
 use control::config::Config;
 use control::settings::{Settings, SettingsChange, Timeouts};
+use control::source::{Loaded, Source};
 use control::state;
 use engine::Engine;
 use netio::link::Keeper;
@@ -99,7 +100,9 @@ pub(super) struct Director {
     drains: Drains,
     health: Health,
     /// Where the configuration file is, and what was in it when it was last read.
-    config: Option<PathBuf>,
+    source: Option<Source>,
+    /// What there is to say about it, in a line.
+    source_notice: Option<String>,
     file: Config,
     rules: Option<Rules>,
     /// Whether the command line asked for the kernel's behaviour.
@@ -131,7 +134,7 @@ impl Director {
         neighbours: Keeper,
         workers: &Workers,
         fronts: Fronts,
-        config: Option<PathBuf>,
+        source: Option<Source>,
         compat: bool,
     ) -> Self {
         Self {
@@ -149,7 +152,8 @@ impl Director {
             trash: Trash::default(),
             drains: Drains::default(),
             health: Health::default(),
-            config,
+            source,
+            source_notice: None,
             file: Config::default(),
             rules: None,
             compat,
@@ -336,7 +340,7 @@ impl Director {
     }
 
     pub(super) fn reload_and_log(&mut self) {
-        if self.config.is_none() && self.fronts.any() {
+        if self.source.is_none() && self.fronts.any() {
             // Certificates are files, too. What comes of it is logged there.
             self.fronts.reload();
             return;
@@ -418,12 +422,12 @@ impl Director {
     }
 
     fn reload(&mut self) -> Result<Reloaded, String> {
-        let Some(path) = &self.config else {
+        let Some(source) = &self.source else {
             return Err("the engine was started without --config: there is no file to read again".to_owned());
         };
-        let config = Config::load(path).map_err(|e| e.to_string())?;
+        let Loaded { config, notes } = source.load()?;
         if let Some(rules) = &self.rules {
-            rules.check_beside(path, &config)?;
+            rules.check_beside(source.path(), &config)?;
         }
         let running = self.engine.services();
         let specs: Vec<_> = running.services().map(|s| s.spec()).collect();
@@ -452,6 +456,7 @@ impl Director {
             changes.push("[engine] has changed: that takes effect when ulvs is started again".to_owned());
         }
         self.file = config;
+        self.tell_notes(&notes);
         Ok(Reloaded { generation, changes })
     }
 

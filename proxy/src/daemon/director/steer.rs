@@ -157,6 +157,7 @@ impl Director {
         let mut notices = self.ground.notices();
         notices.extend(self.alone_notices(&table));
         notices.extend(self.no_rings.iter().cloned());
+        notices.extend(self.source_notice.iter().cloned());
         notices.extend(self.front_notices.iter().cloned());
         notices.extend(marks::notices(&table));
         notices.extend(methods::notices(&table, self.no_link.as_deref()));

@@ -1,0 +1,104 @@
+//! Configurations that were written for other programs, read as they are: keepalived's and ldirectord's.
+//!
+//! Each becomes services with their health, as our own configuration has them, and [`Notes`]: what was not understood, what
+//! has no effect here, what is done differently, each with its line and the way out. A file is not refused for that; only an
+//! error makes it useless.
+
+mod command;
+pub mod keepalived;
+pub mod ldirectord;
+mod note;
+mod services;
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{Error, ErrorKind, Read};
+use std::path::Path;
+
+use sched::{Check, DestKey, Op, ServiceKey, ServiceSpec, ServiceTable, Trash};
+
+use crate::config::{Config, write};
+use crate::settings::Timeouts;
+
+pub use note::{Note, Notes, Place, Severity};
+
+/// What a file for another program says.
+#[derive(Debug, Default)]
+pub struct Foreign {
+    /// The services, in the file's order.
+    pub services: Vec<ServiceSpec>,
+    /// Connection timeouts.
+    pub timeouts: Timeouts,
+    /// What there is to say about it.
+    pub notes: Notes,
+}
+
+/// What is larger is no configuration.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// A file's text; of a device, not all of it.
+fn read_text(path: &Path) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(Error::other("it is over 64 MiB, too large to be a configuration"));
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        let line = e.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
+        Error::new(ErrorKind::InvalidData, format!("a byte of line {line} is not UTF-8 text"))
+    })
+}
+
+/// Adds services, each of which may be there once and has to be one that the table takes.
+fn add_services(
+    all: &mut Vec<ServiceSpec>,
+    known: &mut HashSet<ServiceKey>,
+    new: Vec<ServiceSpec>,
+    place: &Place,
+    notes: &mut Notes,
+) {
+    for service in new {
+        let key = service.key;
+        if !known.insert(key) {
+            let help = "merge its servers into the first one, or delete one of the two";
+            notes.error(place, format!("the service {key} is there already"), help);
+            continue;
+        }
+        let mut text = String::new();
+        write::service(&mut text, &service);
+        // Whatever our own file could not say is as wrong here.
+        if let Err(error) = Config::parse("", &text) {
+            for problem in error.problems() {
+                notes.error(place, format!("{key}: {}", problem.message), &problem.help);
+            }
+            continue;
+        }
+        let op = Op::AddService { service: service.clone() };
+        match ServiceTable::default().apply(&mut Trash::default(), &[op]) {
+            Ok(_) => all.push(service),
+            Err((_, error)) => {
+                notes.error(
+                    place,
+                    format!("this cannot be a service: {error}"),
+                    "see that each address is that of one host, and none is link-local",
+                );
+            }
+        }
+    }
+}
+
+/// The checks that most servers have, and those of the others.
+fn shared_checks(all: Vec<(DestKey, Vec<Check>)>) -> (Vec<Check>, BTreeMap<DestKey, Vec<Check>>) {
+    let mut counts: Vec<(&Vec<Check>, usize)> = Vec::new();
+    for (_, checks) in &all {
+        match counts.iter_mut().find(|(known, _)| *known == checks) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((checks, 1)),
+        }
+    }
+    // Of several, those of the first server.
+    let most = counts.iter().rev().max_by_key(|(_, count)| *count);
+    let most = most.map(|(checks, _)| (*checks).clone()).unwrap_or_default();
+    let own = all.into_iter().filter(|(_, checks)| *checks != most).collect();
+    (most, own)
+}
