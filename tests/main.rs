@@ -21,6 +21,7 @@ mod forwarding;
 mod fronts;
 mod ftp;
 mod fullnat;
+mod health;
 mod host;
 mod labs;
 mod ldirectord;
