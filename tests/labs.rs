@@ -125,6 +125,8 @@ scenarios! {
     tls_rs = "tls-rs",
     tls_offload = "tls-offload",
     l7 = "l7",
+    health = "health",
+    sorry = "sorry",
     arp = "arp",
     container = "container",
 }
@@ -144,7 +146,7 @@ fn the_lecture_is_the_same_with_real_servers_and_without_root() {
 
 #[test]
 fn nginx_has_the_pages_of_the_embedded_server() {
-    for scenario in ["nat", "tun"] {
+    for scenario in ["nat", "tun", "health"] {
         claims_are_right(&format!("{scenario} --real"));
     }
 }

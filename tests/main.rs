@@ -22,6 +22,7 @@ mod forwarding;
 mod fronts;
 mod ftp;
 mod fullnat;
+mod health;
 mod health_cli;
 mod health_vip;
 mod host;

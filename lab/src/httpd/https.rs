@@ -13,10 +13,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::conf::Tls;
-use crate::serve::{bind_any, page};
+use crate::serve::{Site, bind_any};
 
 /// Serves on port 443 until the process ends.
-pub(super) fn start(name: &str, tls: &Tls, provider: Arc<CryptoProvider>) -> anyhow::Result<()> {
+pub(super) fn start(site: &Site, tls: &Tls, provider: Arc<CryptoProvider>) -> anyhow::Result<()> {
     let shown = |path: &std::path::Path| format!("cannot use {}", path.display());
     let chain: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(&tls.cert).with_context(|| shown(&tls.cert))?.collect();
@@ -26,20 +26,20 @@ pub(super) fn start(name: &str, tls: &Tls, provider: Arc<CryptoProvider>) -> any
         .with_no_client_auth()
         .with_single_cert(chain.with_context(|| shown(&tls.cert))?, key)
         .with_context(|| format!("{} and {} do not go together", tls.cert.display(), tls.key.display()))?;
-    let (name, config) = (name.to_owned(), Arc::new(config));
+    let (site, config) = (site.clone(), Arc::new(config));
     let listener = bind_any(443, TcpListener::bind).context("cannot listen on TCP port 443")?;
     let accept = move || {
         for stream in listener.incoming().flatten() {
-            let (name, config) = (name.clone(), Arc::clone(&config));
+            let (site, config) = (site.clone(), Arc::clone(&config));
             // A client that hangs up is no affair of the server's; one for whom there is no thread hangs up too.
-            let _ = thread::Builder::new().spawn(move || serve(&name, config, stream));
+            let _ = thread::Builder::new().spawn(move || serve(&site, config, stream));
         }
     };
     thread::Builder::new().name("https".to_owned()).spawn(accept).context("cannot start a thread")?;
     Ok(())
 }
 
-fn serve(name: &str, config: Arc<ServerConfig>, stream: TcpStream) -> io::Result<()> {
+fn serve(site: &Site, config: Arc<ServerConfig>, stream: TcpStream) -> io::Result<()> {
     let peer = stream.peer_addr()?;
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let session = ServerConnection::new(config).map_err(io::Error::other)?;
@@ -59,11 +59,8 @@ fn serve(name: &str, config: Arc<ServerConfig>, stream: TcpStream) -> io::Result
         }
         let mut words = head.first().map(String::as_str).unwrap_or_default().split(' ');
         let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let found = if method == "GET" { page(name, path, peer) } else { None };
-        let (status, body) = match found {
-            Some(body) => ("200 OK", body),
-            None => ("404 Not Found", "nothing here\n".to_owned()),
-        };
+        let found = if method == "GET" { site.page(path, peer) } else { None };
+        let (status, body) = found.unwrap_or_else(|| ("404 Not Found", "nothing here\n".to_owned()));
         let out = session.get_mut();
         write!(
             out,

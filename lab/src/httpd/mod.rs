@@ -3,7 +3,8 @@
 //!
 //! Both have the same pages: `/` and `/test1.html` are the machine's name, `/whoami` is the client's address as the
 //! server sees it, `/bytes/N` is a stream of N bytes (of nginx for those N that scenarios fetch), `/discard` says how many
-//! bytes were posted.
+//! bytes were posted. With a file `/root/broken` every page is an error 500, and `/root/html/test1.html` takes the place of
+//! that page.
 
 mod conf;
 mod https;
@@ -25,7 +26,7 @@ use nix::unistd::Pid;
 use rustls::crypto::CryptoProvider;
 
 use self::conf::Conf;
-use crate::serve::Http;
+use crate::serve::{Http, Site};
 use crate::wait::wait_for;
 
 #[derive(Clone, Copy, Debug, Subcommand)]
@@ -42,6 +43,8 @@ pub(crate) enum HttpdCommand {
     Run,
 }
 
+/// Where people change something of the pages.
+const ROOT: &str = "/root";
 /// How long it may take to begin or to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -138,10 +141,10 @@ impl Machine {
 
     fn serve(&self, provider: Arc<CryptoProvider>) -> anyhow::Result<Vec<Http>> {
         let conf = Conf::read()?;
-        let http =
-            conf.ports.iter().map(|port| Http::here(&self.name, *port)).collect::<anyhow::Result<_>>()?;
+        let site = Site { name: self.name.clone(), root: Some(ROOT.into()) };
+        let http = conf.ports.iter().map(|port| Http::here(&site, *port)).collect::<anyhow::Result<_>>()?;
         if let Some(tls) = &conf.tls {
-            https::start(&self.name, tls, provider)?;
+            https::start(&site, tls, provider)?;
         }
         let own = std::process::id().to_string();
         write(&self.pid_file(), &own)?;

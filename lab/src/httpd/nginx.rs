@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
 
+use super::ROOT;
 use super::conf::Conf;
 use crate::pattern::Pattern;
 use crate::scenario::TRANSFERS;
@@ -48,7 +49,7 @@ fn text(name: &str, state: &Path, pid_file: &Path, conf: &Conf) -> String {
     let (state, pid) = (state.display(), pid_file.display());
     let mut text = format!(
         "user root;\npid {pid};\nerror_log {state}/nginx.log;\nworker_processes 1;\nevents {{}}\nhttp {{\n  \
-         access_log off;\n  default_type text/plain;\n  sendfile on;\n  open_file_cache max=16;\n"
+         access_log off;\n  default_type text/plain;\n  sendfile on;\n"
     );
     for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
         // Writing to a string cannot fail.
@@ -67,15 +68,21 @@ fn text(name: &str, state: &Path, pid_file: &Path, conf: &Conf) -> String {
             tls.key.display()
         );
     }
-    let pages = [("/", format!("{name}\\n")), ("/test1.html", format!("{name}\\n"))];
-    let whoami = ("/whoami", "$remote_addr:$remote_port\\n".to_owned());
-    for (path, body) in pages.into_iter().chain([whoami]) {
-        let _ = writeln!(text, "    location = {path} {{ return 200 \"{body}\"; }}");
+    let _ = writeln!(
+        text,
+        "    if (-f {ROOT}/broken) {{ return 500 \"the program behind this page has crashed\\n\"; }}\n    \
+         location = /test1.html {{ root {ROOT}/html; try_files /test1.html @name; }}"
+    );
+    let pages = [("= /", format!("{name}\\n")), ("@name", format!("{name}\\n"))];
+    let whoami = ("= /whoami", "$remote_addr:$remote_port\\n".to_owned());
+    for (place, body) in pages.into_iter().chain([whoami]) {
+        let _ = writeln!(text, "    location {place} {{ return 200 \"{body}\"; }}");
     }
     // An answer of its own would not wait for what is posted; another server's does, since it gets that first.
     let _ = writeln!(
         text,
-        "    root {state}/pages;\n    location /bytes/ {{ ssi on; ssi_types *; }}\n    location /piece/ {{ internal; }}\n    \
+        "    root {state}/pages;\n    location /bytes/ {{ ssi on; ssi_types *; open_file_cache max=16; }}\n    \
+         location /piece/ {{ internal; open_file_cache max=16; }}\n    \
          location = /discard {{ client_max_body_size 0; proxy_pass http://unix:{state}/discard:; }}"
     );
     text += "    location / { return 404 \"nothing here\\n\"; }\n  }\n";

@@ -8,12 +8,14 @@ mod container;
 mod dr;
 mod fullnat;
 mod fwmark;
+mod health;
 mod l7;
 mod lecture;
 mod nat;
 mod persistence;
 mod save_restore;
 mod schedulers;
+mod sorry;
 mod tls_offload;
 mod tls_rs;
 mod tun;
@@ -57,6 +59,8 @@ pub(crate) const ALL: &[Scenario] = &[
     tls_rs::SCENARIO,
     tls_offload::SCENARIO,
     l7::SCENARIO,
+    health::SCENARIO,
+    sorry::SCENARIO,
     arp::SCENARIO,
     container::SCENARIO,
 ];

@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use sha2::{Digest as _, Sha256};
 
 use super::reactor::{Next, Reactor, Service, Wire};
-use super::{Counters, count};
+use super::{Counters, Site, count};
 use crate::node::Node;
 use crate::pattern::{Pattern, hex};
 
@@ -29,28 +29,19 @@ pub struct Http(Reactor);
 impl Http {
     /// Serves on the port, in both families.
     pub fn start(node: &Node, l4_port: u16) -> anyhow::Result<Self> {
-        let name = node.name().to_owned();
-        Reactor::start(node, l4_port, Server { name, pattern: Pattern::default() }).map(Self)
+        let site = Site { name: node.name().to_owned(), root: None };
+        Reactor::start(node, l4_port, Server { site, pattern: Pattern::default() }).map(Self)
     }
 
-    /// Serves where this process is, under a name.
-    pub(crate) fn here(name: &str, l4_port: u16) -> anyhow::Result<Self> {
-        let server = Server { name: name.to_owned(), pattern: Pattern::default() };
-        Reactor::here(name, l4_port, server).map(Self)
+    /// Serves where this process is.
+    pub(crate) fn here(site: &Site, l4_port: u16) -> anyhow::Result<Self> {
+        let server = Server { site: site.clone(), pattern: Pattern::default() };
+        Reactor::here(&site.name, l4_port, server).map(Self)
     }
 
     /// What it has done so far.
     pub fn counters(&self) -> &Counters {
         self.0.counters()
-    }
-}
-
-/// The pages that tell of a server and of whom it sees.
-pub(crate) fn page(name: &str, path: &str, peer: SocketAddr) -> Option<String> {
-    match path {
-        "/" | "/test1.html" => Some(format!("{name}\n")),
-        "/whoami" => Some(format!("{peer}\n")),
-        _ => None,
     }
 }
 
@@ -60,7 +51,7 @@ const MAX_HEAD: usize = 16 * 1024;
 const TURN: usize = 16;
 
 struct Server {
-    name: String,
+    site: Site,
     pattern: Pattern,
 }
 
@@ -203,8 +194,8 @@ impl Server {
         let plain = stream("/bytes/").map(|len| (len, None));
         let hashed = || stream("/hashed/").map(|len| (len, Some(Sha256::new())));
         match (request.method, request.path) {
-            ("GET", path) if let Some(body) = page(&self.name, path, conn.peer) => {
-                conn.respond("200 OK", &body)
+            ("GET", path) if let Some((status, body)) = self.site.page(path, conn.peer) => {
+                conn.respond(status, &body)
             }
             ("GET", "/sent") => conn.respond("200 OK", &format!("{}\n", conn.hashed)),
             ("POST" | "PUT", "/upload" | "/discard") => {

@@ -5,6 +5,7 @@ mod http;
 mod leaver;
 mod polled;
 mod reactor;
+mod site;
 mod tcp;
 mod udp;
 
@@ -12,8 +13,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use self::http::Http;
-pub(crate) use self::http::page;
 pub use self::leaver::Leaver;
+pub(crate) use self::site::Site;
 pub use self::tcp::{Sink, Source, TcpEcho};
 pub use self::udp::UdpEcho;
 

@@ -155,7 +155,7 @@ fn what_is_supposed_of_a_packet_counts_for_its_story_alone() {
             ],
         ),
         (
-            &[service.clone()],
+            std::slice::from_ref(&service),
             None,
             3,
             &["suppose   comes with mark 3\n", "service   FWM 3", "server    192.168.0.7"],

@@ -1,14 +1,16 @@
 //! One check: its kind, its times, where it asks.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
 
-use sched::{Check, CheckKind, Via, Window};
+use sched::{Check, CheckKind, Family, Via, Window};
 use toml::de::DeTable;
 
 use super::super::super::reader::{At, Problems, Section};
 use super::super::address::unicast;
 use super::super::values::{is_device_name, word};
 use super::kind::{self, Kind};
+use crate::health::probe;
 
 /// Times of what is asked; the keys of `[health]`.
 const TIMES: &[&str] = &["interval", "fast_interval", "timeout", "fall", "rise", "warmup"];
@@ -60,6 +62,7 @@ fn check<'a>(table: &At<&'a DeTable<'a>>, defaults: &Check, problems: &mut Probl
             known.push(name);
         }
     }
+    let before = problems.len();
     let section = Section::new(table.value, table.span.clone(), kind.what, &known, problems);
     let mut check = times(&section, defaults.clone(), problems);
     check.window = window(&section, problems);
@@ -71,8 +74,31 @@ fn check<'a>(table: &At<&'a DeTable<'a>>, defaults: &Check, problems: &mut Probl
     check.device = device(&section, problems);
     let mark = section.integer("mark", 1..=u64::from(u32::MAX), problems);
     check.mark = mark.and_then(|mark| mark.value.try_into().ok());
+    if let (Some(bind), Some(addr)) = (check.bind, check.addr)
+        && Family::from(bind.ip()) != Family::from(addr)
+    {
+        families(&section, bind, addr, problems);
+    }
     check.kind = (kind.read)(&section, problems)?;
+    // What it asks was looked at key by key; whoever asks has the last word.
+    if problems.len() == before {
+        askable(&check, &section.span, "ask for something else, or delete the check", problems);
+    }
     Some(Asked { check, section })
+}
+
+/// Complains that nobody of one family is asked from an address of the other.
+pub(super) fn families(section: &Section<'_>, bind: SocketAddr, asked: IpAddr, problems: &mut Problems) {
+    let text = format!("{asked} cannot be asked from {}: they are of different address families", bind.ip());
+    let help = "take an address of the same family, or delete `bind`";
+    problems.note(section.place_of("bind"), text, help);
+}
+
+/// Whether it could be asked at all: patterns above all.
+pub(super) fn askable(check: &Check, place: &Range<usize>, help: &str, problems: &mut Problems) {
+    if let Err(why) = probe::check(check) {
+        problems.note(place.clone(), why, help);
+    }
 }
 
 fn kind(table: &At<&DeTable<'_>>, problems: &mut Problems) -> Option<&'static Kind> {
@@ -161,6 +187,10 @@ fn via(section: &Section<'_>, kind: &Kind, problems: &mut Problems) -> Via {
         let help = "what is asked there is TCP or UDP: delete the line, or take for example kind = \"tcp\"";
         problems.note(section.place_of("via"), format!("{} cannot go by way of the VIP", kind.what), help);
         return Via::Direct;
+    }
+    if via == Via::Vip && section.value("address").is_some() {
+        let text = "the VIP is asked already, by `via`";
+        problems.note(section.place_of("address"), text, "delete one of the two");
     }
     via
 }

@@ -4,7 +4,7 @@ use sched::{CheckKind, DestSpec, Family, Proto, ServiceKey, Via};
 
 use super::super::super::reader::Problems;
 use super::super::service::Identity;
-use super::check::Asked;
+use super::check::{Asked, families};
 
 pub(super) fn check(asked: &Asked<'_>, identity: &Identity, servers: &[&DestSpec], problems: &mut Problems) {
     match asked.check.via {
@@ -34,13 +34,11 @@ fn direct(asked: &Asked<'_>, servers: &[&DestSpec], problems: &mut Problems) {
         let text = format!("the server {} has no port of its own to be asked at", server.addr.ip());
         problems.note(section.span.clone(), text, "say which one: port = 80");
     }
-    let Some(bind) = check.bind else { return };
-    let mut asked = servers.iter().map(|server| check.addr.unwrap_or_else(|| server.addr.ip()));
+    // An address of its own was looked at beside it.
+    let Some(bind) = check.bind.filter(|_| check.addr.is_none()) else { return };
+    let mut asked = servers.iter().map(|server| server.addr.ip());
     if let Some(other) = asked.find(|ip| Family::from(*ip) != Family::from(bind.ip())) {
-        let text =
-            format!("{other} cannot be asked from {}: they are of different address families", bind.ip());
-        let help = "take an address of the same family, or delete `bind`";
-        problems.note(section.place_of("bind"), text, help);
+        families(section, bind, other, problems);
     }
 }
 
@@ -55,10 +53,6 @@ fn by_vip(asked: &Asked<'_>, identity: &Identity, problems: &mut Problems) {
         problems.note(place, "packets with a mark may go anywhere: there is no VIP to ask at", help);
         return;
     };
-    if check.addr.is_some() {
-        let help = "delete one of the two";
-        problems.note(section.place_of("address"), "the VIP is asked already, by `via`", help);
-    }
     if check.bind.is_some_and(|bind| Family::from(bind.ip()) != Family::from(vip)) {
         let text = format!("{vip} cannot be asked from an address of another family");
         problems.note(section.place_of("bind"), text, "take one of the VIP's family, or delete `bind`");

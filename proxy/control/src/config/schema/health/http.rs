@@ -1,11 +1,12 @@
 //! `kind = "http"` and `"https"`: pages.
 
-use sched::{BodyTest, CheckKind, HttpCheck, HttpUrl, HttpVersion};
+use sched::{BodyTest, Check, CheckKind, HttpCheck, HttpUrl, HttpVersion};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::super::super::reader::{At, Problems, Section, integer};
 use super::super::values::word;
+use super::check::askable;
 use super::tls;
 
 pub(super) const KEYS: &[&str] = &["urls", "version", "fast_recovery"];
@@ -14,6 +15,7 @@ pub(super) const PAGE: &[&str] =
     &["method", "path", "host", "status", "keyword", "regex", "regex_no_match", "digest"];
 const STATUS: &str = "[200, \"300-399\"]";
 const REGEX: &str = "\"up since [0-9]+\"";
+const LINEAR: &str = "write it without look-around and back-references, which could take for ever; `regex_no_match` says what must not be there";
 const PATTERN: &[&str] = &["pattern", "min_offset", "max_offset"];
 
 pub(super) fn plain(section: &Section<'_>, problems: &mut Problems) -> Option<CheckKind> {
@@ -160,6 +162,7 @@ fn regex(
             if max > 0 && max < min {
                 let text = format!("no match begins before {max} and after {min} bytes");
                 problems.note(inner.place_of("max_offset"), text, "raise `max_offset`; 0 is no limit");
+                return None;
             }
             (inner.required("pattern", REGEX, problems)?.value.to_owned(), min, max)
         }
@@ -169,7 +172,11 @@ fn regex(
             return None;
         }
     };
-    Some(BodyTest::Regex { pattern, negate, min_offset, max_offset })
+    let test = BodyTest::Regex { pattern, negate, min_offset, max_offset };
+    let page = HttpUrl { body: vec![test.clone()], ..HttpUrl::new("/") };
+    let alone = CheckKind::Http(HttpCheck { urls: vec![page], ..HttpCheck::default() });
+    askable(&Check::new(alone), &item.span(), LINEAR, problems);
+    Some(test)
 }
 
 /// One value, or those of a list.

@@ -106,6 +106,10 @@ fn every_mistake_in_a_check_is_shown_at_its_place_with_a_way_out() {
             ["\"fd00::1\"", "10.1.0.1 cannot be asked from fd00::1", "same family"],
         ),
         (
+            "kind = \"tcp\"\nbind = \"fd00::1\"\naddress = \"10.1.0.7\"",
+            ["\"fd00::1\"", "10.1.0.7 cannot be asked from fd00::1", "same family"],
+        ),
+        (
             "kind = \"tcp\"\nvia = \"vip\"\nbind = \"fd00::1\"",
             ["\"fd00::1\"", "10.0.0.1 cannot be asked from an address of another family", "delete `bind`"],
         ),
@@ -132,6 +136,14 @@ fn every_mistake_in_a_check_is_shown_at_its_place_with_a_way_out() {
             ["\"\"", "no page could be without this", "what has to be there"],
         ),
         ("kind = \"http\"\nkeyword = [3]", ["3", "no page could be without this", "keyword = "]),
+        (
+            "kind = \"http\"\nregex = \"(a\"",
+            ["\"(a\"", "`(a` is no pattern that can be used", "write it without"],
+        ),
+        (
+            "kind = \"http\"\nregex = [\"a\", \"(?!b)\"]",
+            ["\"(?!b)\"", "`(?!b)` is no pattern that can be used: look-around", "`regex_no_match`"],
+        ),
         ("kind = \"http\"\nregex = 3", ["3", "`regex` has to be a string", "regex = "]),
         (
             "kind = \"http\"\nregex = { max_offset = 3 }",
