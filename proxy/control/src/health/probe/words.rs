@@ -18,6 +18,8 @@ pub(super) fn io(error: &io::Error) -> String {
         Errno::ECONNRESET | Errno::EPIPE => "the server reset the connection".into(),
         Errno::EHOSTUNREACH | Errno::EHOSTDOWN => "host unreachable".into(),
         Errno::ENETUNREACH => "network unreachable".into(),
+        // ICMP says so of a packet in another that nobody unwraps: IPv4 in the one way, IPv6 in the other.
+        Errno::ENOPROTOOPT | Errno::EPROTO => "protocol unreachable: nobody unwraps its tunnel there".into(),
         Errno::EPERM | Errno::EACCES => {
             "this host forbids it: a firewall rule, a route or a missing capability".into()
         }
