@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Arg, Args, Command, CommandFactory, ValueEnum};
 use clap_complete::Shell;
 
 use super::{Cli, say};
@@ -36,8 +36,33 @@ pub(super) fn main(args: &CompletionsArgs) -> ExitCode {
         ShellArg::Zsh => Shell::Zsh,
         ShellArg::Fish => Shell::Fish,
     };
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "ulvs", &mut script);
-    say(String::from_utf8_lossy(&script).trim_end());
+    let (mut script, mut command) = (Vec::new(), Cli::command());
+    clap_complete::generate(shell, &mut command, "ulvs", &mut script);
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    if shell == Shell::Fish {
+        script += &values(&command);
+    }
+    say(script.trim_end());
     ExitCode::SUCCESS
+}
+
+/// What clap does not tell fish: the values of arguments that have no name. By the functions of clap's own script.
+fn values(root: &Command) -> String {
+    let mut lines = Vec::new();
+    for command in root.get_subcommands() {
+        let using = format!("__fish_ulvs_using_subcommand {}", command.get_name());
+        lines.extend(line(command, &using));
+        for below in command.get_subcommands() {
+            lines.extend(line(below, &format!("{using}; and __fish_seen_subcommand_from {}", below.get_name())));
+        }
+    }
+    lines.concat()
+}
+
+/// Of one command, if it has such an argument.
+fn line(command: &Command, condition: &str) -> Option<String> {
+    let values = command.get_positionals().flat_map(Arg::get_possible_values);
+    let names: Vec<_> = values.map(|value| value.get_name().to_owned()).collect();
+    let names = Some(names.join(" ")).filter(|names| !names.is_empty())?;
+    Some(format!("complete -c ulvs -n \"{condition}\" -f -a \"{names}\"\n"))
 }

@@ -128,6 +128,13 @@ pub(crate) struct Shown {
     pub(crate) now: i64,
 }
 
+impl Shown {
+    /// What it is for, in words.
+    pub(crate) fn words(&self) -> String {
+        if self.names.is_empty() { "no name".to_owned() } else { self.names.join(", ") }
+    }
+}
+
 /// How a connection went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Connected {

@@ -33,7 +33,7 @@ fn find(facts: &Facts) -> Vec<Finding> {
             servers.filter_map(|server| Some((server, probes.shown.get(&server)?))).collect();
         for (server, certificate) in &shown {
             let about = format!("server {server} of {}", service.key.word());
-            let names = certificate.names.join(", ");
+            let names = certificate.words();
             if certificate.not_after < certificate.now {
                 let days = (certificate.now - certificate.not_after) / 86_400;
                 let saw = format!("its certificate is for {names}, and expired {days} days ago");
@@ -67,21 +67,20 @@ fn wanted(service: &ServiceSpec, server: SocketAddr) -> Option<String> {
 fn different(service: &ServiceSpec, shown: &[(SocketAddr, &Shown)]) -> Vec<Finding> {
     let set = |certificate: &Shown| certificate.names.iter().cloned().collect::<BTreeSet<_>>();
     let alike = |names: &BTreeSet<String>| shown.iter().filter(|(_, other)| set(other) == *names).count();
-    let mut usual: Option<(usize, SocketAddr, BTreeSet<String>)> = None;
+    let mut usual: Option<(usize, SocketAddr, &Shown)> = None;
     for (server, certificate) in shown {
-        let (names, count) = (set(certificate), alike(&set(certificate)));
-        if usual.as_ref().is_none_or(|(most, ..)| count > *most) {
-            usual = Some((count, *server, names));
+        let count = alike(&set(certificate));
+        if usual.is_none_or(|(most, ..)| count > most) {
+            usual = Some((count, *server, certificate));
         }
     }
     let Some((_, first, usual)) = usual else { return Vec::new() };
-    let others = shown.iter().filter(|(_, certificate)| set(certificate) != usual);
+    let others = shown.iter().filter(|(_, certificate)| set(certificate) != set(usual));
     let finding = |(server, certificate): &(SocketAddr, &Shown)| {
-        let common = certificate.names.iter().any(|name| usual.contains(name));
+        let common = certificate.names.iter().any(|name| usual.names.contains(name));
         let severity = if common { Severity::Warning } else { Severity::Fault };
-        let names = usual.iter().cloned().collect::<Vec<_>>().join(", ");
         let saw =
-            format!("its certificate is for {}, that of {first} for {names}", certificate.names.join(", "));
+            format!("its certificate is for {}, that of {first} for {}", certificate.words(), usual.words());
         Finding::new(severity, format!("server {server} of {}", service.key.word()), saw, DIFFERENT)
     };
     others.map(finding).collect()

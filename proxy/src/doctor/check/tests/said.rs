@@ -62,9 +62,11 @@ fn a_server_whose_certificate_is_for_another_name_than_its_neighbours_is_named()
     shows(&mut facts, 11, &["b.example"], NOW - DAY, NOW + DAY);
     let (severity, saw, _) = only(&server_tls::CHECK, &facts);
     assert_eq!(severity, Severity::Warning, "some names are the same");
-    assert_eq!(saw, "its certificate is for b.example, that of 10.0.0.12:443 for b.example, www.example");
+    assert_eq!(saw, "its certificate is for b.example, that of 10.0.0.12:443 for www.example, b.example");
     shows(&mut facts, 11, &["c.example"], NOW - DAY, NOW + DAY);
     assert_eq!(only(&server_tls::CHECK, &facts).0, Severity::Fault);
+    shows(&mut facts, 11, &[], NOW - DAY, NOW + DAY);
+    assert!(only(&server_tls::CHECK, &facts).1.starts_with("its certificate is for no name, that of"));
 }
 
 #[test]
