@@ -22,6 +22,7 @@ mod fronts;
 mod ftp;
 mod fullnat;
 mod health;
+mod health_cli;
 mod host;
 mod labs;
 mod ldirectord;

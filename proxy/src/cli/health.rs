@@ -38,7 +38,7 @@ States:
   soft-up 1/2     dead; one answer says otherwise, two in a row make it alive
   held            dead: clients' connections came to nothing, it is left alone for a while
   damped          dead: its checks say otherwise, but it went up and down too often
-  down by hand, up by hand, draining
+  down by hand, up by hand, draining; warming: in its slow start
 Examples:
   ulvs health
   ulvs health tcp/10.0.0.1:80 --watch
@@ -130,7 +130,11 @@ fn head(service: &ServiceHealth) -> String {
 
 /// A server, with a line for each of its checks.
 fn rows(server: &ServerHealth) -> Vec<[String; 7]> {
-    let state = if server.draining { format!("{}, draining", server.state) } else { server.state.clone() };
+    let state = match (server.draining, server.warming) {
+        (true, _) => format!("{}, draining", server.state),
+        (false, Some(tenths)) => format!("{}, warming {tenths}/10", server.state),
+        (false, None) => server.state.clone(),
+    };
     let (weight, effective) = (server.weight.0, server.effective.0);
     let weight = if weight == effective { weight.to_string() } else { format!("{effective} of {weight}") };
     let since = duration(server.since_ms / 1000);
@@ -228,6 +232,7 @@ mod tests {
             draining: false,
             weight: Weight(3),
             effective: Weight(if alive { 3 } else { 0 }),
+            warming: (n == 3).then_some(4),
             since_ms: 65_000,
             reason: "connection refused (3 of 3)".to_owned(),
             falls: 1,
@@ -258,12 +263,12 @@ mod tests {
         let text = render(&HealthList { services: vec![service] });
         let expected = "\
 TCP 10.0.0.1:80: quorum, live servers weigh 3 (needed: 2 +- 1), sorry server 192.168.1.9:80
-  SERVER          STATE         SINCE      WEIGHT  CHECK   LAST ANSWER         NEXT
-  192.168.1.1:80  up            1 min 5 s  3       tcp     ok, 0.4 ms          1.2 s
-  192.168.1.2:80  down          1 min 5 s  0 of 3  tcp     connection refused  1.2 s
-  192.168.1.3:80  up            1 min 5 s  3       tcp up  ok, 0.4 ms          1.2 s
-                                                   tcp up  not asked yet       1.2 s
-  192.168.1.4:80  down by hand  1 min 5 s  0 of 3  none
+  SERVER          STATE             SINCE      WEIGHT  CHECK   LAST ANSWER         NEXT
+  192.168.1.1:80  up                1 min 5 s  3       tcp     ok, 0.4 ms          1.2 s
+  192.168.1.2:80  down              1 min 5 s  0 of 3  tcp     connection refused  1.2 s
+  192.168.1.3:80  up, warming 4/10  1 min 5 s  3       tcp up  ok, 0.4 ms          1.2 s
+                                                       tcp up  not asked yet       1.2 s
+  192.168.1.4:80  down by hand      1 min 5 s  0 of 3  none
   192.168.1.2:80: connection refused (3 of 3)
   192.168.1.4:80: connection refused (3 of 3)
 

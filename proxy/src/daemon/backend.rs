@@ -195,7 +195,16 @@ impl Backend for Handle {
 
     async fn health(&self) -> HealthList {
         // An engine that is stopping looks after nobody.
-        self.ask(Order::Health).await.unwrap_or_default()
+        let mut list = self.ask(Order::Health).await.unwrap_or_default();
+        let table = self.engine.services();
+        for service in &mut list.services {
+            let Some(here) = table.get(&service.service) else { continue };
+            for server in &mut service.servers {
+                let tenths = here.find(&server.server).map(Dest::tenths);
+                server.warming = tenths.filter(|tenths| server.used && *tenths < 10);
+            }
+        }
+        list
     }
 
     async fn server(&self, order: ServerOrder) -> Result<ServerHealth, ApplyError> {

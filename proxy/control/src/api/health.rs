@@ -16,6 +16,7 @@ pub struct HealthList {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceHealth {
     /// Which.
+    #[serde(with = "super::word")]
     pub service: ServiceKey,
     /// Its servers are checked; else it is here for what somebody has said by hand.
     pub checked: bool,
@@ -54,6 +55,9 @@ pub struct ServerHealth {
     pub weight: Weight,
     /// The weight that it has.
     pub effective: Weight,
+    /// In its slow start: the tenths of its weight that it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warming: Option<u8>,
     /// Milliseconds since it was found alive or dead.
     pub since_ms: u64,
     /// Why.

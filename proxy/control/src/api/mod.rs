@@ -36,6 +36,7 @@ mod server;
 mod socket;
 mod tls;
 mod view;
+pub(crate) mod word;
 
 pub use client::{Blocking, Client, ClientError};
 pub use drain::{DrainList, DrainOrder, DrainView};

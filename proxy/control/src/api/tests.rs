@@ -166,6 +166,7 @@ fn server_health(state: &str) -> ServerHealth {
         draining: false,
         weight: Weight(1),
         effective: Weight(1),
+        warming: None,
         since_ms: 5,
         reason: "it answers".to_owned(),
         falls: 0,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// In which service.
+    #[serde(with = "crate::api::word")]
     pub service: ServiceKey,
     /// Which server; none where it is about the whole service.
     #[serde(default, skip_serializing_if = "Option::is_none")]

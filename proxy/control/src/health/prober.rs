@@ -10,13 +10,13 @@ use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use sched::{Check, DestKey, ServiceKey, ServiceTable};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
 use super::event::Told;
 use super::probe::Outcome;
@@ -25,6 +25,8 @@ use crate::api::{ApplyError, HealthList, ServerHealth, ServerOrder};
 
 /// Questions that are out at a time. Each has a socket.
 const OUT: usize = 4096;
+/// How long its last words are waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Answers that are taken together.
 const TOGETHER: usize = 512;
 
@@ -108,6 +110,8 @@ impl Prober {
             begin();
             let looping = Loop { asker, roster: Roster::new(seed), ready: HashMap::new(), words, news };
             runtime.block_on(looping.run(inbox));
+            // Whoever reads a file that does not come is not waited for.
+            runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new().name("ulvs-health".to_owned()).spawn(work)?;
         Ok((Self { orders: Some(orders), thread: Some(thread) }, outbox))
@@ -129,10 +133,15 @@ impl Prober {
     }
 
     /// The end. Returns the commands that are to be told of it.
-    pub async fn stop(self) -> Vec<Told> {
+    pub async fn stop(mut self) -> Vec<Told> {
         let (reply, answer) = oneshot::channel();
         self.send(Order::Stop(reply));
-        answer.await.unwrap_or_default()
+        let told = timeout(PATIENCE, answer).await;
+        if told.is_err() {
+            // It hangs, and with it would we.
+            self.thread = None;
+        }
+        told.ok().and_then(Result::ok).unwrap_or_default()
     }
 
     fn send(&self, order: Order) {
@@ -191,6 +200,7 @@ impl<A: Asker> Loop<A> {
                     (due, outcome)
                 });
             }
+            news.effects.extend(self.roster.settle());
             self.publish(news);
         }
     }
@@ -207,6 +217,7 @@ impl<A: Asker> Loop<A> {
                 let result = match self.roster.order(service, server, to.hand(), now) {
                     Ok(effects) => {
                         news.effects.extend(effects);
+                        news.effects.extend(self.roster.settle());
                         let gone = || ApplyError::System("the server has gone".to_owned());
                         self.roster.show(service, server, now).ok_or_else(gone)
                     }

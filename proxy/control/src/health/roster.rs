@@ -11,7 +11,7 @@ mod view;
 mod ward;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -53,6 +53,8 @@ pub struct Roster {
     schedule: Schedule,
     /// When something that was held may be over.
     ticks: BinaryHeap<Reverse<(Instant, ServiceKey, DestKey)>>,
+    /// Services of which something has changed that has consequences.
+    dirty: BTreeSet<ServiceKey>,
     last_id: u64,
     /// When to look at what clients' connections met.
     next_look: Option<Instant>,
@@ -67,6 +69,7 @@ impl Roster {
             checks: HashMap::new(),
             schedule: Schedule::new(seed),
             ticks: BinaryHeap::new(),
+            dirty: BTreeSet::new(),
             last_id: 0,
             next_look: None,
         }
@@ -176,6 +179,18 @@ impl Roster {
         Ok(effects)
     }
 
+    /// What follows for services from all that has come since the last time: their servers' places in the table, quorum,
+    /// sorry server, panic. To be called after the others, once for as many answers as there are.
+    pub fn settle(&mut self) -> Effects {
+        let mut effects = Effects::default();
+        for key in std::mem::take(&mut self.dirty) {
+            if let Some(ward) = self.wards.get_mut(&key) {
+                ward.settle(key, &mut effects);
+            }
+        }
+        effects
+    }
+
     /// The end: what is told of it where that is wanted (keepalived's `omega`).
     pub fn stop(&self) -> Effects {
         let mut effects = Effects::default();
@@ -225,7 +240,7 @@ impl Roster {
         for (server, turns) in turns {
             self.say(key, server, turns, now, effects);
         }
-        self.settle(key, effects);
+        self.dirty.insert(key);
     }
 
     /// A server has been told something: says so, and what follows for its service.
@@ -242,7 +257,7 @@ impl Roster {
         let settle = changed || turns.iter().any(hard);
         self.say(service, server, turns, now, effects);
         if settle {
-            self.settle(service, effects);
+            self.dirty.insert(service);
         }
     }
 
@@ -262,12 +277,6 @@ impl Roster {
             self.ticks.push(Reverse((at, key, server)));
         }
         member.tick = next;
-    }
-
-    fn settle(&mut self, key: ServiceKey, effects: &mut Effects) {
-        if let Some(ward) = self.wards.get_mut(&key) {
-            ward.settle(key, effects);
-        }
     }
 }
 

@@ -288,7 +288,7 @@ impl Director {
                 self.orphans = if all { None } else { Some(Instant::now() + Duration::from_millis(10)) };
                 self.wakers.iter().for_each(Waker::wake);
             }
-            (ops, rest) = self.health.news() => self.heed_health(ops, rest),
+            (ops, rest) = self.health.news() => self.heed_health(&ops, rest),
             () = due(end_dead) => {
                 self.health.end_connections(&self.engine);
                 self.wakers.iter().for_each(Waker::wake);
@@ -310,12 +310,13 @@ impl Director {
         }
     }
 
-    /// What checks, or somebody by hand, have made of servers.
-    fn heed_health(&mut self, ops: Vec<Op>, rest: Rest) {
-        if !ops.is_empty()
-            && let Err(error) = self.apply(Apply { mode: ApplyMode::KeepGoing, ops })
-        {
-            error!("what checks say was not done: {error}");
+    /// What checks, or somebody by hand, have made of servers. Who is in force changes, where traffic goes stays the same:
+    /// whoever is configured is steered for, dead or alive.
+    fn heed_health(&mut self, ops: &[Op], rest: Rest) {
+        if !ops.is_empty() {
+            // What is refused is about a server that has gone meanwhile.
+            let (table, _) = self.engine.services().apply_each(&mut self.trash, ops);
+            self.engine.set_services(Arc::new(table));
         }
         self.health.carry_out(rest);
     }
@@ -389,13 +390,18 @@ impl Director {
             self.weigh(key, dest, ended.weight)?;
             return Ok(ended);
         }
-        self.weigh(key, dest, Weight(0))?;
+        // Before the table changes: whoever looks after its health leaves its weight alone then.
+        dest.live.set_draining(true);
+        if let Err(error) = self.weigh(key, dest, Weight(0)) {
+            dest.live.set_draining(false);
+            return Err(error);
+        }
         let deadline = deadline.map(|s| Instant::now() + Duration::from_secs(s.into()));
         Ok(self.drains.begin(key, &dest.live, dest.configured, deadline))
     }
 
     fn weigh(&mut self, key: ServiceKey, dest: &Dest, weight: Weight) -> Result<(), ApplyError> {
-        if weight != dest.configured {
+        if weight != dest.configured || dest.fitness.weight.is_some() {
             let ops = vec![Op::EditDest { key, dest: DestSpec { weight, ..dest.spec() } }];
             self.apply(Apply { mode: ApplyMode::Atomic, ops })?;
         }

@@ -1,11 +1,12 @@
 //! Connections of servers that have died: ended as their service wants it, so many at a time.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use control::health::Turned;
 use engine::Engine;
-use sched::{DestLive, OnDown, ServiceKey};
+use sched::{DestLive, OnDown, Proto, ServiceKey};
 use tokio::time::Instant;
 use tracing::info;
 
@@ -48,7 +49,7 @@ impl Endings {
     /// Ends what is due; the workers, who do it, have to be woken.
     pub(super) fn look(&mut self, engine: &Engine, now: Instant) {
         for ending in self.0.iter_mut().filter(|ending| ending.next_look <= now) {
-            let ended = engine.end_connections_of(&ending.live, ending.how, BATCH);
+            let ended = ending.end(engine);
             ending.ended += ended;
             ending.looks = if ended == 0 { ending.looks - 1 } else { LOOKS };
             ending.next_look = now + PACE;
@@ -58,5 +59,14 @@ impl Endings {
             }
         }
         self.0.retain(|ending| ending.looks > 0);
+    }
+}
+
+impl Ending {
+    /// How many there were. To look for them takes a walk through all connections, which is spared where there are none.
+    fn end(&self, engine: &Engine) -> usize {
+        let has_any = self.live.active.load(Relaxed) > 0 || self.live.inactive.load(Relaxed) > 0;
+        let ends_any = self.how != OnDown::Keep || self.service.proto() != Some(Proto::Tcp);
+        if has_any && ends_any { engine.end_connections_of(&self.live, self.how, BATCH) } else { 0 }
     }
 }

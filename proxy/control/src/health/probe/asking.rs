@@ -13,10 +13,12 @@ use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Target, Tools, words};
 
+/// A server is a round trip away, and has nothing to think about.
+const FAREWELL: Duration = Duration::from_millis(250);
 /// A timer is late by that much at most.
 const MARGIN: Duration = Duration::from_millis(5);
 
@@ -83,6 +85,12 @@ impl Asking<'_> {
         timeout_at(self.deadline - (left / 10).min(MARGIN), what).await.ok()
     }
 
+    /// Says goodbye, when the answer has been judged: so that the server's log has a client that left as one should. It is
+    /// not waited for for long.
+    pub(super) async fn leave<F: Future>(&self, goodbye: F) {
+        self.before_the_end(timeout(FAREWELL, goodbye)).await;
+    }
+
     /// How far it has come.
     pub(super) fn reached(&self, stage: Stage) {
         self.progress.0.store(stage as u8, Ordering::Relaxed);
@@ -105,8 +113,14 @@ impl Asking<'_> {
     /// A socket that has all that the check says of it.
     pub(super) fn open(&self, to: SocketAddr, kind: Type, protocol: Protocol) -> Result<Socket, String> {
         let Way { bind, device, mark } = self.way;
-        let socket = Socket::new(Domain::for_address(to), kind.nonblocking(), Some(protocol))
-            .map_err(|e| words::io(&e))?;
+        let fails = |e: io::Error| match e.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "we may not: that takes CAP_NET_RAW, or our group in net.ipv4.ping_group_range".into()
+            }
+            _ => words::io(&e),
+        };
+        let socket =
+            Socket::new(Domain::for_address(to), kind.nonblocking(), Some(protocol)).map_err(fails)?;
         if let Some(device) = device {
             let fails = |e: io::Error| match e.raw_os_error() {
                 Some(code) if Errno::from_raw(code) == Errno::ENODEV => {
@@ -117,7 +131,13 @@ impl Asking<'_> {
             socket.bind_device(Some(device.as_bytes())).map_err(fails)?;
         }
         if let Some(mark) = *mark {
-            socket.set_mark(mark).map_err(|e| format!("cannot ask with mark {mark}: {}", words::io(&e)))?;
+            let fails = |e: io::Error| match e.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    format!("cannot ask with mark {mark} without CAP_NET_ADMIN")
+                }
+                _ => format!("cannot ask with mark {mark}: {}", words::io(&e)),
+            };
+            socket.set_mark(mark).map_err(fails)?;
         }
         if let Some(bind) = *bind {
             self.bind(&socket, bind, to)?;
@@ -162,11 +182,11 @@ impl Asking<'_> {
             // Which address we have on the way there, the kernel tells a socket that sends nothing.
             let scout = self.open(to, Type::DGRAM, Protocol::UDP)?;
             scout.connect(&to.into()).map_err(error)?;
-            let mut own = scout.local_addr().map_err(error)?.as_socket().unwrap_or(any(to));
+            let mut own = scout.local_addr().map_err(error)?.as_socket().unwrap_or_else(|| any(to));
             own.set_port(0);
             socket.bind(&own.into()).map_err(error)?;
         }
-        let client = socket.local_addr().map_err(error)?.as_socket().unwrap_or(any(to));
+        let client = socket.local_addr().map_err(error)?.as_socket().unwrap_or_else(|| any(to));
         aim.aim(service, client, *vip, *server)
     }
 }

@@ -31,12 +31,21 @@ pub(super) async fn ask(asking: &Asking<'_>) -> Result<(), String> {
     let (socket, kind) = open(asking, to)?;
     let nonce = asking.tools.nonce().to_be_bytes();
     let request = request(to.ip(), nonce);
+    exchange(&socket, kind, to.ip(), &request).await
+}
+
+async fn exchange(
+    socket: &UdpSocket,
+    kind: Kind,
+    with: IpAddr,
+    request: &[u8; 2 * HEADER],
+) -> Result<(), String> {
     let error = |e: io::Error| words::io(&e);
-    socket.send(&request).await.map_err(error)?;
+    socket.send(request).await.map_err(error)?;
     let mut buffer = [0; 256];
     loop {
         let length = socket.recv(&mut buffer).await.map_err(error)?;
-        if is_reply(&buffer[..length], to.ip(), kind, &request) {
+        if is_reply(&buffer[..length], with, kind, request) {
             return Ok(());
         }
     }

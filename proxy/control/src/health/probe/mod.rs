@@ -63,12 +63,11 @@ impl Target {
             server.set_ip(addr);
         }
         server.set_port(real_port.or(virtual_port).unwrap_or(0));
+        // What clients connect to.
+        let vip_port = check.port.or(virtual_port).unwrap_or_else(|| server.port());
         let vip = match check.via {
             Via::Direct => None,
-            // What clients connect to: the VIP's own port, where it has one.
-            Via::Vip => service
-                .vip()
-                .map(|vip| SocketAddr::new(vip, check.port.or(virtual_port).unwrap_or(server.port()))),
+            Via::Vip => service.vip().map(|vip| SocketAddr::new(vip, vip_port)),
         };
         Self { service, dest, server, vip, up }
     }
@@ -103,6 +102,7 @@ pub enum Weighting {
 #[derive(Debug)]
 pub struct Question {
     kind: Kind,
+    via: Via,
     way: Way,
     timeout: Duration,
     tools: Arc<Tools>,
@@ -172,6 +172,7 @@ impl Question {
         let kind = self::check(check).and_then(|()| Kind::new(&check.kind, tools));
         Self {
             kind: kind.unwrap_or_else(Kind::Never),
+            via: check.via,
             way: Way { bind: check.bind, device: check.device.clone(), mark: check.mark },
             timeout: Duration::from_millis(check.timeout.into()),
             tools: Arc::clone(tools),
@@ -182,6 +183,10 @@ impl Question {
     pub async fn ask(&self, target: &Target) -> Outcome {
         let started = Instant::now();
         let progress = Progress::default();
+        if self.via == Via::Vip && target.vip.is_none() && !matches!(self.kind, Kind::Never(_)) {
+            let why = "a service of a mark has no VIP that the question could go by".to_owned();
+            return Outcome { result: Err(why), took: Duration::ZERO };
+        }
         let deadline = started + self.timeout;
         let asking = Asking { target, way: &self.way, tools: &self.tools, progress: &progress, deadline };
         let result = match timeout_at(deadline, self.kind.ask(&asking)).await {

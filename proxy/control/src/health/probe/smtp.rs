@@ -31,11 +31,11 @@ impl Ready {
         talk.say(&self.helo).await?;
         talk.expect(asking, 250, "answers HELO with").await?;
         // It has said all that matters: a success it is, even if it has no word for our leaving.
-        let leave = async {
+        let goodbye = async {
             talk.say("QUIT\r\n").await?;
             talk.reply(asking).await
         };
-        asking.before_the_end(leave).await;
+        asking.leave(goodbye).await;
         Ok(())
     }
 }

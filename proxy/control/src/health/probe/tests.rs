@@ -26,6 +26,27 @@ pub(super) fn service() -> ServiceKey {
     ServiceKey::addr(Proto::Tcp, "10.0.0.1:80".parse().unwrap())
 }
 
+/// What a question under way has, for those that are asked no question.
+pub(super) struct Alone {
+    target: Target,
+    way: Way,
+    tools: Arc<Tools>,
+    progress: Progress,
+}
+
+impl Alone {
+    pub(super) fn towards(server: SocketAddr, tools: &Arc<Tools>) -> Self {
+        let way = Way { bind: None, device: None, mark: None };
+        Self { target: target(server), way, tools: Arc::clone(tools), progress: Progress::default() }
+    }
+
+    pub(super) fn asking(&self) -> Asking<'_> {
+        let Self { target, way, tools, progress } = self;
+        let deadline = Instant::now() + Duration::from_millis(LONG.into());
+        Asking { target, way, tools, progress, deadline }
+    }
+}
+
 /// Asks, with time enough.
 pub(super) async fn ask(kind: CheckKind, server: SocketAddr) -> Result<Success, String> {
     ask_for(LONG, kind, server).await
@@ -89,13 +110,14 @@ pub(super) async fn silent() -> SocketAddr {
     .await
 }
 
-/// A server that says this over and over.
+/// A server that says this over and over, much at once if there is no pause.
 pub(super) async fn endless(first: &'static [u8], then: &'static [u8], pause: Duration) -> SocketAddr {
     serve(move |mut stream| async move {
+        let block = then.repeat(if pause.is_zero() { 1000 } else { 1 });
         let mut sent = stream.write_all(first).await;
         while sent.is_ok() {
             tokio::time::sleep(pause).await;
-            sent = stream.write_all(then).await;
+            sent = stream.write_all(&block).await;
         }
     })
     .await
@@ -337,6 +359,30 @@ async fn a_question_by_the_vip_is_aimed_before_its_first_packet_leaves() {
     let alone = Question::new(&check, &tools());
     assert_eq!(alone.ask(&target).await.result, Err("no question can go by the VIP here".to_owned()));
     assert_eq!(peers.lock().unwrap().len(), 2, "nothing is sent that is not aimed");
+}
+
+#[tokio::test]
+async fn mark_and_device_are_on_the_socket_before_anything_is_sent() {
+    let way = Way { bind: None, device: Some("lo".to_owned()), mark: Some(7) };
+    let server = nobody().await;
+    let alone = Alone { way, ..Alone::towards(server, &tools()) };
+    let socket = alone.asking().open(server, socket2::Type::STREAM, socket2::Protocol::TCP).unwrap();
+    assert_eq!(socket.mark().unwrap(), 7);
+    assert_eq!(socket.device().unwrap().as_deref(), Some(b"lo".as_slice()));
+}
+
+#[tokio::test]
+async fn without_a_vip_nothing_goes_by_it() {
+    let check = Check { via: Via::Vip, ..Check::new(CheckKind::Tcp) };
+    let why = Question::new(&check, &tools()).ask(&target(nobody().await)).await.result.unwrap_err();
+    assert_eq!(why, "a service of a mark has no VIP that the question could go by");
+}
+
+#[tokio::test]
+async fn thousands_under_way_fit_into_little_memory() {
+    let question = Question::new(&Check::new(CheckKind::Tcp), &tools());
+    let size = size_of_val(&question.ask(&target(nobody().await)));
+    assert!(size < 8 * 1024, "{size} bytes each");
 }
 
 #[tokio::test]

@@ -11,7 +11,6 @@ mod expiry;
 mod words;
 
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -21,16 +20,12 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use sched::TlsCheck;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::Tools;
 use super::asking::{Asking, First, Stage};
 use authorities::Authorities;
-
-/// For so long a server is waited for that has been told that we go: few let us wait at all.
-const FAREWELL: Duration = Duration::from_millis(100);
 
 /// What is spoken within.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,15 +82,14 @@ impl Ready {
     pub(super) async fn ask(&self, asking: &Asking<'_>) -> Result<(), String> {
         let stream = asking.stream(First::We).await?;
         let mut stream = self.shake(asking, stream).await?;
-        // The handshake has been judged; this is so that the server's log has a client that left as one should. Its end of
-        // the connection is closed first, then.
+        // It closes its end of the connection first, then.
         stream.get_mut().1.send_close_notify();
-        let leave = async {
+        let goodbye = async {
             stream.flush().await?;
             while stream.read(&mut [0; 512]).await? != 0 {}
             std::io::Result::Ok(())
         };
-        let _ = asking.before_the_end(timeout(FAREWELL, leave)).await;
+        asking.leave(goodbye).await;
         Ok(())
     }
 

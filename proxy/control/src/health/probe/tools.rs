@@ -32,7 +32,7 @@ pub struct Tools {
     /// Without one, no question goes by a VIP.
     pub(super) aim: Option<Arc<dyn Aim>>,
     /// Whom the host trusts, read when that is asked first.
-    roots: OnceLock<Arc<RootCertStore>>,
+    pub(super) roots: OnceLock<Arc<RootCertStore>>,
     hasher: RandomState,
     asked: AtomicU64,
 }

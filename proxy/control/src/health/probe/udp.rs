@@ -16,7 +16,8 @@ impl Ready {
         if payload.len() > 65_507 {
             return Err(format!("a datagram has 65507 bytes at most, and the payload has {}", payload.len()));
         }
-        if !require_reply && !(reply.is_empty() && *min_reply == 0 && *max_reply == 0) {
+        let any = reply.is_empty() && *min_reply == 0 && *max_reply == 0;
+        if !(*require_reply || any) {
             return Err("it says what the reply has to be, but requires none: set `require_reply`".into());
         }
         if *max_reply != 0 && max_reply < min_reply {
@@ -28,8 +29,10 @@ impl Ready {
     pub(super) async fn ask(&self, asking: &Asking<'_>) -> Result<(), String> {
         let socket = asking.datagrams()?;
         socket.send(&self.0.payload).await.map_err(|e| words::io(&e))?;
-        // One that has more is cut, and is too long for any limit.
-        let mut buffer = vec![0; usize::from(u16::MAX) + 1];
+        // As much as is looked at; what is cut is longer than that, which is all that has to be known.
+        let UdpCheck { reply, min_reply, max_reply, .. } = &self.0;
+        let room = reply.len().max(usize::from(*min_reply)).max(usize::from(*max_reply) + 1);
+        let mut buffer = vec![0; room];
         let received = if self.0.require_reply {
             socket.recv(&mut buffer).await
         } else {
@@ -55,10 +58,7 @@ impl Ready {
             ));
         }
         if *max_reply != 0 && got.len() > usize::from(*max_reply) {
-            return Err(format!(
-                "the reply has {}, where {max_reply} at most were expected",
-                bytes(got.len())
-            ));
+            return Err(format!("the reply is longer than {}", bytes((*max_reply).into())));
         }
         let wrong = reply.iter().zip(got).position(|(want, got)| want.is_some_and(|want| want != *got));
         match wrong.map(|at| (at, reply[at], got[at])) {

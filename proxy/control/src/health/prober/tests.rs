@@ -67,7 +67,7 @@ async fn it_asks_until_it_is_dropped_and_tells_what_has_changed() {
     world.dead.store(true, Relaxed);
     let mut down = 0;
     while down < 50 {
-        let next = tokio::time::timeout(Duration::from_secs(20), news.recv()).await.unwrap().unwrap();
+        let next = timeout(Duration::from_secs(20), news.recv()).await.unwrap().unwrap();
         down += next.effects.turned.iter().filter(|turned| turned.down.is_some()).count();
         let told = next.effects.events.iter().filter(|event| event.kind == EventKind::Down).count();
         assert_eq!(told, next.effects.turned.len());
@@ -76,7 +76,7 @@ async fn it_asks_until_it_is_dropped_and_tells_what_has_changed() {
     let first = words.look().keys().next().copied().unwrap();
     let (reply, answer) = oneshot::channel();
     prober.say(ServerOrder { service: first.0, server: first.1, to: ServerWord::Up }, reply);
-    let next = tokio::time::timeout(Duration::from_secs(20), news.recv()).await.unwrap().unwrap();
+    let next = timeout(Duration::from_secs(20), news.recv()).await.unwrap().unwrap();
     assert_eq!(next.waiting.len(), 1);
     next.waiting.into_iter().for_each(Waiting::tell);
     assert_eq!(answer.await.unwrap().unwrap().state, "up by hand");

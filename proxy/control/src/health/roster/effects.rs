@@ -6,7 +6,7 @@ use sched::{DestKey, DestLive, OnDown, Op, ServiceKey};
 
 use super::super::event::{Event, Told};
 
-/// What is to be done now. Nothing here is urgent enough to be done twice: what is already so in the table is not asked for.
+/// What is to be done now. What is so in the table already is not asked for.
 #[derive(Debug, Default)]
 pub struct Effects {
     /// Edits of the table.

@@ -65,7 +65,8 @@ impl Watched {
         self.carry_out(effects);
     }
 
-    fn carry_out(&mut self, effects: Effects) {
+    fn carry_out(&mut self, mut effects: Effects) {
+        effects.extend(self.roster.settle());
         self.table = self.table.apply(&mut self.trash, &effects.ops).unwrap();
         self.said.extend(effects.events.iter().map(ToString::to_string));
         self.told.extend(effects.told.into_iter().map(|told| told.command));

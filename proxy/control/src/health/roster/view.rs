@@ -49,6 +49,7 @@ impl Roster {
             draining: member.is_draining(),
             weight: member.configured(),
             effective: member.effective(),
+            warming: None,
             since_ms: millis(now.saturating_duration_since(server.since)),
             reason: server.reason.clone(),
             falls: server.falls,

@@ -164,6 +164,7 @@ impl Ward {
         for (kind, reason) in turns {
             // What its name says; the other words say how it got there.
             let state = match kind {
+                _ if member.server.hand().is_some() => words.clone(),
                 EventKind::Up => "up".to_owned(),
                 EventKind::Down => "down".to_owned(),
                 _ => words.clone(),

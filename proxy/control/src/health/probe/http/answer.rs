@@ -15,6 +15,8 @@ const HEAD: usize = 64 * 1024;
 const FIELDS: usize = 128;
 /// The longest line that begins a chunk.
 const CHUNK_LINE: usize = 4096;
+/// The most that is read at once.
+const READ: usize = 64 * 1024;
 /// Interim answers before the final one.
 const INTERIM: usize = 16;
 
@@ -152,12 +154,8 @@ impl<'a, S: AsyncRead + Unpin> Answer<'a, S> {
                 return Ok(());
             }
             self.buffer.clear();
-            match self.more().await {
-                Ok(true) => {}
-                Ok(false) => return Ok(()),
-                // Servers that do not say goodbye within TLS are common, and nobody can forge what is not looked at.
-                Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
-                Err(e) => return Err(words::io(&e)),
+            if !self.more().await.map_err(|e| words::io(&e))? {
+                return Ok(());
             }
         }
     }
@@ -184,10 +182,15 @@ impl<'a, S: AsyncRead + Unpin> Answer<'a, S> {
         }
     }
 
-    /// Reads what there is; `false` at the end.
+    /// Reads what there is; `false` at the end. A server that ends TCP without a goodbye within TLS is at its end too: such
+    /// are common, and whether all has come is known otherwise.
     async fn more(&mut self) -> io::Result<bool> {
-        self.buffer.reserve(4096);
-        Ok(self.stream.read_buf(&mut self.buffer).await? != 0)
+        // Few answers have more than the first read takes; those that have get more room.
+        self.buffer.reserve(self.buffer.capacity().min(READ));
+        match self.stream.read_buf(&mut self.buffer).await {
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+            read => Ok(read? != 0),
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::io;
 
 use rustls::CertificateError::{
-    Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
-    UnknownIssuer,
+    BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+    NotValidYetContext, UnknownIssuer,
 };
 use rustls::{CertificateError, Error, OtherError};
 
@@ -37,6 +37,9 @@ fn certificate(error: &CertificateError) -> String {
         NotValidYetContext { not_before, .. } => {
             format!("certificate is not valid before {}", expiry::date(not_before.as_secs().cast_signed()))
         }
+        BadSignature => {
+            "certificate is not signed by the authority that it names, as that is known here".into()
+        }
         UnknownIssuer => "certificate of an authority that is not known here".into(),
         NotValidForName => "certificate is for another name".into(),
         NotValidForNameContext { expected, presented } if presented.is_empty() => {
@@ -51,7 +54,8 @@ fn certificate(error: &CertificateError) -> String {
     }
 }
 
-/// rustls says of what kind each is: `DnsName("www.ilinux.io")`.
+/// rustls says of what kind each is: `DnsName("www.ilinux.io")`, `IpAddress(10.0.0.1)`.
 fn plain(name: &str) -> &str {
-    name.split('"').nth(1).unwrap_or(name)
+    let inner = name.split_once('(').map_or(name, |(_, inner)| inner);
+    inner.strip_suffix(')').unwrap_or(inner).trim_matches('"')
 }
