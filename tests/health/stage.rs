@@ -50,11 +50,13 @@ impl Stage {
         for server in servers {
             // What comes from clients, before anything in the server can drop it: checks come from the director. A reset
             // in a client's name tells the server that its connection is over.
-            let rules = format!(
-                "add table ip watch; add chain ip watch clients {{ type filter hook prerouting priority -400; }}; \
-                 add rule ip watch clients ip saddr {} tcp dport 80 tcp flags & rst == 0 counter",
-                client.v4
-            );
+            let rule = |flags: &str| {
+                let from = client.v4;
+                format!("; add rule ip watch clients ip saddr {from} tcp dport 80 tcp flags {flags} counter")
+            };
+            let chain = "add table ip watch; \
+                         add chain ip watch clients { type filter hook prerouting priority -400; }";
+            let rules = [chain, &rule("& (syn | rst) == syn"), &rule("& rst == 0")].concat();
             server.exec(&["nft", &rules]).unwrap();
         }
         let webs = [Web::new(&servers[0]), Web::new(&servers[1])];
@@ -139,11 +141,12 @@ impl Stage {
         began.elapsed()
     }
 
-    /// Packets from the client that have come to a server, resets aside.
-    pub fn packets(&self, index: usize) -> u64 {
+    /// Connections that the client has begun with a server, and all of its packets that have come there, resets aside.
+    pub fn met(&self, index: usize) -> Met {
         let rules = self.server(index).exec(&["nft", "list", "chain", "ip", "watch", "clients"]).unwrap();
-        let count = rules.split("counter packets ").nth(1).and_then(|rest| rest.split(' ').next());
-        count.unwrap_or_else(|| panic!("no counter in {rules}")).parse().unwrap()
+        let mut counts = rules.split("counter packets ").skip(1).map(|rest| rest.split(' ').next().unwrap());
+        let mut count = || counts.next().unwrap_or_else(|| panic!("no counter in {rules}")).parse().unwrap();
+        Met { begun: count(), packets: count() }
     }
 
     /// Does something while clients ask for pages all the time.
@@ -234,6 +237,13 @@ fn ask(vip: SocketAddr) -> std::io::Result<String> {
         Some((head, body)) if head.contains(" 200 ") => Ok(body.to_owned()),
         _ => Err(std::io::Error::other(format!("the answer was {answer:?}"))),
     }
+}
+
+/// What has come to a server from clients.
+#[derive(Clone, Copy, Debug)]
+pub struct Met {
+    pub begun: u64,
+    pub packets: u64,
 }
 
 /// A web server: a process of its own, so that it can be killed.
