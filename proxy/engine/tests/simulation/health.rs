@@ -10,7 +10,7 @@ use wire::packet::TcpFlags;
 
 use crate::around::some_service;
 use crate::cast::{host, method, server_of, some_flow};
-use crate::model::{Flow, FlowKey, Model};
+use crate::model::{Dest, Flow, FlowKey, Model, Service};
 use crate::traffic::{segment, send};
 use crate::world::World;
 
@@ -79,7 +79,56 @@ pub(crate) fn shake(
     }
 }
 
+impl Service {
+    /// All its servers, in force or not.
+    pub(crate) fn everyone(&self) -> impl Iterator<Item = usize> {
+        self.dests.iter().copied().chain(self.sorry)
+    }
+
+    /// The weight that a server has here, if it is in force.
+    pub(crate) fn weight_in(&self, dests: &[Dest], dest: usize) -> Option<u32> {
+        if Some(dest) == self.sorry {
+            let idle = self.sorry_inhibit.then_some(0);
+            return if self.on_sorry { Some(dests[dest].weight) } else { idle };
+        }
+        let serves = !(self.on_sorry && self.sorry.is_some()) && dests[dest].share != Share::Out;
+        (serves && self.dests.contains(&dest)).then(|| dests[dest].weight)
+    }
+}
+
+impl Dest {
+    pub(crate) fn edit(&mut self, spec: &DestSpec) {
+        (self.configured, self.method) = (spec.weight.0, spec.method);
+        self.replies |= spec.method.sees_replies();
+        self.weigh();
+    }
+
+    pub(crate) fn weigh(&mut self) {
+        let inhibited = self.share == Share::Inhibited;
+        self.weight = if inhibited { 0 } else { self.other_weight.unwrap_or(self.configured) };
+    }
+}
+
 impl Model {
+    pub(crate) fn set_health(&mut self, key: ServiceKey, health: Option<&Health>) {
+        let before = self.services[&key].sorry;
+        let wanted = health.and_then(|health| health.sorry.as_ref());
+        let after = wanted.map(|spec| match before.filter(|dest| self.dests[*dest].addr == spec.addr) {
+            Some(same) => {
+                self.dests[same].edit(spec);
+                same
+            }
+            None => self.join(key, spec),
+        });
+        let service = self.services.get_mut(&key).expect("a legal edit");
+        service.sorry = after;
+        service.sorry_inhibit = health.is_some_and(|health| health.sorry_inhibit);
+        service.on_sorry &= after.is_some();
+        if let Some(before) = before.filter(|before| Some(*before) != after) {
+            self.retire(key, before);
+        }
+    }
+
     /// Somebody says that what a client has sent finds nobody.
     pub(crate) fn finds_nobody(&mut self, key: FlowKey) {
         let flow = self.flows.get_mut(&key).expect("the flow");

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use engine::{Counters, Defence, DropReason, Knobs, State, Verdict};
 use sched::{
-    Counts, DestLive, DestSpec, Direction, Family, ForwardMethod, Health, Mark, Op, Path, Persistence, Proto,
+    Counts, DestLive, DestSpec, Direction, Family, ForwardMethod, Mark, Op, Path, Persistence, Proto,
     ServiceKey, ServiceSpec, Share,
 };
 
@@ -28,15 +28,15 @@ pub(crate) struct Dest {
     pub(crate) available: bool,
     /// The one in force, and the configured one.
     pub(crate) weight: u32,
-    configured: u32,
+    pub(crate) configured: u32,
     /// What the control plane makes of it.
     pub(crate) share: Share,
-    other_weight: Option<u32>,
+    pub(crate) other_weight: Option<u32>,
     pub(crate) down: bool,
     pub(crate) encounters: Encounters,
     pub(crate) method: ForwardMethod,
     /// Its answers come by here, or did by a method that it had before.
-    replies: bool,
+    pub(crate) replies: bool,
     pub(crate) mtu: u32,
     /// What the network has said of the path, and until when that is believed.
     pub(crate) learned: Option<(u32, u64)>,
@@ -60,25 +60,8 @@ pub(crate) struct Service {
     /// Those that are configured, as indices into [`Model::dests`].
     pub(crate) dests: Vec<usize>,
     pub(crate) sorry: Option<usize>,
-    sorry_inhibit: bool,
+    pub(crate) sorry_inhibit: bool,
     pub(crate) on_sorry: bool,
-}
-
-impl Service {
-    /// All its servers, in force or not.
-    pub(crate) fn everyone(&self) -> impl Iterator<Item = usize> {
-        self.dests.iter().copied().chain(self.sorry)
-    }
-
-    /// The weight that a server has here, if it is in force.
-    pub(crate) fn weight_in(&self, dests: &[Dest], dest: usize) -> Option<u32> {
-        if Some(dest) == self.sorry {
-            let idle = self.sorry_inhibit.then_some(0);
-            return if self.on_sorry { Some(dests[dest].weight) } else { idle };
-        }
-        let serves = !(self.on_sorry && self.sorry.is_some()) && dests[dest].share != Share::Out;
-        (serves && self.dests.contains(&dest)).then(|| dests[dest].weight)
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -552,25 +535,6 @@ impl Model {
         }
     }
 
-    fn set_health(&mut self, key: ServiceKey, health: Option<&Health>) {
-        let before = self.services[&key].sorry;
-        let wanted = health.and_then(|health| health.sorry.as_ref());
-        let after = wanted.map(|spec| match before.filter(|dest| self.dests[*dest].addr == spec.addr) {
-            Some(same) => {
-                self.dests[same].edit(spec);
-                same
-            }
-            None => self.join(key, spec),
-        });
-        let service = self.services.get_mut(&key).expect("a legal edit");
-        service.sorry = after;
-        service.sorry_inhibit = health.is_some_and(|health| health.sorry_inhibit);
-        service.on_sorry &= after.is_some();
-        if let Some(before) = before.filter(|before| Some(*before) != after) {
-            self.retire(key, before);
-        }
-    }
-
     fn index(&self, key: &ServiceKey, addr: SocketAddr) -> usize {
         let mut dests = self.services[key].dests.iter().copied();
         dests.find(|d| self.dests[*d].addr == addr).expect("a legal edit")
@@ -582,7 +546,7 @@ impl Model {
     }
 
     /// A server of a service, the same as before if it was there.
-    fn join(&mut self, key: ServiceKey, spec: &DestSpec) -> usize {
+    pub(crate) fn join(&mut self, key: ServiceKey, spec: &DestSpec) -> usize {
         let (addr, weight, method) = (spec.addr, spec.weight.0, spec.method);
         let making = self.services[&key].making;
         let index = match self.trash.remove(&(key, addr)) {
@@ -627,7 +591,7 @@ impl Model {
         index
     }
 
-    fn retire(&mut self, key: ServiceKey, dest: usize) {
+    pub(crate) fn retire(&mut self, key: ServiceKey, dest: usize) {
         self.dests[dest].available = false;
         self.trash.insert((key, self.dests[dest].addr), dest);
     }
@@ -643,19 +607,6 @@ impl Model {
             assert_eq!(live.stats.read(), dest.counts, "counters of {}", dest.addr);
             assert_eq!(live.is_available(), dest.available, "{} available", dest.addr);
         }
-    }
-}
-
-impl Dest {
-    fn edit(&mut self, spec: &DestSpec) {
-        (self.configured, self.method) = (spec.weight.0, spec.method);
-        self.replies |= spec.method.sees_replies();
-        self.weigh();
-    }
-
-    fn weigh(&mut self) {
-        let inhibited = self.share == Share::Inhibited;
-        self.weight = if inhibited { 0 } else { self.other_weight.unwrap_or(self.configured) };
     }
 }
 
