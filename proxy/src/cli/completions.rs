@@ -53,7 +53,10 @@ fn values(root: &Command) -> String {
         let using = format!("__fish_ulvs_using_subcommand {}", command.get_name());
         lines.extend(line(command, &using));
         for below in command.get_subcommands() {
-            lines.extend(line(below, &format!("{using}; and __fish_seen_subcommand_from {}", below.get_name())));
+            lines.extend(line(
+                below,
+                &format!("{using}; and __fish_seen_subcommand_from {}", below.get_name()),
+            ));
         }
     }
     lines.concat()
