@@ -66,7 +66,7 @@ enum Speaks {
 
 fn speaks(service: &ServiceSpec, server: SocketAddr) -> Option<Speaks> {
     if let Some(front) = &service.tls {
-        let at = SocketAddr::new(server.ip(), front.server_port.unwrap_or(server.port()));
+        let at = SocketAddr::new(server.ip(), front.server_port.unwrap_or_else(|| server.port()));
         let is_http = || front.alpn.iter().any(|protocol| protocol.starts_with("http/"));
         return match &front.backend_tls {
             Some(backend) => Some(Speaks::Tls(at, backend.name.clone())),
