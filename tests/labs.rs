@@ -93,7 +93,11 @@ fn claims_are_right(line: &str) {
     assert_eq!(end["steps"], steps.len());
     let drawn =
         head["drawing"].as_str().unwrap().split('[').skip(1).map(|rest| rest.split(']').next().unwrap());
-    for host in drawn.chain(steps.iter().map(|step| step["host"].as_str().unwrap())) {
+    // Nobody goes into a switch.
+    for host in drawn
+        .filter(|name| !name.ends_with("switch"))
+        .chain(steps.iter().map(|step| step["host"].as_str().unwrap()))
+    {
         assert!(lab::cli::HOSTS.contains(&host), "shells do not complete {host}");
     }
     let checks: Vec<_> = steps.iter().flat_map(|step| step["checks"].as_array().unwrap()).collect();

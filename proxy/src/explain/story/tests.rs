@@ -160,7 +160,7 @@ fn what_is_supposed_of_a_packet_counts_for_its_story_alone() {
             3,
             &["suppose   comes with mark 3\n", "service   FWM 3", "server    192.168.0.7"],
         ),
-        (&[service], None, 4, &["suppose   comes with mark 4\n", "service   none"]),
+        (std::slice::from_ref(&service), None, 4, &["suppose   comes with mark 4\n", "service   none"]),
     ] {
         let mut director = Director::new(ops);
         let packet = tcp("10.0.0.9:40000", "172.16.0.99:80").syn().seq(1);

@@ -213,7 +213,7 @@ fn a_certificate_that_says_where_its_issuers_is_comes_with_it() {
     let mut params = params("www.example");
     params.subject_alt_names = CertificateParams::new(["www.example".to_owned()]).unwrap().subject_alt_names;
     // SEQUENCE { SEQUENCE { caIssuers, [6] "http://ca/ca.crt" } }
-    let mut access = vec![0x30, 28, 0x30, 26, 6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 2, 0x86, 16];
+    let mut access = vec![0x30, 30, 0x30, 28, 6, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 2, 0x86, 16];
     access.extend(b"http://ca/ca.crt");
     params.custom_extensions =
         vec![rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], access)];
