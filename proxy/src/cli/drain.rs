@@ -56,7 +56,8 @@ Connections count until the engine forgets them, those in TIME_WAIT for two minu
 Examples:
   ulvs drain tcp/10.0.0.1:80 192.168.1.1:8080 --deadline 60s
   ulvs drain tcp/10.0.0.1:80 192.168.1.1:8080 --undo
-  ulvs drain -f 3 -r 192.168.1.1";
+  ulvs drain -f 3 -r 192.168.1.1
+  ulvs server drain tcp/10.0.0.1:80 192.168.1.1 --no-wait     the same, beside up and down";
 
 pub(super) fn main(args: &DrainArgs) -> ExitCode {
     match run(args) {

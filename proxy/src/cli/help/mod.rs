@@ -51,7 +51,7 @@ topics! {
     "persistence" or "templates" or "affinity" or "sticky",
     "schedulers" or "scheduler" or "wrr" or "wlc" or "rr" or "sh",
     "weights" or "weight" or "thresholds" or "slow-start" or "draining",
-    "health" or "checks" or "check" or "quorum" or "sorry",
+    "health" or "checks" or "quorum" or "sorry",
     "timeouts" or "timeout" or "states",
     "save-restore" or "save" or "restore" or "rules",
     "config" or "configuration" or "toml" or "file",
