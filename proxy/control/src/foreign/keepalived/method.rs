@@ -58,25 +58,42 @@ fn tunnel(item: &Item, notes: &mut Notes) -> Option<Tunnel> {
     let mut n = 1;
     while let Some(word) = item.arg(n) {
         let next = item.arg(n + 1);
-        let (understood, taken) = match (word, next) {
-            ("type", Some("ipip")) => (Some(tunnel.kind = TunnelKind::Ipip), 2),
-            ("type", Some("gue")) => (Some(tunnel.kind = TunnelKind::Gue), 2),
-            ("type", Some("gre")) => (Some(tunnel.kind = TunnelKind::Gre), 2),
-            ("port", Some(port)) => {
-                let port = port.parse().ok().filter(|port| *port > 0);
-                (port.map(|port| tunnel.port = port), 2)
+        let port = next.and_then(|port| port.parse().ok()).filter(|port| *port > 0);
+        n += match (word, next, port) {
+            ("type", Some("ipip"), _) => {
+                tunnel.kind = TunnelKind::Ipip;
+                2
             }
-            ("nocsum", _) => (Some(tunnel.checksum = TunnelChecksum::None), 1),
-            ("csum", _) => (Some(tunnel.checksum = TunnelChecksum::Full), 1),
-            ("remcsum", _) => (Some(tunnel.checksum = TunnelChecksum::Remote), 1),
-            _ => (None, 1),
+            ("type", Some("gue"), _) => {
+                tunnel.kind = TunnelKind::Gue;
+                2
+            }
+            ("type", Some("gre"), _) => {
+                tunnel.kind = TunnelKind::Gre;
+                2
+            }
+            ("port", _, Some(port)) => {
+                tunnel.port = port;
+                2
+            }
+            ("nocsum", ..) => {
+                tunnel.checksum = TunnelChecksum::None;
+                1
+            }
+            ("csum", ..) => {
+                tunnel.checksum = TunnelChecksum::Full;
+                1
+            }
+            ("remcsum", ..) => {
+                tunnel.checksum = TunnelChecksum::Remote;
+                1
+            }
+            _ => {
+                let help = "write TUN type ipip, TUN type gre csum or TUN type gue port 5555 remcsum";
+                notes.error(item.place_of(n), format!("`{word}` says nothing about a tunnel here"), help);
+                return None;
+            }
         };
-        if understood.is_none() {
-            let help = "write TUN type ipip, TUN type gre csum or TUN type gue port 5555 remcsum";
-            notes.error(item.place_of(n), format!("`{word}` says nothing about a tunnel here"), help);
-            return None;
-        }
-        n += taken;
     }
     let wrong = match (tunnel.kind, tunnel.port, tunnel.checksum) {
         (TunnelKind::Gue, 0, _) => {

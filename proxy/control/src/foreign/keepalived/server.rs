@@ -68,7 +68,7 @@ pub(super) fn read(
     }
     let mut real = Real {
         place: item.place().clone(),
-        addr: addr.unwrap_or(IpAddr::from([0, 0, 0, 0])),
+        addr: addr.unwrap_or_else(|| IpAddr::from([0, 0, 0, 0])),
         l4_port,
         method: outer.method,
         weight: Weight(outer.weight),

@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
     fn file(&mut self, path: &Path, text: &str) {
         let name: Arc<str> = path.display().to_string().into();
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let dir = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+        let dir = absolute.parent().unwrap_or_else(|| Path::new("/")).to_owned();
         self.within.push(absolute.canonicalize().unwrap_or(absolute));
         self.params.set_dir(&dir);
         // A definition that goes on: its name, and the lines so far.

@@ -38,7 +38,7 @@ impl Item {
 
     /// Where that is, or else the keyword.
     pub(super) fn place_of(&self, n: usize) -> &Place {
-        self.args.get(n).map_or(self.place(), |word| &word.place)
+        self.args.get(n).map_or_else(|| self.place(), |word| &word.place)
     }
 
     /// What is in its block.
@@ -51,13 +51,10 @@ impl Item {
 pub(super) fn parse(lines: &[Line], notes: &mut Notes) -> Vec<Item> {
     let mut tree = Growing::default();
     for line in lines {
-        let pieces = match split(&line.text) {
-            Ok(pieces) => pieces,
-            Err(_) => {
-                let help = "close the quote on the same line, or write \\\" for a quote that is none";
-                notes.error(&line.place, "a quote begins here that does not end", help);
-                continue;
-            }
+        let Ok(pieces) = split(&line.text) else {
+            let help = "close the quote on the same line, or write \\\" for a quote that is none";
+            notes.error(&line.place, "a quote begins here that does not end", help);
+            continue;
         };
         // What was substituted is not where it seems to be.
         let exact = line.place.text().starts_with(&line.text);

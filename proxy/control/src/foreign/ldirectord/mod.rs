@@ -28,7 +28,10 @@ struct Line {
 impl Line {
     /// Where the value is.
     fn at(&self) -> Place {
-        self.place.find(&self.value)
+        let text = self.place.text();
+        let behind = text.find('=').map_or(0, |at| at + 1);
+        let start = text[behind..].find(&self.value).map_or(behind, |at| behind + at);
+        self.place.at(start..start + self.value.len())
     }
 
     /// The value without the quotes around it.
