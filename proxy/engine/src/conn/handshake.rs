@@ -35,10 +35,15 @@ const fn between(asked: u32, now: u32) -> u32 {
 
 impl Conn<'_> {
     /// A packet with an event has been seen, after the state has moved. `elapsed` is the time since the engine was made.
+    #[inline]
     pub(crate) fn time_handshake(&self, direction: Direction, event: tcp::Event, elapsed: Duration) {
-        if event == tcp::Event::Ack {
-            return;
+        if event != tcp::Event::Ack {
+            self.shake(direction, event, elapsed);
         }
+    }
+
+    #[inline(never)]
+    fn shake(&self, direction: Direction, event: tcp::Event, elapsed: Duration) {
         let Some(asked) = self.asked() else { return };
         match (direction, event) {
             // A SYN that is sent again does not start the clock again; one amid a connection asks nothing, nor does one
