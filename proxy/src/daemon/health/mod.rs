@@ -26,6 +26,10 @@ pub(super) use self::listeners::Listeners;
 use self::teller::Teller;
 use super::random_seed;
 
+/// Questions that are out at a time. Each has a socket.
+const OUT: usize = 4096;
+/// Open files that are for others: fronts, the control plane, ports.
+const RESERVE: usize = 512;
 /// News that are done as one.
 const TOGETHER: usize = 256;
 
@@ -155,16 +159,42 @@ impl Health {
             Some(running) => running,
             None => {
                 let words = Arc::clone(&self.words);
-                let (prober, news) = Prober::start(Network::new(engine), random_seed(), words, || {
-                    // Those who handle packets come first.
-                    if let Err(error) = netio::process::lower_priority() {
-                        warn!("checks of servers run as urgently as packets: {error}");
-                    }
-                })?;
+                let (prober, news) =
+                    Prober::start(Network::new(engine), random_seed(), room_for_questions(), words, || {
+                        // Those who handle packets come first.
+                        if let Err(error) = netio::process::lower_priority() {
+                            warn!("checks of servers run as urgently as packets: {error}");
+                        }
+                    })?;
                 prober.follow(Arc::clone(table));
                 Running { prober, news }
             }
         };
         Ok(self.running.insert(running))
+    }
+}
+
+/// How many questions there may be at a time, with as many open files as the process may have.
+fn room_for_questions() -> usize {
+    if let Err(error) = netio::process::raise_open_files() {
+        warn!("no more files can be open for checks: {error}");
+    }
+    at_a_time(netio::process::open_files().unwrap_or(RESERVE))
+}
+
+/// A few, however few files there are.
+fn at_a_time(files: usize) -> usize {
+    files.saturating_sub(RESERVE).max(files / 4).clamp(1, OUT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_leave_open_files_for_others() {
+        for (files, questions) in [(1_048_576, 4096), (1024, 512), (512, 128), (1, 1)] {
+            assert_eq!(at_a_time(files), questions, "{files}");
+        }
     }
 }

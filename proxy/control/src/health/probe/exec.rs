@@ -16,6 +16,7 @@
 
 use std::process::{ExitStatus, Stdio};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Gid, Group, Pid, Uid, User};
 use sched::{ExecCheck, ServiceKey, Weight};
@@ -71,7 +72,13 @@ impl Ready {
             command.uid(user.as_raw()).gid(group.as_raw());
         }
         let cannot = |e| format!("cannot run `{}`: {}", self.program, words::io(&e));
-        let mut child = command.spawn().map_err(cannot)?;
+        let mut child = command.spawn().map_err(|e| {
+            // There can be no more processes, or none that has all of this one's memory.
+            if words::is_ours(&e) || e.raw_os_error() == Some(Errno::EAGAIN as i32) {
+                asking.lacks();
+            }
+            cannot(e)
+        })?;
         let mut group = Running(child.id().and_then(|id| id.try_into().ok()).map(Pid::from_raw));
         asking.reached(Stage::Running);
         let status = child.wait().await;

@@ -84,8 +84,8 @@ impl Watched {
             while let Some(due) = self.roster.due(self.now) {
                 let failed = dead.iter().any(|n| addr(*n) == due.server);
                 let result = if failed { Err("no".to_owned()) } else { Ok(Success::default()) };
-                let effects =
-                    self.roster.answer(&due, Outcome { result, took: Duration::from_millis(1) }, self.now);
+                let outcome = Outcome { result, took: Duration::from_millis(1), lacking: false };
+                let effects = self.roster.answer(&due, outcome, self.now);
                 self.carry_out(effects);
                 asked.insert(due.server);
             }
@@ -156,12 +156,29 @@ fn no_question_is_asked_twice_at_a_time_and_gone_ones_never() {
     assert!(w.roster.next_due().is_none());
     w.edit(Op::DelDest { key: key(), addr: addr(1) });
     for due in &all {
-        let outcome = Outcome { result: Err("no".to_owned()), took: Duration::ZERO };
+        let outcome = Outcome { result: Err("no".to_owned()), took: Duration::ZERO, lacking: false };
         let effects = w.roster.answer(due, outcome, later);
         w.carry_out(effects);
     }
     assert_eq!(w.said.iter().filter(|line| line.contains("is down")).count(), 2, "{:?}", w.said);
     assert_eq!(std::iter::from_fn(|| w.roster.due(later + Duration::from_secs(60))).count(), 2);
+}
+
+#[test]
+fn what_this_host_lacks_to_ask_is_held_against_nobody_and_asked_again() {
+    let mut w = Watched::new(checked(1));
+    w.second(&[]);
+    for _ in 0..5 {
+        w.now = w.roster.next_due().unwrap();
+        let due = w.roster.due(w.now).unwrap();
+        let result = Err("too many files are open here".to_owned());
+        let outcome = Outcome { result, took: Duration::ZERO, lacking: true };
+        let effects = w.roster.answer(&due, outcome, w.now);
+        w.carry_out(effects);
+        let next = w.roster.next_due().unwrap() - w.now;
+        assert!(next > Duration::from_millis(900), "{next:?}: after the interval");
+    }
+    assert_eq!((w.state(1).as_str(), w.said.len(), w.in_force()), ("up", 0, vec![addr(1)]));
 }
 
 #[test]

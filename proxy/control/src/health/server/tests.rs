@@ -10,11 +10,11 @@ fn check(fall: u32, rise: u32) -> Arc<Check> {
 
 fn answer(ok: bool) -> Outcome {
     let result = if ok { Ok(Success::default()) } else { Err("connection refused".to_owned()) };
-    Outcome { result, took: Duration::from_millis(1) }
+    Outcome { result, took: Duration::from_millis(1), lacking: false }
 }
 
 fn weighted(weight: Weighting) -> Outcome {
-    Outcome { result: Ok(Success { weight: Some(weight) }), took: Duration::ZERO }
+    Outcome { result: Ok(Success { weight: Some(weight) }), took: Duration::ZERO, lacking: false }
 }
 
 /// What it says to a list of answers of its first check.
