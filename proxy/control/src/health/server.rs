@@ -173,11 +173,12 @@ impl Server {
         [self.hold.until(), self.damped].into_iter().flatten().filter(|until| *until > now).min()
     }
 
-    /// What is made of it. `panic`: no check is believed. A server that is being drained is left as it is.
+    /// What is made of it. `panic`: no check is believed. While it is being drained, no check says what its weight is; it
+    /// may die as any other.
     pub fn fitness(&self, health: &Health, panic: bool, draining: bool, configured: Weight) -> Fitness {
         let takes_part = match self.hand {
             Some(hand) => hand == Hand::Up,
-            None => self.up || panic || draining,
+            None => self.up || panic,
         };
         let share = match (takes_part, health.inhibit) {
             (true, _) => Share::In,

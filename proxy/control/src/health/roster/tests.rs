@@ -128,6 +128,35 @@ fn a_dead_server_is_taken_out_and_comes_back() {
 }
 
 #[test]
+fn who_is_drained_dies_as_any_other_and_comes_back_by_its_checks_only() {
+    let mut w = Watched::new(checked(2));
+    w.second(&[]);
+    let live = Arc::clone(&w.table.get(&key()).unwrap().find(&addr(1)).unwrap().live);
+    let weigh = |weight| Op::EditDest {
+        key: key(),
+        dest: DestSpec { weight: Weight(weight), ..DestSpec::new(addr(1)) },
+    };
+    live.set_draining(true);
+    w.edit(weigh(0));
+    w.second(&[1]);
+    assert_eq!((w.in_force(), w.turned.as_slice()), (vec![addr(2)], &[(addr(1), Some(OnDown::Reset))][..]));
+    // The drain is undone: not even the table knows it as alive for a moment.
+    live.set_draining(false);
+    w.table = w.table.apply(&mut w.trash, &[weigh(7)]).unwrap();
+    assert_eq!(w.in_force(), [addr(2)]);
+    w.follow();
+    assert_eq!((w.in_force(), w.turned.len()), (vec![addr(2)], 1));
+    // And the other way round: the dead are drained.
+    live.set_draining(true);
+    w.edit(weigh(0));
+    assert_eq!((w.in_force(), w.turned.len()), (vec![addr(2)], 1));
+    live.set_draining(false);
+    w.edit(weigh(1));
+    w.second(&[]);
+    assert_eq!(w.in_force(), [addr(1), addr(2)]);
+}
+
+#[test]
 fn who_is_inhibited_stays_with_weight_0() {
     let spec = checked(2);
     let mut w = Watched::new(spec.clone());

@@ -102,14 +102,14 @@ fn what_is_said_by_hand_wins_and_is_given_back() {
 }
 
 #[test]
-fn who_is_drained_is_left_alone_by_checks() {
+fn who_is_drained_keeps_weight_0_and_may_die_all_the_same() {
     let health = Health::default();
     let mut server = Server::new(&[check(1, 1)], Initially::Up, Instant::now());
     server.heed(0, weighted(Weighting::Absolute(Weight(9))), &health, Instant::now());
     let fitness = |server: &Server| server.fitness(&health, false, true, Weight(0));
     assert_eq!(fitness(&server), Fitness::default(), "weight 0 stays");
     told(&mut server, &health, &[false]);
-    assert_eq!(fitness(&server), Fitness::default());
+    assert_eq!(fitness(&server), Fitness { share: Share::Out, weight: None });
 }
 
 #[test]
