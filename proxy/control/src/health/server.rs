@@ -56,6 +56,8 @@ pub struct Asked {
     pub(super) last: Option<Last>,
     pub(super) asked: u64,
     pub(super) failed: u64,
+    /// Its verdict is an answer's, perhaps one to the check that was asked before in its place.
+    spoken: bool,
     weighting: Option<Weighting>,
 }
 
@@ -92,6 +94,7 @@ impl Server {
     /// Has other checks from now on. Those that are the same keep their state; the others begin anew, with the verdict of
     /// the one before them until they have spoken.
     pub fn refit(&mut self, checks: &[Arc<Check>], health: &Health, now: Instant) -> Vec<Turn> {
+        let spoken = self.has_spoken();
         self.turn(health, now, |server| {
             let mut before: Vec<_> = std::mem::take(&mut server.asked).into_iter().map(Some).collect();
             let verdicts: Vec<_> =
@@ -99,8 +102,8 @@ impl Server {
             for (i, check) in checks.iter().enumerate() {
                 let same = before.iter_mut().find(|b| b.as_ref().is_some_and(|b| *b.check == **check));
                 let up = verdicts.get(i).copied().unwrap_or(server.up);
-                let asked = same.and_then(Option::take).unwrap_or_else(|| Asked::new(Arc::clone(check), up));
-                server.asked.push(asked);
+                let fresh = || Asked { spoken, ..Asked::new(Arc::clone(check), up) };
+                server.asked.push(same.and_then(Option::take).unwrap_or_else(fresh));
             }
             "its checks have changed".to_owned()
         })
@@ -163,9 +166,15 @@ impl Server {
         }
     }
 
-    /// Whether it is its checks, or what clients met, that make it dead.
-    pub const fn is_dead_by_checks(&self) -> bool {
-        self.hand.is_none() && !self.up
+    /// Whether it is its checks, or what clients met, that make it dead; not so while it is only taken for dead because
+    /// nobody has asked it yet.
+    pub fn is_dead_by_checks(&self) -> bool {
+        self.hand.is_none() && !self.up && (self.has_spoken() || self.hold.until().is_some())
+    }
+
+    /// Each of its checks has.
+    fn has_spoken(&self) -> bool {
+        self.asked.iter().all(|asked| asked.spoken)
     }
 
     /// When [`Self::tick`] may change something.
@@ -311,7 +320,8 @@ impl Server {
 
 impl Asked {
     fn new(check: Arc<Check>, up: bool) -> Self {
-        Self { id: None, check, machine: Machine::new(up), last: None, asked: 0, failed: 0, weighting: None }
+        let machine = Machine::new(up);
+        Self { id: None, check, machine, last: None, asked: 0, failed: 0, spoken: false, weighting: None }
     }
 
     /// How long after a question the next one comes.
@@ -326,6 +336,7 @@ impl Asked {
         let success = outcome.result.is_ok();
         self.machine.heed(rules, success);
         self.asked += 1;
+        self.spoken = true;
         self.failed += u64::from(!success);
         let what = match &outcome.result {
             Ok(_) => "it answers".to_owned(),

@@ -177,6 +177,23 @@ fn who_begins_as_down_is_let_in_by_its_checks() {
 }
 
 #[test]
+fn who_has_not_been_asked_yet_is_no_reason_to_panic() {
+    let mut spec = checked(4);
+    let health = Health::clone(spec.health.as_ref().unwrap());
+    spec.health = Some(Arc::new(Health { initially: Initially::Down, panic: 50, ..health }));
+    let mut w = Watched::new(spec.clone());
+    assert_eq!(w.in_force(), []);
+    w.second(&[2]);
+    assert_eq!(w.in_force(), [addr(1), addr(3), addr(4)]);
+    assert!(!w.said.iter().any(|line| line.contains("no check is believed")), "{:?}", w.said);
+    w.second(&[1, 2]);
+    assert_eq!(w.in_force().len(), 4, "those that have been asked are");
+    // Other checks: the verdicts stay until they have spoken, and so does the panic.
+    w.edit(with(&spec, |h| h.checks[0].port = Some(81)));
+    assert_eq!(w.in_force().len(), 4);
+}
+
+#[test]
 fn no_question_is_asked_twice_at_a_time_and_gone_ones_never() {
     let mut w = Watched::new(checked(3));
     let later = w.now + Duration::from_secs(60);
