@@ -40,7 +40,7 @@ pub struct Server {
     /// What it would be taken for if nobody had said otherwise.
     up: bool,
     pub(super) since: Instant,
-    pub(super) reason: String,
+    reason: String,
     /// How often it died, and came back.
     pub(super) falls: u64,
     pub(super) rises: u64,
@@ -217,6 +217,15 @@ impl Server {
             None if self.up => "up".to_owned(),
             None => "down".to_owned(),
         }
+    }
+
+    /// Why it is what [`Self::words`] say: of a live server that begins to fail, the failure; else what has made it live or
+    /// dead.
+    pub(super) fn reason_now(&self) -> &str {
+        let fails = |asked: &&Asked| matches!(asked.machine.state(), State::SoftDown(_));
+        let soft = self.asked.iter().find(|asked| self.up && self.hand.is_none() && fails(asked));
+        let failure = soft.and_then(|asked| asked.last.as_ref()?.error.as_deref());
+        failure.unwrap_or(&self.reason)
     }
 
     fn is_damped(&self, now: Instant) -> bool {

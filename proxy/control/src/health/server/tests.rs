@@ -31,7 +31,9 @@ fn one_failure_is_soft_and_three_in_a_row_are_hard() {
     let now = Instant::now();
     assert_eq!(told(&mut server, &health, &[true, false]), ["soft-down: connection refused"]);
     assert_eq!((server.words(now).as_str(), server.is_alive()), ("soft-down 1/3", true));
+    assert_eq!(server.reason_now(), "connection refused");
     assert_eq!(told(&mut server, &health, &[true]), ["firm: it answers"]);
+    assert_eq!(server.reason_now(), "not asked yet", "what has made it live");
     let all = told(&mut server, &health, &[false, false, false, false]);
     assert_eq!(all, ["soft-down: connection refused", "down: connection refused (3 of 3)"]);
     assert_eq!((server.words(now).as_str(), server.is_alive(), server.falls), ("down", false, 1));
