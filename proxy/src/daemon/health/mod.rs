@@ -30,6 +30,8 @@ use super::random_seed;
 const OUT: usize = 4096;
 /// Open files that are for others: fronts, the control plane, ports.
 const RESERVE: usize = 512;
+/// Why there are no news any more.
+const PANICKED: &str = "the checks of servers have panicked: a defect of ulvs; its log says where";
 /// News that are done as one.
 const TOGETHER: usize = 256;
 
@@ -105,10 +107,11 @@ impl Health {
         }
     }
 
-    /// Waits for news; for ever while nobody is asked. The edits to make first, then [`Self::carry_out`].
-    pub(super) async fn news(&mut self) -> (Vec<Op>, Rest) {
+    /// Waits for news; for ever while nobody is asked. The edits to make first, then [`Self::carry_out`]. None ever again
+    /// once the thread that asks has panicked: servers could die unnoticed.
+    pub(super) async fn news(&mut self) -> anyhow::Result<(Vec<Op>, Rest)> {
         let Some(running) = &mut self.running else { return std::future::pending().await };
-        let Some(first) = running.news.recv().await else { return std::future::pending().await };
+        let first = running.news.recv().await.ok_or_else(|| anyhow::anyhow!(PANICKED))?;
         let mut news = vec![first];
         while news.len() < TOGETHER
             && let Ok(next) = running.news.try_recv()
@@ -116,7 +119,7 @@ impl Health {
             news.push(next);
         }
         let ops = news.iter_mut().flat_map(|news| std::mem::take(&mut news.effects.ops)).collect();
-        (ops, Rest { news })
+        Ok((ops, Rest { news }))
     }
 
     /// Does what is left to do.
@@ -189,7 +192,41 @@ fn at_a_time(files: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use control::health::Due;
+    use control::health::probe::Outcome;
+    use control::health::prober::Asker;
+    use sched::{Check, CheckKind, DestSpec, Proto, ServiceKey, ServiceSpec, Trash};
+
     use super::*;
+
+    /// Does not survive its first question.
+    struct Frail;
+
+    impl Asker for Frail {
+        type Ready = ();
+
+        fn ready(&self, _: &Check) {
+            panic!("the panic of a test");
+        }
+
+        async fn ask((): &(), _: &Due) -> Outcome {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_those_who_ask_is_the_end_rather_than_silence() {
+        let (prober, news) = Prober::start(Frail, 1, 1, Arc::default(), || ()).unwrap();
+        let check = Check { interval: 1, ..Check::new(CheckKind::Tcp) };
+        let health = Some(Arc::new(sched::Health { checks: vec![check], ..sched::Health::default() }));
+        let dests = vec![DestSpec::new("192.168.1.1:80".parse().unwrap())];
+        let key = ServiceKey::addr(Proto::Tcp, "10.0.0.1:80".parse().unwrap());
+        let service = ServiceSpec { health, dests, ..ServiceSpec::new(key, "rr") };
+        let ops = [Op::AddService { service }];
+        prober.follow(Arc::new(ServiceTable::default().apply(&mut Trash::default(), &ops).unwrap()));
+        let mut health = Health { running: Some(Running { prober, news }), ..Health::default() };
+        assert_eq!(health.news().await.unwrap_err().to_string(), PANICKED);
+    }
 
     #[test]
     fn questions_leave_open_files_for_others() {
