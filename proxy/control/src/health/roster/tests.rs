@@ -300,6 +300,8 @@ fn the_quorum_is_lost_below_and_regained_above_as_keepalived_does() {
     assert_eq!(w.in_force().len(), 4);
     assert!(w.said.last().unwrap().contains("has its quorum again"), "{:?}", w.said);
     assert_eq!(w.told, ["lost", "found"]);
+    let of_sorry: Vec<_> = w.turned.iter().filter(|turned| turned.0 == addr(99)).map(|t| t.1).collect();
+    assert_eq!(of_sorry, [None, Some(OnDown::Reset)], "its connections end, and its clients come back");
 }
 
 #[test]
