@@ -204,9 +204,31 @@ impl Engine {
     pub fn end_connections_of(&self, dest: &DestLive, how: OnDown, limit: usize) -> usize {
         self.condemn(limit, |conn| {
             let legs = &conn.legs;
-            let ends = how != OnDown::Keep || legs.proto == Proto::Udp;
-            (ends && std::ptr::eq(Arc::as_ptr(&legs.dest), dest)).then_some(how == OnDown::Reset)
+            std::ptr::eq(Arc::as_ptr(&legs.dest), dest).then(|| sentence(how, legs.proto)).flatten()
         })
+    }
+
+    /// The same for many servers at once, in one walk that is done in steps: each looks at no more than `slots` of the table
+    /// and has up to `limit` connections ended. `how` says by the server what becomes of them; nothing, with `None`. The
+    /// first step is from 0 on; returns where the next one begins, `None` at the end of the table, and whose connections
+    /// are ended, each as often as it has some.
+    pub fn end_connections_from(
+        &self,
+        from: u32,
+        (slots, limit): (u32, usize),
+        how: impl Fn(&Arc<DestLive>) -> Option<OnDown>,
+    ) -> (Option<u32>, Vec<Arc<DestLive>>) {
+        let (mut found, mut whose) = (Vec::new(), Vec::new());
+        let next = self.conns.walk_held(from, slots, |conn| {
+            let legs = &conn.legs;
+            if let Some(reset) = how(&legs.dest).and_then(|how| sentence(how, legs.proto)) {
+                whose.push(Arc::clone(&legs.dest));
+                found.push(Sentence { conn: conn.keep(), reset });
+            }
+            found.len() < limit
+        });
+        self.condemned.extend(found);
+        (next, whose)
     }
 
     /// What this client begins at this VIP goes to one given server of the service, in force or not, while the result is
@@ -238,12 +260,11 @@ impl Engine {
     /// `sentence` says whether the connection shall end, and whether with a reset.
     fn condemn(&self, limit: usize, sentence: impl Fn(&Conn<'_>) -> Option<bool>) -> usize {
         let mut found = Vec::new();
-        self.conns.for_each_held(Part::ALL, |conn| {
-            if found.len() < limit
-                && let Some(reset) = sentence(conn)
-            {
+        self.conns.walk_held(0, u32::MAX, |conn| {
+            if let Some(reset) = sentence(conn) {
                 found.push(Sentence { conn: conn.keep(), reset });
             }
+            found.len() < limit
         });
         let n = found.len();
         self.condemned.extend(found);
@@ -260,6 +281,11 @@ impl Engine {
         sum.waiting = sum.waiting.cast_signed().max(0).cast_unsigned();
         sum
     }
+}
+
+/// Whether a connection of a server that has died shall end, and whether with a reset.
+fn sentence(how: OnDown, proto: Proto) -> Option<bool> {
+    (how != OnDown::Keep || proto == Proto::Udp).then_some(how == OnDown::Reset)
 }
 
 fn millis_since(born: Instant, now: Instant) -> Millis {

@@ -77,7 +77,7 @@ pub enum Initially {
     Down,
 }
 
-/// What becomes of the connections of a server that has died. Those that are not kept are gone at once: a datagram that
+/// What becomes of the connections of a server that has died, or of the sorry server once it is not needed any more. Those that are not kept are gone at once: a datagram that
 /// comes next is scheduled anew, and so is the SYN of a handshake that was not over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

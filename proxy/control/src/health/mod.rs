@@ -2,8 +2,9 @@
 //!
 //! [`machine`]: one check of one server; [`server`]: all that is known of a server; [`roster`]: all services, with quorum,
 //! sorry server and panic. These are pure: times are arguments, what follows is returned as [`Effects`]. [`probe`] asks a
-//! question; [`prober`] is the loop that asks them all, on a thread of its own.
+//! question; [`command`] is how commands are run; [`prober`] is the loop that asks them all, on a thread of its own.
 
+pub mod command;
 mod event;
 pub mod machine;
 pub mod probe;

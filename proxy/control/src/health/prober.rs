@@ -17,14 +17,13 @@ use futures_util::{FutureExt, StreamExt};
 use sched::{Check, DestKey, ServiceKey, ServiceTable};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep_until, timeout};
+use tracing::warn;
 
 use super::event::Told;
 use super::probe::Outcome;
 use super::roster::{Due, Effects, Roster};
 use crate::api::{ApplyError, HealthList, ServerHealth, ServerOrder};
 
-/// Questions that are out at a time. Each has a socket.
-const OUT: usize = 4096;
 /// How long its last words are waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Answers that are taken together.
@@ -93,13 +92,15 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// Starts it. `begin` is the first thing that the thread does; `words` are kept up to date.
+    /// Starts it. No more than `most` questions are out at a time, each with a socket; `begin` is the first thing that the
+    /// thread does; `words` are kept up to date.
     ///
     /// # Errors
     /// There can be no thread, or no runtime.
     pub fn start<A: Asker>(
         asker: A,
         seed: u64,
+        most: usize,
         words: Arc<StateWords>,
         begin: impl FnOnce() + Send + 'static,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<News>)> {
@@ -108,7 +109,8 @@ impl Prober {
         let (news, outbox) = mpsc::unbounded_channel();
         let work = move || {
             begin();
-            let looping = Loop { asker, roster: Roster::new(seed), ready: HashMap::new(), words, news };
+            let (roster, ready) = (Roster::new(seed), HashMap::new());
+            let looping = Loop { asker, roster, most, ready, lacking: false, words, news };
             runtime.block_on(looping.run(inbox));
             // Whoever reads a file that does not come is not waited for.
             runtime.shutdown_background();
@@ -162,8 +164,11 @@ impl Drop for Prober {
 struct Loop<A: Asker> {
     asker: A,
     roster: Roster,
+    most: usize,
     /// Checks made ready, by where they are: kept as long as anybody has them.
     ready: HashMap<*const Check, (Arc<Check>, Rc<A::Ready>)>,
+    /// This host has lacked what it takes to ask, and that was said.
+    lacking: bool,
     words: Arc<StateWords>,
     news: mpsc::UnboundedSender<News>,
 }
@@ -173,7 +178,7 @@ impl<A: Asker> Loop<A> {
         let mut out = FuturesUnordered::new();
         loop {
             let mut news = News { effects: Effects::default(), waiting: Vec::new() };
-            let due = self.roster.next_due().filter(|_| out.len() < OUT);
+            let due = self.roster.next_due().filter(|_| out.len() < self.most);
             tokio::select! {
                 order = inbox.recv() => match order {
                     Some(order) => self.obey(order, &mut news),
@@ -191,7 +196,7 @@ impl<A: Asker> Loop<A> {
                 }
             }
             let now = Instant::now();
-            while out.len() < OUT
+            while out.len() < self.most
                 && let Some(due) = self.roster.due(now)
             {
                 let ready = self.ready(&due.check);
@@ -231,6 +236,13 @@ impl<A: Asker> Loop<A> {
     }
 
     fn answered(&mut self, due: &Due, outcome: Outcome, news: &mut News) {
+        if let Err(why) = &outcome.result
+            && outcome.lacking
+            && !std::mem::replace(&mut self.lacking, true)
+        {
+            let (service, server) = (due.service, due.server);
+            warn!("server {server} of {service} was not asked, which is not held against it: {why}; others may share that");
+        }
         news.effects.extend(self.roster.answer(due, outcome, Instant::now()));
     }
 

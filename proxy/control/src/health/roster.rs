@@ -125,6 +125,11 @@ impl Roster {
         let Some(ward) = self.wards.get_mut(&service) else { return effects };
         let health = Arc::clone(&ward.health);
         let Some((member, i)) = ward.find_mut(&server, id) else { return effects };
+        if outcome.lacking {
+            // It was not asked: no answer, of neither kind.
+            self.schedule.again(id, began, member.server.asked[i].pause(), now);
+            return effects;
+        }
         let weight = member.wanted(&health, false);
         let turns = member.server.heed(i, outcome, &health, now);
         let pause = member.server.asked[i].pause();

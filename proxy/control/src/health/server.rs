@@ -40,7 +40,7 @@ pub struct Server {
     /// What it would be taken for if nobody had said otherwise.
     up: bool,
     pub(super) since: Instant,
-    pub(super) reason: String,
+    reason: String,
     /// How often it died, and came back.
     pub(super) falls: u64,
     pub(super) rises: u64,
@@ -56,6 +56,8 @@ pub struct Asked {
     pub(super) last: Option<Last>,
     pub(super) asked: u64,
     pub(super) failed: u64,
+    /// Its verdict is an answer's, perhaps one to the check that was asked before in its place.
+    spoken: bool,
     weighting: Option<Weighting>,
 }
 
@@ -92,6 +94,7 @@ impl Server {
     /// Has other checks from now on. Those that are the same keep their state; the others begin anew, with the verdict of
     /// the one before them until they have spoken.
     pub fn refit(&mut self, checks: &[Arc<Check>], health: &Health, now: Instant) -> Vec<Turn> {
+        let spoken = self.has_spoken();
         self.turn(health, now, |server| {
             let mut before: Vec<_> = std::mem::take(&mut server.asked).into_iter().map(Some).collect();
             let verdicts: Vec<_> =
@@ -99,8 +102,8 @@ impl Server {
             for (i, check) in checks.iter().enumerate() {
                 let same = before.iter_mut().find(|b| b.as_ref().is_some_and(|b| *b.check == **check));
                 let up = verdicts.get(i).copied().unwrap_or(server.up);
-                let asked = same.and_then(Option::take).unwrap_or_else(|| Asked::new(Arc::clone(check), up));
-                server.asked.push(asked);
+                let fresh = || Asked { spoken, ..Asked::new(Arc::clone(check), up) };
+                server.asked.push(same.and_then(Option::take).unwrap_or_else(fresh));
             }
             "its checks have changed".to_owned()
         })
@@ -163,9 +166,15 @@ impl Server {
         }
     }
 
-    /// Whether it is its checks, or what clients met, that make it dead.
-    pub const fn is_dead_by_checks(&self) -> bool {
-        self.hand.is_none() && !self.up
+    /// Whether it is its checks, or what clients met, that make it dead; not so while it is only taken for dead because
+    /// nobody has asked it yet.
+    pub fn is_dead_by_checks(&self) -> bool {
+        self.hand.is_none() && !self.up && (self.has_spoken() || self.hold.until().is_some())
+    }
+
+    /// Each of its checks has.
+    fn has_spoken(&self) -> bool {
+        self.asked.iter().all(|asked| asked.spoken)
     }
 
     /// When [`Self::tick`] may change something.
@@ -173,11 +182,12 @@ impl Server {
         [self.hold.until(), self.damped].into_iter().flatten().filter(|until| *until > now).min()
     }
 
-    /// What is made of it. `panic`: no check is believed. A server that is being drained is left as it is.
+    /// What is made of it. `panic`: no check is believed. While it is being drained, no check says what its weight is; it
+    /// may die as any other.
     pub fn fitness(&self, health: &Health, panic: bool, draining: bool, configured: Weight) -> Fitness {
         let takes_part = match self.hand {
             Some(hand) => hand == Hand::Up,
-            None => self.up || panic || draining,
+            None => self.up || panic,
         };
         let share = match (takes_part, health.inhibit) {
             (true, _) => Share::In,
@@ -207,6 +217,15 @@ impl Server {
             None if self.up => "up".to_owned(),
             None => "down".to_owned(),
         }
+    }
+
+    /// Why it is what [`Self::words`] say: of a live server that begins to fail, the failure; else what has made it live or
+    /// dead.
+    pub(super) fn reason_now(&self) -> &str {
+        let fails = |asked: &&Asked| matches!(asked.machine.state(), State::SoftDown(_));
+        let soft = self.asked.iter().find(|asked| self.up && self.hand.is_none() && fails(asked));
+        let failure = soft.and_then(|asked| asked.last.as_ref()?.error.as_deref());
+        failure.unwrap_or(&self.reason)
     }
 
     fn is_damped(&self, now: Instant) -> bool {
@@ -310,7 +329,8 @@ impl Server {
 
 impl Asked {
     fn new(check: Arc<Check>, up: bool) -> Self {
-        Self { id: None, check, machine: Machine::new(up), last: None, asked: 0, failed: 0, weighting: None }
+        let machine = Machine::new(up);
+        Self { id: None, check, machine, last: None, asked: 0, failed: 0, spoken: false, weighting: None }
     }
 
     /// How long after a question the next one comes.
@@ -325,6 +345,7 @@ impl Asked {
         let success = outcome.result.is_ok();
         self.machine.heed(rules, success);
         self.asked += 1;
+        self.spoken = true;
         self.failed += u64::from(!success);
         let what = match &outcome.result {
             Ok(_) => "it answers".to_owned(),

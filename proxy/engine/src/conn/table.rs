@@ -202,11 +202,34 @@ impl ConnTable {
     /// The same, and those that are their servers' alone.
     pub(crate) fn for_each_held(&self, part: Part, mut visit: impl FnMut(&Conn<'_>)) {
         for at in self.slab.places().filter(|at| at % part.of.max(1) == part.index) {
-            let Some(slot) = self.slab.slot(at) else { continue };
-            let Some(fixed) = slot.fixed(false) else { continue };
-            let Some(course) = self.courses.get(fixed.course) else { continue };
-            visit(&Conn::of(&self.slab, slot, at, &course, &fixed));
+            self.show(at, &mut visit);
         }
+    }
+
+    /// The same of the slots from one on, as long as `visit` wants more and not of more than `slots`. Returns where to go
+    /// on; `None` at the end.
+    pub(crate) fn walk_held(
+        &self,
+        from: u32,
+        slots: u32,
+        mut visit: impl FnMut(&Conn<'_>) -> bool,
+    ) -> Option<u32> {
+        let end = self.slab.places().end;
+        for at in from..end.min(from.saturating_add(slots)) {
+            let mut wants = true;
+            self.show(at, |conn| wants = visit(conn));
+            if !wants {
+                return Some(at + 1).filter(|next| *next < end);
+            }
+        }
+        Some(from.saturating_add(slots)).filter(|next| *next < end)
+    }
+
+    fn show(&self, at: u32, mut visit: impl FnMut(&Conn<'_>)) {
+        let Some(slot) = self.slab.slot(at) else { return };
+        let Some(fixed) = slot.fixed(false) else { return };
+        let Some(course) = self.courses.get(fixed.course) else { return };
+        visit(&Conn::of(&self.slab, slot, at, &course, &fixed));
     }
 
     /// Puts it under one key. The client's comes last and publishes it, before anybody can find it there.

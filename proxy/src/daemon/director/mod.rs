@@ -264,7 +264,7 @@ impl Director {
     }
 
     /// Waits for the host to change, or for the time to let removed servers and their connections go, and does it. May
-    /// be dropped while it waits. Fails when the device is gone.
+    /// be dropped while it waits. Fails when the device is gone, or those who check servers are.
     pub(super) async fn watch(&mut self) -> anyhow::Result<()> {
         let end_dead = self.health.next_look();
         tokio::select! {
@@ -294,7 +294,10 @@ impl Director {
                 self.orphans = if all { None } else { Some(Instant::now() + Duration::from_millis(10)) };
                 self.wakers.iter().for_each(Waker::wake);
             }
-            (ops, rest) = self.health.news() => self.heed_health(&ops, rest),
+            news = self.health.news() => {
+                let (ops, rest) = news?;
+                self.heed_health(&ops, rest);
+            }
             () = due(end_dead) => {
                 self.health.end_connections(&self.engine);
                 self.wakers.iter().for_each(Waker::wake);

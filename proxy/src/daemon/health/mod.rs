@@ -26,6 +26,12 @@ pub(super) use self::listeners::Listeners;
 use self::teller::Teller;
 use super::random_seed;
 
+/// Questions that are out at a time. Each has a socket.
+const OUT: usize = 4096;
+/// Open files that are for others: fronts, the control plane, ports.
+const RESERVE: usize = 512;
+/// Why there are no news any more.
+const PANICKED: &str = "the checks of servers have panicked: a defect of ulvs; its log says where";
 /// News that are done as one.
 const TOGETHER: usize = 256;
 
@@ -101,10 +107,11 @@ impl Health {
         }
     }
 
-    /// Waits for news; for ever while nobody is asked. The edits to make first, then [`Self::carry_out`].
-    pub(super) async fn news(&mut self) -> (Vec<Op>, Rest) {
+    /// Waits for news; for ever while nobody is asked. The edits to make first, then [`Self::carry_out`]. None ever again
+    /// once the thread that asks has panicked: servers could die unnoticed.
+    pub(super) async fn news(&mut self) -> anyhow::Result<(Vec<Op>, Rest)> {
         let Some(running) = &mut self.running else { return std::future::pending().await };
-        let Some(first) = running.news.recv().await else { return std::future::pending().await };
+        let first = running.news.recv().await.ok_or_else(|| anyhow::anyhow!(PANICKED))?;
         let mut news = vec![first];
         while news.len() < TOGETHER
             && let Ok(next) = running.news.try_recv()
@@ -112,7 +119,7 @@ impl Health {
             news.push(next);
         }
         let ops = news.iter_mut().flat_map(|news| std::mem::take(&mut news.effects.ops)).collect();
-        (ops, Rest { news })
+        Ok((ops, Rest { news }))
     }
 
     /// Does what is left to do.
@@ -155,16 +162,76 @@ impl Health {
             Some(running) => running,
             None => {
                 let words = Arc::clone(&self.words);
-                let (prober, news) = Prober::start(Network::new(engine), random_seed(), words, || {
-                    // Those who handle packets come first.
-                    if let Err(error) = netio::process::lower_priority() {
-                        warn!("checks of servers run as urgently as packets: {error}");
-                    }
-                })?;
+                let (prober, news) =
+                    Prober::start(Network::new(engine), random_seed(), room_for_questions(), words, || {
+                        // Those who handle packets come first.
+                        if let Err(error) = netio::process::lower_priority() {
+                            warn!("checks of servers run as urgently as packets: {error}");
+                        }
+                    })?;
                 prober.follow(Arc::clone(table));
                 Running { prober, news }
             }
         };
         Ok(self.running.insert(running))
+    }
+}
+
+/// How many questions there may be at a time, with as many open files as the process may have.
+fn room_for_questions() -> usize {
+    if let Err(error) = netio::process::raise_open_files() {
+        warn!("no more files can be open for checks: {error}");
+    }
+    at_a_time(netio::process::open_files().unwrap_or(RESERVE))
+}
+
+/// A few, however few files there are.
+fn at_a_time(files: usize) -> usize {
+    files.saturating_sub(RESERVE).max(files / 4).clamp(1, OUT)
+}
+
+#[cfg(test)]
+mod tests {
+    use control::health::Due;
+    use control::health::probe::Outcome;
+    use control::health::prober::Asker;
+    use sched::{Check, CheckKind, DestSpec, Proto, ServiceKey, ServiceSpec, Trash};
+
+    use super::*;
+
+    /// Does not survive its first question.
+    struct Frail;
+
+    impl Asker for Frail {
+        type Ready = ();
+
+        fn ready(&self, _: &Check) {
+            panic!("the panic of a test");
+        }
+
+        async fn ask((): &(), _: &Due) -> Outcome {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_those_who_ask_is_the_end_rather_than_silence() {
+        let (prober, news) = Prober::start(Frail, 1, 1, Arc::default(), || ()).unwrap();
+        let check = Check { interval: 1, ..Check::new(CheckKind::Tcp) };
+        let health = Some(Arc::new(sched::Health { checks: vec![check], ..sched::Health::default() }));
+        let dests = vec![DestSpec::new("192.168.1.1:80".parse().unwrap())];
+        let key = ServiceKey::addr(Proto::Tcp, "10.0.0.1:80".parse().unwrap());
+        let service = ServiceSpec { health, dests, ..ServiceSpec::new(key, "rr") };
+        let ops = [Op::AddService { service }];
+        prober.follow(Arc::new(ServiceTable::default().apply(&mut Trash::default(), &ops).unwrap()));
+        let mut health = Health { running: Some(Running { prober, news }), ..Health::default() };
+        assert_eq!(health.news().await.unwrap_err().to_string(), PANICKED);
+    }
+
+    #[test]
+    fn questions_leave_open_files_for_others() {
+        for (files, questions) in [(1_048_576, 4096), (1024, 512), (512, 128), (1, 1)] {
+            assert_eq!(at_a_time(files), questions, "{files}");
+        }
     }
 }

@@ -2,10 +2,10 @@
 //! service) they run one after the other, so that whoever is told last was told the latest.
 
 use std::collections::{HashSet, VecDeque};
-use std::process::Stdio;
 use std::time::Duration;
 
 use control::health::Told;
+use control::health::command::Running;
 use sched::{DestKey, ServiceKey};
 use tokio::process::Command;
 use tokio::sync::mpsc;
@@ -89,24 +89,19 @@ async fn run(told: &Told, limit: Duration) {
     let mut words = line.split_ascii_whitespace();
     let Some(program) = words.next() else { return };
     let mut command = Command::new(program);
-    command.args(words).envs(told.environment()).kill_on_drop(true);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = match command.spawn() {
-        Ok(child) => child,
+    command.args(words).envs(told.environment());
+    let running = match Running::start(&mut command) {
+        Ok(running) => running,
         Err(error) => {
             warn!("`{line}` cannot be run, and was not told that {}: {error}", told.event);
             return;
         }
     };
-    match timeout(limit, child.wait()).await {
+    match timeout(limit, running.ended()).await {
         Ok(Ok(status)) if status.success() => debug!("`{line}` was told that {}", told.event),
         Ok(Ok(status)) => warn!("`{line}`, which was told that {}, failed: {status}", told.event),
         Ok(Err(error)) => warn!("`{line}`: {error}"),
-        Err(_) => {
-            warn!("`{line}` was killed: it took longer than {} s", limit.as_secs_f64());
-            // It is gone already if that fails.
-            let _ = child.kill().await;
-        }
+        Err(_) => warn!("`{line}` was killed: it took longer than {} s", limit.as_secs_f64()),
     }
 }
 
@@ -154,6 +149,27 @@ mod tests {
         let text = std::fs::read_to_string(out).unwrap();
         let line = |n| format!("tcp/10.0.0.1:80 192.168.1.7:80 {n} word\n");
         assert_eq!(text, [line(1), line(2), line(3)].concat());
+    }
+
+    #[tokio::test]
+    async fn with_who_takes_too_long_its_own_children_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        let body = format!("sleep 1000 &\necho $! > {}\nwait\n", out.display());
+        run(&told(script(dir.path(), &body), 1, "slow"), Duration::from_millis(500)).await;
+        let child = std::fs::read_to_string(out).unwrap();
+        let gone = || {
+            // Nobody may be there to take leave of an orphan where tests run.
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
+            stat.is_empty() || stat.contains(") Z ")
+        };
+        for _ in 0..1000 {
+            if gone() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{child} still runs");
     }
 
     #[tokio::test]

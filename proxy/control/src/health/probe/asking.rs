@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -61,10 +61,10 @@ impl Asking<'_> {
             socket.set_tcp_nodelay(true)?;
             socket.set_tcp_quickack(first == First::Server)
         };
-        options().map_err(|e| words::io(&e))?;
+        options().map_err(|e| self.error(&e))?;
         self.aim(&socket, to, Proto::Tcp)?;
-        let stream =
-            TcpSocket::from_std_stream(socket.into()).connect(to).await.map_err(|e| words::io(&e))?;
+        let stream = TcpSocket::from_std_stream(socket.into()).connect(to).await;
+        let stream = stream.map_err(|e| self.error(&e))?;
         // A port of this very host that nobody listens on may meet itself, where the kernel picks it for our end too.
         if stream.local_addr().is_ok_and(|own| own == to) {
             return Err("connection refused".into());
@@ -78,7 +78,7 @@ impl Asking<'_> {
         let to = self.destination()?;
         let socket = self.open(to, Type::DGRAM, Protocol::UDP)?;
         self.aim(&socket, to, Proto::Udp)?;
-        connected(socket, to)
+        connected(socket, to).map_err(|e| self.error(&e))
     }
 
     /// What comes of this in the time that there is. `None` comes a little before the end: there is something to say yet.
@@ -96,6 +96,19 @@ impl Asking<'_> {
     /// How far it has come.
     pub(super) fn reached(&self, stage: Stage) {
         self.progress.0.store(stage as u8, Ordering::Relaxed);
+    }
+
+    /// What went wrong here, in words; what this host lacks is noted.
+    pub(super) fn error(&self, error: &io::Error) -> String {
+        if words::is_ours(error) {
+            self.lacks();
+        }
+        words::io(error)
+    }
+
+    /// This host has not what it takes to ask.
+    pub(super) fn lacks(&self) {
+        self.progress.2.store(true, Ordering::Relaxed);
     }
 
     /// It begins anew.
@@ -119,7 +132,7 @@ impl Asking<'_> {
             io::ErrorKind::PermissionDenied => {
                 "we may not: that takes CAP_NET_RAW, or our group in net.ipv4.ping_group_range".into()
             }
-            _ => words::io(&e),
+            _ => self.error(&e),
         };
         let socket =
             Socket::new(Domain::for_address(to), kind.nonblocking(), Some(protocol)).map_err(fails)?;
@@ -128,7 +141,7 @@ impl Asking<'_> {
                 Some(code) if Errno::from_raw(code) == Errno::ENODEV => {
                     format!("there is no device `{device}` to ask by")
                 }
-                _ => format!("cannot ask by device `{device}`: {}", words::io(&e)),
+                _ => format!("cannot ask by device `{device}`: {}", self.error(&e)),
             };
             socket.bind_device(Some(device.as_bytes())).map_err(fails)?;
         }
@@ -137,7 +150,7 @@ impl Asking<'_> {
                 io::ErrorKind::PermissionDenied => {
                     format!("cannot ask with mark {mark} without CAP_NET_ADMIN")
                 }
-                _ => format!("cannot ask with mark {mark}: {}", words::io(&e)),
+                _ => format!("cannot ask with mark {mark}: {}", self.error(&e)),
             };
             socket.set_mark(mark).map_err(fails)?;
         }
@@ -160,7 +173,7 @@ impl Asking<'_> {
                 format!("cannot ask from {}: it is no address of this host", bind.ip())
             }
             io::ErrorKind::AddrInUse => format!("cannot ask from {bind}: somebody else has that port"),
-            _ => format!("cannot ask from {bind}: {}", words::io(&e)),
+            _ => format!("cannot ask from {bind}: {}", self.error(&e)),
         };
         match bind.port() {
             // The port is chosen once it is known whom for: each server may have the same.
@@ -179,7 +192,7 @@ impl Asking<'_> {
         let Some(aim) = &self.tools.aim else {
             return Err("no question can go by the VIP here".into());
         };
-        let error = |e: io::Error| words::io(&e);
+        let error = |e: io::Error| self.error(&e);
         if self.way.bind.is_none() {
             // Which address we have on the way there, the kernel tells a socket that sends nothing.
             let scout = self.open(to, Type::DGRAM, Protocol::UDP)?;
@@ -196,15 +209,14 @@ impl Asking<'_> {
 }
 
 /// A socket for datagrams that hears from one peer only, and of the ICMP errors that its packets meet.
-pub(super) fn connected(socket: Socket, to: SocketAddr) -> Result<UdpSocket, String> {
-    let error = |e: io::Error| words::io(&e);
+pub(super) fn connected(socket: Socket, to: SocketAddr) -> io::Result<UdpSocket> {
     let heard = match to {
         SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4RecvErr, &true),
         SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvErr, &true),
     };
-    heard.map_err(|e| error(e.into()))?;
-    socket.connect(&to.into()).map_err(error)?;
-    UdpSocket::from_std(socket.into()).map_err(error)
+    heard?;
+    socket.connect(&to.into())?;
+    UdpSocket::from_std(socket.into())
 }
 
 fn any(like: SocketAddr) -> SocketAddr {
@@ -231,9 +243,9 @@ pub(super) enum Stage {
 }
 
 /// The [`Stage`] of a question: whoever asks says it, whoever looks at the clock reads it. And what of it is aimed at a
-/// server, by the VIP.
+/// server, by the VIP; and whether this host lacked what it takes.
 #[derive(Default)]
-pub(super) struct Progress(AtomicU8, Mutex<Vec<Box<dyn Aimed>>>);
+pub(super) struct Progress(AtomicU8, Mutex<Vec<Box<dyn Aimed>>>, AtomicBool);
 
 impl Progress {
     fn aimed(&self) -> MutexGuard<'_, Vec<Box<dyn Aimed>>> {
@@ -246,6 +258,11 @@ impl Progress {
             return Ok(());
         }
         Err("what this host sends to the VIP does not come by the service: ask without `via`".into())
+    }
+
+    /// This host lacked what it takes to ask.
+    pub(super) fn is_lacking(&self) -> bool {
+        self.2.load(Ordering::Relaxed)
     }
 
     /// What is missing after all the time that there was.

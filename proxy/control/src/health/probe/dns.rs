@@ -62,7 +62,7 @@ impl Ready {
         let socket = asking.datagrams()?;
         let mut query = self.query.clone();
         query[..2].copy_from_slice(&asking.tools.nonce().to_be_bytes()[..2]);
-        socket.send(&query).await.map_err(|e| words::io(&e))?;
+        socket.send(&query).await.map_err(|e| asking.error(&e))?;
         let mut buffer = [0; LONGEST];
         loop {
             let length = socket.recv(&mut buffer).await.map_err(|e| words::io(&e))?;

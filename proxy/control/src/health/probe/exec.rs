@@ -14,16 +14,18 @@
 //! | `ULVS_RIP`, `ULVS_RPORT` | where it is to be asked: the check's own address and port, if it has some |
 //! | `ULVS_STATE` | `up` or `down`: what the server is taken for now |
 
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Gid, Group, Pid, Uid, User};
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::unistd::{Gid, Group, Uid, User};
 use sched::{ExecCheck, ServiceKey, Weight};
 use std::os::unix::process::ExitStatusExt;
 use tokio::process::Command;
 
 use super::asking::{Asking, Stage};
 use super::{Success, Target, Weighting, words};
+use crate::health::command::Running;
 
 #[derive(Debug)]
 pub(super) struct Ready {
@@ -65,18 +67,20 @@ impl Ready {
 
     pub(super) async fn ask(&self, asking: &Asking<'_>) -> Result<Success, String> {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).envs(facts(asking.target)).current_dir("/").process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(&self.arguments).envs(facts(asking.target)).current_dir("/");
         if let Some((user, group)) = self.who {
             command.uid(user.as_raw()).gid(group.as_raw());
         }
         let cannot = |e| format!("cannot run `{}`: {}", self.program, words::io(&e));
-        let mut child = command.spawn().map_err(cannot)?;
-        let mut group = Running(child.id().and_then(|id| id.try_into().ok()).map(Pid::from_raw));
+        let running = Running::start(&mut command).map_err(|e| {
+            // There can be no more processes, or none that has all of this one's memory.
+            if words::is_ours(&e) || e.raw_os_error() == Some(Errno::EAGAIN as i32) {
+                asking.lacks();
+            }
+            cannot(e)
+        })?;
         asking.reached(Stage::Running);
-        let status = child.wait().await;
-        group.0 = None;
-        self.judge(status.map_err(cannot)?)
+        self.judge(running.ended().await.map_err(cannot)?)
     }
 
     fn judge(&self, status: ExitStatus) -> Result<Success, String> {
@@ -90,19 +94,6 @@ impl Ready {
                 let signal = status.signal().and_then(|number| Signal::try_from(number).ok());
                 Err(format!("ended by {}", signal.map_or("an unknown signal", Signal::as_str)))
             }
-        }
-    }
-}
-
-/// The command's process group, while it runs. It does not outlive the question.
-struct Running(Option<Pid>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // The first of the group is our child and has not been waited for: the number is nobody else's. The runtime
-            // takes leave of it.
-            let _ = killpg(group, Signal::SIGKILL);
         }
     }
 }

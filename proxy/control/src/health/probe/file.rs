@@ -33,12 +33,12 @@ impl Ready {
         Ok(Self { check: check.clone(), path: check.path.as_path().into() })
     }
 
-    pub(super) async fn ask(&self, _: &Asking<'_>) -> Result<Success, String> {
+    pub(super) async fn ask(&self, asking: &Asking<'_>) -> Result<Success, String> {
         let path = Arc::clone(&self.path);
         // The file may be on a disk that hangs: not on this thread.
         let said = match tokio::task::spawn_blocking(move || read(&path)).await {
             Ok(said) => {
-                said.map_err(|e| format!("cannot read {}: {}", self.path.display(), words::io(&e)))?
+                said.map_err(|e| format!("cannot read {}: {}", self.path.display(), asking.error(&e)))?
             }
             Err(_) => return Err(format!("cannot read {}", self.path.display())),
         };

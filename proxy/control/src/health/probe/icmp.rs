@@ -53,12 +53,12 @@ async fn exchange(
 
 fn open(asking: &Asking<'_>, to: SocketAddr) -> Result<(UdpSocket, Kind), String> {
     let protocol = if to.is_ipv4() { Protocol::ICMPV4 } else { Protocol::ICMPV6 };
-    let datagram = asking.open(to, Type::DGRAM, protocol).and_then(|socket| connected(socket, to));
+    let datagram = asking.open(to, Type::DGRAM, protocol).and_then(|socket| connected(socket, to).map_err(|e| asking.error(&e)));
     if let Ok(socket) = datagram {
         return Ok((socket, Kind::Datagram));
     }
     let socket = asking.open(to, Type::RAW, protocol)?;
-    Ok((connected(socket, to)?, Kind::Raw))
+    Ok((connected(socket, to).map_err(|e| asking.error(&e))?, Kind::Raw))
 }
 
 /// An echo request: type, code, checksum, identifier, sequence number, payload.

@@ -80,6 +80,8 @@ pub struct Outcome {
     pub result: Result<Success, String>,
     /// How long it took.
     pub took: Duration,
+    /// This host had not what it takes to ask, descriptors or memory: nothing is said about the server. Why, `result` says.
+    pub lacking: bool,
 }
 
 /// The answer was right.
@@ -185,7 +187,7 @@ impl Question {
         let progress = Progress::default();
         if self.via == Via::Vip && target.vip.is_none() && !matches!(self.kind, Kind::Never(_)) {
             let why = "a service of a mark has no VIP that the question could go by".to_owned();
-            return Outcome { result: Err(why), took: Duration::ZERO };
+            return Outcome { result: Err(why), took: Duration::ZERO, lacking: false };
         }
         let deadline = started + self.timeout;
         let asking = Asking { target, way: &self.way, tools: &self.tools, progress: &progress, deadline };
@@ -194,7 +196,8 @@ impl Question {
             Err(_) => Err(progress.late(self.timeout)),
         };
         let result = progress.came_by().and(result);
-        Outcome { result: result.map_err(|why| words::line(&why)), took: started.elapsed() }
+        let lacking = result.is_err() && progress.is_lacking();
+        Outcome { result: result.map_err(|why| words::line(&why)), took: started.elapsed(), lacking }
     }
 }
 

@@ -28,7 +28,7 @@ impl Ready {
 
     pub(super) async fn ask(&self, asking: &Asking<'_>) -> Result<(), String> {
         let socket = asking.datagrams()?;
-        socket.send(&self.0.payload).await.map_err(|e| words::io(&e))?;
+        socket.send(&self.0.payload).await.map_err(|e| asking.error(&e))?;
         // As much as is looked at; what is cut is longer than that, which is all that has to be known.
         let UdpCheck { reply, min_reply, max_reply, .. } = &self.0;
         let room = reply.len().max(usize::from(*min_reply)).max(usize::from(*max_reply) + 1);

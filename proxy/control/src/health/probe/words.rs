@@ -31,6 +31,12 @@ pub(super) fn io(error: &io::Error) -> String {
     }
 }
 
+/// Whether it is this host that had no descriptor or no memory left: the error says nothing about any server.
+pub(super) fn is_ours(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw);
+    matches!(code, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM))
+}
+
 /// A time as people write it: `2 s`, `1.5 s`, `500 ms`.
 pub(super) fn time(time: Duration) -> String {
     match time.as_millis() {
@@ -110,6 +116,17 @@ mod tests {
         {
             assert_eq!(time(Duration::from_millis(ms)), words);
         }
+    }
+
+    #[test]
+    fn what_this_host_lacks_is_told_from_what_servers_do() {
+        for errno in [Errno::EMFILE, Errno::ENFILE, Errno::ENOBUFS, Errno::ENOMEM] {
+            assert!(is_ours(&errno.into()), "{errno}");
+        }
+        for errno in [Errno::ECONNREFUSED, Errno::EHOSTUNREACH, Errno::EADDRNOTAVAIL, Errno::EAGAIN] {
+            assert!(!is_ours(&errno.into()), "{errno}");
+        }
+        assert!(!is_ours(&io::Error::other("something odd")));
     }
 
     #[test]

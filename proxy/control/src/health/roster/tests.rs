@@ -84,8 +84,8 @@ impl Watched {
             while let Some(due) = self.roster.due(self.now) {
                 let failed = dead.iter().any(|n| addr(*n) == due.server);
                 let result = if failed { Err("no".to_owned()) } else { Ok(Success::default()) };
-                let effects =
-                    self.roster.answer(&due, Outcome { result, took: Duration::from_millis(1) }, self.now);
+                let outcome = Outcome { result, took: Duration::from_millis(1), lacking: false };
+                let effects = self.roster.answer(&due, outcome, self.now);
                 self.carry_out(effects);
                 asked.insert(due.server);
             }
@@ -128,6 +128,35 @@ fn a_dead_server_is_taken_out_and_comes_back() {
 }
 
 #[test]
+fn who_is_drained_dies_as_any_other_and_comes_back_by_its_checks_only() {
+    let mut w = Watched::new(checked(2));
+    w.second(&[]);
+    let live = Arc::clone(&w.table.get(&key()).unwrap().find(&addr(1)).unwrap().live);
+    let weigh = |weight| Op::EditDest {
+        key: key(),
+        dest: DestSpec { weight: Weight(weight), ..DestSpec::new(addr(1)) },
+    };
+    live.set_draining(true);
+    w.edit(weigh(0));
+    w.second(&[1]);
+    assert_eq!((w.in_force(), w.turned.as_slice()), (vec![addr(2)], &[(addr(1), Some(OnDown::Reset))][..]));
+    // The drain is undone: not even the table knows it as alive for a moment.
+    live.set_draining(false);
+    w.table = w.table.apply(&mut w.trash, &[weigh(7)]).unwrap();
+    assert_eq!(w.in_force(), [addr(2)]);
+    w.follow();
+    assert_eq!((w.in_force(), w.turned.len()), (vec![addr(2)], 1));
+    // And the other way round: the dead are drained.
+    live.set_draining(true);
+    w.edit(weigh(0));
+    assert_eq!((w.in_force(), w.turned.len()), (vec![addr(2)], 1));
+    live.set_draining(false);
+    w.edit(weigh(1));
+    w.second(&[]);
+    assert_eq!(w.in_force(), [addr(1), addr(2)]);
+}
+
+#[test]
 fn who_is_inhibited_stays_with_weight_0() {
     let spec = checked(2);
     let mut w = Watched::new(spec.clone());
@@ -148,6 +177,23 @@ fn who_begins_as_down_is_let_in_by_its_checks() {
 }
 
 #[test]
+fn who_has_not_been_asked_yet_is_no_reason_to_panic() {
+    let mut spec = checked(4);
+    let health = Health::clone(spec.health.as_ref().unwrap());
+    spec.health = Some(Arc::new(Health { initially: Initially::Down, panic: 50, ..health }));
+    let mut w = Watched::new(spec.clone());
+    assert_eq!(w.in_force(), []);
+    w.second(&[2]);
+    assert_eq!(w.in_force(), [addr(1), addr(3), addr(4)]);
+    assert!(!w.said.iter().any(|line| line.contains("no check is believed")), "{:?}", w.said);
+    w.second(&[1, 2]);
+    assert_eq!(w.in_force().len(), 4, "those that have been asked are");
+    // Other checks: the verdicts stay until they have spoken, and so does the panic.
+    w.edit(with(&spec, |h| h.checks[0].port = Some(81)));
+    assert_eq!(w.in_force().len(), 4);
+}
+
+#[test]
 fn no_question_is_asked_twice_at_a_time_and_gone_ones_never() {
     let mut w = Watched::new(checked(3));
     let later = w.now + Duration::from_secs(60);
@@ -156,12 +202,29 @@ fn no_question_is_asked_twice_at_a_time_and_gone_ones_never() {
     assert!(w.roster.next_due().is_none());
     w.edit(Op::DelDest { key: key(), addr: addr(1) });
     for due in &all {
-        let outcome = Outcome { result: Err("no".to_owned()), took: Duration::ZERO };
+        let outcome = Outcome { result: Err("no".to_owned()), took: Duration::ZERO, lacking: false };
         let effects = w.roster.answer(due, outcome, later);
         w.carry_out(effects);
     }
     assert_eq!(w.said.iter().filter(|line| line.contains("is down")).count(), 2, "{:?}", w.said);
     assert_eq!(std::iter::from_fn(|| w.roster.due(later + Duration::from_secs(60))).count(), 2);
+}
+
+#[test]
+fn what_this_host_lacks_to_ask_is_held_against_nobody_and_asked_again() {
+    let mut w = Watched::new(checked(1));
+    w.second(&[]);
+    for _ in 0..5 {
+        w.now = w.roster.next_due().unwrap();
+        let due = w.roster.due(w.now).unwrap();
+        let result = Err("too many files are open here".to_owned());
+        let outcome = Outcome { result, took: Duration::ZERO, lacking: true };
+        let effects = w.roster.answer(&due, outcome, w.now);
+        w.carry_out(effects);
+        let next = w.roster.next_due().unwrap() - w.now;
+        assert!(next > Duration::from_millis(900), "{next:?}: after the interval");
+    }
+    assert_eq!((w.state(1).as_str(), w.said.len(), w.in_force()), ("up", 0, vec![addr(1)]));
 }
 
 #[test]
@@ -237,6 +300,8 @@ fn the_quorum_is_lost_below_and_regained_above_as_keepalived_does() {
     assert_eq!(w.in_force().len(), 4);
     assert!(w.said.last().unwrap().contains("has its quorum again"), "{:?}", w.said);
     assert_eq!(w.told, ["lost", "found"]);
+    let of_sorry: Vec<_> = w.turned.iter().filter(|turned| turned.0 == addr(99)).map(|t| t.1).collect();
+    assert_eq!(of_sorry, [None, Some(OnDown::Reset)], "its connections end, and its clients come back");
 }
 
 #[test]

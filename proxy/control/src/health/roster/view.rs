@@ -51,7 +51,7 @@ impl Roster {
             effective: member.effective(),
             warming: None,
             since_ms: millis(now.saturating_duration_since(server.since)),
-            reason: server.reason.clone(),
+            reason: server.reason_now().to_owned(),
             falls: server.falls,
             rises: server.rises,
             checks: server.asked.iter().map(|asked| self.check(asked, now)).collect(),

@@ -23,7 +23,7 @@ pub(super) struct Ward {
     /// It has checks; else it is here for what somebody said by hand.
     checked: bool,
     pub(super) members: BTreeMap<DestKey, Member>,
-    sorry: Option<DestKey>,
+    sorry: Option<Arc<DestLive>>,
     /// As the table has it.
     on_sorry: bool,
     pub(super) quorum: bool,
@@ -77,8 +77,8 @@ impl Ward {
         self.checked
     }
 
-    pub(super) const fn sorry(&self) -> Option<DestKey> {
-        self.sorry
+    pub(super) fn sorry(&self) -> Option<DestKey> {
+        self.sorry.as_ref().map(|live| live.key)
     }
 
     pub(super) const fn serves_sorry(&self) -> bool {
@@ -106,7 +106,7 @@ impl Ward {
     ) -> Vec<(DestKey, Vec<Turn>)> {
         self.checked = service.health.is_some();
         self.health = service.health.clone().unwrap_or_default();
-        self.sorry = service.sorry.as_ref().map(|sorry| sorry.live.key);
+        self.sorry = service.sorry.as_ref().map(|sorry| Arc::clone(&sorry.live));
         self.on_sorry = service.on_sorry;
         self.members.retain(|key, _| {
             let stays = service.find(key).is_some();
@@ -200,9 +200,12 @@ impl Ward {
         }
         self.judge_quorum(key, effects);
         let on = self.serves_sorry();
-        if self.sorry.is_some() && on != self.on_sorry {
+        if let Some(sorry) = self.sorry.as_ref().filter(|_| on != self.on_sorry) {
             self.on_sorry = on;
             effects.ops.push(Op::SetSorry { key, on });
+            // Whoever was with it goes back to the service, as clients of a dead server go to another one.
+            let live = Arc::clone(sorry);
+            effects.turned.push(Turned { service: key, live, down: (!on).then_some(self.health.on_down) });
         }
     }
 
@@ -256,7 +259,7 @@ impl Ward {
         }
         self.quorum = there;
         let limit = if there { quorum + hysteresis } else { quorum.saturating_sub(hysteresis).max(1) };
-        let who = match (self.sorry, there) {
+        let who = match (self.sorry(), there) {
             (Some(sorry), false) => format!(", the sorry server {sorry} serves"),
             (Some(sorry), true) => format!(", the sorry server {sorry} is done"),
             (None, _) => String::new(),

@@ -10,11 +10,11 @@ fn check(fall: u32, rise: u32) -> Arc<Check> {
 
 fn answer(ok: bool) -> Outcome {
     let result = if ok { Ok(Success::default()) } else { Err("connection refused".to_owned()) };
-    Outcome { result, took: Duration::from_millis(1) }
+    Outcome { result, took: Duration::from_millis(1), lacking: false }
 }
 
 fn weighted(weight: Weighting) -> Outcome {
-    Outcome { result: Ok(Success { weight: Some(weight) }), took: Duration::ZERO }
+    Outcome { result: Ok(Success { weight: Some(weight) }), took: Duration::ZERO, lacking: false }
 }
 
 /// What it says to a list of answers of its first check.
@@ -31,7 +31,9 @@ fn one_failure_is_soft_and_three_in_a_row_are_hard() {
     let now = Instant::now();
     assert_eq!(told(&mut server, &health, &[true, false]), ["soft-down: connection refused"]);
     assert_eq!((server.words(now).as_str(), server.is_alive()), ("soft-down 1/3", true));
+    assert_eq!(server.reason_now(), "connection refused");
     assert_eq!(told(&mut server, &health, &[true]), ["firm: it answers"]);
+    assert_eq!(server.reason_now(), "not asked yet", "what has made it live");
     let all = told(&mut server, &health, &[false, false, false, false]);
     assert_eq!(all, ["soft-down: connection refused", "down: connection refused (3 of 3)"]);
     assert_eq!((server.words(now).as_str(), server.is_alive(), server.falls), ("down", false, 1));
@@ -102,14 +104,14 @@ fn what_is_said_by_hand_wins_and_is_given_back() {
 }
 
 #[test]
-fn who_is_drained_is_left_alone_by_checks() {
+fn who_is_drained_keeps_weight_0_and_may_die_all_the_same() {
     let health = Health::default();
     let mut server = Server::new(&[check(1, 1)], Initially::Up, Instant::now());
     server.heed(0, weighted(Weighting::Absolute(Weight(9))), &health, Instant::now());
     let fitness = |server: &Server| server.fitness(&health, false, true, Weight(0));
     assert_eq!(fitness(&server), Fitness::default(), "weight 0 stays");
     told(&mut server, &health, &[false]);
-    assert_eq!(fitness(&server), Fitness::default());
+    assert_eq!(fitness(&server), Fitness { share: Share::Out, weight: None });
 }
 
 #[test]
