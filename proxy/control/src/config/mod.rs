@@ -81,7 +81,7 @@
 //! panic = 0                       # per cent of dead servers from which on none is believed; 0: never
 //! damping = { flaps = 3, within = "60s", hold = "5m" }  # down so often within that time, it stays down so long
 //! passive = { fall = 3, hold = "5s", max_hold = "5m" }  # by what clients' connections meet; or true
-//! notify = "/usr/local/bin/notify"   # told of each change; or { change, up, down, quorum_up, quorum_down, at_stop }
+//! notify = "/usr/local/bin/notify"   # told of each change; or { change, up, down, quorum_up, quorum_down, at_stop, user }
 //!
 //! [service.tls]                   # TLS from clients ends here; files are relative to this one
 //! port = 443                      # default: the service's TCP port, of several 443

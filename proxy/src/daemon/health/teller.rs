@@ -1,15 +1,17 @@
 //! Runs the commands that want to know: no shell, the facts in the environment, a few at once. About one server (or one
-//! service) they run one after the other, so that whoever is told last was told the latest.
+//! service) they run one after the other, so that whoever is told last was told the latest. Under another user a command has
+//! no groups but that user's one; if there is no such user, it does not run at all.
 
 use std::collections::{HashSet, VecDeque};
 use std::process::Stdio;
 use std::time::Duration;
 
 use control::health::Told;
+use control::health::probe::who;
 use sched::{DestKey, ServiceKey};
 use tokio::process::Command;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
@@ -91,6 +93,17 @@ async fn run(told: &Told, limit: Duration) {
     let mut command = Command::new(program);
     command.args(words).envs(told.environment()).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    if let Some(user) = told.user.clone() {
+        // Who that is may be asked over the network.
+        let found = spawn_blocking(move || who(&user)).await.map_err(|error| error.to_string());
+        match found.flatten() {
+            Ok((user, group)) => drop(command.uid(user.as_raw()).gid(group.as_raw())),
+            Err(error) => {
+                warn!("`{line}` is not run, and was not told that {}: {error}", told.event);
+                return;
+            }
+        }
+    }
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => {
@@ -112,6 +125,9 @@ async fn run(told: &Told, limit: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use control::health::{Event, EventKind};
     use sched::Proto;
 
@@ -127,7 +143,7 @@ mod tests {
             state: state.to_owned(),
             reason: "no".to_owned(),
         };
-        Told { command, event }
+        Told { command, user: None, event }
     }
 
     /// A script, as there is no shell but the one that it asks for.
@@ -154,6 +170,22 @@ mod tests {
         let text = std::fs::read_to_string(out).unwrap();
         let line = |n| format!("tcp/10.0.0.1:80 192.168.1.7:80 {n} word\n");
         assert_eq!(text, [line(1), line(2), line(3)].concat());
+    }
+
+    #[tokio::test]
+    async fn a_command_runs_as_its_user_and_as_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        std::fs::write(&out, "").unwrap();
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o777)).unwrap();
+        std::fs::set_permissions(&out, Permissions::from_mode(0o666)).unwrap();
+        let command = script(dir.path(), &format!("echo $(id -u) $(id -G) >> {}\n", out.display()));
+        let mut teller = Teller::default();
+        for user in ["65534:65534", "no-such-user", "no:such:user", ""] {
+            teller.tell(Told { user: Some(user.to_owned()), ..told(command.clone(), 1, "up") });
+        }
+        teller.finish().await;
+        assert_eq!(std::fs::read_to_string(out).unwrap(), "65534 65534\n");
     }
 
     #[tokio::test]

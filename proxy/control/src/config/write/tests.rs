@@ -30,7 +30,7 @@ panic = 90
 sorry = { address = "10.1.0.9:8080", weight = 2, method = "fullnat", inhibit = true }
 damping = { flaps = 3, within = "60s", hold = "300s" }
 passive = { fall = 4, hold = "5s", max_hold = "300s" }
-notify = { change = "/bin/change it", up = "/bin/up", quorum_down = "/bin/down", at_stop = true }
+notify = { change = "/bin/change it", up = "/bin/up", quorum_down = "/bin/down", at_stop = true, user = "nobody" }
 
 [[service.check]]
 kind = "http"

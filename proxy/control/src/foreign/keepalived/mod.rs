@@ -30,7 +30,7 @@ use std::path::Path;
 use group::Targets;
 use tree::Item;
 
-use super::note::Notes;
+use super::note::{Notes, Place};
 use super::{Foreign, add_services};
 
 /// About `smtp_alert`.
@@ -43,24 +43,31 @@ const SNMP: (&str, &str) =
 /// What is said once for all virtual servers.
 #[derive(Debug, Default)]
 struct Shared {
+    /// Who runs commands that do not say.
     script_user: Option<String>,
     files: HashMap<String, global::Tracked>,
 }
 
+/// `notify_up` and its like.
+#[derive(Clone, Debug)]
+struct Script {
+    command: String,
+    /// Who runs it; nothing for root.
+    user: Option<String>,
+    place: Place,
+}
+
 impl Shared {
-    /// `notify_up` and its like: a command, perhaps with the user and group that run it.
-    fn script(&self, item: &Item, notes: &mut Notes) -> Option<String> {
+    /// A command, perhaps with the user and group that run it.
+    fn script(&self, item: &Item, notes: &mut Notes) -> Option<Script> {
         let command = value::command(item, notes)?;
-        let user = item.arg(1).or(self.script_user.as_deref()).filter(|user| *user != "root");
-        if let Some(user) = user {
-            let text = format!("notifications run as the user that ulvs is, not as {user}");
-            notes.changed(item.place(), text, "let the command change its user: runuser, setpriv");
-        }
+        let words: Vec<_> = item.args.iter().skip(1).map(|word| word.text.as_str()).collect();
+        let user = check::user_of(&words).or_else(|| self.script_user.clone());
         if command.contains(['\'', '"']) {
             let text = "blanks separate the arguments of this command, in quotes as well";
             notes.changed(item.place_of(0), text, "put it into a script without arguments");
         }
-        Some(command)
+        Some(Script { command, user: user.filter(|user| user != "root"), place: item.place().clone() })
     }
 }
 

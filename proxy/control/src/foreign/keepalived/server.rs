@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use sched::{Check, ForwardMethod, Weight};
 
-use super::Shared;
+use super::{Script, Shared};
 use super::check;
 use super::method;
 use super::service::Inherited;
@@ -38,8 +38,8 @@ pub(super) struct Real {
     pub(super) upper: u32,
     pub(super) lower: u32,
     pub(super) inhibit: bool,
-    pub(super) up: Option<String>,
-    pub(super) down: Option<String>,
+    pub(super) up: Option<Script>,
+    pub(super) down: Option<Script>,
     pub(super) checks: Vec<Asked>,
 }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use sched::{Family, ForwardMethod, Netmask, Persistence, PersistenceEngine, Proto, SchedFlags};
 
-use super::Shared;
+use super::{Script, Shared};
 use super::method;
 use super::server::{self, Real};
 use super::timers::{self, Timers};
@@ -61,8 +61,8 @@ pub(super) struct Virtual {
     pub(super) inhibit: bool,
     pub(super) quorum: (u32, Place),
     pub(super) hysteresis: (u32, Place),
-    pub(super) quorum_up: Option<String>,
-    pub(super) quorum_down: Option<String>,
+    pub(super) quorum_up: Option<Script>,
+    pub(super) quorum_down: Option<Script>,
     pub(super) sorry: Option<(IpAddr, u16, Place)>,
     pub(super) sorry_inhibit: bool,
     pub(super) sorry_method: Option<ForwardMethod>,

@@ -241,7 +241,7 @@ fn every_key_of_what_follows_arrives() {
         sorry = { address = "10.1.0.9:8080", inhibit = true }
         damping = { flaps = 3, within = "60s", hold = "5m" }
         passive = { fall = 4, hold = "500ms", max_hold = "1m" }
-        notify = { change = "/a b", up = "/u", down = "/d", quorum_up = "/qu", quorum_down = "/qd", at_stop = true }
+        notify = { change = "/a b", up = "/u", down = "/d", quorum_up = "/qu", quorum_down = "/qd", at_stop = true, user = "nobody:nogroup" }
         [[service.check]]
         kind = "tcp"
         [[service.server]]
@@ -284,6 +284,7 @@ fn every_key_of_what_follows_arrives() {
             quorum_up: some("/qu"),
             quorum_down: some("/qd"),
             at_stop: true,
+            user: some("nobody:nogroup"),
         },
     };
     let health = health_of(text);

@@ -95,6 +95,7 @@ fn every_keyword_becomes_what_it_means() {
             quorum_up: Some("/usr/local/bin/quorum up".to_owned()),
             quorum_down: Some("/usr/local/bin/quorum down".to_owned()),
             at_stop: true,
+            user: Some("nobody:nogroup".to_owned()),
             ..Notify::default()
         },
         ..Health::default()
@@ -107,8 +108,7 @@ fn every_keyword_becomes_what_it_means() {
     let said: Vec<_> = foreign.notes.iter().map(|note| (note.severity, note.place.line)).collect();
     let expected = [
         (Severity::NotHandled, 5),
-        // The user of `quorum_up`; the file; `FF 01 0A` has nothing to be said.
-        (Severity::Changed, 46),
+        // The file; `FF 01 0A` has nothing to be said.
         (Severity::Changed, 79),
     ];
     assert_eq!(said, expected, "{}", foreign.notes);
@@ -263,4 +263,32 @@ fn packets_that_are_not_rewritten_keep_their_port_and_checks_ask_the_one_that_is
     assert_eq!(service.dests.iter().map(|dest| dest.addr.port()).collect::<Vec<_>>(), [80, 80]);
     assert!(foreign.notes.to_string().contains("8080 is only asked by checks"), "{}", foreign.notes);
     assert_eq!(service.key.proto(), Some(Proto::Tcp));
+}
+
+#[test]
+fn commands_run_as_the_user_that_is_written_or_not_at_all() {
+    let text = "
+        global_defs {
+            script_user alice
+        }
+        virtual_server 10.0.0.1 80 {
+            protocol TCP
+            quorum_down /bin/down
+            real_server 10.1.0.1 80 {
+                notify_up /bin/up alice
+                notify_down /bin/down root
+            }
+            real_server 10.1.0.2 80 {
+                notify_up /bin/up bob staff
+            }
+        }";
+    let foreign = read_text("users", text);
+    let expected = Notify {
+        own: [("10.1.0.1:80".parse().unwrap(), [Some("/bin/up".to_owned()), None])].into(),
+        quorum_down: Some("/bin/down".to_owned()),
+        user: Some("alice".to_owned()),
+        ..Notify::default()
+    };
+    assert_eq!(foreign.services[0].health.as_ref().unwrap().notify, expected);
+    assert_eq!(foreign.notes.counts(), "2 not handled", "{}", foreign.notes);
 }
