@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{Error, ErrorKind, Read};
 use std::path::Path;
 
-use sched::{Check, DestKey, Op, ServiceKey, ServiceSpec, ServiceTable, Trash};
+use sched::{Check, DestKey, OnDown, Op, Proto, ServiceKey, ServiceSpec, ServiceTable, Trash};
 
 use crate::config::{Config, write};
 use crate::settings::Timeouts;
@@ -85,6 +85,20 @@ fn add_services(
             }
         }
     }
+}
+
+/// About a service that [`resets`].
+const RESETS: (&str, &str) = (
+    "connections of a server that has died are reset, where IPVS drops their packets in silence until it is back",
+    "for the latter write on_down = \"keep\" in ulvs.toml: see `ulvs import`",
+);
+
+/// Whether connections of its servers end otherwise here when a server dies.
+fn resets(service: &ServiceSpec) -> bool {
+    let Some(health) = &service.health else { return false };
+    let asked = service.dests.iter().any(|dest| !health.checks_of(&dest.addr).is_empty());
+    let connected = service.key.proto() != Some(Proto::Udp) && !service.one_packet;
+    asked && connected && health.on_down == OnDown::Reset
 }
 
 /// The checks that most servers have, and those of the others.

@@ -33,6 +33,10 @@ pub(super) fn build(service: &Virtual, targets: &Targets, notes: &mut Notes) -> 
             ..ServiceSpec::new(key, service.scheduler.as_deref().unwrap_or(algo::DEFAULT))
         });
     }
+    if built.iter().any(crate::foreign::resets) {
+        let (text, help) = crate::foreign::RESETS;
+        notes.changed(&service.place, text, help);
+    }
     built
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sched::{Check, CheckKind, DestKey, DestSpec, Health, Initially, Notify, ServiceKey};
+use sched::{Check, CheckKind, DestKey, DestSpec, Health, Initially, Notify, OnDown, ServiceKey};
 
 use super::Script;
 use super::build::{Dests, at};
@@ -27,11 +27,14 @@ pub(super) fn health(
         let addr = at(key, addr, method, place, notes)?;
         Some(DestSpec { method, ..DestSpec::new(addr) })
     });
+    let inhibit = inhibit(dests, notes);
     let health = Health {
         checks,
         own,
         initially: initially(service, dests, notes),
-        inhibit: inhibit(dests, notes),
+        inhibit,
+        // With weight 0 it still serves whom it has.
+        on_down: if inhibit { OnDown::Keep } else { OnDown::Reset },
         sorry,
         sorry_inhibit: service.sorry_inhibit,
         quorum,

@@ -112,6 +112,7 @@ fn what_is_unknown_or_has_no_meaning_leaves_the_file_usable() {
             "`alpha` is for all",
             "none",
         ),
+        (file("", "TCP_CHECK { }"), Severity::Changed, "has died are reset", "on_down"),
         (file("", "UDP_CHECK { }"), Severity::Changed, "empty datagram", "payload 00ff"),
         (
             file("quorum_up /bin/x user", "notify_up /bin/x"),
