@@ -294,3 +294,10 @@ fn commands_run_as_the_user_that_is_written_or_not_at_all() {
     assert_eq!(foreign.services[0].health.as_ref().unwrap().notify, expected);
     assert_eq!(foreign.notes.counts(), "2 not handled", "{}", foreign.notes);
 }
+
+#[test]
+fn retries_have_a_name_of_old() {
+    let text = "virtual_server 10.0.0.1 80 {\nprotocol TCP\nreal_server 10.1.0.1 80 {\nHTTP_GET {\nnb_get_retry 4\n\
+                url {\npath /\n}\n}\n}\n}\n";
+    assert_eq!(services("retry", text)[0].health.as_ref().unwrap().checks[0].fall, 5);
+}
