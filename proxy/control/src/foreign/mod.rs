@@ -13,8 +13,9 @@ mod services;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{Error, ErrorKind, Read};
 use std::path::Path;
+use std::sync::Arc;
 
-use sched::{Check, DestKey, OnDown, Op, Proto, ServiceKey, ServiceSpec, ServiceTable, Trash};
+use sched::{Check, DestKey, Health, OnDown, Op, Proto, ServiceKey, ServiceSpec, ServiceTable, Trash};
 
 use crate::config::{Config, write};
 use crate::settings::Timeouts;
@@ -57,9 +58,15 @@ fn add_services(
     place: &Place,
     notes: &mut Notes,
 ) {
-    for service in new {
+    for mut service in new {
         let key = service.key;
+        leave_out_sorry(&mut service, place, notes);
         if !known.insert(key) {
+            if all.contains(&service) {
+                let text = format!("the service {key} is there already, just like this: once is enough");
+                notes.changed(place, text, "delete one of the two");
+                continue;
+            }
             let help = "merge its servers into the first one, or delete one of the two";
             notes.error(place, format!("the service {key} is there already"), help);
             continue;
@@ -84,6 +91,17 @@ fn add_services(
                 );
             }
         }
+    }
+}
+
+/// A sorry server that is a real server, too, would go down with the others.
+fn leave_out_sorry(service: &mut ServiceSpec, place: &Place, notes: &mut Notes) {
+    let Some(health) = &mut service.health else { return };
+    let Some(sorry) = &health.sorry else { return };
+    if service.dests.iter().any(|dest| dest.addr == sorry.addr) {
+        let text = format!("the sorry server {} is one of the servers, and is left out", sorry.addr);
+        notes.changed(place, text, "take another address for it, or delete the server");
+        *health = Arc::new(Health { sorry: None, sorry_inhibit: false, ..Health::clone(health) });
     }
 }
 

@@ -94,9 +94,9 @@ pub(super) fn at(
 ) -> Option<SocketAddr> {
     let ip = server.ip();
     if Family::from(ip) != key.family() && !matches!(method, ForwardMethod::Tunnel(_)) {
-        let text = "server and service are of different address families";
+        let text = "server and service are of different address families: it is left out";
         let help = "only a tunnel changes the family: lvs_method TUN, or give the service a server of its own family";
-        notes.error(place, text, help);
+        notes.changed(place, text, help);
         return None;
     }
     let of_service = key.l4_port().unwrap_or(0);

@@ -301,3 +301,32 @@ fn retries_have_a_name_of_old() {
                 url {\npath /\n}\n}\n}\n}\n";
     assert_eq!(services("retry", text)[0].health.as_ref().unwrap().checks[0].fall, 5);
 }
+
+#[test]
+fn what_cannot_be_is_left_out_and_the_rest_stays() {
+    let text = "
+        virtual_server 10.0.0.1 80 {
+            protocol TCP
+            sorry_server 10.1.0.1 80
+            sorry_server_inhibit
+            real_server 10.1.0.1 80 {
+                SSL_GET {
+                    enable_sni
+                    virtualhost www.example:8443
+                    url {
+                        path index.html
+                    }
+                }
+            }
+            real_server fd00::1 80 {
+            }
+        }";
+    let service = read_text("left-out", text).services.remove(0);
+    assert_eq!(service.dests, [DestSpec::new("10.1.0.1:80".parse().unwrap())]);
+    let health = service.health.unwrap();
+    assert_eq!((&health.sorry, health.sorry_inhibit), (&None, false));
+    let CheckKind::Http(check) = &health.checks[0].kind else { panic!("{health:?}") };
+    assert_eq!(check.tls.as_ref().unwrap().sni.as_deref(), Some("www.example"));
+    assert_eq!(check.urls[0].path, "/index.html");
+    assert_eq!(check.urls[0].host.as_deref(), Some("www.example:8443"));
+}

@@ -153,7 +153,7 @@ fn mistakes_name_the_place_and_the_way_out() {
         ("\treal = 10.1.0.1:80 masq\n".to_owned(), "1:2", "no virtual service has begun", "virtual ="),
         ("virtual = 10.0.0.1\n".to_owned(), "1:11", "no virtual service", "virtual = 3"),
         ("virtual = [fd00::1]:80\n".to_owned(), "1:11", "other address family", "virtual6"),
-        (file("") + &file(""), "6:1", "TCP 10.0.0.1:80 is there already", "merge"),
+        (file("") + &file("real = 10.1.0.2:80 masq"), "6:1", "TCP 10.0.0.1:80 is there already", "merge"),
     ] {
         let foreign = read_lines(&text);
         let found =
