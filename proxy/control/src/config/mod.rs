@@ -138,7 +138,7 @@
 //!
 //! | kind | keys |
 //! |---|---|
-//! | `http`, `https` | `method`, `path`, `host`, `status = [200, "300-399"]`, `keyword`, `regex`, `regex_no_match`, `digest` (MD5), or several pages `urls = [{ path = "/a" }, ...]`; `version = "1.1"`, `fast_recovery` |
+//! | `http`, `https` | `method`, `path`, `host`, `status = [200, "300-399"]`, `keyword`, `regex`, `regex_no_match`, `digest` (MD5), or several pages `urls = [{ path = "/a" }, ...]`; `version = "1.1"` |
 //! | `https`, `tls`, and `grpc` with `tls = true` | `sni`, `verify`, `ca`, `min_days` that the certificate has to be good for |
 //! | `udp` | `payload = "text"` or `payload_hex = "00ff"`, `require_reply`, `reply_hex = "0aXX"` (how it begins; XX is any byte), `min_reply`, `max_reply` |
 //! | `dns` | `record = "SOA"`, `name = "."` |

@@ -48,7 +48,6 @@ device = "eth1"
 mark = 7
 urls = [{ method = "HEAD", path = "/a" }, { path = "/b", host = "www.example", status = [200, "300-399"], digest = "9b3a0c85a887a256d6939da88aabd8cd", keyword = ['a "b"', 'c\d'], regex = { pattern = '\d+', min_offset = 1, max_offset = 9 }, regex_no_match = "error" }]
 version = "1.0C"
-fast_recovery = true
 
 [[service.check]]
 kind = "https"

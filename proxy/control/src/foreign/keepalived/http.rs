@@ -21,6 +21,7 @@ pub(super) fn read(item: &Item, outer: &Inherited, server: Option<IpAddr>, notes
     let connection = Connection::read(item, server, &known, notes, |item, notes| {
         match item.name() {
             "http_protocol" => check.version = version(item, notes).unwrap_or(HttpVersion::Http10),
+            // No delay between pages, which is what there is here anyway.
             "fast_recovery" => fast = value::switch(item, notes),
             "url" => check.urls.push(url::read(item, notes)),
             "virtualhost" => host = value::word(item, "www.example", notes).map(str::to_owned),
@@ -40,7 +41,7 @@ pub(super) fn read(item: &Item, outer: &Inherited, server: Option<IpAddr>, notes
     }
     if check.urls.len() > 1 && !fast {
         let text = "all pages are asked for each time; keepalived asks for one after each delay_loop";
-        notes.changed(item.place(), text, "nothing has to be done: `fast_recovery` comes closest to it");
+        notes.changed(item.place(), text, "nothing has to be done: with `fast_recovery` keepalived does not wait in between either");
     }
     let host = host.or_else(|| outer.virtualhost.clone());
     for url in &mut check.urls {
