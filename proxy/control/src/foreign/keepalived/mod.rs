@@ -58,16 +58,21 @@ struct Script {
 }
 
 impl Shared {
-    /// A command, perhaps with the user and group that run it.
-    fn script(&self, item: &Item, notes: &mut Notes) -> Option<Script> {
-        let command = value::command(item, notes)?;
+    /// A command, perhaps with the user and group that run it; the first of several stays.
+    fn script(&self, item: &Item, into: &mut Option<Script>, notes: &mut Notes) {
+        if into.is_some() {
+            let text = format!("of several `{}` the first one counts, as for keepalived", item.name());
+            notes.changed(item.place(), text, "delete this one, or call both from a script");
+            return;
+        }
+        let Some(command) = value::command(item, notes) else { return };
         let words: Vec<_> = item.args.iter().skip(1).map(|word| word.text.as_str()).collect();
         let user = check::user_of(&words).or_else(|| self.script_user.clone());
         if command.contains(['\'', '"']) {
             let text = "blanks separate the arguments of this command, in quotes as well";
             notes.changed(item.place_of(0), text, "put it into a script without arguments");
         }
-        Some(Script { command, user: user.filter(|user| user != "root"), place: item.place().clone() })
+        *into = Some(Script { command, user: user.filter(|user| user != "root"), place: item.place().clone() });
     }
 }
 

@@ -87,8 +87,8 @@ pub(super) fn read(
         match item.name() {
             "weight" => real.weight = number(item, notes).map(Weight).unwrap_or_default(),
             "lvs_method" => real.method = method::method(item, notes).unwrap_or_default(),
-            "notify_up" => real.up = shared.script(item, notes),
-            "notify_down" => real.down = shared.script(item, notes),
+            "notify_up" => shared.script(item, &mut real.up, notes),
+            "notify_down" => shared.script(item, &mut real.down, notes),
             "uthreshold" => real.upper = number(item, notes).unwrap_or(0),
             "lthreshold" => {
                 real.lower = number(item, notes).unwrap_or(0);

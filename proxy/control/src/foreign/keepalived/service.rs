@@ -199,8 +199,8 @@ impl Virtual {
             "hysteresis" => {
                 self.hysteresis = (value::small(item, 0..=u32::MAX, notes).unwrap_or(0), place());
             }
-            "quorum_up" => self.quorum_up = shared.script(item, notes),
-            "quorum_down" => self.quorum_down = shared.script(item, notes),
+            "quorum_up" => shared.script(item, &mut self.quorum_up, notes),
+            "quorum_down" => shared.script(item, &mut self.quorum_down, notes),
             "sorry_server" => {
                 let port = super::group::port(item.args.get(1), notes);
                 self.sorry = value::address(item, 0, notes).map(|addr| (addr, port, place()));

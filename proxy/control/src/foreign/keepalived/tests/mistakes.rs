@@ -136,6 +136,7 @@ fn what_is_unknown_or_has_no_meaning_leaves_the_file_usable() {
         ),
         (file("", &sni("[fd00::1]:8443")), Severity::Changed, "is an address", "delete enable_sni"),
         (file("", &sni("10.1.0.1")), Severity::Changed, "is an address", "delete enable_sni"),
+        (file("", "notify_up /bin/x\nnotify_up /bin/y"), Severity::Changed, "first one counts", "a script"),
         (file("", "TCP_CHECK { }"), Severity::Changed, "has died are reset", "on_down"),
         (file("", "UDP_CHECK { }"), Severity::Changed, "empty datagram", "payload 00ff"),
         (

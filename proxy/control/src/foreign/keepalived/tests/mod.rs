@@ -278,6 +278,7 @@ fn commands_run_as_the_user_that_is_written_or_not_at_all() {
             quorum_down /bin/down
             real_server 10.1.0.1 80 {
                 notify_up /bin/up alice
+                notify_up /bin/another alice
                 notify_down /bin/down root
             }
             real_server 10.1.0.2 80 {
@@ -292,7 +293,7 @@ fn commands_run_as_the_user_that_is_written_or_not_at_all() {
         ..Notify::default()
     };
     assert_eq!(foreign.services[0].health.as_ref().unwrap().notify, expected);
-    assert_eq!(foreign.notes.counts(), "2 not handled", "{}", foreign.notes);
+    assert_eq!(foreign.notes.counts(), "2 not handled, 1 changed", "{}", foreign.notes);
 }
 
 #[test]
