@@ -58,6 +58,14 @@ fn keepalived_conf_runs_and_a_dead_server_leaves_the_table() {
     let _other = start(1);
     wait_for("the server to come back", PATIENCE, || listed(1).then_some(())).unwrap();
 
+    // Each mistake is said, even if there are as many as before.
+    for word in ["bogus", "another"] {
+        write("rr", word);
+        engine.ulvs("reload");
+        let said = || engine.log().contains(&format!("there is no keyword `{word}`")).then_some(());
+        wait_for(word, PATIENCE, said).unwrap();
+    }
+
     write("rrr", "");
     let refused = engine.try_ulvs("reload");
     assert!(!refused.status.success());
