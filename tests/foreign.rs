@@ -85,6 +85,12 @@ fn ldirectord_cf_is_printed_as_a_file_of_our_own() {
     let output = ulvs(&lab.director, &["import", "ldirectord", foreign]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("ldirectord.cf:2:1: not handled: the file is not watched"), "{said}");
+    let packet = ["--from", "10.9.0.1:40000", "--to", "10.0.0.1:80"];
+    let explain = [&["explain", "--ldirectord", foreign], &packet[..]].concat();
+    let explained = printed(&ulvs(&lab.director, &explain));
+    assert!(explained.contains("service   TCP 10.0.0.1:80"), "{explained}");
+    let looked = printed(&ulvs(&lab.director, &["doctor", "--passive", "--ldirectord", foreign]));
+    assert!(looked.contains("ldirectord.cf, 1 service, 1 server"), "{looked}");
     std::fs::write(&ours, &output.stdout).unwrap();
     let checked = printed(&ulvs(&lab.director, &["check", ours.to_str().unwrap()]));
     assert!(checked.contains("good: 1 service, 1 server"), "{checked}");
