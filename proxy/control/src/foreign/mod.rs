@@ -58,9 +58,16 @@ fn add_services(
     place: &Place,
     notes: &mut Notes,
 ) {
+    // A group has the same one each time.
+    let mut said = None;
     for mut service in new {
         let key = service.key;
-        leave_out_sorry(&mut service, place, notes);
+        let sorry = leave_out_sorry(&mut service);
+        if let Some(addr) = sorry.filter(|_| sorry != said) {
+            let text = format!("the sorry server {addr} is one of the servers, and is left out");
+            notes.changed(place, text, "take another address for it, or delete the server");
+            said = sorry;
+        }
         if !known.insert(key) {
             if all.contains(&service) {
                 let text = format!("the service {key} is there already, just like this: once is enough");
@@ -71,8 +78,19 @@ fn add_services(
             notes.error(place, format!("the service {key} is there already"), help);
             continue;
         }
+        // Of those of a group that differ in their address only, the rest is looked at once.
+        let like = |other: &ServiceSpec| {
+            let kind = |key: ServiceKey| (key.family(), key.proto(), key.l4_port());
+            kind(other.key) == kind(key) && other.dests == service.dests && other.health == service.health
+        };
+        let bare = match all.last() {
+            Some(last) if like(last) => {
+                ServiceSpec { dests: Vec::new(), health: None, ..service.clone() }
+            }
+            _ => service.clone(),
+        };
         let mut text = String::new();
-        write::service(&mut text, &service);
+        write::service(&mut text, &bare);
         // Whatever our own file could not say is as wrong here.
         if let Err(error) = Config::parse("", &text) {
             for problem in error.problems() {
@@ -80,7 +98,7 @@ fn add_services(
             }
             continue;
         }
-        let op = Op::AddService { service: service.clone() };
+        let op = Op::AddService { service: bare };
         match ServiceTable::default().apply(&mut Trash::default(), &[op]) {
             Ok(_) => all.push(service),
             Err((_, error)) => {
@@ -95,14 +113,14 @@ fn add_services(
 }
 
 /// A sorry server that is a real server, too, would go down with the others.
-fn leave_out_sorry(service: &mut ServiceSpec, place: &Place, notes: &mut Notes) {
-    let Some(health) = &mut service.health else { return };
-    let Some(sorry) = &health.sorry else { return };
-    if service.dests.iter().any(|dest| dest.addr == sorry.addr) {
-        let text = format!("the sorry server {} is one of the servers, and is left out", sorry.addr);
-        notes.changed(place, text, "take another address for it, or delete the server");
-        *health = Arc::new(Health { sorry: None, sorry_inhibit: false, ..Health::clone(health) });
+fn leave_out_sorry(service: &mut ServiceSpec) -> Option<DestKey> {
+    let health = service.health.as_mut()?;
+    let addr = health.sorry.as_ref()?.addr;
+    if !service.dests.iter().any(|dest| dest.addr == addr) {
+        return None;
     }
+    *health = Arc::new(Health { sorry: None, sorry_inhibit: false, ..Health::clone(health) });
+    Some(addr)
 }
 
 /// About a service that [`resets`].

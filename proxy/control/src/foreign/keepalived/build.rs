@@ -1,5 +1,6 @@
 //! Services of a virtual server: one for each address, or for its mark.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -18,9 +19,17 @@ pub(super) fn build(service: &Virtual, targets: &Targets, notes: &mut Notes) -> 
         return Vec::new();
     }
     let proto = protocol(service, targets, notes);
-    let mut built = Vec::new();
+    let mut built: Vec<ServiceSpec> = Vec::new();
+    // A group may have thousands of addresses, which differ in nothing else.
+    let mut alike: HashMap<_, usize> = HashMap::new();
     for (target, place) in targets {
         let key = key(service, target, proto);
+        let kind = (key.family(), key.proto(), key.l4_port());
+        if let Some(like) = alike.get(&kind).and_then(|i| built.get(*i)) {
+            built.push(ServiceSpec { key, ..like.clone() });
+            continue;
+        }
+        alike.insert(kind, built.len());
         let dests = dests(service, key, notes);
         let (persistence, pe) = persistence(service, key, place, notes);
         built.push(ServiceSpec {

@@ -331,3 +331,35 @@ fn what_cannot_be_is_left_out_and_the_rest_stays() {
     assert_eq!(check.urls[0].path, "/index.html");
     assert_eq!(check.urls[0].host.as_deref(), Some("www.example:8443"));
 }
+
+#[test]
+fn what_there_is_to_say_about_a_group_is_said_once() {
+    let text = "
+        virtual_server group WEB {
+            protocol TCP
+            quorum 9
+            sorry_server 10.1.0.1 80
+            real_server 10.1.0.1 80 {
+                TCP_CHECK { }
+            }
+        }
+        virtual_server_group WEB {
+            10.0.0.1-9 80
+            10.0.1.1 81
+            fd00::1 80
+        }";
+    let foreign = read_text("group-once", text);
+    assert_eq!(foreign.services.len(), 11);
+    for service in foreign.services.iter().take(10) {
+        assert_eq!(service.dests, [DestSpec::new("10.1.0.1:80".parse().unwrap())]);
+        let health = service.health.as_ref().unwrap();
+        assert_eq!((health.checks.len(), health.quorum, &health.sorry), (1, 1, &None));
+    }
+    // For the other family nothing is left.
+    assert_eq!(foreign.services[10].dests, []);
+    let sorry = foreign.notes.iter().find(|note| note.message.contains("is one of the servers")).unwrap();
+    assert_eq!(sorry.times, 1, "{}", foreign.notes);
+    let quorum: Vec<_> = foreign.notes.iter().filter(|note| note.message.contains("weigh 1")).collect();
+    // One for each port.
+    assert_eq!(quorum.iter().map(|note| note.times).collect::<Vec<_>>(), [2], "{}", foreign.notes);
+}
