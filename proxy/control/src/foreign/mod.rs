@@ -84,9 +84,7 @@ fn add_services(
             kind(other.key) == kind(key) && other.dests == service.dests && other.health == service.health
         };
         let bare = match all.last() {
-            Some(last) if like(last) => {
-                ServiceSpec { dests: Vec::new(), health: None, ..service.clone() }
-            }
+            Some(last) if like(last) => ServiceSpec { dests: Vec::new(), health: None, ..service.clone() },
             _ => service.clone(),
         };
         let mut text = String::new();

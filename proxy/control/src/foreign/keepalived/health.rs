@@ -138,8 +138,14 @@ fn notify(service: &Virtual, dests: &Dests<'_>, notes: &mut Notes) -> Notify {
         if script.user != user {
             let name = |user: &Option<String>| user.clone().unwrap_or_else(|| "root".to_owned());
             let (own, others) = (name(&script.user), name(&user));
-            let text = format!("commands of a virtual server have one user here, {others}: this one is for {own}, and is left out");
-            notes.unhandled(&script.place, text, "let one user run them all, or the command change it: setpriv");
+            let text = format!(
+                "commands of a virtual server have one user here, {others}: this one is for {own}, and is left out"
+            );
+            notes.unhandled(
+                &script.place,
+                text,
+                "let one user run them all, or the command change it: setpriv",
+            );
             return None;
         }
         Some(script.command.clone())

@@ -41,7 +41,11 @@ pub(super) fn read(item: &Item, outer: &Inherited, server: Option<IpAddr>, notes
     }
     if check.urls.len() > 1 && !fast {
         let text = "all pages are asked for each time; keepalived asks for one after each delay_loop";
-        notes.changed(item.place(), text, "nothing has to be done: with `fast_recovery` keepalived does not wait in between either");
+        notes.changed(
+            item.place(),
+            text,
+            "nothing has to be done: with `fast_recovery` keepalived does not wait in between either",
+        );
     }
     let host = host.or_else(|| outer.virtualhost.clone());
     for url in &mut check.urls {

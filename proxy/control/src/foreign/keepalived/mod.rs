@@ -72,7 +72,8 @@ impl Shared {
             let text = "blanks separate the arguments of this command, in quotes as well";
             notes.changed(item.place_of(0), text, "put it into a script without arguments");
         }
-        *into = Some(Script { command, user: user.filter(|user| user != "root"), place: item.place().clone() });
+        *into =
+            Some(Script { command, user: user.filter(|user| user != "root"), place: item.place().clone() });
     }
 }
 

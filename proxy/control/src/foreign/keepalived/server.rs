@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use sched::{Check, ForwardMethod, Weight};
 
-use super::{Script, Shared};
 use super::check;
 use super::method;
 use super::service::Inherited;
 use super::timers;
 use super::tree::Item;
 use super::value;
+use super::{Script, Shared};
 use crate::foreign::note::{Notes, Place};
 
 const KEYWORDS: &[&str] = &[

@@ -4,12 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use sched::{Family, ForwardMethod, Netmask, Persistence, PersistenceEngine, Proto, SchedFlags};
 
-use super::{Script, Shared};
 use super::method;
 use super::server::{self, Real};
 use super::timers::{self, Timers};
 use super::tree::Item;
 use super::value;
+use super::{Script, Shared};
 use crate::foreign::note::{Notes, Place};
 
 const KEYWORDS: &[&str] = &[

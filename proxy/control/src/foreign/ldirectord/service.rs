@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use sched::{
-    DestKey, DestSpec, Family, Health, Initially, Mark, Netmask, Notify, OnDown, Persistence, Proto, SchedFlags,
-    ServiceKey, ServiceSpec, algo,
+    DestKey, DestSpec, Family, Health, Initially, Mark, Netmask, Notify, OnDown, Persistence, Proto,
+    SchedFlags, ServiceKey, ServiceSpec, algo,
 };
 
 use super::Line;

@@ -42,7 +42,12 @@ fn errors_name_the_place_and_the_way_out() {
             "no port to ask",
             "connect_port 80",
         ),
-        (file("", "") + &file("", "weight 2"), "8:1", "TCP 10.0.0.1:80 is there already", "merge its servers"),
+        (
+            file("", "") + &file("", "weight 2"),
+            "8:1",
+            "TCP 10.0.0.1:80 is there already",
+            "merge its servers",
+        ),
         (
             "virtual_server group X {\nreal_server 10.0.0.1 80 { }\n}".to_owned(),
             "1:22",
@@ -71,8 +76,7 @@ fn errors_name_the_place_and_the_way_out() {
 
 #[test]
 fn what_is_unknown_or_has_no_meaning_leaves_the_file_usable() {
-    let sni =
-        |host: &str| format!("SSL_GET {{\nenable_sni\nvirtualhost {host}\nurl {{\npath /\n}}\n}}");
+    let sni = |host: &str| format!("SSL_GET {{\nenable_sni\nvirtualhost {host}\nurl {{\npath /\n}}\n}}");
     for (text, severity, message, help) in [
         (
             file("delay_lop 3", ""),
@@ -113,7 +117,12 @@ fn what_is_unknown_or_has_no_meaning_leaves_the_file_usable() {
             "`alpha` is for all",
             "none",
         ),
-        (file("sorry_server fd00::1 80", ""), Severity::Changed, "different address families", "lvs_method TUN"),
+        (
+            file("sorry_server fd00::1 80", ""),
+            Severity::Changed,
+            "different address families",
+            "lvs_method TUN",
+        ),
         (
             file("", "}\nreal_server fd00::1 80 {"),
             Severity::Changed,

@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use sched::{
     BodyTest, Check, CheckKind, DestSpec, DnsRecord, ExecCheck, FileCheck, ForwardMethod, Health, HttpCheck,
-    HttpUrl, HttpVersion, Initially, Netmask, Notify, OnDown, Persistence, Proto, SchedFlags, ServiceSpec, TlsCheck,
-    Tunnel, TunnelChecksum, TunnelKind, UdpCheck, Weight,
+    HttpUrl, HttpVersion, Initially, Netmask, Notify, OnDown, Persistence, Proto, SchedFlags, ServiceSpec,
+    TlsCheck, Tunnel, TunnelChecksum, TunnelKind, UdpCheck, Weight,
 };
 
 use super::super::note::Severity;
