@@ -28,6 +28,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use group::Targets;
+use nix::unistd::User;
 use tree::Item;
 
 use super::note::{Notes, Place};
@@ -41,7 +42,7 @@ const SNMP: (&str, &str) =
     ("ulvs knows no SNMP and no D-Bus", "ask it by `ulvs status --json` or its socket");
 
 /// What is said once for all virtual servers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     /// Who runs commands that do not say.
     script_user: Option<String>,
@@ -58,6 +59,12 @@ struct Script {
 }
 
 impl Shared {
+    fn new() -> Self {
+        // keepalived's default, too.
+        let user = User::from_name("keepalived_script").ok().flatten();
+        Self { script_user: user.map(|user| user.name), files: HashMap::new() }
+    }
+
     /// A command, perhaps with the user and group that run it; the first of several stays.
     fn script(&self, item: &Item, into: &mut Option<Script>, notes: &mut Notes) {
         if into.is_some() {
@@ -93,7 +100,7 @@ pub fn load(path: &Path, id: &str) -> std::io::Result<Foreign> {
 
 fn read(items: &[Item], foreign: &mut Foreign) {
     let Foreign { timeouts, notes, services } = foreign;
-    let (mut shared, mut groups) = (Shared::default(), HashMap::<&str, Targets>::new());
+    let (mut shared, mut groups) = (Shared::new(), HashMap::<&str, Targets>::new());
     // What servers refer to may come behind them.
     for item in items {
         match item.name() {
