@@ -40,7 +40,7 @@ fn keepalived_conf_runs_and_a_dead_server_leaves_the_table() {
     assert!(listed(0) && listed(1), "{}", listing());
     let status = engine.ulvs("status");
     assert!(
-        status.contains(&format!("1 not handled; `ulvs check --keepalived {file}` lists them")),
+        status.contains(&format!("1 not handled, 1 changed; `ulvs check --keepalived {file}` lists them")),
         "{status}"
     );
     let checked = engine.ulvs(&format!("check --keepalived {file}"));
