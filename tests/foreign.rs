@@ -40,7 +40,7 @@ fn keepalived_conf_runs_and_a_dead_server_leaves_the_table() {
     assert!(listed(0) && listed(1), "{}", listing());
     let status = engine.ulvs("status");
     assert!(
-        status.contains(&format!("1 not handled; `ulvs check --keepalived {file}` lists them")),
+        status.contains(&format!("1 not handled, 1 changed; `ulvs check --keepalived {file}` lists them")),
         "{status}"
     );
     let checked = engine.ulvs(&format!("check --keepalived {file}"));
@@ -57,6 +57,14 @@ fn keepalived_conf_runs_and_a_dead_server_leaves_the_table() {
     assert!(listing().contains(&format!("TCP  {vip} rr persistent 30")) && !listed(1), "{}", listing());
     let _other = start(1);
     wait_for("the server to come back", PATIENCE, || listed(1).then_some(())).unwrap();
+
+    // Each mistake is said, even if there are as many as before.
+    for word in ["bogus", "another"] {
+        write("rr", word);
+        engine.ulvs("reload");
+        let said = || engine.log().contains(&format!("there is no keyword `{word}`")).then_some(());
+        wait_for(word, PATIENCE, said).unwrap();
+    }
 
     write("rrr", "");
     let refused = engine.try_ulvs("reload");
@@ -77,6 +85,12 @@ fn ldirectord_cf_is_printed_as_a_file_of_our_own() {
     let output = ulvs(&lab.director, &["import", "ldirectord", foreign]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("ldirectord.cf:2:1: not handled: the file is not watched"), "{said}");
+    let packet = ["--from", "10.9.0.1:40000", "--to", "10.0.0.1:80"];
+    let explain = [&["explain", "--ldirectord", foreign], &packet[..]].concat();
+    let explained = printed(&ulvs(&lab.director, &explain));
+    assert!(explained.contains("service   TCP 10.0.0.1:80"), "{explained}");
+    let looked = printed(&ulvs(&lab.director, &["doctor", "--passive", "--ldirectord", foreign]));
+    assert!(looked.contains("ldirectord.cf, 1 service, 1 server"), "{looked}");
     std::fs::write(&ours, &output.stdout).unwrap();
     let checked = printed(&ulvs(&lab.director, &["check", ours.to_str().unwrap()]));
     assert!(checked.contains("good: 1 service, 1 server"), "{checked}");

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use self::names::{names, not_made};
 use self::text::as_text;
+use super::source::{ForeignArgs, source};
 use super::{StateDir, fail, say};
 use crate::doctor::{self, ALL, Check, Report, Severity, Subject};
 
@@ -26,10 +27,12 @@ const NOTHING: u8 = 3;
 #[command(after_help = AFTER_HELP)]
 pub(super) struct DoctorArgs {
     /// Look at the services of this file, before an engine has them [default: those of the engine that runs]
-    #[arg(short, long, value_name = "FILE", conflicts_with = "real")]
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["real", "keepalived", "ldirectord"])]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    foreign: ForeignArgs,
     /// Look at this host as a real server behind direct routing or tunnels
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["keepalived", "ldirectord"])]
     real: bool,
     /// Send no packet: what only a packet can find out is not looked at
     #[arg(long)]
@@ -44,7 +47,7 @@ pub(super) struct DoctorArgs {
     #[arg(long)]
     json: bool,
     /// Make each mistake in a laboratory of its own, find it, mend it by the command that is named, and look again
-    #[arg(long, conflicts_with_all = ["config", "real", "passive"])]
+    #[arg(long, conflicts_with_all = ["config", "keepalived", "ldirectord", "real", "passive"])]
     lab: bool,
     /// With --lab: in a user namespace, as is done without asking when not run as root
     #[arg(long, requires = "lab")]
@@ -72,8 +75,8 @@ pub(super) fn main(args: DoctorArgs) -> ExitCode {
     if args.list {
         return list(args.json);
     }
-    let subject = match args.config {
-        Some(file) => Subject::Config(file),
+    let subject = match source(args.config, args.foreign) {
+        Some(source) => Subject::Config(source),
         None if args.real => Subject::Real,
         None => Subject::Running,
     };

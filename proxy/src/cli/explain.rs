@@ -1,14 +1,14 @@
 //! `ulvs explain`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Args;
 use control::api::{Blocking, ExplainOrder};
-use control::config::Config;
+use control::source::Source;
 use control::state;
 use engine::{Engine, Limits};
 use sched::marks::Interface;
@@ -18,6 +18,7 @@ use wire::packet::TcpFlags;
 use wire::packet::chunk::INIT;
 
 use super::mark::number;
+use super::source::{ForeignArgs, source};
 use super::{fail, say};
 use crate::daemon::knobs;
 use crate::explain::{Explained, frame_of, story, supposed, to_hex};
@@ -68,8 +69,10 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "MARK", value_parser = number, default_value_t = 0, hide_default_value = true)]
     mark: u32,
     /// The services of this file, with no engine running and no connections yet
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["keepalived", "ldirectord"])]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    foreign: ForeignArgs,
     /// For programs
     #[arg(long)]
     json: bool,
@@ -98,8 +101,8 @@ fn run(args: &ExplainArgs) -> Result<(), String> {
         Some(path) => pcap::read(path)?,
         None => vec![craft(args)?],
     };
-    let mut explain: Explain = match &args.config {
-        Some(path) => offline(path, order(args))?,
+    let mut explain: Explain = match source(args.config.clone(), args.foreign.clone()) {
+        Some(source) => offline(&source, order(args))?,
         None => {
             let mut client = Blocking::connect()
                 .map_err(|error| format!("{error}; or ask without one: `ulvs explain --config FILE …`"))?;
@@ -127,15 +130,15 @@ fn run(args: &ExplainArgs) -> Result<(), String> {
 }
 
 /// An engine of its own, which knows the services of a file and nothing else.
-fn offline(path: &Path, order: ExplainOrder) -> Result<Explain, String> {
-    let config = Config::load(path).map_err(|error| error.to_string())?;
+fn offline(source: &Source, order: ExplainOrder) -> Result<Explain, String> {
+    let config = source.load()?.config;
     let mut ops = state::diff(&[], config.services());
     ops.extend(state::diff_marks(&[], config.marks()));
     ops.extend(state::diff_lips(None, &[], config.lips()));
     let now = Instant::now();
     let (engine, workers) = Engine::new(0, Limits::default(), 1, now);
     let table = engine.services().apply(&mut Trash::default(), &ops);
-    let table = table.map_err(|(_, error)| format!("{}: {error}", path.display()))?;
+    let table = table.map_err(|(_, error)| format!("{}: {error}", source.path().display()))?;
     // As if every server were a neighbour.
     for dest in table.services().flat_map(|service| service.everyone()) {
         let next_hop = dest.live.key.ip();

@@ -12,7 +12,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use control::api::{Blocking, ClientError};
-use control::config::{Config, Port};
+use control::config::Port;
+use control::source::Source;
 use netio::survey::{self, Survey};
 
 use super::Subject;
@@ -56,8 +57,8 @@ pub(super) fn gather(subject: &Subject, state_dir: &Path, effort: Effort) -> Res
     let began = Instant::now();
     let mut engine = match subject {
         Subject::Running => running(&mut facts, state_dir)?,
-        Subject::Config(file) => {
-            configured(&mut facts, file)?;
+        Subject::Config(source) => {
+            configured(&mut facts, source)?;
             None
         }
         Subject::Real => None,
@@ -106,13 +107,13 @@ const NO_ENGINE: &str = "no engine is running in this network namespace: start o
                          services before one has them with `ulvs doctor --config FILE`, or at a real server with `ulvs \
                          doctor --real`";
 
-fn configured(facts: &mut Facts, file: &Path) -> Result<(), String> {
-    let config = Config::load(file).map_err(|error| error.to_string())?;
+fn configured(facts: &mut Facts, source: &Source) -> Result<(), String> {
+    let config = source.load()?.config;
     facts.services = config.services().to_vec();
     facts.marks = config.marks().to_vec();
     facts.interfaces = if config.engine.port == Port::Tun { Vec::new() } else { config.engine.interfaces };
     facts.tls = fronts::of_specs(&facts.services);
-    facts.config = Some(file.to_owned());
+    facts.config = Some(source.path().to_owned());
     if let Ok(mut client) = Blocking::connect()
         && let Ok(status) = client.status()
     {

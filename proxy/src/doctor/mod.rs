@@ -10,7 +10,7 @@ mod facts;
 mod finding;
 mod gather;
 
-use std::path::PathBuf;
+use control::source::Source;
 
 use check::Needs;
 pub(crate) use check::{ALL, Check};
@@ -22,7 +22,7 @@ pub(crate) enum Subject {
     /// The services of the engine of this network namespace.
     Running,
     /// Those of a configuration file, before an engine has it.
-    Config(PathBuf),
+    Config(Source),
     /// This host as a real server.
     Real,
 }

@@ -144,6 +144,9 @@ pub struct Notify {
     /// The service has lost its quorum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quorum_down: Option<String>,
+    /// Who runs all of them, `USER` or `USER:GROUP`; without, whoever we are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// `down` and `quorum_down` are told at the end too (keepalived's `omega`).
     pub at_stop: bool,
 }

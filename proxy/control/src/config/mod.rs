@@ -81,7 +81,7 @@
 //! panic = 0                       # per cent of dead servers from which on none is believed; 0: never
 //! damping = { flaps = 3, within = "60s", hold = "5m" }  # down so often within that time, it stays down so long
 //! passive = { fall = 3, hold = "5s", max_hold = "5m" }  # by what clients' connections meet; or true
-//! notify = "/usr/local/bin/notify"   # told of each change; or { change, up, down, quorum_up, quorum_down, at_stop }
+//! notify = "/usr/local/bin/notify"   # told of each change; or { change, up, down, quorum_up, quorum_down, at_stop, user }
 //!
 //! [service.tls]                   # TLS from clients ends here; files are relative to this one
 //! port = 443                      # default: the service's TCP port, of several 443
@@ -138,7 +138,7 @@
 //!
 //! | kind | keys |
 //! |---|---|
-//! | `http`, `https` | `method`, `path`, `host`, `status = [200, "300-399"]`, `keyword`, `regex`, `regex_no_match`, `digest` (MD5), or several pages `urls = [{ path = "/a" }, ...]`; `version = "1.1"`, `fast_recovery` |
+//! | `http`, `https` | `method`, `path`, `host`, `status = [200, "300-399"]`, `keyword`, `regex`, `regex_no_match`, `digest` (MD5), or several pages `urls = [{ path = "/a" }, ...]`; `version = "1.1"` |
 //! | `https`, `tls`, and `grpc` with `tls = true` | `sni`, `verify`, `ca`, `min_days` that the certificate has to be good for |
 //! | `udp` | `payload = "text"` or `payload_hex = "00ff"`, `require_reply`, `reply_hex = "0aXX"` (how it begins; XX is any byte), `min_reply`, `max_reply` |
 //! | `dns` | `record = "SOA"`, `name = "."` |

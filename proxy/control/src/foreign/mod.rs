@@ -13,8 +13,9 @@ mod services;
 use std::collections::{BTreeMap, HashSet};
 use std::io::{Error, ErrorKind, Read};
 use std::path::Path;
+use std::sync::Arc;
 
-use sched::{Check, DestKey, Op, ServiceKey, ServiceSpec, ServiceTable, Trash};
+use sched::{Check, DestKey, Health, OnDown, Op, Proto, ServiceKey, ServiceSpec, ServiceTable, Trash};
 
 use crate::config::{Config, write};
 use crate::settings::Timeouts;
@@ -57,15 +58,37 @@ fn add_services(
     place: &Place,
     notes: &mut Notes,
 ) {
-    for service in new {
+    // A group has the same one each time.
+    let mut said = None;
+    for mut service in new {
         let key = service.key;
+        let sorry = leave_out_sorry(&mut service);
+        if let Some(addr) = sorry.filter(|_| sorry != said) {
+            let text = format!("the sorry server {addr} is one of the servers, and is left out");
+            notes.changed(place, text, "take another address for it, or delete the server");
+            said = sorry;
+        }
         if !known.insert(key) {
+            if all.contains(&service) {
+                let text = format!("the service {key} is there already, just like this: once is enough");
+                notes.changed(place, text, "delete one of the two");
+                continue;
+            }
             let help = "merge its servers into the first one, or delete one of the two";
             notes.error(place, format!("the service {key} is there already"), help);
             continue;
         }
+        // Of those of a group that differ in their address only, the rest is looked at once.
+        let like = |other: &ServiceSpec| {
+            let kind = |key: ServiceKey| (key.family(), key.proto(), key.l4_port());
+            kind(other.key) == kind(key) && other.dests == service.dests && other.health == service.health
+        };
+        let bare = match all.last() {
+            Some(last) if like(last) => ServiceSpec { dests: Vec::new(), health: None, ..service.clone() },
+            _ => service.clone(),
+        };
         let mut text = String::new();
-        write::service(&mut text, &service);
+        write::service(&mut text, &bare);
         // Whatever our own file could not say is as wrong here.
         if let Err(error) = Config::parse("", &text) {
             for problem in error.problems() {
@@ -73,7 +96,7 @@ fn add_services(
             }
             continue;
         }
-        let op = Op::AddService { service: service.clone() };
+        let op = Op::AddService { service: bare };
         match ServiceTable::default().apply(&mut Trash::default(), &[op]) {
             Ok(_) => all.push(service),
             Err((_, error)) => {
@@ -85,6 +108,31 @@ fn add_services(
             }
         }
     }
+}
+
+/// A sorry server that is a real server, too, would go down with the others.
+fn leave_out_sorry(service: &mut ServiceSpec) -> Option<DestKey> {
+    let health = service.health.as_mut()?;
+    let addr = health.sorry.as_ref()?.addr;
+    if !service.dests.iter().any(|dest| dest.addr == addr) {
+        return None;
+    }
+    *health = Arc::new(Health { sorry: None, sorry_inhibit: false, ..Health::clone(health) });
+    Some(addr)
+}
+
+/// About a service that [`resets`].
+const RESETS: (&str, &str) = (
+    "connections of a server that has died are reset, where IPVS drops their packets in silence until it is back",
+    "for the latter write on_down = \"keep\" in ulvs.toml: see `ulvs import`",
+);
+
+/// Whether connections of its servers end otherwise here when a server dies.
+fn resets(service: &ServiceSpec) -> bool {
+    let Some(health) = &service.health else { return false };
+    let asked = service.dests.iter().any(|dest| !health.checks_of(&dest.addr).is_empty());
+    let connected = service.key.proto() != Some(Proto::Udp) && !service.one_packet;
+    asked && connected && health.on_down == OnDown::Reset
 }
 
 /// The checks that most servers have, and those of the others.

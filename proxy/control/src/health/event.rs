@@ -86,6 +86,8 @@ impl fmt::Display for Event {
 pub struct Told {
     /// The command, words separated by spaces.
     pub command: String,
+    /// Who runs it, `USER` or `USER:GROUP`; without, whoever we are.
+    pub user: Option<String>,
     /// What it is told.
     pub event: Event,
 }
@@ -102,7 +104,11 @@ impl Told {
             EventKind::QuorumDown => [notify.quorum_down.as_ref(), None, None],
             _ => [None; 3],
         };
-        commands.into_iter().flatten().map(|command| Self { command: command.clone(), event: event.clone() })
+        commands.into_iter().flatten().map(|command| Self {
+            command: command.clone(),
+            user: notify.user.clone(),
+            event: event.clone(),
+        })
     }
 
     /// The facts, for its environment.

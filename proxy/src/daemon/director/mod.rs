@@ -21,6 +21,7 @@ use control::api::{
     ServerHealth, ServerOrder, SetError, TlsReloaded,
 };
 use control::config::Config;
+use control::foreign::Notes;
 use control::settings::{Settings, SettingsChange, Timeouts};
 use control::source::{Loaded, Source};
 use control::state;
@@ -101,7 +102,9 @@ pub(super) struct Director {
     health: Health,
     /// Where the configuration file is, and what was in it when it was last read.
     source: Option<Source>,
-    /// What there is to say about it, in a line.
+    /// What there is to say about it.
+    source_notes: Notes,
+    /// The same in a line.
     source_notice: Option<String>,
     file: Config,
     rules: Option<Rules>,
@@ -153,6 +156,7 @@ impl Director {
             drains: Drains::default(),
             health: Health::default(),
             source,
+            source_notes: Notes::default(),
             source_notice: None,
             file: Config::default(),
             rules: None,

@@ -12,7 +12,8 @@ impl Director {
     /// Logs them where they are not those of the last time, and has `ulvs status` mention them.
     pub(in super::super) fn tell_notes(&mut self, notes: &Notes) {
         let summary = self.source.as_ref().and_then(|source| source.summary(notes));
-        if summary == self.source_notice {
+        // As many mistakes may be other ones.
+        if summary == self.source_notice && notes.iter().eq(self.source_notes.iter()) {
             return;
         }
         for note in notes.iter().take(LOGGED) {
@@ -23,6 +24,7 @@ impl Director {
         if let Some(line) = &summary {
             info!("{line}");
         }
+        self.source_notes = notes.clone();
         self.source_notice = summary;
         self.tell_notices();
     }

@@ -1,15 +1,17 @@
 //! Runs the commands that want to know: no shell, the facts in the environment, a few at once. About one server (or one
-//! service) they run one after the other, so that whoever is told last was told the latest.
+//! service) they run one after the other, so that whoever is told last was told the latest. Under another user a command has
+//! no groups but that user's one; if there is no such user, it does not run at all.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use control::health::Told;
 use control::health::command::Running;
+use control::health::probe::who;
 use sched::{DestKey, ServiceKey};
 use tokio::process::Command;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
@@ -90,6 +92,17 @@ async fn run(told: &Told, limit: Duration) {
     let Some(program) = words.next() else { return };
     let mut command = Command::new(program);
     command.args(words).envs(told.environment());
+    if let Some(user) = told.user.clone() {
+        // Who that is may be asked over the network.
+        let found = spawn_blocking(move || who(&user)).await.map_err(|error| error.to_string());
+        match found.flatten() {
+            Ok((user, group)) => drop(command.uid(user.as_raw()).gid(group.as_raw())),
+            Err(error) => {
+                warn!("`{line}` is not run, and was not told that {}: {error}", told.event);
+                return;
+            }
+        }
+    }
     let running = match Running::start(&mut command) {
         Ok(running) => running,
         Err(error) => {
@@ -107,6 +120,9 @@ async fn run(told: &Told, limit: Duration) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use control::health::{Event, EventKind};
     use sched::Proto;
 
@@ -122,7 +138,7 @@ mod tests {
             state: state.to_owned(),
             reason: "no".to_owned(),
         };
-        Told { command, event }
+        Told { command, user: None, event }
     }
 
     /// A script, as there is no shell but the one that it asks for.
@@ -170,6 +186,22 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         panic!("{child} still runs");
+    }
+
+    #[tokio::test]
+    async fn a_command_runs_as_its_user_and_as_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("out");
+        std::fs::write(&out, "").unwrap();
+        std::fs::set_permissions(dir.path(), Permissions::from_mode(0o777)).unwrap();
+        std::fs::set_permissions(&out, Permissions::from_mode(0o666)).unwrap();
+        let command = script(dir.path(), &format!("echo $(id -u) $(id -G) >> {}\n", out.display()));
+        let mut teller = Teller::default();
+        for user in ["65534:65534", "no-such-user", "no:such:user", ""] {
+            teller.tell(Told { user: Some(user.to_owned()), ..told(command.clone(), 1, "up") });
+        }
+        teller.finish().await;
+        assert_eq!(std::fs::read_to_string(out).unwrap(), "65534 65534\n");
     }
 
     #[tokio::test]

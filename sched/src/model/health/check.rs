@@ -153,8 +153,6 @@ pub struct HttpCheck {
     /// HTTPS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsCheck>,
-    /// A server that comes back is alive with the first page that is right (keepalived's `fast_recovery`).
-    pub fast_recovery: bool,
 }
 
 /// A page, and what is expected of it.

@@ -56,7 +56,6 @@ fn kind(table: &mut Table<'_>, kind: &CheckKind) {
                 HttpVersion::Http10Close => table.put("version", string("1.0C")),
                 HttpVersion::Http11 => {}
             }
-            table.when("fast_recovery", true, http.fast_recovery);
             http.tls.iter().for_each(|check| tls(table, check));
         }
         CheckKind::Tls(check) => tls(table, check),

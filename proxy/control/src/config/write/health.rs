@@ -61,7 +61,7 @@ fn write(text: &mut String, health: &Health) {
 }
 
 fn notify(notify: &Notify) -> Option<String> {
-    let Notify { change, up, down, own: _, quorum_up, quorum_down, at_stop } = notify;
+    let Notify { change, up, down, own: _, quorum_up, quorum_down, at_stop, user } = notify;
     let mut braces = String::new();
     let mut table = Table::inline(&mut braces);
     for (key, command) in [
@@ -74,6 +74,7 @@ fn notify(notify: &Notify) -> Option<String> {
         table.maybe(key, command.as_deref().map(string));
     }
     table.when("at_stop", true, *at_stop);
+    table.maybe("user", user.as_deref().map(string));
     table.end()
 }
 

@@ -30,7 +30,7 @@ panic = 90
 sorry = { address = "10.1.0.9:8080", weight = 2, method = "fullnat", inhibit = true }
 damping = { flaps = 3, within = "60s", hold = "300s" }
 passive = { fall = 4, hold = "5s", max_hold = "300s" }
-notify = { change = "/bin/change it", up = "/bin/up", quorum_down = "/bin/down", at_stop = true }
+notify = { change = "/bin/change it", up = "/bin/up", quorum_down = "/bin/down", at_stop = true, user = "nobody" }
 
 [[service.check]]
 kind = "http"
@@ -48,7 +48,6 @@ device = "eth1"
 mark = 7
 urls = [{ method = "HEAD", path = "/a" }, { path = "/b", host = "www.example", status = [200, "300-399"], digest = "9b3a0c85a887a256d6939da88aabd8cd", keyword = ['a "b"', 'c\d'], regex = { pattern = '\d+', min_offset = 1, max_offset = 9 }, regex_no_match = "error" }]
 version = "1.0C"
-fast_recovery = true
 
 [[service.check]]
 kind = "https"

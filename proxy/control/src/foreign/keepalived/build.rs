@@ -1,5 +1,6 @@
 //! Services of a virtual server: one for each address, or for its mark.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -18,9 +19,17 @@ pub(super) fn build(service: &Virtual, targets: &Targets, notes: &mut Notes) -> 
         return Vec::new();
     }
     let proto = protocol(service, targets, notes);
-    let mut built = Vec::new();
+    let mut built: Vec<ServiceSpec> = Vec::new();
+    // A group may have thousands of addresses, which differ in nothing else.
+    let mut alike: HashMap<_, usize> = HashMap::new();
     for (target, place) in targets {
         let key = key(service, target, proto);
+        let kind = (key.family(), key.proto(), key.l4_port());
+        if let Some(like) = alike.get(&kind).and_then(|i| built.get(*i)) {
+            built.push(ServiceSpec { key, ..like.clone() });
+            continue;
+        }
+        alike.insert(kind, built.len());
         let dests = dests(service, key, notes);
         let (persistence, pe) = persistence(service, key, place, notes);
         built.push(ServiceSpec {
@@ -32,6 +41,10 @@ pub(super) fn build(service: &Virtual, targets: &Targets, notes: &mut Notes) -> 
             dests: dests.iter().map(|(dest, _)| dest.clone()).collect(),
             ..ServiceSpec::new(key, service.scheduler.as_deref().unwrap_or(algo::DEFAULT))
         });
+    }
+    if built.iter().any(crate::foreign::resets) {
+        let (text, help) = crate::foreign::RESETS;
+        notes.changed(&service.place, text, help);
     }
     built
 }
@@ -90,9 +103,9 @@ pub(super) fn at(
 ) -> Option<SocketAddr> {
     let ip = server.ip();
     if Family::from(ip) != key.family() && !matches!(method, ForwardMethod::Tunnel(_)) {
-        let text = "server and service are of different address families";
+        let text = "server and service are of different address families: it is left out";
         let help = "only a tunnel changes the family: lvs_method TUN, or give the service a server of its own family";
-        notes.error(place, text, help);
+        notes.changed(place, text, help);
         return None;
     }
     let of_service = key.l4_port().unwrap_or(0);

@@ -164,10 +164,6 @@ fn misc(item: &Item, outer: Timers, shared: &Shared, notes: &mut Notes) -> Check
         return Vec::new();
     };
     let user = user.or_else(|| shared.script_user.clone());
-    if user.is_none() {
-        let text = "checks run as the user that ulvs is; keepalived takes keepalived_script, if there is such a user";
-        notes.changed(item.place(), text, "say `script_user NAME` in global_defs, or `user NAME` here");
-    }
     let kind = CheckKind::Exec(ExecCheck { command: words(&command), user, dynamic });
     let (check, timers) = one(connection, kind, Defaults::MISC, outer);
     let timeout = timeout.unwrap_or(check.interval);

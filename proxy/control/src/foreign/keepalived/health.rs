@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sched::{Check, CheckKind, DestKey, DestSpec, Health, Initially, Notify, ServiceKey};
+use sched::{Check, CheckKind, DestKey, DestSpec, Health, Initially, Notify, OnDown, ServiceKey};
 
+use super::Script;
 use super::build::{Dests, at};
 use super::server::{Asked, Real};
 use super::service::Virtual;
@@ -26,16 +27,19 @@ pub(super) fn health(
         let addr = at(key, addr, method, place, notes)?;
         Some(DestSpec { method, ..DestSpec::new(addr) })
     });
+    let inhibit = inhibit(dests, notes);
     let health = Health {
         checks,
         own,
         initially: initially(service, dests, notes),
-        inhibit: inhibit(dests, notes),
+        inhibit,
+        // With weight 0 it still serves whom it has.
+        on_down: if inhibit { OnDown::Keep } else { OnDown::Reset },
         sorry,
         sorry_inhibit: service.sorry_inhibit,
         quorum,
         hysteresis,
-        notify: notify(service, dests),
+        notify: notify(service, dests, notes),
         ..Health::default()
     };
     Some(health).filter(|health| *health != Health::default())
@@ -124,17 +128,30 @@ fn quorum(service: &Virtual, dests: &Dests<'_>, notes: &mut Notes) -> (u32, u32)
     (quorum, hysteresis)
 }
 
-fn notify(service: &Virtual, dests: &Dests<'_>) -> Notify {
-    let own: BTreeMap<DestKey, [Option<String>; 2]> = dests
-        .iter()
-        .filter(|(_, real)| real.up.is_some() || real.down.is_some())
-        .map(|(dest, real)| (dest.addr, [real.up.clone(), real.down.clone()]))
-        .collect();
-    Notify {
-        own,
-        quorum_up: service.quorum_up.clone(),
-        quorum_down: service.quorum_down.clone(),
-        at_stop: service.omega,
-        ..Notify::default()
-    }
+/// The commands, which one user runs: those of another one are left out, rather than run by somebody else.
+fn notify(service: &Virtual, dests: &Dests<'_>, notes: &mut Notes) -> Notify {
+    let of_servers = dests.iter().flat_map(|(_, real)| [&real.up, &real.down]);
+    let all = [&service.quorum_up, &service.quorum_down].into_iter().chain(of_servers);
+    let user = all.flatten().next().and_then(|script| script.user.clone());
+    let mut command = |script: &Option<Script>| {
+        let script = script.as_ref()?;
+        if script.user != user {
+            let name = |user: &Option<String>| user.clone().unwrap_or_else(|| "root".to_owned());
+            let (own, others) = (name(&script.user), name(&user));
+            let text = format!(
+                "commands of a virtual server have one user here, {others}: this one is for {own}, and is left out"
+            );
+            notes.unhandled(
+                &script.place,
+                text,
+                "let one user run them all, or the command change it: setpriv",
+            );
+            return None;
+        }
+        Some(script.command.clone())
+    };
+    let (quorum_up, quorum_down) = (command(&service.quorum_up), command(&service.quorum_down));
+    let own = dests.iter().map(|(dest, real)| (dest.addr, [command(&real.up), command(&real.down)]));
+    let own: BTreeMap<DestKey, _> = own.filter(|(_, own)| own.iter().any(Option::is_some)).collect();
+    Notify { own, quorum_up, quorum_down, at_stop: service.omega, user, ..Notify::default() }
 }

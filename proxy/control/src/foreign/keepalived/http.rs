@@ -21,6 +21,7 @@ pub(super) fn read(item: &Item, outer: &Inherited, server: Option<IpAddr>, notes
     let connection = Connection::read(item, server, &known, notes, |item, notes| {
         match item.name() {
             "http_protocol" => check.version = version(item, notes).unwrap_or(HttpVersion::Http10),
+            // No delay between pages, which is what there is here anyway.
             "fast_recovery" => fast = value::switch(item, notes),
             "url" => check.urls.push(url::read(item, notes)),
             "virtualhost" => host = value::word(item, "www.example", notes).map(str::to_owned),
@@ -40,7 +41,11 @@ pub(super) fn read(item: &Item, outer: &Inherited, server: Option<IpAddr>, notes
     }
     if check.urls.len() > 1 && !fast {
         let text = "all pages are asked for each time; keepalived asks for one after each delay_loop";
-        notes.changed(item.place(), text, "nothing has to be done: `fast_recovery` comes closest to it");
+        notes.changed(
+            item.place(),
+            text,
+            "nothing has to be done: with `fast_recovery` keepalived does not wait in between either",
+        );
     }
     let host = host.or_else(|| outer.virtualhost.clone());
     for url in &mut check.urls {
@@ -48,6 +53,7 @@ pub(super) fn read(item: &Item, outer: &Inherited, server: Option<IpAddr>, notes
     }
     if encrypted {
         let sni = sni_name.or_else(|| if sni { name_for(item, &check.urls, notes) } else { None });
+        let sni = sni.and_then(|name| without_port(name, item, notes));
         check.tls = Some(TlsCheck { sni, ..TlsCheck::default() });
     }
     vec![one(connection, CheckKind::Http(check), Defaults::HTTP, outer.timers)]
@@ -64,6 +70,24 @@ fn name_for(item: &Item, urls: &[HttpUrl], notes: &mut Notes) -> Option<String> 
         notes.changed(item.place(), text, "write an SSL_GET for each virtualhost");
     }
     name
+}
+
+/// What can stand in a handshake: neither port nor address.
+fn without_port(name: String, item: &Item, notes: &mut Notes) -> Option<String> {
+    let (host, port) = match name.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
+        _ => (name.as_str(), None),
+    };
+    if host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok() {
+        let text = format!("`{name}` is an address, which SNI cannot say: none is sent");
+        notes.changed(item.place(), text, "add sni_name www.example, or delete enable_sni");
+        return None;
+    }
+    if port.is_some() {
+        let text = format!("SNI says no port: it is `{host}`");
+        notes.changed(item.place(), text, format!("add sni_name {host}"));
+    }
+    Some(host.to_owned())
 }
 
 fn version(item: &Item, notes: &mut Notes) -> Option<HttpVersion> {

@@ -28,9 +28,10 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use group::Targets;
+use nix::unistd::User;
 use tree::Item;
 
-use super::note::Notes;
+use super::note::{Notes, Place};
 use super::{Foreign, add_services};
 
 /// About `smtp_alert`.
@@ -41,26 +42,45 @@ const SNMP: (&str, &str) =
     ("ulvs knows no SNMP and no D-Bus", "ask it by `ulvs status --json` or its socket");
 
 /// What is said once for all virtual servers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    /// Who runs commands that do not say.
     script_user: Option<String>,
     files: HashMap<String, global::Tracked>,
 }
 
+/// `notify_up` and its like.
+#[derive(Clone, Debug)]
+struct Script {
+    command: String,
+    /// Who runs it; nothing for root.
+    user: Option<String>,
+    place: Place,
+}
+
 impl Shared {
-    /// `notify_up` and its like: a command, perhaps with the user and group that run it.
-    fn script(&self, item: &Item, notes: &mut Notes) -> Option<String> {
-        let command = value::command(item, notes)?;
-        let user = item.arg(1).or(self.script_user.as_deref()).filter(|user| *user != "root");
-        if let Some(user) = user {
-            let text = format!("notifications run as the user that ulvs is, not as {user}");
-            notes.changed(item.place(), text, "let the command change its user: runuser, setpriv");
+    fn new() -> Self {
+        // keepalived's default, too.
+        let user = User::from_name("keepalived_script").ok().flatten();
+        Self { script_user: user.map(|user| user.name), files: HashMap::new() }
+    }
+
+    /// A command, perhaps with the user and group that run it; the first of several stays.
+    fn script(&self, item: &Item, into: &mut Option<Script>, notes: &mut Notes) {
+        if into.is_some() {
+            let text = format!("of several `{}` the first one counts, as for keepalived", item.name());
+            notes.changed(item.place(), text, "delete this one, or call both from a script");
+            return;
         }
+        let Some(command) = value::command(item, notes) else { return };
+        let words: Vec<_> = item.args.iter().skip(1).map(|word| word.text.as_str()).collect();
+        let user = check::user_of(&words).or_else(|| self.script_user.clone());
         if command.contains(['\'', '"']) {
             let text = "blanks separate the arguments of this command, in quotes as well";
             notes.changed(item.place_of(0), text, "put it into a script without arguments");
         }
-        Some(command)
+        *into =
+            Some(Script { command, user: user.filter(|user| user != "root"), place: item.place().clone() });
     }
 }
 
@@ -80,7 +100,7 @@ pub fn load(path: &Path, id: &str) -> std::io::Result<Foreign> {
 
 fn read(items: &[Item], foreign: &mut Foreign) {
     let Foreign { timeouts, notes, services } = foreign;
-    let (mut shared, mut groups) = (Shared::default(), HashMap::<&str, Targets>::new());
+    let (mut shared, mut groups) = (Shared::new(), HashMap::<&str, Targets>::new());
     // What servers refer to may come behind them.
     for item in items {
         match item.name() {

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use sched::{Check, ForwardMethod, Weight};
 
-use super::Shared;
 use super::check;
 use super::method;
 use super::service::Inherited;
 use super::timers;
 use super::tree::Item;
 use super::value;
+use super::{Script, Shared};
 use crate::foreign::note::{Notes, Place};
 
 const KEYWORDS: &[&str] = &[
@@ -38,8 +38,8 @@ pub(super) struct Real {
     pub(super) upper: u32,
     pub(super) lower: u32,
     pub(super) inhibit: bool,
-    pub(super) up: Option<String>,
-    pub(super) down: Option<String>,
+    pub(super) up: Option<Script>,
+    pub(super) down: Option<Script>,
     pub(super) checks: Vec<Asked>,
 }
 
@@ -87,8 +87,8 @@ pub(super) fn read(
         match item.name() {
             "weight" => real.weight = number(item, notes).map(Weight).unwrap_or_default(),
             "lvs_method" => real.method = method::method(item, notes).unwrap_or_default(),
-            "notify_up" => real.up = shared.script(item, notes),
-            "notify_down" => real.down = shared.script(item, notes),
+            "notify_up" => shared.script(item, &mut real.up, notes),
+            "notify_down" => shared.script(item, &mut real.down, notes),
             "uthreshold" => real.upper = number(item, notes).unwrap_or(0),
             "lthreshold" => {
                 real.lower = number(item, notes).unwrap_or(0);

@@ -4,12 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use sched::{Family, ForwardMethod, Netmask, Persistence, PersistenceEngine, Proto, SchedFlags};
 
-use super::Shared;
 use super::method;
 use super::server::{self, Real};
 use super::timers::{self, Timers};
 use super::tree::Item;
 use super::value;
+use super::{Script, Shared};
 use crate::foreign::note::{Notes, Place};
 
 const KEYWORDS: &[&str] = &[
@@ -61,8 +61,8 @@ pub(super) struct Virtual {
     pub(super) inhibit: bool,
     pub(super) quorum: (u32, Place),
     pub(super) hysteresis: (u32, Place),
-    pub(super) quorum_up: Option<String>,
-    pub(super) quorum_down: Option<String>,
+    pub(super) quorum_up: Option<Script>,
+    pub(super) quorum_down: Option<Script>,
     pub(super) sorry: Option<(IpAddr, u16, Place)>,
     pub(super) sorry_inhibit: bool,
     pub(super) sorry_method: Option<ForwardMethod>,
@@ -199,8 +199,8 @@ impl Virtual {
             "hysteresis" => {
                 self.hysteresis = (value::small(item, 0..=u32::MAX, notes).unwrap_or(0), place());
             }
-            "quorum_up" => self.quorum_up = shared.script(item, notes),
-            "quorum_down" => self.quorum_down = shared.script(item, notes),
+            "quorum_up" => shared.script(item, &mut self.quorum_up, notes),
+            "quorum_down" => shared.script(item, &mut self.quorum_down, notes),
             "sorry_server" => {
                 let port = super::group::port(item.args.get(1), notes);
                 self.sorry = value::address(item, 0, notes).map(|addr| (addr, port, place()));

@@ -43,6 +43,8 @@ struct Reader<'a> {
     params: Params,
     /// The files that are being read, outermost first.
     within: Vec<PathBuf>,
+    /// Where the innermost of them is.
+    dir: PathBuf,
     /// Lines that have been looked at, those among them that parameters have become.
     seen: usize,
     full: bool,
@@ -56,6 +58,7 @@ impl<'a> Reader<'a> {
             lines: Vec::new(),
             params: Params::new(id),
             within: Vec::new(),
+            dir: PathBuf::new(),
             seen: 0,
             full: false,
         }
@@ -67,6 +70,7 @@ impl<'a> Reader<'a> {
         let dir = absolute.parent().unwrap_or_else(|| Path::new("/")).to_owned();
         self.within.push(absolute.canonicalize().unwrap_or(absolute));
         self.params.set_dir(&dir);
+        let outer = std::mem::replace(&mut self.dir, dir);
         // A definition that goes on: its name, and the lines so far.
         let mut definition: Option<(String, Vec<String>, Place)> = None;
         for (i, raw) in text.lines().enumerate() {
@@ -82,9 +86,6 @@ impl<'a> Reader<'a> {
             } else if let Some((param, first)) = begin_of_definition(line) {
                 let first = Some(first.trim()).filter(|s| !s.is_empty()).map(str::to_owned);
                 definition = Some((param.to_owned(), first.into_iter().collect(), place));
-            } else if let Some(pattern) = included(line) {
-                self.include(pattern, &dir, &place);
-                self.params.set_dir(&dir);
             } else {
                 self.line(line, &place, 0);
             }
@@ -94,12 +95,14 @@ impl<'a> Reader<'a> {
             self.notes.error(&at, format!("the definition of ${param} does not end"), help);
         }
         self.within.pop();
+        self.dir = outer;
+        self.params.set_dir(&self.dir);
     }
 
-    fn include(&mut self, pattern: &str, dir: &Path, place: &Place) {
+    fn include(&mut self, pattern: &str, place: &Place) {
         let pattern = pattern.trim_matches(['"', '\'']);
         let place = place.find(pattern);
-        let paths = glob(&dir.join(pattern).display().to_string());
+        let paths = glob(&self.dir.join(pattern).display().to_string());
         if paths.is_empty() {
             self.notes.unhandled(&place, "no file is named like this", "delete the line, or make the file");
         }
@@ -108,6 +111,12 @@ impl<'a> Reader<'a> {
             if self.within.contains(&known) {
                 let text = format!("{} includes itself", path.display());
                 self.notes.error(&place, text, "take the line out of one of the files");
+                continue;
+            }
+            // Whoever reads a FIFO waits for somebody who writes.
+            if path.metadata().is_ok_and(|what| !what.is_file()) {
+                let text = format!("{} is no regular file, and is not read", path.display());
+                self.notes.unhandled(&place, text, "name files, as in *.conf");
                 continue;
             }
             match read_text(&path) {
@@ -160,6 +169,8 @@ impl<'a> Reader<'a> {
             }
         } else if let Some(lines) = self.params.replace(line, place, self.notes) {
             lines.iter().for_each(|line| self.line(line, place, depth + 1));
+        } else if let Some(pattern) = included(line) {
+            self.include(pattern, place);
         } else {
             self.lines.push(Line { text: line.trim_end().to_owned(), place: place.clone() });
         }

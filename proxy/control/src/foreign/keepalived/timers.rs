@@ -7,8 +7,8 @@ use super::value;
 use crate::foreign::note::Notes;
 
 /// The keywords of [`Timers::take`].
-pub(super) const KEYWORDS: [&str; 6] =
-    ["delay_loop", "connect_timeout", "retry", "delay_before_retry", "warmup", "alpha"];
+pub(super) const KEYWORDS: [&str; 7] =
+    ["delay_loop", "connect_timeout", "retry", "nb_get_retry", "delay_before_retry", "warmup", "alpha"];
 
 /// `delay_loop` of those that do not say; milliseconds, as all times here.
 const DELAY_LOOP: u32 = 60_000;
@@ -49,7 +49,8 @@ impl Timers {
         match item.name() {
             "delay_loop" => self.delay_loop = value::timer(item, LEAST, notes),
             "connect_timeout" => self.connect_timeout = value::timer(item, 1, notes),
-            "retry" => self.retry = value::small(item, 0..=u32::from(u16::MAX), notes),
+            // Its name of old.
+            "retry" | "nb_get_retry" => self.retry = value::small(item, 0..=u32::from(u16::MAX), notes),
             "delay_before_retry" => self.delay_before_retry = value::timer(item, 0, notes),
             "warmup" => self.warmup = value::timer(item, 0, notes),
             "alpha" => self.alpha = Some(value::switch(item, notes)),

@@ -24,7 +24,7 @@ pub(super) fn read(block: &Item, notes: &mut Notes) -> HttpUrl {
     let (mut path, mut host, mut status, mut body) = (None, None, Vec::new(), Body::default());
     for item in block.items() {
         match item.name() {
-            "path" => path = value::word(item, "/", notes).map(str::to_owned),
+            "path" => path = value::word(item, "/", notes).map(|path| rooted(path, item, notes)),
             "digest" => body.digest = digest(item, notes),
             "status_code" => statuses(item, &mut status, notes),
             "virtualhost" => host = value::word(item, "www.example", notes).map(str::to_owned),
@@ -47,6 +47,15 @@ pub(super) fn read(block: &Item, notes: &mut Notes) -> HttpUrl {
         notes.error(block.place(), "this url has no `path`", "add path /, on a line of its own");
     }
     HttpUrl { host, status, body: body.tests(), ..HttpUrl::new(&path.unwrap_or_default()) }
+}
+
+/// A path with its slash.
+fn rooted(path: &str, item: &Item, notes: &mut Notes) -> String {
+    if path.starts_with('/') || path == "*" {
+        return path.to_owned();
+    }
+    notes.changed(item.place_of(0), format!("a path begins with /: `/{path}` is asked for"), "write the /");
+    format!("/{path}")
 }
 
 fn digest(item: &Item, notes: &mut Notes) -> Option<String> {

@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use sched::{
-    DestKey, DestSpec, Family, Health, Initially, Mark, Netmask, Notify, Persistence, Proto, SchedFlags,
-    ServiceKey, ServiceSpec, algo,
+    DestKey, DestSpec, Family, Health, Initially, Mark, Netmask, Notify, OnDown, Persistence, Proto,
+    SchedFlags, ServiceKey, ServiceSpec, algo,
 };
 
 use super::Line;
@@ -132,20 +132,25 @@ impl Virtual {
             initially: if is_asked { Initially::Down } else { Initially::Up },
             inhibit: self.options.quiescent,
             sorry: self.sorry(family, notes),
-            sorry_inhibit: self.options.quiescent,
+            // With weight 0 it still serves whom it has.
+            on_down: if self.options.quiescent { OnDown::Keep } else { OnDown::Reset },
             notify: self.notify(),
             ..Health::default()
         };
-        let health = Health { sorry_inhibit: health.sorry_inhibit && health.sorry.is_some(), ..health };
         let mask = self.netmask.unwrap_or_else(|| Netmask::full(family));
-        Some(ServiceSpec {
+        let built = ServiceSpec {
             flags: self.flags,
             one_packet: self.one_packet,
             persistence: self.persistent.map(|timeout| Persistence { timeout, mask }),
             health: Some(Arc::new(health)).filter(|health| **health != Health::default()),
             dests,
             ..ServiceSpec::new(self.key, &self.scheduler)
-        })
+        };
+        if crate::foreign::resets(&built) {
+            let (text, help) = crate::foreign::RESETS;
+            notes.changed(&self.place, text, help);
+        }
+        Some(built)
     }
 
     /// Where packets are sent to: only `masq` changes the port.

@@ -119,7 +119,10 @@ fn facts(target: &Target) -> [(&'static str, String); 9] {
 }
 
 /// `USER` or `USER:GROUP`, names or numbers; a user's group is their own one, unless another is named.
-fn who(text: &str) -> Result<(Uid, Gid), String> {
+///
+/// # Errors
+/// Which of them this host does not know.
+pub fn who(text: &str) -> Result<(Uid, Gid), String> {
     let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
     let unknown = |what: &str, name: &str| format!("there is no {what} `{name}` on this host");
     let group = match group {

@@ -25,7 +25,6 @@ pub(super) struct Ready {
     pages: Vec<Page>,
     version: HttpVersion,
     tls: Option<tls::Ready>,
-    fast_recovery: bool,
 }
 
 /// What is wrong with it whatever the server says.
@@ -43,12 +42,7 @@ fn pages(check: &HttpCheck) -> Result<Vec<Page>, String> {
 impl Ready {
     pub(super) fn new(check: &HttpCheck, tools: &Arc<Tools>) -> Result<Self, String> {
         let tls = check.tls.as_ref().map(|tls| tls::Ready::new(tls, tls::Protocol::Any, tools));
-        Ok(Self {
-            pages: pages(check)?,
-            version: check.version,
-            tls: tls.transpose()?,
-            fast_recovery: check.fast_recovery,
-        })
+        Ok(Self { pages: pages(check)?, version: check.version, tls: tls.transpose()? })
     }
 
     pub(super) async fn ask(&self, asking: &Asking<'_>) -> Result<(), String> {
@@ -56,9 +50,6 @@ impl Ready {
             let named = |why| if self.pages.len() > 1 { format!("{}: {why}", page.path) } else { why };
             asking.restart();
             self.page(asking, page).await.map_err(named)?;
-            if self.fast_recovery && !asking.target.up {
-                break;
-            }
         }
         Ok(())
     }

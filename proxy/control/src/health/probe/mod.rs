@@ -34,6 +34,7 @@ use tokio::time::{Instant, timeout_at};
 
 use asking::{Asking, Progress, Way};
 
+pub use exec::who;
 pub use tools::{Aim, Aimed, Tools};
 
 /// Whom a question goes to.

@@ -12,7 +12,7 @@ const COMMAND: &str = "[\"/usr/local/bin/check\", \"--fast\"]";
 
 /// `command = ["/path", "arg"]`, or one string.
 pub(super) fn command(section: &Section<'_>, problems: &mut Problems) -> Option<CheckKind> {
-    let user = section.string("user", "\"nobody:nogroup\"", problems);
+    let user = user(section, problems)?;
     let dynamic = section.boolean("dynamic", problems).is_some_and(|on| on.value);
     let Some(value) = section.value("command") else {
         section.missing("command", COMMAND, problems);
@@ -29,15 +29,18 @@ pub(super) fn command(section: &Section<'_>, problems: &mut Problems) -> Option<
         return None;
     };
     program_is_found(program, value.span(), problems)?;
-    if let Some(bad) = user
-        .as_ref()
-        .filter(|user| user.value.split(':').any(str::is_empty) || user.value.split(':').count() > 2)
-    {
+    Some(CheckKind::Exec(ExecCheck { command, user, dynamic }))
+}
+
+/// Who runs a command: nothing if that is not said; `None` if it cannot be anybody.
+pub(super) fn user(section: &Section<'_>, problems: &mut Problems) -> Option<Option<String>> {
+    let Some(user) = section.string("user", "\"nobody:nogroup\"", problems) else { return Some(None) };
+    if user.value.split(':').any(str::is_empty) || user.value.split(':').count() > 2 {
         let help = "a user, or a user and a group: user = \"nobody:nogroup\"";
-        problems.note(bad.span.clone(), format!("`{}` is no user", bad.value), help);
+        problems.note(user.span, format!("`{}` is no user", user.value), help);
         return None;
     }
-    Some(CheckKind::Exec(ExecCheck { command, user: user.map(|user| user.value.to_owned()), dynamic }))
+    Some(Some(user.value.to_owned()))
 }
 
 /// A relative path would mean another file wherever ulvs is started; a name alone is looked for in PATH.

@@ -9,7 +9,7 @@ use super::super::values::word;
 use super::check::askable;
 use super::tls;
 
-pub(super) const KEYS: &[&str] = &["urls", "version", "fast_recovery"];
+pub(super) const KEYS: &[&str] = &["urls", "version"];
 /// Of one page.
 pub(super) const PAGE: &[&str] =
     &["method", "path", "host", "status", "keyword", "regex", "regex_no_match", "digest"];
@@ -36,7 +36,6 @@ fn read(section: &Section<'_>, problems: &mut Problems) -> Option<HttpCheck> {
     };
     let all = [HttpVersion::Http11, HttpVersion::Http10, HttpVersion::Http10Close];
     let version = word(section, "version", &all, name, problems).unwrap_or_default();
-    let fast_recovery = section.boolean("fast_recovery", problems).is_some_and(|on| on.value);
     let own = PAGE.iter().find(|key| section.value(key).is_some());
     let urls = match (section.value("urls"), own) {
         (None, None) => Vec::new(),
@@ -54,7 +53,7 @@ fn read(section: &Section<'_>, problems: &mut Problems) -> Option<HttpCheck> {
             tables.into_iter().map(read).collect()
         }
     };
-    (problems.len() == before).then_some(HttpCheck { urls, version, tls: None, fast_recovery })
+    (problems.len() == before).then_some(HttpCheck { urls, version, tls: None })
 }
 
 fn page(section: &Section<'_>, problems: &mut Problems) -> HttpUrl {

@@ -4,9 +4,9 @@ use sched::Notify;
 use toml::de::DeValue;
 
 use super::super::super::reader::{Problems, Section};
-use super::exec::program_is_found;
+use super::exec::{program_is_found, user};
 
-const OF_SERVICE: &[&str] = &["change", "up", "down", "quorum_up", "quorum_down", "at_stop"];
+const OF_SERVICE: &[&str] = &["change", "up", "down", "quorum_up", "quorum_down", "at_stop", "user"];
 const OF_SERVER: &[&str] = &["up", "down"];
 const COMMAND: &str = "\"/usr/local/bin/notify\"";
 
@@ -24,6 +24,7 @@ pub(super) fn of_service(section: &Section<'_>, problems: &mut Problems) -> Noti
         quorum_up: command(&inner, "quorum_up", problems),
         quorum_down: command(&inner, "quorum_down", problems),
         at_stop: inner.boolean("at_stop", problems).is_some_and(|on| on.value),
+        user: user(&inner, problems).flatten(),
         ..Notify::default()
     }
 }

@@ -114,8 +114,7 @@ fn pages_are_asked_for_in_all_the_ways_there_are() {
         regex = { pattern = "up [0-9]+", min_offset = 3, max_offset = 90 }
         regex_no_match = "error"
         digest = "9B3A0C85A887A256D6939DA88AABD8CD"
-        version = "1.0C"
-        fast_recovery = true"#;
+        version = "1.0C""#;
     let regex = |pattern: &str, negate, min_offset, max_offset| BodyTest::Regex {
         pattern: pattern.to_owned(),
         negate,
@@ -135,8 +134,7 @@ fn pages_are_asked_for_in_all_the_ways_there_are() {
         ],
         ..HttpUrl::new("/health?full=1")
     };
-    let one =
-        HttpCheck { urls: vec![page], version: HttpVersion::Http10Close, tls: None, fast_recovery: true };
+    let one = HttpCheck { urls: vec![page], version: HttpVersion::Http10Close, tls: None };
     assert_eq!(kind(lines), CheckKind::Http(one));
 
     let two = "kind = \"http\"\nurls = [{ path = \"/a\" }, { path = \"/b\", keyword = \"b\" }]";
@@ -241,7 +239,7 @@ fn every_key_of_what_follows_arrives() {
         sorry = { address = "10.1.0.9:8080", inhibit = true }
         damping = { flaps = 3, within = "60s", hold = "5m" }
         passive = { fall = 4, hold = "500ms", max_hold = "1m" }
-        notify = { change = "/a b", up = "/u", down = "/d", quorum_up = "/qu", quorum_down = "/qd", at_stop = true }
+        notify = { change = "/a b", up = "/u", down = "/d", quorum_up = "/qu", quorum_down = "/qd", at_stop = true, user = "nobody:nogroup" }
         [[service.check]]
         kind = "tcp"
         [[service.server]]
@@ -284,6 +282,7 @@ fn every_key_of_what_follows_arrives() {
             quorum_up: some("/qu"),
             quorum_down: some("/qd"),
             at_stop: true,
+            user: some("nobody:nogroup"),
         },
     };
     let health = health_of(text);

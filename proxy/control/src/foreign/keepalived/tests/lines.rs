@@ -113,3 +113,27 @@ fn definitions_without_an_end_are_found() {
         assert!(foreign.notes.has_errors(), "{name}: {}", foreign.notes);
     }
 }
+
+#[test]
+fn what_is_included_may_be_a_parameter_or_for_one_machine() {
+    let dir = Dir::new("include-more");
+    for (name, vip) in [("a", "10.0.0.1"), ("b", "10.0.0.2"), ("c", "10.0.0.3")] {
+        dir.write(&format!("vs/{name}.conf"), &SERVICE.replace("${VIP}", vip));
+    }
+    let text = "$DIR=vs\ninclude ${DIR}/a.conf\n@main include vs/b.conf\n@other include vs/c.conf\n";
+    let foreign = load(&dir.write("keepalived.conf", text), "main").unwrap();
+    assert_eq!(vips(&foreign), ["10.0.0.1", "10.0.0.2"]);
+    assert!(foreign.notes.is_empty(), "{}", foreign.notes);
+}
+
+#[test]
+fn a_directory_or_a_fifo_that_is_included_is_left_alone() {
+    let dir = Dir::new("include-odd");
+    dir.write("conf.d/a.conf", &SERVICE.replace("${VIP}", "10.0.0.1"));
+    dir.write("conf.d/below/b.conf", "nonsense\n");
+    nix::unistd::mkfifo(&dir.0.join("conf.d/fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let foreign = load(&dir.write("keepalived.conf", "include conf.d/*\n"), "main").unwrap();
+    assert_eq!(vips(&foreign), ["10.0.0.1"]);
+    assert_eq!(foreign.notes.counts(), "2 not handled", "{}", foreign.notes);
+    assert!(foreign.notes.to_string().contains("below is no regular file"), "{}", foreign.notes);
+}

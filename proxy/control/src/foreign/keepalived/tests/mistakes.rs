@@ -23,7 +23,6 @@ fn errors_name_the_place_and_the_way_out() {
         (file("}", ""), "7:1", "nothing is open", "delete this brace"),
         (file("quorum_up \"/bin/x", ""), "3:1", "a quote begins here", "close the quote"),
         (file("sorry_server sorry.example 80", ""), "3:14", "`sorry.example` is not an IP address", "getent"),
-        (file("sorry_server fd00::1 80", ""), "3:1", "different address families", "lvs_method TUN"),
         (file("persistence_granularity 64", ""), "3:1", "different address families", "255.255.255.0"),
         (file("", "connect_timeout no"), "5:17", "`no` is not a time", "write seconds"),
         (file("", "TCP_CHECK {\nconnect_port httpx\n}"), "6:14", "`httpx` is not a port", "/etc/services"),
@@ -43,7 +42,12 @@ fn errors_name_the_place_and_the_way_out() {
             "no port to ask",
             "connect_port 80",
         ),
-        (file("", "") + &file("", ""), "8:1", "TCP 10.0.0.1:80 is there already", "merge its servers"),
+        (
+            file("", "") + &file("", "weight 2"),
+            "8:1",
+            "TCP 10.0.0.1:80 is there already",
+            "merge its servers",
+        ),
         (
             "virtual_server group X {\nreal_server 10.0.0.1 80 { }\n}".to_owned(),
             "1:22",
@@ -72,6 +76,7 @@ fn errors_name_the_place_and_the_way_out() {
 
 #[test]
 fn what_is_unknown_or_has_no_meaning_leaves_the_file_usable() {
+    let sni = |host: &str| format!("SSL_GET {{\nenable_sni\nvirtualhost {host}\nurl {{\npath /\n}}\n}}");
     for (text, severity, message, help) in [
         (
             file("delay_lop 3", ""),
@@ -112,8 +117,43 @@ fn what_is_unknown_or_has_no_meaning_leaves_the_file_usable() {
             "`alpha` is for all",
             "none",
         ),
+        (
+            file("sorry_server fd00::1 80", ""),
+            Severity::Changed,
+            "different address families",
+            "lvs_method TUN",
+        ),
+        (
+            file("", "}\nreal_server fd00::1 80 {"),
+            Severity::Changed,
+            "different address families",
+            "lvs_method TUN",
+        ),
+        (file("sorry_server 10.1.0.1 80", ""), Severity::Changed, "one of the servers", "another address"),
+        (file("", "") + &file("", ""), Severity::Changed, "once is enough", "delete one"),
+        (
+            file("", "HTTP_GET {\nurl {\npath index.html\n}\n}"),
+            Severity::Changed,
+            "`/index.html` is asked for",
+            "the /",
+        ),
+        (
+            file("", &sni("www.example:8443")),
+            Severity::Changed,
+            "no port: it is `www.example`",
+            "sni_name www.example",
+        ),
+        (file("", &sni("[fd00::1]:8443")), Severity::Changed, "is an address", "delete enable_sni"),
+        (file("", &sni("10.1.0.1")), Severity::Changed, "is an address", "delete enable_sni"),
+        (file("", "notify_up /bin/x\nnotify_up /bin/y"), Severity::Changed, "first one counts", "a script"),
+        (file("", "TCP_CHECK { }"), Severity::Changed, "has died are reset", "on_down"),
         (file("", "UDP_CHECK { }"), Severity::Changed, "empty datagram", "payload 00ff"),
-        (file("", "notify_up /bin/x user"), Severity::Changed, "not as user", "runuser"),
+        (
+            file("quorum_up /bin/x user", "notify_up /bin/x"),
+            Severity::NotHandled,
+            "one user here, user: this one is for root, and is left out",
+            "setpriv",
+        ),
         (
             "virtual_server 10.0.0.1 80 { }".to_owned(),
             Severity::Changed,

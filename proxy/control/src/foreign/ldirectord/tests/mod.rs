@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use sched::{
     BodyTest, Check, CheckKind, DestSpec, DnsRecord, ExecCheck, ForwardMethod, Health, HttpCheck, HttpUrl,
-    Initially, Netmask, Notify, Persistence, SchedFlags, TlsCheck, Tunnel, Weight,
+    Initially, Netmask, Notify, OnDown, Persistence, SchedFlags, TlsCheck, Tunnel, Weight,
 };
 
 use super::*;
@@ -101,7 +101,7 @@ fn what_is_asked_follows_the_service() {
     };
     assert_eq!(checks(3), [https]);
     let health = foreign.services[3].health.as_ref().unwrap();
-    assert!(health.inhibit && health.sorry_inhibit);
+    assert!(health.inhibit && health.on_down == OnDown::Keep && !health.sorry_inhibit);
     let local = DestSpec { method: ForwardMethod::Route, ..DestSpec::new("127.0.0.1:443".parse().unwrap()) };
     assert_eq!(health.sorry, Some(local));
     assert_eq!(checks(4), [check(CheckKind::Smtp { helo: "localhost".to_owned() })]);
@@ -153,7 +153,7 @@ fn mistakes_name_the_place_and_the_way_out() {
         ("\treal = 10.1.0.1:80 masq\n".to_owned(), "1:2", "no virtual service has begun", "virtual ="),
         ("virtual = 10.0.0.1\n".to_owned(), "1:11", "no virtual service", "virtual = 3"),
         ("virtual = [fd00::1]:80\n".to_owned(), "1:11", "other address family", "virtual6"),
-        (file("") + &file(""), "6:1", "TCP 10.0.0.1:80 is there already", "merge"),
+        (file("") + &file("real = 10.1.0.2:80 masq"), "6:1", "TCP 10.0.0.1:80 is there already", "merge"),
     ] {
         let foreign = read_lines(&text);
         let found =
@@ -175,6 +175,7 @@ fn what_is_not_taken_as_it_is_is_said() {
         (file("emailalert = x"), Severity::NotHandled, "no mail is sent", "notify"),
         (file("checkcount = 3"), Severity::NotHandled, "one question is a check", "failurecount"),
         ("autoreload = yes\n".to_owned(), Severity::NotHandled, "not watched", "ulvs reload"),
+        (file("checktype = ping"), Severity::Changed, "has died are reset", "on_down"),
         (file("service = ftp"), Severity::Changed, "nothing is known of ftp here: a connection", "external"),
         (file("service = imaps"), Severity::Changed, "the handshake of TLS", "external"),
         (file("service = sip\n\tprotocol = udp"), Severity::Changed, "only pinged", "external"),
