@@ -157,6 +157,12 @@ fn date(head: &str) -> Option<i64> {
     let (day, year): (i64, i64) = (day.parse().ok()?, year.parse().ok()?);
     let clock: Vec<i64> = time.split(':').map(str::parse).collect::<Result<_, _>>().ok()?;
     let [hour, minute, second] = clock[..] else { return None };
+    // Whatever a server says can be reckoned with. A second may be a leap second.
+    let is_day = (1970..=9999).contains(&year) && (1..=31).contains(&day);
+    let is_time = (0..24).contains(&hour) && (0..60).contains(&minute) && (0..=60).contains(&second);
+    if !is_day || !is_time {
+        return None;
+    }
     // Days since 1970 in the Gregorian calendar, whose years begin in March here: leap days are their last ones.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
@@ -217,6 +223,18 @@ mod tests {
             ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
             ("Tue, 29 Feb 2000 12:34:56 GMT", Some(951_827_696)),
             ("Fri, 31 Dec 2049 23:59:59 GMT", Some(2_524_607_999)),
+            ("Fri, 31 Dec 9999 23:59:60 GMT", Some(253_402_300_800)),
+            ("Fri, 01 Jan 9223372036854775807 00:00:00 GMT", None),
+            ("Fri, 01 Jan 10000 00:00:00 GMT", None),
+            ("Wed, 31 Dec 1969 23:59:59 GMT", None),
+            ("Thu, -9223372036854775808 Jan 1970 00:00:00 GMT", None),
+            ("Thu, 0 Jan 1970 00:00:00 GMT", None),
+            ("Thu, 32 Jan 1970 00:00:00 GMT", None),
+            ("Thu, 01 Jan 1970 9223372036854775807:00:00 GMT", None),
+            ("Thu, 01 Jan 1970 24:00:00 GMT", None),
+            ("Thu, 01 Jan 1970 00:60:00 GMT", None),
+            ("Thu, 01 Jan 1970 00:00:61 GMT", None),
+            ("Thu, 01 Jan 1970 00:00:-1 GMT", None),
             ("Sunday, 06-Nov-94 08:49:37 GMT", None),
             ("Sun, 06 Nov 1994 08:49 GMT", None),
             ("", None),
