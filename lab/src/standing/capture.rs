@@ -1,18 +1,17 @@
 //! Captures of every link, for Wireshark: a file for each interface of each machine, with all that passed it. An interface
 //! that is made later has one as soon as something passes.
 //!
-//! Classic pcap, which everything reads. What a machine sends has not been segmented yet and its checksums are not
-//! complete, as with tcpdump.
+//! What a machine sends has not been segmented yet and its checksums are not complete, as with tcpdump.
+
+mod pcap;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use futures_util::TryStreamExt as _;
@@ -25,6 +24,7 @@ use nix::sys::socket::{LinkAddr, getsockopt, recvfrom, setsockopt};
 use rtnetlink::packet_route::link::LinkAttribute;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use self::pcap::Pcap;
 use crate::node::Node;
 
 /// Running captures; dropping them completes the files.
@@ -130,7 +130,8 @@ struct Files {
     dir: PathBuf,
     /// By the interface's number: its name, if it has a file.
     names: BTreeMap<usize, Option<String>>,
-    files: BTreeMap<String, Pcap>,
+    /// By name; none is there any more after an error.
+    files: BTreeMap<String, Option<Pcap>>,
 }
 
 impl Files {
@@ -141,9 +142,11 @@ impl Files {
 
     /// An interface with its file.
     fn add(&mut self, index: usize, name: &str, kind: u16) -> io::Result<()> {
-        if !self.files.contains_key(name) {
+        let known = self.files.get(name);
+        if !matches!(known, Some(Some(_))) {
             let path = self.dir.join(format!("{}-{name}.pcap", self.machine));
-            self.files.insert(name.to_owned(), Pcap::create(&path, kind)?);
+            let file = Pcap::open(&path, kind, known.is_some())?;
+            self.files.insert(name.to_owned(), Some(file));
         }
         self.names.insert(index, Some(name.to_owned()));
         Ok(())
@@ -168,16 +171,23 @@ impl Files {
         }
         if let Some(Some(name)) = self.names.get(&index)
             && let Some(file) = self.files.get_mut(name)
-            && file.packet(bytes).is_err()
         {
-            // The disk is full, say: the file ends here.
-            self.files.remove(name);
+            attempt(file, |file| file.packet(bytes));
         }
     }
 
     /// Somebody may be reading the files while the lab is up.
     fn flush(&mut self) {
-        self.files.retain(|_, file| file.0.flush().is_ok());
+        self.files.values_mut().for_each(|file| attempt(file, Pcap::flush));
+    }
+}
+
+/// Writes to a file that is still there. An error, of a disk that is full, say, ends it.
+fn attempt(file: &mut Option<Pcap>, write: impl FnOnce(&mut Pcap) -> io::Result<()>) {
+    if file.as_mut().is_some_and(|file| write(file).is_err())
+        && let Some(file) = file.take()
+    {
+        file.end();
     }
 }
 
@@ -206,29 +216,65 @@ fn receive(socket: &Socket, packet: &mut [u8]) -> Option<(usize, usize, u16)> {
     Some((len, from.ifindex(), from.hatype()))
 }
 
-/// A file of packets: with Ethernet headers or, of an interface whose packets have none, with nothing before IP.
-struct Pcap(BufWriter<File>);
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::io::{BufWriter, Write as _};
 
-impl Pcap {
-    fn create(path: &Path, kind: u16) -> io::Result<Self> {
-        const LINKTYPE_ETHERNET: u32 = 1;
-        const LINKTYPE_RAW: u32 = 101;
-        let has_header = matches!(kind, libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK);
-        let link = if has_header { LINKTYPE_ETHERNET } else { LINKTYPE_RAW };
-        // Magic number (microseconds), version 2.4, no time zone, the longest packet.
-        let header: [u32; 6] = [0xa1b2_c3d4, 4 << 16 | 2, 0, 0, LONGEST as u32, link];
-        let mut file = BufWriter::new(File::create(path)?);
-        header.iter().try_for_each(|word| file.write_all(&word.to_le_bytes()))?;
-        // A link on which nothing ever passes has a file that can be read, too.
-        file.flush()?;
-        Ok(Self(file))
+    use super::*;
+
+    /// What is in a file: its packets, if it is whole.
+    fn packets(path: &Path) -> Vec<Vec<u8>> {
+        let bytes = fs::read(path).unwrap();
+        let (header, mut rest) = bytes.split_at(24);
+        assert_eq!(header[..4], 0xa1b2_c3d4_u32.to_le_bytes());
+        let mut packets = Vec::new();
+        while !rest.is_empty() {
+            let len = u32::from_le_bytes(rest[8..12].try_into().unwrap()) as usize;
+            packets.push(rest[16..16 + len].to_vec());
+            rest = &rest[16 + len..];
+        }
+        packets
     }
 
-    fn packet(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let len = bytes.len() as u32;
-        let header = [now.as_secs() as u32, now.subsec_micros(), len, len];
-        header.iter().try_for_each(|word| self.0.write_all(&word.to_le_bytes()))?;
-        self.0.write_all(bytes)
+    #[test]
+    fn a_capture_that_a_full_disk_has_ended_goes_on_when_its_device_is_made_again() {
+        let (node, dir) = (Node::new("m").unwrap(), tempfile::tempdir().unwrap());
+        let path = dir.path().join("m-eth0.pcap");
+        fs::write(&path, "of an earlier lab").unwrap();
+        let mut files = Files::new(&node, dir.path());
+        files.add(7, "eth0", libc::ARPHRD_ETHER).unwrap();
+        let large = vec![1; LONGEST];
+        files.packet(b"first", 7, libc::ARPHRD_ETHER);
+        files.packet(&large, 7, libc::ARPHRD_ETHER);
+        files.flush();
+        // Nothing can be written to a file that is open for reading.
+        let file = files.files.get_mut("eth0").unwrap().as_mut().unwrap();
+        file.out = BufWriter::new(File::open(&path).unwrap());
+        files.packet(b"lost", 7, libc::ARPHRD_ETHER);
+        files.flush();
+        files.packet(b"lost too", 7, libc::ARPHRD_ETHER);
+        files.flush();
+        assert_eq!(packets(&path), [&b"first"[..], &large]);
+        files.add(8, "eth0", libc::ARPHRD_ETHER).unwrap();
+        files.packet(b"second", 8, libc::ARPHRD_ETHER);
+        files.flush();
+        assert_eq!(packets(&path), [&b"first"[..], &large, b"second"]);
+    }
+
+    #[test]
+    fn a_part_of_a_packet_does_not_stay_at_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m-eth0.pcap");
+        let mut file = Pcap::open(&path, libc::ARPHRD_ETHER, false).unwrap();
+        file.packet(b"first").unwrap();
+        file.flush().unwrap();
+        // All that there was room for.
+        file.out.get_mut().write_all(b"its head").unwrap();
+        file.end();
+        let mut file = Pcap::open(&path, libc::ARPHRD_ETHER, true).unwrap();
+        file.packet(b"second").unwrap();
+        file.flush().unwrap();
+        assert_eq!(packets(&path), [&b"first"[..], b"second"]);
     }
 }

@@ -22,10 +22,12 @@ pub enum Name {
     Ip(IpAddr),
 }
 
+/// Nothing that a terminal would obey or a reader not see: whoever made the certificate has chosen the characters, and
+/// those of a DNS name are whatever he wrote.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dns(name) => f.write_str(name),
+            Self::Dns(name) => name.escape_debug().fmt(f),
             Self::Ip(ip) => ip.fmt(f),
         }
     }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::net::UnixStream;
 use std::thread;
 
+use rcgen::SanType;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::server::WebPkiClientVerifier;
@@ -45,6 +46,23 @@ fn a_server_shows_its_certificate_whatever_it_is_worth() {
         let names: Vec<_> = shown.names.iter().map(ToString::to_string).collect();
         assert_eq!(names, ["www.example", "10.0.0.1"]);
         assert_eq!((shown.not_before, shown.not_after), (*NOW - DAY, *NOW + 30 * DAY));
+    }
+}
+
+#[test]
+fn names_hold_nothing_that_a_terminal_would_obey() {
+    let ca = Ca::new("ca");
+    let mut odd = params("x");
+    // An escape sequence, a line, and text from right to left.
+    let said = SanType::DnsName("\u{1b}[2Ja\r\nb\u{7f}".try_into().unwrap());
+    odd.subject_alt_names = vec![said];
+    let common = params("\u{1b}]0;a\u{7}\u{9b}31m\u{202e}b ü");
+    for (params, expected) in
+        [(odd, "\\u{1b}[2ja\\r\\nb\\u{7f}"), (common, "\\u{1b}]0;a\\u{7}\\u{9b}31m\\u{202e}b ü")]
+    {
+        let shown = ask(&ca.sign(&params, &Kind::P256.key()), None, None).unwrap();
+        let names: Vec<_> = shown.names.iter().map(ToString::to_string).collect();
+        assert_eq!(names, [expected]);
     }
 }
 

@@ -2,16 +2,19 @@
 //! appearances.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use sched::{ServiceKey, ServiceSpec};
 
-use super::{PATIENCE, list, tcp};
+use super::{list, tcp};
 use crate::doctor::facts::{Connected, Facts, Probes, Shown};
 use crate::doctor::gather::fronts::{now, unix};
 
+/// How long a question may take from the connection on, however a server spreads its answer.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Ports of HTTP, where no front says that a server speaks it.
 const HTTP: [u16; 5] = [80, 8000, 8008, 8080, 8888];
 /// Ports of HTTP over TLS.
@@ -85,18 +88,48 @@ fn speaks(service: &ServiceSpec, server: SocketAddr) -> Option<Speaks> {
     }
 }
 
-fn open(at: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&at, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    Ok(stream)
+/// A connection that ends at its time.
+struct Question {
+    stream: TcpStream,
+    until: Instant,
+}
+
+impl Question {
+    fn open(at: SocketAddr) -> io::Result<Self> {
+        let until = Instant::now() + PATIENCE;
+        Ok(Self { stream: TcpStream::connect_timeout(&at, PATIENCE)?, until })
+    }
+
+    /// What is left of its time.
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Question {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(into)
+    }
+}
+
+impl Write for Question {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 /// By how much a server's clock is ahead, if it tells (RFC 9110 section 6.6.1).
 fn ahead(at: SocketAddr) -> io::Result<Option<i64>> {
     /// Of its answer the beginning is enough.
     const HEAD: u64 = 8192;
-    let mut stream = open(at)?;
+    let mut stream = Question::open(at)?;
     write!(stream, "HEAD / HTTP/1.1\r\nHost: {at}\r\nUser-Agent: ulvs-doctor\r\nConnection: close\r\n\r\n")?;
     let (mut head, mut part) = (Vec::new(), [0; 1024]);
     while (head.len() as u64) < HEAD && !head.windows(4).any(|window| window == b"\r\n\r\n") {
@@ -124,6 +157,12 @@ fn date(head: &str) -> Option<i64> {
     let (day, year): (i64, i64) = (day.parse().ok()?, year.parse().ok()?);
     let clock: Vec<i64> = time.split(':').map(str::parse).collect::<Result<_, _>>().ok()?;
     let [hour, minute, second] = clock[..] else { return None };
+    // Whatever a server says can be reckoned with. A second may be a leap second.
+    let is_day = (1970..=9999).contains(&year) && (1..=31).contains(&day);
+    let is_time = (0..24).contains(&hour) && (0..60).contains(&minute) && (0..=60).contains(&second);
+    if !is_day || !is_time {
+        return None;
+    }
     // Days since 1970 in the Gregorian calendar, whose years begin in March here: leap days are their last ones.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
@@ -132,7 +171,7 @@ fn date(head: &str) -> Option<i64> {
 }
 
 fn shown(at: SocketAddr, name: Option<&str>) -> io::Result<Shown> {
-    let shown = tls::Shown::ask(&mut open(at)?, at.ip(), name)?;
+    let shown = tls::Shown::ask(&mut Question::open(at)?, at.ip(), name)?;
     Ok(Shown {
         names: shown.names.iter().map(ToString::to_string).collect(),
         not_before: unix(shown.not_before),
@@ -143,7 +182,39 @@ fn shown(at: SocketAddr, name: Option<&str>) -> io::Result<Shown> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
+
+    /// A server that says this at once and then a zero now and then, for longer than anybody should wait.
+    fn slow(said: &'static [u8]) -> (SocketAddr, thread::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(said).unwrap();
+            for _ in 0..60 {
+                thread::sleep(PATIENCE / 10);
+                if stream.write_all(b"0").is_err() {
+                    break;
+                }
+            }
+        });
+        (at, server)
+    }
+
+    #[test]
+    fn a_server_that_never_comes_to_an_end_holds_nobody_up() {
+        let began = Instant::now();
+        let (at, http) = slow(b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nX: ");
+        assert!(ahead(at).unwrap().is_some_and(|ahead| ahead < 0), "what has come is enough");
+        // The beginning of a long record.
+        let (at, tls) = slow(&[22, 3, 3, 0x40, 0]);
+        shown(at, None).unwrap_err();
+        assert!(began.elapsed() < 4 * PATIENCE, "{:?}", began.elapsed());
+        http.join().unwrap();
+        tls.join().unwrap();
+    }
 
     #[test]
     fn the_time_of_an_answer_is_read() {
@@ -152,6 +223,18 @@ mod tests {
             ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
             ("Tue, 29 Feb 2000 12:34:56 GMT", Some(951_827_696)),
             ("Fri, 31 Dec 2049 23:59:59 GMT", Some(2_524_607_999)),
+            ("Fri, 31 Dec 9999 23:59:60 GMT", Some(253_402_300_800)),
+            ("Fri, 01 Jan 9223372036854775807 00:00:00 GMT", None),
+            ("Fri, 01 Jan 10000 00:00:00 GMT", None),
+            ("Wed, 31 Dec 1969 23:59:59 GMT", None),
+            ("Thu, -9223372036854775808 Jan 1970 00:00:00 GMT", None),
+            ("Thu, 0 Jan 1970 00:00:00 GMT", None),
+            ("Thu, 32 Jan 1970 00:00:00 GMT", None),
+            ("Thu, 01 Jan 1970 9223372036854775807:00:00 GMT", None),
+            ("Thu, 01 Jan 1970 24:00:00 GMT", None),
+            ("Thu, 01 Jan 1970 00:60:00 GMT", None),
+            ("Thu, 01 Jan 1970 00:00:61 GMT", None),
+            ("Thu, 01 Jan 1970 00:00:-1 GMT", None),
             ("Sunday, 06-Nov-94 08:49:37 GMT", None),
             ("Sun, 06 Nov 1994 08:49 GMT", None),
             ("", None),
