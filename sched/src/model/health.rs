@@ -92,7 +92,12 @@ pub enum OnDown {
     Keep,
 }
 
-/// Judges servers by what clients' connections meet: SYNs that were not answered, or answered by a reset.
+/// Judges servers by what clients' connections meet: SYNs that were not answered, or answered by a reset; datagrams that
+/// found nobody (ICMP).
+///
+/// Only servers whose answers come back through us (NAT, FullNAT, TLS fronts) are judged. With DR and tunnels a SYN that
+/// comes again may be one whose client's address was forged, and an ICMP error about a tunnel too: both are counted and
+/// shown, but would let anybody take every server out. There a check has to ask, best `via = "vip"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Passive {
