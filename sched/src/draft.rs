@@ -362,7 +362,11 @@ impl Draft {
         let wanted = service.health.as_ref().and_then(|health| health.sorry.clone());
         let before = service.sorry.take();
         service.sorry = match (&before, &wanted) {
-            (Some(before), Some(wanted)) if before.live.key == wanted.addr => Some(before.edited(wanted)),
+            (Some(before), Some(wanted)) if before.live.key == wanted.addr => {
+                let edited = before.edited(wanted);
+                self.effects.push(thresholds(&edited));
+                Some(edited)
+            }
             (_, Some(wanted)) => Some(self.dest(service, wanted, Ramp::DONE)),
             (_, None) => None,
         };
@@ -414,8 +418,11 @@ fn check_tls(key: &ServiceKey, tls: Option<&Arc<TlsFront>>) -> Result<(), OpErro
     if tls.is_some_and(|tls| !tls.flaws(key).is_empty()) { Err(OpError::InvalidTls) } else { Ok(()) }
 }
 
-/// A sorry server is one that might be a server, and is none.
+/// Health that makes sense ([`Health::is_sound`]). A sorry server is one that might be a server, and is none.
 fn check_health(service: &Service, health: Option<&Health>, dests: &[DestSpec]) -> Result<(), OpError> {
+    if health.is_some_and(|health| !health.is_sound()) {
+        return Err(OpError::InvalidHealth);
+    }
     let Some(sorry) = health.and_then(|health| health.sorry.as_ref()) else { return Ok(()) };
     check_dest(&service.key, sorry)?;
     if dests.iter().any(|dest| dest.addr == sorry.addr) { Err(OpError::DestExists) } else { Ok(()) }

@@ -239,6 +239,12 @@ pub enum OpError {
     /// TLS cannot end here: the front makes no sense. [`crate::TlsFront::flaws`] says why.
     #[error("TLS cannot end there: see its port, addresses, certificates and how servers learn of clients")]
     InvalidTls,
+    /// Health that no service could have: [`crate::Health::is_sound`] says what it takes.
+    #[error(
+        "Health makes no sense: a quorum is 1 at least, hysteresis smaller than it, panic 100 at most, and a window \
+         remembers 1 to 64 answers and asks for 1 failure at least, but no more than it remembers"
+    )]
+    InvalidHealth,
     /// TLS that does not end here anyway.
     #[error("TLS does not end at this service")]
     NoTls,

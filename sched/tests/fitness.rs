@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use sched::{
     Check, CheckKind, DestSpec, Fitness, Flow, Health, Initially, Op, OpError, Service, ServiceKey,
-    ServiceSpec, ServiceTable, Share, Trash, Weight,
+    ServiceSpec, ServiceTable, Share, Trash, Weight, Window,
 };
 
 struct Director {
@@ -168,6 +169,53 @@ fn another_sorry_server_takes_over_at_once_and_none_gives_way() {
     assert_eq!(director.apply(set(Some(twice))), Err(OpError::DestExists));
     director.apply(set(Some(sorry()))).unwrap();
     assert_eq!(director.apply(Op::AddDest { key: key(), dest: server(99) }), Err(OpError::DestExists));
+}
+
+#[test]
+fn numbers_that_cannot_be_meant_are_refused_however_they_come() {
+    let mut director = Director::new("rr", 1, Health::default());
+    let window = |failures, of| {
+        let check = Check { window: Some(Window { failures, of }), ..Check::new(CheckKind::Tcp) };
+        Health { checks: vec![check], ..Health::default() }
+    };
+    let own = |health: Health| Health { own: [(server(1).addr, health.checks)].into(), ..Health::default() };
+    let quorum = |quorum, hysteresis| Health { quorum, hysteresis, ..Health::default() };
+    let panic = |panic| Health { panic, ..Health::default() };
+    let good = [quorum(1, 0), quorum(3, 2), panic(100), window(1, 1), window(64, 64), own(window(3, 10))];
+    let bad = [
+        quorum(0, 0),
+        quorum(2, 2),
+        panic(101),
+        window(0, 3),
+        window(4, 3),
+        window(1, 65),
+        own(window(0, 0)),
+    ];
+    let cases = good.into_iter().map(|h| (h, Ok(()))).chain(bad.map(|h| (h, Err(OpError::InvalidHealth))));
+    for (health, expected) in cases {
+        let health = Some(Arc::new(health));
+        let op = Op::SetHealth { key: key(), health: health.clone() };
+        assert_eq!(director.apply(op), expected, "{health:?}");
+        director.apply(Op::DelService { key: key() }).unwrap();
+        let service = ServiceSpec { health: health.clone(), ..ServiceSpec::new(key(), "rr") };
+        assert_eq!(director.apply(Op::AddService { service }), expected, "{health:?}");
+        if expected.is_err() {
+            director.apply(Op::AddService { service: ServiceSpec::new(key(), "rr") }).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_sorry_server_heeds_other_thresholds_at_once() {
+    let limited = |upper| Health { sorry: Some(DestSpec { upper, ..server(99) }), ..Health::default() };
+    let mut director = Director::new("rr", 1, limited(0));
+    director.apply(Op::SetSorry { key: key(), on: true }).unwrap();
+    let live = Arc::clone(&director.service().sorry.as_ref().unwrap().live);
+    live.inactive.fetch_add(1, Relaxed);
+    for (upper, chosen) in [(0, Some(99)), (1, None), (2, Some(99)), (1, None), (0, Some(99))] {
+        director.apply(Op::SetHealth { key: key(), health: Some(Arc::new(limited(upper))) }).unwrap();
+        assert_eq!(director.picks(1), [chosen], "one connection is there, {upper} may be");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod lips;
 mod marks;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use sched::{DestKey, DestSpec, Op, ServiceKey, ServiceSpec};
 
@@ -110,6 +111,18 @@ fn merge_service(service: &mut ServiceSpec, old: Option<&ServiceSpec>, new: &Ser
             Some(present) => present.clone_from(dest),
             None => service.dests.push(dest.clone()),
         }
+    }
+    part_sorry(service, &news);
+}
+
+/// Nobody is a server and the sorry server of the same service: where one came by hand, it is what the file says.
+fn part_sorry(service: &mut ServiceSpec, file: &HashMap<DestKey, &DestSpec>) {
+    let Some(health) = &mut service.health else { return };
+    let Some(sorry) = health.sorry.as_ref().map(|sorry| sorry.addr) else { return };
+    if !file.contains_key(&sorry) {
+        service.dests.retain(|dest| dest.addr != sorry);
+    } else if service.dests.iter().any(|dest| dest.addr == sorry) {
+        Arc::make_mut(health).sorry = None;
     }
 }
 

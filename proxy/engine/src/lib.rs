@@ -232,14 +232,15 @@ impl Engine {
     }
 
     /// What this client begins at this VIP goes to one given server of the service, in force or not, while the result is
-    /// held; or to nobody, once the service does not have it any more. `None` if somebody else aims that flow.
+    /// held; or to nobody, once the service does not have it any more. A connection that this flow has had is forgotten, and
+    /// its own at the end, unless it was established. `None` if somebody else aims that flow.
     pub fn aim(
         &self,
         (proto, client, vip): (Proto, SocketAddr, SocketAddr),
         service: ServiceKey,
         server: DestKey,
     ) -> Option<Aimed> {
-        self.aims.put(FlowKey::new(proto, client, vip), service, server)
+        self.aims.put(FlowKey::new(proto, client, vip), service, server, &self.conns)
     }
 
     /// Has up to `limit` connections ended whose server has been removed from its service, as the settings want it:
@@ -273,7 +274,7 @@ impl Engine {
 
     /// The counters of all workers together.
     pub fn counters(&self) -> Counters {
-        let mut sum = Counters::default();
+        let mut sum = Counters { expired: self.aims.ended(), ..Counters::default() };
         for counters in &self.counters {
             counters.add_to(&mut sum);
         }

@@ -156,6 +156,46 @@ fn datagrams_that_are_scheduled_one_by_one_are_aimed_one_by_one() {
 }
 
 #[test]
+fn what_the_same_ports_have_left_behind_does_not_answer_for_it() {
+    for proto in [Proto::Udp, Proto::Tcp] {
+        let mut director =
+            Director::new(ForwardMethod::Route, |service| ServiceSpec { key: key(proto), ..service });
+        let first = |port| match proto {
+            Proto::Tcp => tcp(asker(port), vip()).syn(),
+            _ => udp(asker(port), vip()),
+        };
+        assert_eq!(director.reached(&first(7)), Some(other().ip()), "newest first");
+        let held = director.engine.connections_held();
+        let aimed = director.aim(proto, 7);
+        for _ in 0..2 {
+            assert_eq!(director.reached(&first(7)), Some(asked().ip()), "{proto:?}");
+        }
+        assert_eq!(director.engine.connections_held(), held);
+        drop(aimed);
+        assert_eq!(director.engine.connections_held(), held - 1, "{proto:?}: nothing is left of it");
+        assert_eq!(director.engine.counters().expired, 2);
+        assert_eq!(director.reached(&first(8)), Some(asked().ip()), "the turn is where it was");
+        let _aimed = director.aim(proto, 8);
+        assert_eq!(director.reached(&first(8)), Some(asked().ip()));
+    }
+}
+
+#[test]
+fn what_was_established_ends_as_it_does_for_any_client() {
+    let mut director = Director::new(ForwardMethod::Masq, |service| service);
+    let aimed = director.aim(Proto::Tcp, 7);
+    assert_eq!(director.reached(&tcp(asker(7), vip()).syn()), Some(asked().ip()));
+    director.process(&tcp(asked(), asker(7)).syn().ack(1));
+    assert_eq!(director.reached(&tcp(asker(7), vip()).ack(1)), Some(asked().ip()));
+    drop(aimed);
+    assert_eq!(
+        director.reached(&tcp(asker(7), vip()).ack(1).fin()),
+        Some(asked().ip()),
+        "the server hears of it"
+    );
+}
+
+#[test]
 fn while_it_asks_no_other_server_answers_for_a_dead_one() {
     let mut director = Director::new(ForwardMethod::Route, |service| service);
     let aimed = director.aim(Proto::Tcp, 5000);
@@ -198,8 +238,8 @@ fn a_server_that_is_gone_is_nobody() {
         let _aimed = director.aim(Proto::Tcp, 5000);
         let expected = there.then(|| asked().ip());
         assert_eq!(director.reached(&tcp(asker(5000), vip()).syn()), expected);
+        let mut listed = Vec::new();
+        director.engine.for_each_connection(director.now, Part::ALL, |conn| listed.push(conn.dest));
+        assert_eq!(listed, Vec::from_iter(there.then(asked)), "it is listed like a client's");
     }
-    let mut listed = Vec::new();
-    director.engine.for_each_connection(director.now, Part::ALL, |conn| listed.push(conn.dest));
-    assert_eq!(listed, [asked()], "it is listed like a client's");
 }

@@ -16,7 +16,7 @@ pub struct Met {
     pub refused: u64,
     /// Those whose SYN the client has sent again, or that were given up with no answer.
     pub unanswered: u64,
-    /// Of the latter two, those since the last that it took.
+    /// Of the latter two, those since the last that it took which no stranger can have made up.
     pub in_a_row: u32,
 }
 
@@ -67,6 +67,11 @@ impl DestLive {
         self.encounters.in_a_row.fetch_add(1, Relaxed);
     }
 
+    /// Somebody who cannot be checked says that it has turned one away, or was not there.
+    pub fn count_hearsay(&self) {
+        self.encounters.refused.fetch_add(1, Relaxed);
+    }
+
     /// A datagram has found nobody, as an ICMP error says, which has been counted among the packets from the server. What
     /// else came from it since the last one shows that it was there meanwhile.
     pub fn count_refused_datagram(&self) {
@@ -108,6 +113,8 @@ mod tests {
         assert_eq!(live.met().in_a_row, 1);
         live.forgive();
         assert_eq!(live.met(), Met { answered: 1, refused: 2, unanswered: 2, in_a_row: 0 });
+        live.count_hearsay();
+        assert_eq!(live.met(), Met { answered: 1, refused: 3, unanswered: 2, in_a_row: 0 });
     }
 
     #[test]

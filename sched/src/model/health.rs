@@ -92,7 +92,12 @@ pub enum OnDown {
     Keep,
 }
 
-/// Judges servers by what clients' connections meet: SYNs that were not answered, or answered by a reset.
+/// Judges servers by what clients' connections meet: SYNs that were not answered, or answered by a reset; datagrams that
+/// found nobody (ICMP).
+///
+/// Only servers whose answers come back through us (NAT, FullNAT, TLS fronts) are judged. With DR and tunnels a SYN that
+/// comes again may be one whose client's address was forged, and an ICMP error about a tunnel too: both are counted and
+/// shown, but would let anybody take every server out. There a check has to ask, best `via = "vip"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Passive {
@@ -185,6 +190,15 @@ impl Health {
         self.own.get(server).unwrap_or(&self.checks)
     }
 
+    /// Whether its numbers can be meant: there is a quorum, which can be lost; per cent are such; and every window can be
+    /// filled with the failures that it asks for.
+    pub fn is_sound(&self) -> bool {
+        let mut windows =
+            self.checks.iter().chain(self.own.values().flatten()).filter_map(|check| check.window);
+        let fits = |w: Window| (1..=w.of).contains(&w.failures) && w.of <= Window::MAX;
+        self.hysteresis < self.quorum && self.panic <= 100 && windows.all(fits)
+    }
+
     /// The files that it names, to be made absolute.
     pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         self.checks.iter_mut().chain(self.own.values_mut().flatten()).flat_map(Check::paths_mut)
@@ -209,7 +223,8 @@ pub enum Share {
     /// As it is configured.
     #[default]
     In,
-    /// With weight 0: listed, and clients who come back to it do.
+    /// With weight 0: listed, and clients who come back to it do, unless it is dead: those are scheduled anew like all
+    /// others, since what remembers them (persistence) gives way.
     Inhibited,
     /// Not for schedulers, nor in the listing of `ipvsadm`.
     Out,

@@ -80,7 +80,8 @@
 //! sorry = { address = "10.1.0.9:80", method = "nat" }   # serves without a quorum; inhibit = true lists it always
 //! panic = 0                       # per cent of dead servers from which on none is believed; 0: never
 //! damping = { flaps = 3, within = "60s", hold = "5m" }  # down so often within that time, it stays down so long
-//! passive = { fall = 3, hold = "5s", max_hold = "5m" }  # by what clients' connections meet; or true
+//! passive = { fall = 3, hold = "5s", max_hold = "5m" }  # by what clients' connections meet, of servers whose answers
+//!                                 # come through us: NAT and FullNAT, never DR or tunnels; or true
 //! notify = "/usr/local/bin/notify"   # told of each change; or { change, up, down, quorum_up, quorum_down, at_stop, user }
 //!
 //! [service.tls]                   # TLS from clients ends here; files are relative to this one

@@ -34,6 +34,9 @@ fn specs() -> impl Strategy<Value = Vec<ServiceSpec>> {
                     spec.dests.push(DestSpec { weight: Weight(weight), ..DestSpec::new(addr) });
                 }
             }
+            // In one file nobody is both; between the files and by hand anybody may be.
+            let sorry = spec.health.as_ref().and_then(|health| health.sorry.as_ref()).map(|dest| dest.addr);
+            spec.dests.retain(|dest| Some(dest.addr) != sorry);
             specs.push(spec);
         }
         specs
@@ -46,9 +49,9 @@ fn front(n: u16) -> Arc<TlsFront> {
     Arc::new(TlsFront { port: 80, server_port: Some(8000 + n), ..TlsFront::new(pair) })
 }
 
-/// The checks of a service, one of several ways.
+/// The checks of a service, one of several ways. Their sorry server is like any other.
 fn checks(n: u8) -> Arc<Health> {
-    let sorry = format!("192.168.1.{}:8080", 250 + n).parse().unwrap();
+    let sorry = format!("192.168.1.{}:8080", 2 + n).parse().unwrap();
     let checks = vec![Check::new(CheckKind::Tcp); usize::from(n)];
     Arc::new(Health { checks, sorry: Some(DestSpec::new(sorry)), ..Health::default() })
 }
@@ -260,6 +263,21 @@ fn a_front_set_by_hand_stays_until_the_file_says_otherwise() {
         let edits = ops.iter().filter(|op| matches!(op, Op::SetTls { .. })).count();
         assert_eq!(edits, usize::from(expected != states[0].0), "{what}: {ops:?}");
     }
+}
+
+#[test]
+fn the_file_says_who_is_a_server_and_who_the_sorry_server() {
+    let (plain, with) = ("10.0.0.1:80 rr 10.1.0.1:80=1", "10.0.0.1:80 rr 10.1.0.1:80=1 192.168.1.3:8080=1");
+    let spec =
+        |text: &str, health: Option<u8>| vec![ServiceSpec { health: health.map(checks), ..service(text) }];
+    let sorry_in_file = reconcile(&spec(with, None), &spec(plain, None), &spec(plain, Some(1)));
+    assert_eq!(read(&apply(&table(&spec(with, None)), &sorry_in_file)), spec(plain, Some(1)));
+
+    let server_in_file = reconcile(&spec(plain, Some(1)), &spec(plain, None), &spec(with, None));
+    let after = read(&apply(&table(&spec(plain, Some(1))), &server_in_file));
+    assert_eq!(after[0].dests, spec(with, None)[0].dests);
+    let health = after[0].health.as_ref().unwrap();
+    assert_eq!((&health.sorry, &health.checks), (&None, &checks(1).checks), "the checks stay");
 }
 
 #[test]

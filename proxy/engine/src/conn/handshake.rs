@@ -57,7 +57,7 @@ impl Conn<'_> {
                     && between(since, now) >= DOUBLED_US
                     && asked.compare_exchange(since, since | TOLD, Relaxed, Relaxed).is_ok()
                 {
-                    self.legs.dest.count_unanswered(true);
+                    self.is_unanswered();
                 }
             }
             (Direction::Out, tcp::Event::Syn) => {
@@ -82,25 +82,37 @@ impl Conn<'_> {
         }
     }
 
-    /// Somebody has said that a packet of the client's finds nobody.
+    /// The client has had no answer. Whoever answers past us may have sent one to an address that was forged.
+    fn is_unanswered(&self) {
+        self.legs.dest.count_unanswered(self.legs.method.sees_replies());
+    }
+
+    /// Somebody has said that a packet of the client's finds nobody. Through a tunnel both may be forged by whoever knows
+    /// its ends, which are mostly public: there it is hearsay.
     #[cold]
     pub(crate) fn is_refused(&self) {
+        let hearsay = !self.legs.method.sees_replies();
         match self.legs.proto {
+            Proto::Udp if hearsay => self.legs.dest.count_hearsay(),
             Proto::Udp => self.legs.dest.count_refused_datagram(),
             Proto::Tcp if self.asked().is_some_and(|asked| asked.swap(0, Relaxed) != 0) => {
-                self.legs.dest.count_refused();
+                if hearsay {
+                    self.legs.dest.count_hearsay();
+                } else {
+                    self.legs.dest.count_refused();
+                }
             }
             Proto::Tcp | Proto::Sctp => {}
         }
     }
 
-    /// Its time is over. Whoever answers past us may have done so to an address that was forged.
+    /// Its time is over.
     pub(crate) fn is_given_up(&self) {
         let untold = |since: u32| since != 0 && since & TOLD == 0;
         if matches!(self.state(), State::SynRecv | State::SynAck)
             && self.asked().is_some_and(|asked| untold(asked.swap(0, Relaxed)))
         {
-            self.legs.dest.count_unanswered(self.legs.method.sees_replies());
+            self.is_unanswered();
         }
     }
 

@@ -28,9 +28,9 @@ impl Encounters {
         self.met.in_a_row = 0;
     }
 
-    fn refused(&mut self) {
+    fn refused(&mut self, certain: bool) {
         self.met.refused += 1;
-        self.met.in_a_row += 1;
+        self.met.in_a_row += u32::from(certain);
     }
 
     fn unanswered(&mut self, certain: bool) {
@@ -65,14 +65,14 @@ pub(crate) fn shake(
                 asked @ None => *asked = Some((now, false)),
                 Some((since, told)) if !*told && now - *since >= 200 => {
                     *told = true;
-                    at.unanswered(true);
+                    at.unanswered(!past_us);
                 }
                 Some(_) => {}
             }
         }
         Direction::Out if syn || flags.rst() => match flow.asked.take() {
             Some(_) if syn => at.answered(),
-            Some(_) => at.refused(),
+            Some(_) => at.refused(true),
             None => {}
         },
         Direction::In | Direction::Out => {}
@@ -133,7 +133,9 @@ impl Model {
     pub(crate) fn finds_nobody(&mut self, key: FlowKey) {
         let flow = self.flows.get_mut(&key).expect("the flow");
         let dest = &mut self.dests[flow.way.dest];
+        let hearsay = !flow.way.method.sees_replies();
         let refused = match key.0 {
+            Proto::Udp if hearsay => true,
             Proto::Tcp => flow.asked.take().is_some(),
             Proto::Udp => {
                 let heard = dest.counts.out_packets;
@@ -145,7 +147,7 @@ impl Model {
             Proto::Sctp => false,
         };
         if refused {
-            dest.encounters.refused();
+            dest.encounters.refused(!hearsay);
             self.happened("found nobody");
         }
     }

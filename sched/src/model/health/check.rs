@@ -61,6 +61,11 @@ pub struct Window {
     pub of: u8,
 }
 
+impl Window {
+    /// As many answers are remembered at most.
+    pub const MAX: u8 = 64;
+}
+
 /// The way that a question takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
