@@ -241,7 +241,9 @@ impl<A: Asker> Loop<A> {
             && !std::mem::replace(&mut self.lacking, true)
         {
             let (service, server) = (due.service, due.server);
-            warn!("server {server} of {service} was not asked, which is not held against it: {why}; others may share that");
+            warn!(
+                "server {server} of {service} was not asked, which is not held against it: {why}; others may share that"
+            );
         }
         news.effects.extend(self.roster.answer(due, outcome, Instant::now()));
     }

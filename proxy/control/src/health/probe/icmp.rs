@@ -53,7 +53,9 @@ async fn exchange(
 
 fn open(asking: &Asking<'_>, to: SocketAddr) -> Result<(UdpSocket, Kind), String> {
     let protocol = if to.is_ipv4() { Protocol::ICMPV4 } else { Protocol::ICMPV6 };
-    let datagram = asking.open(to, Type::DGRAM, protocol).and_then(|socket| connected(socket, to).map_err(|e| asking.error(&e)));
+    let datagram = asking
+        .open(to, Type::DGRAM, protocol)
+        .and_then(|socket| connected(socket, to).map_err(|e| asking.error(&e)));
     if let Ok(socket) = datagram {
         return Ok((socket, Kind::Datagram));
     }
