@@ -126,7 +126,7 @@ pub struct Damping {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Notify {
-    /// Of each transition of a server.
+    /// Of any server that has come up or died; not of soft states.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<String>,
     /// Of any server that has come up; by server, those that have a command of their own.
@@ -144,7 +144,8 @@ pub struct Notify {
     /// The service has lost its quorum.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quorum_down: Option<String>,
-    /// `down` and `quorum_down` are told at the end too (keepalived's `omega`).
+    /// At the end `down` and `quorum_down` are told too, of live servers and services with a quorum (keepalived's `omega`);
+    /// `change` is not.
     pub at_stop: bool,
 }
 
