@@ -131,7 +131,7 @@ pub struct Damping {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Notify {
-    /// Of each transition of a server.
+    /// Of any server that has come up or died; not of soft states.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<String>,
     /// Of any server that has come up; by server, those that have a command of their own.
@@ -152,7 +152,8 @@ pub struct Notify {
     /// Who runs all of them, `USER` or `USER:GROUP`; without, whoever we are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// `down` and `quorum_down` are told at the end too (keepalived's `omega`).
+    /// At the end `down` and `quorum_down` are told too, of live servers and services with a quorum (keepalived's `omega`);
+    /// `change` is not.
     pub at_stop: bool,
 }
 

@@ -1,12 +1,51 @@
 //! Commands that are run about servers, those of checks and those that are told: in a process group of their own, hearing
 //! nothing and not heard. With who waits for one ends all of its group; what it left behind when it ended by itself goes on.
+//! What it is about stands in its environment:
+//!
+//! | variable | |
+//! |---|---|
+//! | `ULVS_SERVICE` | `tcp/10.0.0.1:80`, `fwm/3` |
+//! | `ULVS_PROTOCOL` | `tcp`, `udp`, `sctp`; empty for a mark |
+//! | `ULVS_VIP`, `ULVS_VPORT` | empty for a mark |
+//! | `ULVS_MARK` | empty without one |
+//! | `ULVS_SERVER` | `192.168.1.1:80`; empty where it is about the whole service |
+//! | `ULVS_RIP`, `ULVS_RPORT` | the server's; of a check, where it is asked: at the check's own address and port, if it has some |
+//! | `ULVS_STATE` | of a check `up` or `down`, what the server is taken for now; else in the words of `ulvs health` |
+//! | `ULVS_EVENT`, `ULVS_REASON` | what has happened and why, for those that are told |
 
 use std::io;
+use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use sched::{DestKey, ServiceKey};
 use tokio::process::{Child, Command};
+
+/// The facts about a server, or a whole service. `at` is where it is asked.
+pub(super) fn facts(
+    service: ServiceKey,
+    server: Option<DestKey>,
+    at: Option<SocketAddr>,
+    state: &str,
+) -> [(&'static str, String); 9] {
+    let mark = match service {
+        ServiceKey::Mark { mark, .. } => mark.0.to_string(),
+        ServiceKey::Addr { .. } => String::new(),
+    };
+    let text = |what: Option<String>| what.unwrap_or_default();
+    [
+        ("ULVS_SERVICE", service.word()),
+        ("ULVS_PROTOCOL", text(service.proto().map(|proto| proto.name().to_ascii_lowercase()))),
+        ("ULVS_VIP", text(service.vip().map(|vip| vip.to_string()))),
+        ("ULVS_VPORT", text(service.l4_port().map(|port| port.to_string()))),
+        ("ULVS_MARK", mark),
+        ("ULVS_SERVER", text(server.map(|server| server.to_string()))),
+        ("ULVS_RIP", text(at.map(|at| at.ip().to_string()))),
+        ("ULVS_RPORT", text(at.map(|at| at.port().to_string()))),
+        ("ULVS_STATE", state.to_owned()),
+    ]
+}
 
 /// A command that runs.
 #[derive(Debug)]

@@ -5,6 +5,8 @@ use std::fmt;
 use sched::{DestKey, Health, ServiceKey};
 use serde::{Deserialize, Serialize};
 
+use super::command;
+
 /// Something that has changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -114,22 +116,8 @@ impl Told {
     /// The facts, for its environment.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let Event { service, server, kind, state, reason } = &self.event;
-        let mut facts = vec![
-            ("ULVS_SERVICE", service.word()),
-            ("ULVS_EVENT", kind.name().to_owned()),
-            ("ULVS_STATE", state.clone()),
-            ("ULVS_REASON", reason.clone()),
-        ];
-        if let ServiceKey::Addr { proto, vip, l4_port } = service {
-            facts.push(("ULVS_PROTOCOL", proto.name().to_owned()));
-            facts.push(("ULVS_VIP", vip.to_string()));
-            facts.push(("ULVS_VIP_PORT", l4_port.to_string()));
-        }
-        if let Some(server) = server {
-            facts.push(("ULVS_SERVER", server.to_string()));
-            facts.push(("ULVS_SERVER_ADDRESS", server.ip().to_string()));
-            facts.push(("ULVS_SERVER_PORT", server.port().to_string()));
-        }
+        let mut facts = Vec::from(command::facts(*service, *server, *server, state));
+        facts.extend([("ULVS_EVENT", kind.name().to_owned()), ("ULVS_REASON", reason.clone())]);
         facts
     }
 }

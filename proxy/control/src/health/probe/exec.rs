@@ -2,30 +2,21 @@
 //!
 //! It runs in `/`, in a process group of its own, hears nothing and is not heard: what it prints is lost. If the question
 //! is over before it is, all of the group is killed at once; what it left behind when it ended by itself goes on. Under
-//! another user it has no groups but that user's one. Whose server it is about stands in its environment:
-//!
-//! | variable | |
-//! |---|---|
-//! | `ULVS_SERVICE` | `tcp/10.0.0.1:80`, `fwm/3` |
-//! | `ULVS_PROTOCOL` | `tcp`, `udp`, `sctp`; empty for a mark |
-//! | `ULVS_VIP`, `ULVS_VPORT` | empty for a mark |
-//! | `ULVS_MARK` | empty without one |
-//! | `ULVS_SERVER` | `192.168.1.1:80` |
-//! | `ULVS_RIP`, `ULVS_RPORT` | where it is to be asked: the check's own address and port, if it has some |
-//! | `ULVS_STATE` | `up` or `down`: what the server is taken for now |
+//! another user it has no groups but that user's one. [`command`](crate::health::command) says what
+//! its environment has.
 
 use std::process::ExitStatus;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Group, Uid, User};
-use sched::{ExecCheck, ServiceKey, Weight};
+use sched::{ExecCheck, Weight};
 use std::os::unix::process::ExitStatusExt;
 use tokio::process::Command;
 
 use super::asking::{Asking, Stage};
 use super::{Success, Target, Weighting, words};
-use crate::health::command::Running;
+use crate::health::command::{Running, facts};
 
 #[derive(Debug)]
 pub(super) struct Ready {
@@ -67,7 +58,9 @@ impl Ready {
 
     pub(super) async fn ask(&self, asking: &Asking<'_>) -> Result<Success, String> {
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).envs(facts(asking.target)).current_dir("/");
+        let Target { service, dest, server, up, .. } = asking.target;
+        let state = if *up { "up" } else { "down" };
+        command.args(&self.arguments).envs(facts(*service, Some(*dest), Some(*server), state)).current_dir("/");
         if let Some((user, group)) = self.who {
             command.uid(user.as_raw()).gid(group.as_raw());
         }
@@ -96,26 +89,6 @@ impl Ready {
             }
         }
     }
-}
-
-fn facts(target: &Target) -> [(&'static str, String); 9] {
-    let Target { service, dest, server, up, .. } = target;
-    let mark = match service {
-        ServiceKey::Mark { mark, .. } => mark.0.to_string(),
-        ServiceKey::Addr { .. } => String::new(),
-    };
-    let text = |what: Option<String>| what.unwrap_or_default();
-    [
-        ("ULVS_SERVICE", service.word()),
-        ("ULVS_PROTOCOL", text(service.proto().map(|proto| proto.name().to_ascii_lowercase()))),
-        ("ULVS_VIP", text(service.vip().map(|vip| vip.to_string()))),
-        ("ULVS_VPORT", text(service.l4_port().map(|port| port.to_string()))),
-        ("ULVS_MARK", mark),
-        ("ULVS_SERVER", dest.to_string()),
-        ("ULVS_RIP", server.ip().to_string()),
-        ("ULVS_RPORT", server.port().to_string()),
-        ("ULVS_STATE", if *up { "up" } else { "down" }.to_owned()),
-    ]
 }
 
 /// `USER` or `USER:GROUP`, names or numbers; a user's group is their own one, unless another is named.

@@ -345,10 +345,14 @@ fn commands_are_told_of_what_they_asked_for() {
     w.second(&[2]);
     assert_eq!(w.told[3..], ["change", "up", "own up", "change", "down"].map(str::to_owned)[..]);
     let last = w.roster.stop().told;
-    assert_eq!(last.iter().map(|t| t.command.as_str()).collect::<Vec<_>>(), ["change", "down", "own down"]);
+    assert_eq!(last.iter().map(|t| t.command.as_str()).collect::<Vec<_>>(), ["down", "own down"]);
     let facts: HashMap<_, _> = last[0].environment().into_iter().collect();
     assert_eq!(facts["ULVS_SERVICE"], "tcp/10.0.0.1:80");
     assert_eq!((facts["ULVS_SERVER"].as_str(), facts["ULVS_STATE"].as_str()), ("192.168.1.1:80", "down"));
+    // The same names that the command of a check has.
+    let names = ["PROTOCOL", "VIP", "VPORT", "MARK", "RIP", "RPORT", "EVENT", "REASON"];
+    let facts = names.map(|name| facts[format!("ULVS_{name}").as_str()].as_str());
+    assert_eq!(facts, ["tcp", "10.0.0.1", "80", "", "192.168.1.1", "80", "down", "ulvs stops"]);
 }
 
 #[test]

@@ -221,8 +221,11 @@ impl Ward {
         let alive = self.members.iter().filter(|(_, member)| member.server.is_alive());
         let servers = alive.map(|(server, _)| stops(Some(*server), EventKind::Down, "down"));
         let quorum = self.quorum.then(|| stops(None, EventKind::QuorumDown, "quorum lost"));
+        // Nothing has changed: only those that asked for this are told.
+        let mut health = Health::clone(&self.health);
+        health.notify.change = None;
         for event in servers.chain(quorum) {
-            effects.told.extend(Told::of(&event, &self.health));
+            effects.told.extend(Told::of(&event, &health));
         }
     }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use sched::{CheckKind, Weight};
+use sched::{CheckKind, ServiceKey, Weight};
 use tokio::time::{Instant, sleep};
 
 use super::super::tests::{SHORT, ask, ask_for, nobody, target, tools, why};
