@@ -114,7 +114,7 @@ fn whoever_is_not_told_runs_commands_as_keepalived_script_if_there_is_such_a_use
     let service = services("script-user", text).remove(0);
     let health = service.health.unwrap();
     let CheckKind::Exec(check) = &health.checks[0].kind else { panic!("{health:?}") };
-    let known = nix::unistd::User::from_name("keepalived_script").unwrap().map(|user| user.name);
+    let known = User::from_name("keepalived_script").unwrap().map(|user| user.name);
     assert_eq!((&check.user, &health.notify.user), (&known, &known));
     let named = services("script-user", &format!("global_defs {{\nscript_user alice\n}}\n{text}")).remove(0);
     assert_eq!(named.health.unwrap().notify.user.as_deref(), Some("alice"));

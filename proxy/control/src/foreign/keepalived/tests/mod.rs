@@ -186,12 +186,7 @@ fn of_the_mark() -> Vec<Check> {
     };
     let secure = HttpUrl { host: Some("secure.example".to_owned()), ..HttpUrl::new("/") };
     let tls = TlsCheck { sni: Some("secure.example".to_owned()), ..TlsCheck::default() };
-    let https = HttpCheck {
-        urls: vec![secure],
-        version: HttpVersion::Http10,
-        tls: Some(tls),
-        ..HttpCheck::default()
-    };
+    let https = HttpCheck { urls: vec![secure], version: HttpVersion::Http10, tls: Some(tls) };
     let https = Check { fall: 2, fast_interval: Some(3_000), ..check(CheckKind::Http(https)) };
     vec![dns, udp, smtp("fd00::3", None), smtp("fd00::4", Some(26)), https]
 }
