@@ -1,6 +1,7 @@
 //! A table in the making. Ops change copies; what snapshots share (scheduler state, counters, availability) is
 //! written down as effects, and happens in one go when the result is certain.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -29,11 +30,21 @@ pub(crate) struct Draft {
     trash: Trash,
     /// Somebody begins a slow start, or was in one when it was edited.
     ramping: bool,
+    /// What has yet to be made of the last ops, if those were about fitness.
+    fitting: Option<Fitting>,
     effects: Vec<Effect>,
 }
 
+/// The servers of one service, of which one after the other is given another fitness. A mass failure takes out thousands at
+/// once: the service changes once for all of them, and its scheduler is told once.
+struct Fitting {
+    key: ServiceKey,
+    all: Vec<Dest>,
+    places: HashMap<DestKey, usize>,
+}
+
 enum Effect {
-    DestsChanged(Arc<SvcLive>, Arc<[Dest]>, Change),
+    DestsChanged(Arc<SvcLive>, Arc<[Dest]>, Vec<Change>),
     ReplaceScheduler(Arc<SvcLive>, Arc<[Dest]>, &'static Algorithm, SchedFlags),
     Available(Arc<DestLive>, bool),
     Thresholds { live: Arc<DestLive>, upper: u32, lower: u32 },
@@ -51,12 +62,16 @@ impl Draft {
             lips: lips.clone(),
             trash: trash.clone(),
             ramping: false,
+            fitting: None,
             effects: Vec::new(),
         }
     }
 
     /// Applies one op, or refuses it and leaves the draft as it was.
     pub(crate) fn apply(&mut self, op: &Op) -> Result<(), OpError> {
+        if !matches!(op, Op::SetFitness { .. }) {
+            self.settle_fitness();
+        }
         match op {
             Op::AddService { service } => self.add_service(service),
             Op::EditService { service } => self.edit_service(service),
@@ -90,12 +105,13 @@ impl Draft {
 
     /// Lets the effects happen and hands the new services, rules and local addresses over.
     pub(crate) fn commit(mut self, trash: &mut Trash) -> (Services, Arc<Marks>, Lips) {
+        self.settle_fitness();
         if self.marks_changed {
             self.marks().settle();
         }
         for effect in self.effects {
             match effect {
-                Effect::DestsChanged(live, dests, change) => live.dests_changed(&dests, change),
+                Effect::DestsChanged(live, dests, changes) => live.dests_changed(&dests, &changes),
                 Effect::ReplaceScheduler(live, dests, algorithm, flags) => {
                     live.replace_scheduler(algorithm, flags, &dests);
                 }
@@ -295,16 +311,28 @@ impl Draft {
     }
 
     fn set_fitness(&mut self, key: &ServiceKey, addr: &DestKey, fitness: Fitness) -> Result<(), OpError> {
-        let service = self.services.get_mut(key).ok_or(OpError::ServiceNotDefined)?;
-        let i = service.position(addr).ok_or(OpError::NoSuchDest)?;
+        if self.fitting.as_ref().is_none_or(|fitting| fitting.key != *key) {
+            self.settle_fitness();
+            let service = self.services.get(key).ok_or(OpError::ServiceNotDefined)?;
+            let places = service.all.iter().enumerate().map(|(i, dest)| (dest.live.key, i)).collect();
+            self.fitting = Some(Fitting { key: *key, all: service.all.to_vec(), places });
+        }
+        let Some(Fitting { all, places, .. }) = &mut self.fitting else { return Ok(()) };
+        let dest = &mut all[*places.get(addr).ok_or(OpError::NoSuchDest)?];
         if fitness.weight.is_some_and(|weight| weight > Weight::MAX) {
             return Err(OpError::OutOfRange);
         }
-        let mut all = service.all.to_vec();
-        all[i] = all[i].fit(fitness);
-        self.ramping |= !all[i].ramp.is_done();
-        self.effects.extend(change_dests(Arc::make_mut(service), all, None));
+        *dest = dest.fit(fitness);
+        self.ramping |= !dest.ramp.is_done();
         Ok(())
+    }
+
+    /// Makes of the service what the ops about its servers' fitness come to.
+    fn settle_fitness(&mut self) {
+        let Some(Fitting { key, all, .. }) = self.fitting.take() else { return };
+        if let Some(service) = self.services.get_mut(&key) {
+            self.effects.extend(change_dests(Arc::make_mut(service), all, None));
+        }
     }
 
     fn set_sorry(&mut self, key: &ServiceKey, on: bool) -> Result<(), OpError> {
@@ -403,10 +431,12 @@ impl Draft {
     }
 }
 
-fn change_dests(service: &mut Service, all: Vec<Dest>, edited: Option<DestKey>) -> Vec<Effect> {
+fn change_dests(service: &mut Service, all: Vec<Dest>, edited: Option<DestKey>) -> Option<Effect> {
     let changes = force::put(service, all, edited);
-    let effect = |change| Effect::DestsChanged(Arc::clone(&service.live), Arc::clone(&service.dests), change);
-    changes.into_iter().map(effect).collect()
+    if changes.is_empty() {
+        return None;
+    }
+    Some(Effect::DestsChanged(Arc::clone(&service.live), Arc::clone(&service.dests), changes))
 }
 
 fn thresholds(dest: &Dest) -> Effect {
@@ -488,3 +518,6 @@ fn check_lip(key: Option<&ServiceKey>, lip: IpAddr) -> Result<(), OpError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Who of a service's servers is in force: those that schedulers may choose from and `ipvsadm -L` lists. The configured
 //! settings stay what they are, whatever the control plane makes of a server ([`Fitness`]).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::algo::Change;
@@ -37,7 +38,8 @@ fn inhibits_sorry(service: &Service) -> bool {
     service.health.as_ref().is_some_and(|health| health.sorry_inhibit)
 }
 
-/// Both lists have the servers that they share in the same order; mostly all but one.
+/// Both lists have the servers that they share in the same order; mostly all but one. Costs what the lists have, however
+/// much has changed.
 fn changes(before: &[Dest], after: &[Dest], edited: Option<DestKey>) -> Vec<Change> {
     let same = |pair: &(&Dest, &Dest)| Arc::ptr_eq(&pair.0.live, &pair.1.live);
     let head = before.iter().zip(after).take_while(same).count();
@@ -45,18 +47,21 @@ fn changes(before: &[Dest], after: &[Dest], edited: Option<DestKey>) -> Vec<Chan
     let tail = tails().take_while(same).count();
     let gone = &before[head..before.len() - tail];
     let come = &after[head..after.len() - tail];
-    let find = |list: &[Dest], dest: &Dest| list.iter().position(|d| Arc::ptr_eq(&d.live, &dest.live));
+    let is = |dest: &Dest| Arc::as_ptr(&dest.live);
+    let places = |list: &[Dest]| list.iter().enumerate().map(|(i, d)| (is(d), i)).collect::<HashMap<_, _>>();
+    let (were, are) = (places(gone), places(come));
     let mut changes = Vec::new();
-    for (i, dest) in gone.iter().enumerate() {
-        if find(come, dest).is_none() {
-            let stays = |d: &&Dest| find(come, d).is_some();
-            let previous = gone[..i].iter().rev().find(stays).or_else(|| before[..head].last());
+    let mut previous = before[..head].last();
+    for dest in gone {
+        if are.contains_key(&is(dest)) {
+            previous = Some(dest);
+        } else {
             changes.push(Change::Removed { gone: dest.live.key, previous: previous.map(|d| d.live.key) });
         }
     }
-    let fresh = come.iter().rev().filter(|dest| find(gone, dest).is_none());
+    let fresh = come.iter().rev().filter(|dest| !were.contains_key(&is(dest)));
     changes.extend(fresh.map(|dest| Change::Added(dest.live.key)));
-    let moved = come.iter().filter_map(|dest| Some((&gone[find(gone, dest)?], dest)));
+    let moved = come.iter().filter_map(|dest| Some((&gone[*were.get(&is(dest))?], dest)));
     let stayed = before.iter().zip(after).take(head).chain(tails().take(tail)).chain(moved);
     let changed = stayed.filter(|(was, is)| edited == Some(is.live.key) || was.weight != is.weight);
     changes.extend(changed.map(|(_, dest)| Change::Edited(dest.live.key)));

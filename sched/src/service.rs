@@ -125,9 +125,8 @@ impl Service {
         let same = pairs().all(|(before, after)| before.ramp == after.ramp);
         let grown = pairs().find(|(before, after)| before.tenths() != after.tenths());
         let grown = grown.map(|(dest, _)| dest.live.key);
-        for change in force::put(&mut next, all, grown) {
-            self.live.dests_changed(&next.dests, change);
-        }
+        let changes = force::put(&mut next, all, grown);
+        self.live.dests_changed(&next.dests, &changes);
         (!same).then_some(next)
     }
 
@@ -181,13 +180,15 @@ impl SvcLive {
         Self { stats: Stats::default(), scheduler: Mutex::new(self.scheduler().copied()) }
     }
 
-    pub(crate) fn dests_changed(&self, dests: &[Dest], change: Change) {
-        self.scheduler().dests_changed(dests, change);
+    pub(crate) fn dests_changed(&self, dests: &[Dest], changes: &[Change]) {
+        if !changes.is_empty() {
+            self.scheduler().dests_changed(dests, changes);
+        }
     }
 
     pub(crate) fn replace_scheduler(&self, algorithm: &Algorithm, flags: SchedFlags, dests: &[Dest]) {
         let mut new = (algorithm.new)(flags);
-        new.dests_changed(dests, Change::Bound);
+        new.dests_changed(dests, &[Change::Bound]);
         *self.scheduler() = new;
     }
 

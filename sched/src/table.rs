@@ -250,7 +250,7 @@ impl ServiceTable {
     /// # Errors
     /// The first op that was refused and why. Then nothing has changed, neither `trash` nor any scheduler's state.
     pub fn apply(&self, trash: &mut Trash, ops: &[Op]) -> Result<Self, (usize, OpError)> {
-        let mut draft = Draft::new(&self.services, &self.marks, &self.lips, trash);
+        let mut draft = self.draft(trash);
         for (i, op) in ops.iter().enumerate() {
             draft.apply(op).map_err(|error| (i, error))?;
         }
@@ -259,7 +259,7 @@ impl ServiceTable {
 
     /// Applies those `ops` that can be applied, as a restore does, and reports the others with their index.
     pub fn apply_each(&self, trash: &mut Trash, ops: &[Op]) -> (Self, Vec<(usize, OpError)>) {
-        let mut draft = Draft::new(&self.services, &self.marks, &self.lips, trash);
+        let mut draft = self.draft(trash);
         let refuse = |(i, op)| draft.apply(op).err().map(|error| (i, error));
         let refused = ops.iter().enumerate().filter_map(refuse).collect();
         (self.next(draft, trash), refused)
@@ -302,6 +302,10 @@ impl ServiceTable {
         }
         next.ramping = next.services.values().any(|s| s.is_ramping());
         Some(next)
+    }
+
+    pub(crate) fn draft(&self, trash: &Trash) -> Draft {
+        Draft::new(&self.services, &self.marks, &self.lips, trash)
     }
 
     fn next(&self, draft: Draft, trash: &mut Trash) -> Self {

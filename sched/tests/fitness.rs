@@ -279,6 +279,28 @@ proptest! {
         }
     }
 
+    /// Many changes in one go come to what they come to one by one.
+    #[test]
+    fn all_at_once_is_like_one_by_one(
+        scheduler in prop::sample::select(vec!["rr", "wlc", "sh", "dh", "mh", "lblcr"]),
+        steps in prop::collection::btree_map(1..=6u8, 0..3usize, 1..6),
+        before in 0..9u16,
+    ) {
+        let shares = [Share::In, Share::Out, Share::Inhibited];
+        let mut directors = [(), ()].map(|()| Director::new(scheduler, 6, Health::default()));
+        directors.iter().for_each(|director| drop(director.picks(before)));
+        let [single, whole] = &mut directors;
+        steps.iter().for_each(|(n, share)| single.fit(*n, shares[*share], None));
+        let op = |(n, share): (&u8, &usize)| {
+            let fitness = Fitness { share: shares[*share], weight: None };
+            Op::SetFitness { key: key(), addr: server(*n).addr, fitness }
+        };
+        let ops: Vec<_> = steps.iter().map(op).collect();
+        whole.table = whole.table.apply(&mut whole.trash, &ops).unwrap();
+        prop_assert_eq!(single.listed(), whole.listed());
+        prop_assert_eq!(single.picks(40), whole.picks(40));
+    }
+
     /// Who is taken out and put back leaves a hash scheduler's choices as they were.
     #[test]
     fn hash_schedulers_find_everybody_where_they_were(

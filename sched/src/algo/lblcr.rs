@@ -5,6 +5,7 @@
 //! As in the kernel, a removed server stays in the sets it is in: it serves nobody, but it can be the most loaded one
 //! that goes, and if it is added again it is back in its place.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -71,17 +72,21 @@ impl Scheduler for Replicated {
         }
     }
 
-    fn dests_changed(&mut self, dests: &[Dest], change: Change) {
-        match change {
-            Change::Removed { gone, .. } => {
-                self.gone.extend(self.present.drain(..).filter(|known| known.key == gone));
-                if self.gone.len() > MAX_GONE {
-                    let first = self.gone.remove(0).key;
-                    self.sets.values().for_each(|set| set.members.retain(|member| member.key != first));
-                }
-            }
-            Change::Added(key) => self.gone.retain(|known| known.key != key),
-            Change::Bound | Change::Edited(_) => {}
+    fn dests_changed(&mut self, dests: &[Dest], changes: &[Change]) {
+        let (mut gone, mut come) = (HashSet::new(), HashSet::new());
+        for change in changes {
+            match change {
+                Change::Removed { gone: key, .. } => gone.insert(*key),
+                Change::Added(key) => come.insert(*key),
+                Change::Bound | Change::Edited(_) => false,
+            };
+        }
+        self.gone.extend(self.present.drain(..).filter(|known| gone.contains(&known.key)));
+        self.gone.retain(|known| !come.contains(&known.key));
+        let surplus = self.gone.len().saturating_sub(MAX_GONE);
+        if surplus > 0 {
+            let first: HashSet<_> = self.gone.drain(..surplus).map(|known| known.key).collect();
+            self.sets.values().for_each(|set| set.members.retain(|member| !first.contains(&member.key)));
         }
         self.present = dests.iter().map(Known::new).collect();
     }

@@ -67,7 +67,7 @@ impl Scheduler for MaglevHashing {
         }
     }
 
-    fn dests_changed(&mut self, dests: &[Dest], _change: Change) {
+    fn dests_changed(&mut self, dests: &[Dest], _changes: &[Change]) {
         // With more servers than slots the kernel, too, leaves everything as it is.
         if dests.len() <= SLOTS as usize {
             self.slots = Slots::new(dests, populate(dests));
@@ -210,10 +210,10 @@ mod tests {
         let mut scheduler = (ALGORITHM.new)(SchedFlags::default());
         let flow = Flow::new(addr("10.0.0.1"), addr("10.77.9.9"));
         let mut many = vec![bench.dests.remove(0); SLOTS as usize + 1];
-        scheduler.dests_changed(&many, Change::Bound);
+        scheduler.dests_changed(&many, &[Change::Bound]);
         assert_eq!(scheduler.pick(&many, &flow), None);
         many.pop();
-        scheduler.dests_changed(&many, Change::Bound);
+        scheduler.dests_changed(&many, &[Change::Bound]);
         assert!(scheduler.pick(&many, &flow).is_some());
     }
 }

@@ -96,9 +96,9 @@ pub trait Scheduler: Debug + Send + Copied {
     /// What [`Scheduler::pick`] would go by, were it asked now: for people. Who comes first is who would be picked.
     fn account(&self, dests: &[Dest], flow: &Flow) -> Account;
 
-    /// Called after each change of the list, once per change.
-    fn dests_changed(&mut self, dests: &[Dest], change: Change) {
-        let _ = (dests, change);
+    /// Called after the list has changed, however much of it: with what has gone first, and then what has come.
+    fn dests_changed(&mut self, dests: &[Dest], changes: &[Change]) {
+        let _ = (dests, changes);
     }
 }
 

@@ -44,12 +44,12 @@ impl Scheduler for RoundRobin {
     }
 
     /// Only the removal of the server pointed at matters: the turn then continues behind its predecessor.
-    fn dests_changed(&mut self, _dests: &[Dest], change: Change) {
-        if let Change::Removed { gone, previous } = change
-            && self.last == Some(gone)
-        {
-            self.last = previous;
-        }
+    fn dests_changed(&mut self, _dests: &[Dest], changes: &[Change]) {
+        let left = changes.iter().find_map(|change| match *change {
+            Change::Removed { gone, previous } if self.last == Some(gone) => Some(previous),
+            _ => None,
+        });
+        self.last = left.unwrap_or(self.last);
     }
 }
 

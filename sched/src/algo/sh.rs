@@ -54,7 +54,7 @@ impl Scheduler for SourceHashing {
         }
     }
 
-    fn dests_changed(&mut self, dests: &[Dest], _change: Change) {
+    fn dests_changed(&mut self, dests: &[Dest], _changes: &[Change]) {
         self.slots = Slots::new(dests, deal(dests));
     }
 }

@@ -5,6 +5,8 @@
 //! equals, and takes the sum of the weights from it. So the credits add up to 0 (until servers come and go), nobody
 //! gets further from its share than one turn, and whenever all credits are 0 again a cycle is complete.
 
+use std::collections::HashMap;
+
 use super::{Algorithm, Change, Flow, Scheduler};
 use crate::account::{Account, Rank};
 use crate::dest::Dest;
@@ -65,11 +67,12 @@ impl Scheduler for SmoothRoundRobin {
 
     /// Who stays keeps its credit, in proportion to what there is to give now: what was saved up under larger weights
     /// would be many turns in a row.
-    fn dests_changed(&mut self, dests: &[Dest], _change: Change) {
+    fn dests_changed(&mut self, dests: &[Dest], _changes: &[Change]) {
         let sum = dests.iter().map(|d| i64::from(d.effective.0)).sum();
         let before = i128::from(self.sum.max(1));
+        let credits: HashMap<_, _> = self.credits.drain(..).collect();
         let kept = |d: &Dest| {
-            let credit = self.credits.iter().find(|(key, _)| *key == d.live.key).map_or(0, |c| c.1);
+            let credit = credits.get(&d.live.key).copied().unwrap_or(0);
             (i128::from(credit) * i128::from(sum) / before) as i64
         };
         self.credits = dests.iter().map(|d| (d.live.key, kept(d))).collect();

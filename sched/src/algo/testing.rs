@@ -26,7 +26,7 @@ impl Bench {
             let live = Arc::new(DestLive::new(key(i)));
             let spec = DestSpec { weight: Weight(*weight), ..DestSpec::new(key(i)) };
             bench.dests.insert(0, Dest::new(&spec, live, Ramp::DONE));
-            bench.scheduler.dests_changed(&bench.dests, Change::Added(key(i)));
+            bench.scheduler.dests_changed(&bench.dests, &[Change::Added(key(i))]);
         }
         bench
     }
@@ -73,7 +73,7 @@ impl Bench {
     /// Gives the service a new scheduler.
     pub(super) fn rebind(&mut self, algorithm: &Algorithm) {
         self.scheduler = (algorithm.new)(SchedFlags::default());
-        self.scheduler.dests_changed(&self.dests, Change::Bound);
+        self.scheduler.dests_changed(&self.dests, &[Change::Bound]);
     }
 
     pub(super) fn edit(&mut self, letter: char, weight: u32) {
@@ -81,21 +81,21 @@ impl Bench {
         *dest = dest.edited(&DestSpec { weight: Weight(weight), ..dest.spec() });
         let key = dest.live.key;
         weigh(&mut self.dests);
-        self.scheduler.dests_changed(&self.dests, Change::Edited(key));
+        self.scheduler.dests_changed(&self.dests, &[Change::Edited(key)]);
     }
 
     /// Adds a server that was there before.
     pub(super) fn put(&mut self, dest: Dest) {
         let key = dest.live.key;
         self.dests.insert(0, dest);
-        self.scheduler.dests_changed(&self.dests, Change::Added(key));
+        self.scheduler.dests_changed(&self.dests, &[Change::Added(key)]);
     }
 
     pub(super) fn remove(&mut self, letter: char) {
         let i = self.dests.iter().position(|d| name(d) == letter).unwrap();
         let gone = self.dests.remove(i).live.key;
         let previous = i.checked_sub(1).map(|p| self.dests[p].live.key);
-        self.scheduler.dests_changed(&self.dests, Change::Removed { gone, previous });
+        self.scheduler.dests_changed(&self.dests, &[Change::Removed { gone, previous }]);
     }
 }
 

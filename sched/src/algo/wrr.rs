@@ -67,12 +67,12 @@ impl Scheduler for WeightedRoundRobin {
         ))
     }
 
-    fn dests_changed(&mut self, dests: &[Dest], change: Change) {
+    fn dests_changed(&mut self, dests: &[Dest], changes: &[Change]) {
         let weights = || dests.iter().map(|d| d.effective.0);
         self.last = None;
         self.step = weights().fold(0, gcd).max(1);
         self.top = (weights().max().unwrap_or(0) + 1).saturating_sub(self.step);
-        if matches!(change, Change::Bound) || self.bar == 0 || self.bar > self.top {
+        if matches!(changes, [Change::Bound]) || self.bar == 0 || self.bar > self.top {
             self.bar = self.top;
         } else {
             self.bar = self.bar / self.step * self.step + u32::from(self.step > 1);
