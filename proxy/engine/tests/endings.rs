@@ -24,7 +24,8 @@ fn director(flows: u16) -> (Engine, Worker, Instant) {
     let (engine, mut workers) = Engine::new(3, Limits::default(), 1, now);
     engine.set_host(HostView::new([at("10.0.0.1:0").ip()]));
     let dests = || ["10.0.0.11:80", "10.0.0.12:80", "10.0.0.13:80"].map(|s| DestSpec::new(at(s))).to_vec();
-    let service = |proto| ServiceSpec { dests: dests(), ..ServiceSpec::new(ServiceKey::addr(proto, at(VIP)), "rr") };
+    let service =
+        |proto| ServiceSpec { dests: dests(), ..ServiceSpec::new(ServiceKey::addr(proto, at(VIP)), "rr") };
     let ops = [Proto::Tcp, Proto::Udp].map(|proto| Op::AddService { service: service(proto) });
     engine.set_services(Arc::new(engine.services().apply(&mut Trash::default(), &ops).expect("legal edits")));
     for dest in engine.services().services().flat_map(|service| service.dests.iter()) {

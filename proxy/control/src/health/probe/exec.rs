@@ -60,7 +60,10 @@ impl Ready {
         let mut command = Command::new(&self.program);
         let Target { service, dest, server, up, .. } = asking.target;
         let state = if *up { "up" } else { "down" };
-        command.args(&self.arguments).envs(facts(*service, Some(*dest), Some(*server), state)).current_dir("/");
+        command
+            .args(&self.arguments)
+            .envs(facts(*service, Some(*dest), Some(*server), state))
+            .current_dir("/");
         if let Some((user, group)) = self.who {
             command.uid(user.as_raw()).gid(group.as_raw());
         }
