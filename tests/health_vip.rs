@@ -163,8 +163,11 @@ fn servers_by_nat_are_asked_through_the_translation() {
         for family in FAMILIES {
             let engine = scene.engine(family, "nat");
             await_state(&engine, BY_VIP, "up");
-            let listing = engine.ulvs("ipvsadm -Lnc");
-            assert!(listing.contains(&scene.lab.vip.port(family, BY_VIP).to_string()), "{listing}");
+            // They are taken for alive until they have been asked, and that is then a connection like any.
+            let vip = scene.lab.vip.port(family, BY_VIP).to_string();
+            let asked = || engine.ulvs("ipvsadm -Lnc").contains(&vip).then_some(());
+            wait_for("a question by the VIP", PATIENCE, asked).unwrap();
+            await_state(&engine, BY_VIP, "up");
             engine.stop();
         }
     }
