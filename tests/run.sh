@@ -10,6 +10,8 @@ if [ "$(id -u)" != 0 ]; then
 fi
 cargo build --release --quiet || exit 1
 export ULVS_BIN=$PWD/target/release/ulvs
+# Most of their time tests wait.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-4}
 
 [ $# -gt 0 ] || set -- --workspace
 log=$(mktemp)
