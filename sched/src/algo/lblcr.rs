@@ -9,6 +9,8 @@ use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
+
 use super::locality::{Memory, account_local, is_overloaded};
 use super::{Algorithm, Change, Flow, Scheduler, lightest, position, product};
 use crate::account::Account;
@@ -73,7 +75,7 @@ impl Scheduler for Replicated {
     }
 
     fn dests_changed(&mut self, dests: &[Dest], changes: &[Change]) {
-        let (mut gone, mut come) = (HashSet::new(), HashSet::new());
+        let (mut gone, mut come) = (Keys::default(), Keys::default());
         for change in changes {
             match change {
                 Change::Removed { gone: key, .. } => gone.insert(*key),
@@ -85,12 +87,14 @@ impl Scheduler for Replicated {
         self.gone.retain(|known| !come.contains(&known.key));
         let surplus = self.gone.len().saturating_sub(MAX_GONE);
         if surplus > 0 {
-            let first: HashSet<_> = self.gone.drain(..surplus).map(|known| known.key).collect();
+            let first: Keys = self.gone.drain(..surplus).map(|known| known.key).collect();
             self.sets.values().for_each(|set| set.members.retain(|member| !first.contains(&member.key)));
         }
         self.present = dests.iter().map(Known::new).collect();
     }
 }
+
+type Keys = HashSet<DestKey, FixedState>;
 
 /// What has to be known of a server when it is gone.
 #[derive(Clone, Debug)]
