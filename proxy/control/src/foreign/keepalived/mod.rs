@@ -1,7 +1,7 @@
 //! `keepalived.conf`, as keepalived 2.2 reads it: keepalived.conf(5). Its virtual servers, their real servers and
 //! checkers; what is about VRRP is left to keepalived.
 //!
-//! A file becomes lines ([`source`]), those a tree of keywords and blocks ([`tree`]), and that services ([`build`]). What
+//! A file becomes lines (`source`), those a tree of keywords and blocks (`tree`), and that services (`build`). What
 //! keepalived does without being told, and where it corrects a file in silence, is done here too, and said.
 
 mod build;
