@@ -9,10 +9,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lab::node::Node;
+use lab::wait::wait_for;
 use netio::tun::{Queue, Tun, TunConfig};
 use socket2::{Domain, Protocol, Socket, Type};
 use wire::checksum;
 use wire::frame::{Checksum, Frame, Offload};
+
+use super::PATIENCE;
 
 /// UDP port for GUE.
 pub const GUE_PORT: u16 = 6080;
@@ -41,7 +44,9 @@ struct Shared {
 impl Decapsulator {
     pub fn start(node: &Node) -> Self {
         let config = TunConfig { name: "decap0".to_owned(), queues: 1, offload: false };
-        let mut tun = node.run(|| Tun::open(&config)).unwrap().unwrap();
+        // A process that is being started has what we have had open, until it becomes another program.
+        let open = || node.run(|| Tun::open(&config)).unwrap().ok();
+        let mut tun = wait_for("decap0 to be nobody's", PATIENCE, open).unwrap();
         node.exec(&["ip", "link", "set", "decap0", "up", "mtu", "65535"]).unwrap();
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
