@@ -1,7 +1,7 @@
 //! `ulvs lab bench health`: what thousands of checks a second do to those who only want their requests answered.
 //!
-//! One service is asked at half of what it can do, with and without checks of the servers of other services, by turns;
-//! each measurement has a fresh lab, and a ratio is the median of the ratios within the rounds.
+//! One service is asked at a steady pace, with and without checks of the servers of other services, by turns; each
+//! measurement has a fresh lab, and a ratio is the median of the ratios within the rounds.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -39,6 +39,9 @@ pub(super) struct HealthArgs {
     /// Servers that are checked every second
     #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     servers: u32,
+    /// Requests a second; half of what the service can do unless given, where the slowest wait for the processor
+    #[arg(long, value_name = "REQUESTS", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pace: Option<u32>,
     /// How they are checked
     #[arg(long, value_enum, default_value = "tcp")]
     kind: Kind,
@@ -82,9 +85,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn main(args: &HealthArgs, ulvs: &Path, state_root: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let mut err = io::stderr();
-    let most = most(args, ulvs, state_root.clone())?;
-    let pace = (most / 2.0) as u32;
-    writeln!(err, "half load is {pace} requests/s")?;
+    let pace = match args.pace {
+        Some(pace) => pace,
+        None => (most(args, ulvs, state_root.clone())? / 2.0) as u32,
+    };
+    writeln!(err, "{pace} requests/s, with checks and without")?;
     let mut rounds = Vec::new();
     for round in 1..=args.rounds {
         let sample = |checked: bool| {
@@ -113,7 +118,7 @@ pub(super) fn main(args: &HealthArgs, ulvs: &Path, state_root: Option<PathBuf>) 
     } else {
         writeln!(
             out,
-            "{} servers checked every second by {:?}, requests at half load ({pace}/s):\n\
+            "{} servers checked every second by {:?}, {pace} requests/s:\n\
              p99 with checks to without: {}\nchecks answered in a second: {}\ncores that checks take: {}",
             args.servers,
             args.kind,
