@@ -1,7 +1,7 @@
 //! The packet port: receive rings on the host's real devices, and sending straight out of their memory.
 //!
 //! A [`Port`] is for one worker and sees all devices that its [`Scope`] names, behind one descriptor; the kernel spreads flows
-//! over the ports that are opened together. A packet stays in its slot of the ring while it is decided about, edited and
+//! over the ports that are opened together, both directions of a connection to the same where it can. A packet stays in its slot of the ring while it is decided about, edited and
 //! sent, whole with its offload metadata: it is copied by nobody. Slots go back to the kernel when their batch is done.
 //!
 //! The host's stack gets every packet as well: who uses this sees to it that one of the two keeps still. What the host
@@ -11,6 +11,8 @@
 //! A port's memory stays until the process ends, even where the port does not.
 
 mod filter;
+mod program;
+mod spread;
 #[cfg(test)]
 mod tests;
 
@@ -78,6 +80,10 @@ impl Intake {
     /// `ENOMEM`; some may have the scope that was before then.
     pub fn set(&mut self, scope: &Scope) -> io::Result<()> {
         if self.scope != *scope {
+            if let [first, _, ..] = &self.sockets[..] {
+                // They share it.
+                sys::ring::spread(first, &scope.spread())?;
+            }
             let program = scope.program();
             self.sockets.iter().try_for_each(|socket| sys::ring::filter(socket, &program))?;
             self.scope.clone_from(scope);

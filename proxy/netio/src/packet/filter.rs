@@ -7,6 +7,8 @@ use std::net::IpAddr;
 
 use libc::sock_filter;
 
+use super::program::{Label, Program, Size};
+
 /// What a port is to receive: whole TCP and UDP packets with hops left, to the link address of one of the devices, whose
 /// destination or source is one of the addresses. A VLAN tag is not looked at: where the tag has a device of its own, the
 /// packet comes by the one beneath, and the frame has it ([`wire::frame::Frame::tagged`]).
@@ -26,7 +28,7 @@ pub struct Scope {
 }
 
 /// With more addresses all are let through: a program has at most 4,096 instructions.
-const MOST: usize = 1200;
+pub(super) const MOST: usize = 1200;
 
 /// The whole packet, however long.
 const ALL: u32 = 0x4_0000;
@@ -40,26 +42,26 @@ impl Scope {
         let mut program = Program::default();
         let (accept, reject) = (program.label(), program.label());
         let of_device = program.label();
-        program.load(Size::Word, libc::SKF_AD_OFF + libc::SKF_AD_IFINDEX);
+        program.ask(libc::SKF_AD_IFINDEX);
         let devices: Vec<_> = self.devices.iter().copied().collect();
         program.search(&devices, of_device, reject);
         program.place(of_device);
-        program.load(Size::Word, libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE);
+        program.ask(libc::SKF_AD_PKTTYPE);
         program.unless_equal(u32::from(libc::PACKET_HOST), reject);
-        program.load(Size::Word, libc::SKF_AD_OFF + libc::SKF_AD_PROTOCOL);
+        program.ask(libc::SKF_AD_PROTOCOL);
         let (v6, later) = (program.label(), program.label());
         program.unless_equal(libc::ETH_P_IP as u32, v6);
         if self.alone {
-            program.load(Size::Byte, libc::SKF_NET_OFF + 9);
+            program.load(Size::Byte, 9);
             program.search(&[libc::IPPROTO_ICMP as u32], accept, later);
             program.place(later);
         } else {
-            program.load(Size::Half, libc::SKF_NET_OFF + 6);
+            program.load(Size::Half, 6);
             program.if_any(0x3fff, reject);
-            program.load(Size::Byte, libc::SKF_NET_OFF + 9);
+            program.load(Size::Byte, 9);
             program.search(&[libc::IPPROTO_TCP as u32, libc::IPPROTO_UDP as u32], later, reject);
             program.place(later);
-            program.load(Size::Byte, libc::SKF_NET_OFF + 8);
+            program.load(Size::Byte, 8);
             program.unless_over(1, reject);
         }
         self.addresses(&mut program, (16, 12), IpAddr::is_ipv4, (accept, reject));
@@ -67,7 +69,7 @@ impl Scope {
         let (is_v6, of_protocol) = (program.label(), program.label());
         program.search(&[libc::ETH_P_IPV6 as u32], is_v6, reject);
         program.place(is_v6);
-        program.load(Size::Byte, libc::SKF_NET_OFF + 6);
+        program.load(Size::Byte, 6);
         if self.alone {
             program.search(&[libc::IPPROTO_ICMPV6 as u32], accept, of_protocol);
             program.place(of_protocol);
@@ -77,7 +79,7 @@ impl Scope {
             protocols.sort_unstable();
             program.search(&protocols, of_protocol, reject);
             program.place(of_protocol);
-            program.load(Size::Byte, libc::SKF_NET_OFF + 7);
+            program.load(Size::Byte, 7);
             program.unless_over(1, reject);
         }
         // The last four bytes of each address.
@@ -102,10 +104,8 @@ impl Scope {
         }
         let not_to = program.label();
         for (at, addrs, otherwise) in [(to, &self.to, not_to), (from, &self.from, reject)] {
-            let mut words: Vec<_> = addrs.iter().filter(|addr| of_family(addr)).map(last_word).collect();
-            words.sort_unstable();
-            words.dedup();
-            program.load(Size::Word, libc::SKF_NET_OFF + at);
+            let words = words(addrs, of_family);
+            program.load(Size::Word, at);
             program.search(&words, accept, otherwise);
             if otherwise == not_to {
                 program.place(not_to);
@@ -114,105 +114,14 @@ impl Scope {
     }
 }
 
-fn last_word(addr: &IpAddr) -> u32 {
-    match addr {
+/// The last four bytes of each address of a family, in order.
+pub(super) fn words(addrs: &BTreeSet<IpAddr>, of_family: fn(&IpAddr) -> bool) -> Vec<u32> {
+    let word = |addr: &IpAddr| match addr {
         IpAddr::V4(addr) => u32::from(*addr),
         IpAddr::V6(addr) => u128::from(*addr) as u32,
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Size {
-    Word,
-    Half,
-    Byte,
-}
-
-/// Somewhere in a program.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Label(usize);
-
-/// A program that is being written. Long jumps go to labels, which are placed later.
-#[derive(Default)]
-struct Program {
-    code: Vec<sock_filter>,
-    /// Where each label is, once it is placed.
-    labels: Vec<usize>,
-    /// Jumps, and where they go.
-    jumps: Vec<(usize, Label)>,
-}
-
-const LONGEST_LIST: usize = 4;
-
-impl Program {
-    fn label(&mut self) -> Label {
-        self.labels.push(usize::MAX);
-        Label(self.labels.len() - 1)
-    }
-
-    fn place(&mut self, label: Label) {
-        self.labels[label.0] = self.code.len();
-    }
-
-    fn push(&mut self, code: u32, k: u32, (jt, jf): (u8, u8)) {
-        self.code.push(sock_filter { code: code as u16, jt, jf, k });
-    }
-
-    fn load(&mut self, size: Size, at: i32) {
-        let size = match size {
-            Size::Word => libc::BPF_W,
-            Size::Half => libc::BPF_H,
-            Size::Byte => libc::BPF_B,
-        };
-        self.push(libc::BPF_LD | size | libc::BPF_ABS, at.cast_unsigned(), (0, 0));
-    }
-
-    fn go(&mut self, label: Label) {
-        self.jumps.push((self.code.len(), label));
-        self.push(libc::BPF_JMP | libc::BPF_JA, 0, (0, 0));
-    }
-
-    fn unless_equal(&mut self, value: u32, label: Label) {
-        self.push(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value, (1, 0));
-        self.go(label);
-    }
-
-    fn unless_over(&mut self, value: u32, label: Label) {
-        self.push(libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K, value, (1, 0));
-        self.go(label);
-    }
-
-    fn if_any(&mut self, bits: u32, label: Label) {
-        self.push(libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K, bits, (0, 1));
-        self.go(label);
-    }
-
-    /// Goes to `found` if what was loaded is one of `values`, which are in order, and else to `missing`.
-    fn search(&mut self, values: &[u32], found: Label, missing: Label) {
-        if values.len() <= LONGEST_LIST {
-            for value in values {
-                self.push(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, *value, (0, 1));
-                self.go(found);
-            }
-            return self.go(missing);
-        }
-        let (low, high) = values.split_at(values.len() / 2);
-        let in_high = self.label();
-        self.push(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, high[0], (0, 1));
-        self.go(in_high);
-        self.search(low, found, missing);
-        self.place(in_high);
-        self.search(high, found, missing);
-    }
-
-    fn end(&mut self, bytes: u32) {
-        self.push(libc::BPF_RET | libc::BPF_K, bytes, (0, 0));
-    }
-
-    fn finish(mut self) -> Vec<sock_filter> {
-        for (at, label) in self.jumps {
-            self.code[at].k = (self.labels[label.0] - at - 1) as u32;
-        }
-        self.code
-    }
+    };
+    let mut words: Vec<_> = addrs.iter().filter(|addr| of_family(addr)).map(word).collect();
+    words.sort_unstable();
+    words.dedup();
+    words
 }

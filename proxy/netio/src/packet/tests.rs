@@ -74,6 +74,55 @@ fn flows_spread_over_the_ports_and_none_is_lost_or_seen_twice() {
 }
 
 #[test]
+fn both_directions_of_a_connection_come_to_the_same_port() {
+    let world = World::new();
+    let mut ports = world.ports(2);
+    let servers = ["10.99.0.5", "fd99::5"].map(ip);
+    ports.set(&Scope { from: servers.into(), ..world.scope() });
+    for (family, client) in [ip("10.1.0.7"), ip("fd01::7")].into_iter().enumerate() {
+        let mut used = BTreeSet::new();
+        for port in 2000..2032 {
+            let client = SocketAddr::new(client, port);
+            let there = ports.at(&world, client, SocketAddr::new(ip(NOBODY[family]), 80));
+            let back = ports.at(&world, SocketAddr::new(servers[family], 8080), client);
+            assert_eq!(there, back, "{client}");
+            used.insert(there);
+        }
+        assert_eq!(used.len(), 2, "all clients on one port");
+    }
+}
+
+#[test]
+fn where_either_end_may_be_the_client_flows_spread_all_the_same() {
+    let world = World::new();
+    let mut ports = world.ports(2);
+    let server = ip("10.99.0.5");
+    // A server that asks a service; and more addresses than are looked at.
+    let many = (0..2000).map(|n| IpAddr::V4((0x0b00_0000 + n).into())).chain([ip(NOBODY[0])]).collect();
+    for scope in [Scope { from: [server].into(), ..world.scope() }, Scope { to: many, ..world.scope() }] {
+        ports.set(&scope);
+        let to = SocketAddr::new(ip(NOBODY[0]), 80);
+        let used: BTreeSet<_> =
+            (2000..2032).map(|port| ports.at(&world, SocketAddr::new(server, port), to)).collect();
+        assert_eq!(used.len(), 2, "all on one port");
+    }
+}
+
+#[test]
+fn all_fragments_of_a_packet_come_to_the_same_port() {
+    let world = World::new();
+    let mut ports = world.ports(2);
+    ports.set(&Scope { alone: true, ..world.scope() });
+    for family in [0, 1] {
+        for _ in 0..8 {
+            world.near(|| udp(OWN[family], 0).send_to(&[0; 3000], (ip(NOBODY[family]), 9)).unwrap());
+            let first = ports.next();
+            assert_eq!([ports.next(), ports.next()], [first; 2]);
+        }
+    }
+}
+
+#[test]
 fn a_vlan_tag_is_told_and_put_on_again() {
     let world = World::new();
     let (mut port, mut intake) = world.port();

@@ -114,12 +114,12 @@ pub(crate) fn receive(socket: &OwnedFd) -> io::Result<()> {
     check(unsafe { libc::bind(socket.as_raw_fd(), (&raw const at).cast(), len) }).map(drop)
 }
 
-/// Joins sockets that receive already: each flow is for one of them.
+/// Joins sockets that receive already: each packet is for one of them, all for the first before [`spread`] says otherwise.
 pub(crate) fn share<'a>(sockets: impl IntoIterator<Item = &'a OwnedFd>) -> io::Result<()> {
     let mut group: c_uint = 0;
     for (i, socket) in sockets.into_iter().enumerate() {
         let unique = if i == 0 { libc::PACKET_FANOUT_FLAG_UNIQUEID } else { 0 };
-        let kind = libc::PACKET_FANOUT_HASH | libc::PACKET_FANOUT_FLAG_IGNORE_OUTGOING | unique;
+        let kind = libc::PACKET_FANOUT_CBPF | libc::PACKET_FANOUT_FLAG_IGNORE_OUTGOING | unique;
         option(socket, libc::PACKET_FANOUT, &(group | kind << 16))?;
         group = read_option::<c_uint>(socket, libc::PACKET_FANOUT)? & 0xffff;
     }
@@ -134,15 +134,22 @@ pub(crate) fn lost(socket: &OwnedFd) -> io::Result<u64> {
 
 /// Lets only those packets through for which the program says so, from now on.
 pub(crate) fn filter(socket: &impl AsFd, program: &[libc::sock_filter]) -> io::Result<()> {
+    attach(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, program)
+}
+
+/// Has the program say which of the sockets that were joined with this one a packet is for, from now on.
+pub(crate) fn spread(socket: &impl AsFd, program: &[libc::sock_filter]) -> io::Result<()> {
+    attach(socket, libc::SOL_PACKET, libc::PACKET_FANOUT_DATA, program)
+}
+
+fn attach(socket: &impl AsFd, level: c_int, name: c_int, program: &[libc::sock_filter]) -> io::Result<()> {
     let len = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
     let size = size_of_val(&program) as libc::socklen_t;
     let fd = socket.as_fd().as_raw_fd();
     // SAFETY: the kernel reads a description of the program and as many instructions as that says; it changes none, and
     // both outlive the call.
-    let result = unsafe {
-        libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, (&raw const program).cast(), size)
-    };
+    let result = unsafe { libc::setsockopt(fd, level, name, (&raw const program).cast(), size) };
     check(result).map(drop)
 }
 

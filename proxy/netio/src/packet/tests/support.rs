@@ -104,6 +104,12 @@ impl World {
         (ports.remove(0), intake)
     }
 
+    /// Several at the far end, with nothing in their scope.
+    pub(super) fn ports(&self, number: usize) -> Ports {
+        let (ports, intake) = self.far(|| Port::open(number, 1).unwrap());
+        Ports { ports, intake }
+    }
+
     pub(super) fn mirror(&self, ports: usize, slots: usize) -> Mirror {
         let (ports, mut intake) = self.far(|| Port::open(ports, slots).unwrap());
         intake.set(&self.scope()).unwrap();
@@ -114,6 +120,40 @@ impl World {
             (stop, std::thread::spawn(move || reflect(number, port, &waker, &header)))
         });
         Mirror { threads: threads.collect() }
+    }
+}
+
+/// Ports that were opened together.
+pub(super) struct Ports {
+    ports: Vec<Port>,
+    intake: Intake,
+}
+
+impl Ports {
+    pub(super) fn set(&mut self, scope: &Scope) {
+        self.intake.set(scope).unwrap();
+    }
+
+    /// The number of the port to which a packet with these ends comes from the near host.
+    pub(super) fn at(&mut self, world: &World, from: SocketAddr, to: SocketAddr) -> usize {
+        let header = LinkHeader::Ethernet([2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1]);
+        world.send_from_near(&mut udp_packet(from, to), &header);
+        self.next()
+    }
+
+    /// The number of the port to which the next packet comes.
+    pub(super) fn next(&mut self) -> usize {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < deadline {
+            for (number, port) in self.ports.iter_mut().enumerate() {
+                if port.receive().is_some() {
+                    port.done();
+                    return number;
+                }
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("nothing comes");
     }
 }
 
