@@ -1,101 +1,14 @@
-//! What travels over the control socket.
+//! Services and their servers, as they travel over the control socket.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use sched::{
-    Counts, DestKey, DestSpec, Fitness, ForwardMethod, Health, Op, OpError, Persistence, PersistenceEngine,
-    Proto, Rates, SchedFlags, ServiceKey, ServiceSpec, TcpOptions, TlsFront, Weight,
+    Counts, Dest, DestKey, DestSpec, Fitness, ForwardMethod, Health, Persistence, PersistenceEngine, Rates,
+    SchedFlags, Service, ServiceKey, ServiceSpec, TcpOptions, TlsFront, Weight,
 };
 use serde::{Deserialize, Serialize};
-
-use crate::settings::Timeouts;
-
-/// The engine at a glance.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Status {
-    /// Version of the running binary.
-    pub version: String,
-    /// Process id, as the engine's own pid namespace has it.
-    pub pid: u32,
-    /// Seconds since the engine became ready.
-    pub uptime_seconds: u64,
-    /// Name of the TUN device; empty where the packet port does without one.
-    pub device: String,
-    /// What the device hands over unsplit, in words: `checksum, tso4, tso6, uso` or `off`.
-    pub offload: String,
-    /// Where packets come from and go to, in words: `tun`, or `packet, on eth0, eth1`.
-    #[serde(default)]
-    pub port: String,
-    /// Why it is this port.
-    #[serde(default)]
-    pub port_reason: String,
-    /// Worker threads.
-    pub workers: usize,
-    /// Generation of the table of services; every applied change adds one.
-    pub generation: u64,
-    /// Services in the table.
-    pub services: usize,
-    /// Servers of all of them, the sorry servers left out.
-    #[serde(default)]
-    pub servers: usize,
-    /// Those of them that get nobody new because they are dead, or said to be.
-    #[serde(default)]
-    pub servers_down: usize,
-    /// Services at which TLS ends.
-    #[serde(default)]
-    pub fronts: usize,
-    /// Bytes of memory that the process has (resident).
-    #[serde(default)]
-    pub memory: u64,
-    /// Connections in the table.
-    pub connections: u64,
-    /// The most connections that the table takes.
-    pub max_connections: u64,
-    /// Path of the configuration file, if there is one.
-    #[serde(default)]
-    pub config: Option<String>,
-    /// Path of the log, if it is a file.
-    #[serde(default)]
-    pub log: Option<String>,
-    /// What works less well on this host than it could, a line each.
-    #[serde(default)]
-    pub notices: Vec<String>,
-    /// Whether the kernel's behaviour was asked for (`compat = "ipvs"`).
-    #[serde(default)]
-    pub compat: bool,
-    /// Connection timeouts.
-    pub timeouts: Timeouts,
-    /// Named counters of the engine.
-    pub counters: BTreeMap<String, u64>,
-    /// Packets dropped, by reason.
-    pub drops: BTreeMap<String, u64>,
-    /// Ports of local addresses (FullNAT), those most in use first.
-    #[serde(default)]
-    pub local_ports: Vec<LocalPortsView>,
-}
-
-/// The ports of one local address towards one server, which are as many connections by FullNAT as there can be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LocalPortsView {
-    /// Transport protocol.
-    pub proto: Proto,
-    /// The local address.
-    pub lip: IpAddr,
-    /// The server.
-    pub server: SocketAddr,
-    /// Ports taken.
-    pub taken: u64,
-    /// Those of them whose connections are over: they are given up when they are needed.
-    #[serde(default)]
-    pub resting: u64,
-    /// Ports that there are.
-    pub all: u64,
-    /// How often there was none left, since this server was first spoken to from here.
-    pub refused: u64,
-}
 
 /// The table of services, in the order of `ipvsadm -L`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +65,38 @@ pub struct ServiceView {
 }
 
 impl ServiceView {
+    /// The service as it is now, and what `states` says of its servers.
+    pub fn of(service: &Service, states: &HashMap<(ServiceKey, DestKey), String>) -> Self {
+        // Mostly everybody is in force, as he is configured.
+        let all_in = Arc::ptr_eq(&service.all, &service.dests) && service.sorry.is_none();
+        let in_force: HashMap<_, _> = match all_in {
+            true => HashMap::new(),
+            false => service.dests.iter().map(|dest| (Arc::as_ptr(&dest.live), dest)).collect(),
+        };
+        let dests = service.everybody().into_iter().map(|dest| {
+            let here = if all_in { Some(dest) } else { in_force.get(&Arc::as_ptr(&dest.live)).copied() };
+            let state = states.get(&(service.key, dest.live.key));
+            let is_sorry = |sorry: &Dest| Arc::ptr_eq(&sorry.live, &dest.live);
+            let sorry = service.sorry.as_ref().is_some_and(is_sorry);
+            DestView { state: state.cloned().unwrap_or_default(), sorry, ..DestView::of(dest, here) }
+        });
+        Self {
+            key: service.key,
+            scheduler: service.algorithm.name.to_owned(),
+            flags: service.flags,
+            one_packet: service.one_packet,
+            tcp: service.tcp,
+            persistence: service.persistence,
+            pe: service.pe,
+            tls: service.tls.clone(),
+            health: service.health.clone(),
+            lips: service.lips.to_vec(),
+            rates: service.live.stats.rates(),
+            counts: service.live.stats.read(),
+            dests: dests.collect(),
+        }
+    }
+
     /// Its servers in force: those of `ipvsadm -L`.
     pub fn in_force(&self) -> impl Iterator<Item = &DestView> {
         self.dests.iter().filter(|dest| !dest.absent)
@@ -219,6 +164,26 @@ pub struct DestView {
 }
 
 impl DestView {
+    /// A server as it is configured, and `here` as it is in force.
+    fn of(dest: &Dest, here: Option<&Dest>) -> Self {
+        let weight = here.map(|here| here.weight);
+        Self {
+            spec: dest.spec(),
+            active: dest.active(),
+            inactive: dest.inactive(),
+            persistent: dest.persistent(),
+            counts: dest.live.stats.read(),
+            rates: dest.live.stats.rates(),
+            overloaded: dest.live.is_overloaded(),
+            ramping: here.map(Dest::tenths).filter(|tenths| *tenths < 10),
+            absent: here.is_none(),
+            effective: weight.filter(|weight| *weight != dest.configured),
+            fitness: dest.fitness,
+            state: String::new(),
+            sorry: false,
+        }
+    }
+
     /// The weight that is in force.
     pub fn weight(&self) -> Weight {
         self.effective.unwrap_or(self.spec.weight)
@@ -286,118 +251,4 @@ impl From<DestWire> for DestView {
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
-}
-
-/// One connection, or the template of one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConnView {
-    /// Transport protocol; `None` ("IP" in listings) for the template of a mark service.
-    pub proto: Option<Proto>,
-    /// A persistence template: the server that a client comes back to.
-    #[serde(default)]
-    pub template: bool,
-    /// Name and data of the persistence engine that made it.
-    #[serde(default)]
-    pub pe: Option<(PersistenceEngine, String)>,
-    /// Seconds until it expires if no packet comes.
-    pub expires: u32,
-    /// The kernel's name for its state.
-    pub state: Cow<'static, str>,
-    /// The client.
-    pub client: SocketAddr,
-    /// The virtual address and port.
-    pub vip: SocketAddr,
-    /// The real server.
-    pub dest: SocketAddr,
-}
-
-/// Which connections, and which part of them; an absent field matches all. The query string of
-/// `GET /v1/connections`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ConnQuery {
-    /// Transport protocol.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub proto: Option<Proto>,
-    /// Client address, any port.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client: Option<IpAddr>,
-    /// Virtual address and port.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub vip: Option<SocketAddr>,
-    /// Real server.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub dest: Option<SocketAddr>,
-    /// [`ConnPage::next`] of the page before; 0 begins.
-    pub cursor: u64,
-    /// Connections wanted; a page may hold more or fewer. 0 leaves it to the engine.
-    pub limit: usize,
-}
-
-impl ConnQuery {
-    /// Whether the connection is wanted.
-    pub fn matches(&self, conn: &ConnView) -> bool {
-        self.proto.is_none_or(|p| Some(p) == conn.proto)
-            && self.client.is_none_or(|c| c == conn.client.ip())
-            && self.vip.is_none_or(|v| v == conn.vip)
-            && self.dest.is_none_or(|d| d == conn.dest)
-    }
-}
-
-/// A part of the connection table.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConnPage {
-    /// The connections, in no particular order.
-    pub connections: Vec<ConnView>,
-    /// The cursor of the next page; `None` after the last.
-    pub next: Option<u64>,
-}
-
-/// A list of edits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Apply {
-    /// What happens when one of them is refused.
-    #[serde(default)]
-    pub mode: ApplyMode,
-    /// The edits, in order; together they are one swap of the table.
-    pub ops: Vec<Op>,
-}
-
-/// What happens when an edit is refused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ApplyMode {
-    /// The first refusal leaves everything as it was.
-    #[default]
-    Atomic,
-    /// Refused edits are skipped and reported: `ipvsadm -R`.
-    KeepGoing,
-}
-
-/// The outcome of an [`Apply`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Applied {
-    /// Generation of the table afterwards.
-    pub generation: u64,
-    /// The edits that were skipped; always empty in [`ApplyMode::Atomic`].
-    #[serde(default)]
-    pub failures: Vec<OpFailure>,
-}
-
-/// An edit that was skipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OpFailure {
-    /// Its place in [`Apply::ops`], from 0.
-    pub index: usize,
-    /// Why.
-    pub error: OpError,
-}
-
-/// The outcome of a reload.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reloaded {
-    /// Generation of the table afterwards.
-    pub generation: u64,
-    /// What changed, one line each; empty when nothing did.
-    pub changes: Vec<String>,
 }
