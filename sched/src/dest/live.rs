@@ -186,7 +186,7 @@ impl DestLive {
     }
 
     /// Gives it thresholds, in connections; 0 for none. They count at once.
-    pub fn set_thresholds(&self, upper: u32, lower: u32) {
+    pub(crate) fn set_thresholds(&self, upper: u32, lower: u32) {
         self.upper.store(upper, Relaxed);
         self.lower.store(lower, Relaxed);
         self.update_overload();
