@@ -1,6 +1,6 @@
 //! What a scheduler goes by, for people who ask why: the numbers it would compare for a flow, server by server.
 //!
-//! An account changes nothing. Who comes first in it is whom the scheduler picks (`tests/accounts.rs`).
+//! An account changes nothing. Who comes first in it is whom the scheduler picks (`tests/properties.rs`).
 
 use std::cmp::Ordering;
 

@@ -1,24 +1,25 @@
 //! A table in the making. Ops change copies; what snapshots share (scheduler state, counters, availability) is
 //! written down as effects, and happens in one go when the result is certain.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+mod dests;
+mod health;
+mod valid;
+
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use self::dests::change_dests;
+use self::health::Fitting;
 use crate::algo::{self, Algorithm, Change};
 use crate::dest::{Dest, DestLive};
-use crate::force;
 use crate::lips::{self, Lips};
 use crate::marks::{MarkCounts, MarkLive, Marks};
-use crate::model::{
-    DestKey, DestSpec, Family, Fitness, ForwardMethod, Health, Initially, Mss, Persistence, SchedFlags,
-    ServiceKey, ServiceSpec, Share, TlsFront, Weight, is_host,
-};
+use crate::model::{Family, SchedFlags, ServiceKey, ServiceSpec, TlsFront};
 use crate::op::{Op, OpError};
 use crate::ramp::Ramp;
 use crate::service::{Service, SvcLive};
 use crate::shards::Shards;
-use crate::trash::{Returned, Trash};
+use crate::trash::Trash;
 
 type Services = Shards<ServiceKey, Arc<Service>>;
 
@@ -33,14 +34,6 @@ pub(crate) struct Draft {
     /// What has yet to be made of the last ops, if those were about fitness.
     fitting: Option<Fitting>,
     effects: Vec<Effect>,
-}
-
-/// The servers of one service, of which one after the other is given another fitness. A mass failure takes out thousands at
-/// once: the service changes once for all of them, and its scheduler is told once.
-struct Fitting {
-    key: ServiceKey,
-    all: Vec<Dest>,
-    places: HashMap<DestKey, usize>,
 }
 
 enum Effect {
@@ -152,16 +145,16 @@ impl Draft {
             return Err(OpError::ServiceExists);
         }
         let algorithm = algo::find(&spec.scheduler).ok_or(OpError::NoSuchScheduler)?;
-        check_service(spec)?;
+        valid::service(spec)?;
         for (i, dest) in spec.dests.iter().enumerate() {
-            check_dest(&spec.key, dest)?;
+            valid::dest(&spec.key, dest)?;
             if spec.dests[..i].iter().any(|d| d.addr == dest.addr) {
                 return Err(OpError::DestExists);
             }
         }
         let mut lips = Arc::default();
         for lip in &spec.lips {
-            check_lip(Some(&spec.key), *lip)?;
+            valid::lip(Some(&spec.key), *lip)?;
             lips::add(&mut lips, *lip)?;
         }
         let mut service = Service {
@@ -181,7 +174,7 @@ impl Draft {
             on_sorry: false,
             live: Arc::new(SvcLive::new(algorithm, spec.flags)),
         };
-        check_health(&service, spec.health.as_deref(), &spec.dests)?;
+        valid::health(&spec.key, spec.health.as_deref(), &spec.dests)?;
         for dest in &spec.dests {
             self.put_dest(&mut service, dest, Ramp::DONE);
         }
@@ -193,7 +186,7 @@ impl Draft {
     fn edit_service(&mut self, spec: &ServiceSpec) -> Result<(), OpError> {
         let service = self.services.get_mut(&spec.key).ok_or(OpError::NoSuchService)?;
         let algorithm = algo::find(&spec.scheduler).ok_or(OpError::NoSuchScheduler)?;
-        check_service(spec)?;
+        valid::service(spec)?;
         let service = Arc::make_mut(service);
         // A scheduler without switches keeps its state when somebody sets some, as in the kernel.
         let switched = spec.flags != service.flags && !algorithm.flags.is_empty();
@@ -221,44 +214,8 @@ impl Draft {
         Ok(())
     }
 
-    fn add_dest(&mut self, key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
-        let service = self.services.get(key).ok_or(OpError::ServiceNotDefined)?;
-        check_dest(key, spec)?;
-        let sorry = service.sorry.as_ref().is_some_and(|sorry| sorry.live.key == spec.addr);
-        if sorry || service.position(&spec.addr).is_some() {
-            return Err(OpError::DestExists);
-        }
-        let mut service = Service::clone(service);
-        self.put_dest(&mut service, spec, Ramp::joins(spec));
-        self.services.insert(*key, Arc::new(service));
-        Ok(())
-    }
-
-    fn edit_dest(&mut self, key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
-        let service = self.services.get_mut(key).ok_or(OpError::ServiceNotDefined)?;
-        check_settings(key, spec)?;
-        let i = service.position(&spec.addr).ok_or(OpError::NoSuchDest)?;
-        let mut all = service.all.to_vec();
-        all[i] = all[i].edited(spec);
-        self.effects.push(thresholds(&all[i]));
-        self.ramping |= !all[i].ramp.is_done();
-        self.effects.extend(change_dests(Arc::make_mut(service), all, Some(spec.addr)));
-        Ok(())
-    }
-
-    fn del_dest(&mut self, key: &ServiceKey, addr: &DestKey) -> Result<(), OpError> {
-        let service = self.services.get_mut(key).ok_or(OpError::ServiceNotDefined)?;
-        let i = service.position(addr).ok_or(OpError::NoSuchDest)?;
-        let mut all = service.all.to_vec();
-        let gone = all.remove(i);
-        self.effects.extend(change_dests(Arc::make_mut(service), all, None));
-        let service = Arc::clone(service);
-        self.retire(&service, &gone);
-        Ok(())
-    }
-
     fn add_lip(&mut self, key: Option<&ServiceKey>, lip: IpAddr) -> Result<(), OpError> {
-        check_lip(key, lip)?;
+        valid::lip(key, lip)?;
         match key {
             None => self.lips.add(lip),
             Some(key) => self.change_lips(key, |lips| lips::add(lips, lip)),
@@ -286,7 +243,7 @@ impl Draft {
 
     fn set_tls(&mut self, key: &ServiceKey, tls: Option<&Arc<TlsFront>>) -> Result<(), OpError> {
         let service = self.services.get_mut(key).ok_or(OpError::ServiceNotDefined)?;
-        check_tls(key, tls)?;
+        valid::tls(key, tls)?;
         if tls.is_none() && service.tls.is_none() {
             return Err(OpError::NoTls);
         }
@@ -297,53 +254,6 @@ impl Draft {
             all.iter_mut().chain(&mut service.sorry).for_each(|dest| dest.front(tls));
             self.effects.extend(change_dests(service, all, None));
         }
-        Ok(())
-    }
-
-    fn set_health(&mut self, key: &ServiceKey, health: Option<&Arc<Health>>) -> Result<(), OpError> {
-        let service = self.services.get(key).ok_or(OpError::ServiceNotDefined)?;
-        check_health(service, health.map(Arc::as_ref), &service.spec().dests)?;
-        let mut service = Service::clone(service);
-        service.health = health.cloned();
-        self.put_sorry(&mut service);
-        self.services.insert(*key, Arc::new(service));
-        Ok(())
-    }
-
-    fn set_fitness(&mut self, key: &ServiceKey, addr: &DestKey, fitness: Fitness) -> Result<(), OpError> {
-        if self.fitting.as_ref().is_none_or(|fitting| fitting.key != *key) {
-            self.settle_fitness();
-            let service = self.services.get(key).ok_or(OpError::ServiceNotDefined)?;
-            let places = service.all.iter().enumerate().map(|(i, dest)| (dest.live.key, i)).collect();
-            self.fitting = Some(Fitting { key: *key, all: service.all.to_vec(), places });
-        }
-        let Some(Fitting { all, places, .. }) = &mut self.fitting else { return Ok(()) };
-        let dest = &mut all[*places.get(addr).ok_or(OpError::NoSuchDest)?];
-        if fitness.weight.is_some_and(|weight| weight > Weight::MAX) {
-            return Err(OpError::OutOfRange);
-        }
-        *dest = dest.fit(fitness);
-        self.ramping |= !dest.ramp.is_done();
-        Ok(())
-    }
-
-    /// Makes of the service what the ops about its servers' fitness come to.
-    fn settle_fitness(&mut self) {
-        let Some(Fitting { key, all, .. }) = self.fitting.take() else { return };
-        if let Some(service) = self.services.get_mut(&key) {
-            self.effects.extend(change_dests(Arc::make_mut(service), all, None));
-        }
-    }
-
-    fn set_sorry(&mut self, key: &ServiceKey, on: bool) -> Result<(), OpError> {
-        let service = self.services.get_mut(key).ok_or(OpError::ServiceNotDefined)?;
-        if on && service.sorry.is_none() {
-            return Err(OpError::NoSuchDest);
-        }
-        let service = Arc::make_mut(service);
-        service.on_sorry = on;
-        let all = service.all.to_vec();
-        self.effects.extend(change_dests(service, all, None));
         Ok(())
     }
 
@@ -368,154 +278,6 @@ impl Draft {
             self.effects.extend(dests.into_iter().map(|d| Effect::ZeroDest(Arc::clone(&d.live))));
         }
         Ok(())
-    }
-
-    /// Puts a server at the head of the list: a new one, or one that was removed from here before.
-    fn put_dest(&mut self, service: &mut Service, spec: &DestSpec, ramp: Ramp) {
-        let mut dest = self.dest(service, spec, ramp);
-        if let Some(health) = service.health.as_ref().filter(|health| health.initially == Initially::Down)
-            && !health.checks_of(&spec.addr).is_empty()
-        {
-            let share = if health.inhibit { Share::Inhibited } else { Share::Out };
-            dest = dest.fit(Fitness { share, weight: None });
-        }
-        self.ramping |= !dest.ramp.is_done();
-        let mut all = vec![dest];
-        all.extend_from_slice(&service.all);
-        self.effects.extend(change_dests(service, all, None));
-    }
-
-    /// Has the service the sorry server that its health names.
-    fn put_sorry(&mut self, service: &mut Service) {
-        let wanted = service.health.as_ref().and_then(|health| health.sorry.clone());
-        let before = service.sorry.take();
-        service.sorry = match (&before, &wanted) {
-            (Some(before), Some(wanted)) if before.live.key == wanted.addr => {
-                let edited = before.edited(wanted);
-                self.effects.push(thresholds(&edited));
-                Some(edited)
-            }
-            (_, Some(wanted)) => Some(self.dest(service, wanted, Ramp::DONE)),
-            (_, None) => None,
-        };
-        service.on_sorry &= service.sorry.is_some();
-        let left = before.filter(|b| wanted.is_none_or(|wanted| wanted.addr != b.live.key));
-        let all = service.all.to_vec();
-        self.effects.extend(change_dests(service, all, None));
-        left.iter().for_each(|dest| self.retire(service, dest));
-    }
-
-    /// A server of a service, with its connections and counters if it was there before.
-    fn dest(&mut self, service: &Service, spec: &DestSpec, ramp: Ramp) -> Dest {
-        let (live, replies, fronted) = match self.trash.take(service.key, &service.live, spec.addr) {
-            Some(Returned { live, replies, fronted, foreign }) => {
-                if foreign {
-                    self.effects.push(Effect::ZeroDest(Arc::clone(&live)));
-                }
-                self.effects.push(Effect::Available(Arc::clone(&live), true));
-                (live, replies, fronted)
-            }
-            None => (Arc::new(DestLive::new(spec.addr)), false, [].into()),
-        };
-        let mut dest = Dest::new(spec, live, ramp);
-        dest.replies |= replies;
-        dest.fronted = fronted;
-        service.tls.iter().for_each(|tls| dest.front(tls));
-        self.effects.push(thresholds(&dest));
-        dest
-    }
-
-    fn retire(&mut self, service: &Service, dest: &Dest) {
-        self.effects.push(Effect::Available(Arc::clone(&dest.live), false));
-        self.trash.put(service.key, &service.live, dest);
-    }
-}
-
-fn change_dests(service: &mut Service, all: Vec<Dest>, edited: Option<DestKey>) -> Option<Effect> {
-    let changes = force::put(service, all, edited);
-    if changes.is_empty() {
-        return None;
-    }
-    Some(Effect::DestsChanged(Arc::clone(&service.live), Arc::clone(&service.dests), changes))
-}
-
-fn thresholds(dest: &Dest) -> Effect {
-    Effect::Thresholds { live: Arc::clone(&dest.live), upper: dest.upper, lower: dest.lower }
-}
-
-/// A front that makes sense ([`TlsFront::flaws`]).
-fn check_tls(key: &ServiceKey, tls: Option<&Arc<TlsFront>>) -> Result<(), OpError> {
-    if tls.is_some_and(|tls| !tls.flaws(key).is_empty()) { Err(OpError::InvalidTls) } else { Ok(()) }
-}
-
-/// Health that makes sense ([`Health::is_sound`]). A sorry server is one that might be a server, and is none.
-fn check_health(service: &Service, health: Option<&Health>, dests: &[DestSpec]) -> Result<(), OpError> {
-    if health.is_some_and(|health| !health.is_sound()) {
-        return Err(OpError::InvalidHealth);
-    }
-    let Some(sorry) = health.and_then(|health| health.sorry.as_ref()) else { return Ok(()) };
-    check_dest(&service.key, sorry)?;
-    if dests.iter().any(|dest| dest.addr == sorry.addr) { Err(OpError::DestExists) } else { Ok(()) }
-}
-
-fn check_service(spec: &ServiceSpec) -> Result<(), OpError> {
-    if spec.key.vip().is_some_and(|vip| !is_host(vip)) {
-        return Err(OpError::Invalid);
-    }
-    // The kernel takes it and serves nobody; only ipvsadm refuses.
-    if spec.key.l4_port() == Some(0) && spec.persistence.is_none() {
-        return Err(OpError::PortZero);
-    }
-    check_tls(&spec.key, spec.tls.as_ref())?;
-    if matches!(spec.tcp.mss, Some(Mss::Bytes(bytes)) if !(Mss::MIN..=Mss::MAX).contains(&bytes)) {
-        return Err(OpError::Invalid);
-    }
-    match spec.persistence {
-        Some(Persistence { timeout, mask })
-            if mask.family() != spec.key.family() || !(1..=Persistence::MAX_TIMEOUT).contains(&timeout) =>
-        {
-            Err(OpError::Invalid)
-        }
-        _ => Ok(()),
-    }
-}
-
-/// What a new server has to fulfil.
-fn check_dest(key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
-    check_settings(key, spec)?;
-    let unreachable = |addr: Ipv6Addr| addr.is_unicast_link_local() || addr.to_ipv4_mapped().is_some();
-    let unreachable = matches!(spec.addr.ip(), IpAddr::V6(addr) if unreachable(addr));
-    if !is_host(spec.addr.ip()) || unreachable {
-        return Err(OpError::Invalid);
-    }
-    Ok(())
-}
-
-/// What an edited one has to fulfil too: the kernel looks at these first.
-fn check_settings(key: &ServiceKey, spec: &DestSpec) -> Result<(), OpError> {
-    // A tunnel's outer header has a family of its own.
-    let tunnel = matches!(spec.method, ForwardMethod::Tunnel(_));
-    if Family::from(spec.addr.ip()) != key.family() && !tunnel {
-        return Err(OpError::FamilyMismatch);
-    }
-    if spec.weight > Weight::MAX || spec.lower > spec.upper {
-        return Err(OpError::OutOfRange);
-    }
-    if spec.upper > i32::MAX as u32 {
-        return Err(OpError::Invalid);
-    }
-    Ok(())
-}
-
-fn check_lip(key: Option<&ServiceKey>, lip: IpAddr) -> Result<(), OpError> {
-    // Nobody else could answer to these.
-    let unreachable = lip.is_loopback() || matches!(lip, IpAddr::V6(lip) if lip.is_unicast_link_local());
-    if !is_host(lip) || unreachable {
-        return Err(OpError::Invalid);
-    }
-    match key {
-        Some(key) if key.family() != lip.into() => Err(OpError::LipFamilyMismatch),
-        _ => Ok(()),
     }
 }
 

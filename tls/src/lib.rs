@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod anybody;
 pub mod ca;
 mod counters;
 mod front;
@@ -21,6 +22,7 @@ mod provider;
 mod relay;
 pub mod stack;
 
+pub use anybody::anybody;
 pub use counters::{Counter, Counters};
 pub use front::{
     Authorities, ClientCertificates, ClientIdentity, Clock, Fingerprint, Front, FrontError, FrontSettings,

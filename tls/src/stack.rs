@@ -21,6 +21,8 @@
 
 mod cookie;
 mod flow;
+mod flows;
+mod handshake;
 mod leg;
 mod limits;
 mod opening;
@@ -37,22 +39,18 @@ use std::time::{Duration, Instant};
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 use wire::frame::{Frame, GsoKind};
-use wire::packet::TcpFlags;
 
-use self::cookie::{Baker, Offer};
-use self::flow::{Agreed, Context, Flow, Kind, Remnant};
-use self::opening::{DEFAULT_MSS, LEAST_MSS, Opening};
-use self::receiver::{FIRST_WINDOW, SCALE, Shared};
-use self::segment::{Header, Segment, mss_of};
+use self::cookie::Baker;
+use self::flow::{Context, Flow, Kind};
+use self::flows::{Ends, Known, Slot};
+use self::receiver::Shared;
+use self::segment::{Segment, mss_of};
 use self::siphash::SipHash;
 use self::timers::Timers;
 
+pub use handshake::ConnectError;
 pub use leg::StackLeg;
 pub use limits::{Counters, Limits};
-
-/// How long a connection is remembered that is over (RFC 9293 section 3.6.1 says four minutes, for a network in which
-/// packets live two).
-const REMEMBER: Duration = Duration::from_secs(10);
 
 /// A connection of one stack. It is never used again for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,51 +83,6 @@ pub enum Received {
     Taken,
     /// The frame now holds the answer, to be sent.
     Answer,
-}
-
-/// Why a connection cannot be opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectError {
-    /// One end is IPv4, the other IPv6.
-    #[error("a connection has both ends in IPv4, or both in IPv6")]
-    TwoFamilies,
-    /// There is one between the same ends.
-    #[error("there is a connection from {from} to {to}")]
-    InUse {
-        /// This end.
-        from: SocketAddr,
-        /// The other end.
-        to: SocketAddr,
-    },
-    /// There are as many as [`Limits::flows`] allows.
-    #[error("there are as many connections as there may be ({0})")]
-    Full(usize),
-}
-
-/// Both ends of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Ends {
-    local: SocketAddr,
-    remote: SocketAddr,
-}
-
-#[derive(Debug)]
-enum Known {
-    Flow(FlowId),
-    /// One that is over, with the number it was remembered under.
-    Remnant(Remnant, u64),
-}
-
-#[derive(Debug, Default)]
-struct Slot {
-    generation: u32,
-    flow: Option<Box<Flow>>,
-    /// It is in the queue of those that may have something to send.
-    queued: bool,
-    /// `Ready` was told and not taken.
-    announced: bool,
-    /// For when it is in the heap.
-    armed: Option<Duration>,
 }
 
 /// All connections of one worker.
@@ -214,40 +167,6 @@ impl Stack {
         answer.write(frame, [&[], &[]], 1);
         self.counters.sent += 1;
         Received::Answer
-    }
-
-    /// Opens a connection over a way that takes packets of up to `mtu` bytes. It is `Ready` when that has succeeded, or
-    /// failed.
-    pub fn connect(
-        &mut self,
-        from: SocketAddr,
-        to: SocketAddr,
-        mtu: u16,
-        now: Instant,
-    ) -> Result<FlowId, ConnectError> {
-        self.advance(now);
-        let ends = Ends { local: from, remote: to };
-        if from.is_ipv4() != to.is_ipv4() {
-            return Err(ConnectError::TwoFamilies);
-        }
-        let isn = self.baker.initial(from, to, self.now);
-        let isn = match self.known.get(&ends) {
-            Some(Known::Flow(_)) => return Err(ConnectError::InUse { from, to }),
-            // What is new to the other end if it remembers the connection before.
-            Some(Known::Remnant(remnant, _)) if (isn.wrapping_sub(remnant.beyond()) as i32) < 0 => {
-                remnant.beyond()
-            }
-            _ => isn,
-        };
-        if self.counters.flows >= self.limits.flows as u64 {
-            return Err(ConnectError::Full(self.limits.flows));
-        }
-        let mss = mss_of(mtu, from.ip()).max(LEAST_MSS);
-        let flow = Flow::opening(from, to, Opening::new(isn, mss, self.now));
-        self.counters.connects += 1;
-        let id = self.insert(ends, flow);
-        self.act(id, |_, _| ());
-        Ok(id)
     }
 
     /// The next event.
@@ -340,160 +259,6 @@ impl Stack {
     fn deliver(&mut self, id: FlowId, frame: &mut Frame, segment: &Segment) {
         let news = self.act(id, |flow, cx| flow.receive(frame, segment, cx));
         self.announce(id, news.unwrap_or(false));
-    }
-
-    /// The answer to a SYN.
-    fn greet(&mut self, segment: &Segment) -> Option<Header> {
-        if self.counters.flows >= self.limits.flows as u64 {
-            self.counters.refused += 1;
-            return None;
-        }
-        let mss = segment.mss.unwrap_or(DEFAULT_MSS).max(LEAST_MSS);
-        let offer = Offer { mss, scale: segment.scale, sack: segment.sack_permitted };
-        self.counters.cookies_sent += 1;
-        Some(Header {
-            seq: self.baker.bake(segment.from, segment.to, segment.seq, offer, self.now),
-            ack: segment.seq.wrapping_add(1),
-            flags: TcpFlags::SYN | TcpFlags::ACK,
-            window: FIRST_WINDOW,
-            mss: Some(mss_of(self.limits.mtu, segment.to.ip())),
-            scale: segment.scale.map(|_| SCALE),
-            sack_permitted: segment.sack_permitted,
-            timestamps: segment.timestamps.map(|(value, _)| (self.clock(), value)),
-            ..Header::new(segment.to, segment.from)
-        })
-    }
-
-    /// What its SYN offered, if the segment completes a handshake.
-    fn taste(&self, segment: &Segment) -> Option<Offer> {
-        let other = TcpFlags::SYN | TcpFlags::RST;
-        if !segment.flags.ack() || segment.flags.0 & other.0 != 0 {
-            return None;
-        }
-        let seq = segment.seq.wrapping_sub(1);
-        self.baker.taste(segment.from, segment.to, seq, segment.ack, self.now)
-    }
-
-    fn accept(&mut self, frame: &mut Frame, segment: &Segment, offer: Offer) {
-        if self.counters.flows >= self.limits.flows as u64 {
-            self.counters.refused += 1;
-            return;
-        }
-        let (client, vip) = (segment.from, segment.to);
-        let agreed = Agreed {
-            mss: offer.mss.min(mss_of(self.limits.mtu, vip.ip())),
-            scale: offer.scale,
-            sack: offer.sack,
-            timestamp: segment.timestamps.map(|(value, _)| value),
-        };
-        // The client gives back the time at which it was greeted. That may be a lie: it is its own loss.
-        let rtt = segment.timestamps.map(|(_, echo)| self.clock().wrapping_sub(echo));
-        let rtt = rtt.filter(|rtt| *rtt < 3000).map(|rtt| Duration::from_millis(u64::from(rtt.max(1))));
-        let flow = Flow::open(segment, agreed, rtt, &self.context().1);
-        let id = self.insert(Ends { local: vip, remote: client }, flow);
-        self.counters.cookies_accepted += 1;
-        self.events.push_back(Event::Accepted { flow: id, client, vip });
-        self.deliver(id, frame, segment);
-    }
-
-    fn insert(&mut self, ends: Ends, flow: Flow) -> FlowId {
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
-            (self.slots.len() - 1) as u32
-        });
-        let slot = &mut self.slots[index as usize];
-        slot.flow = Some(Box::new(flow));
-        let id = FlowId { index, generation: slot.generation };
-        if let Some(Known::Remnant(..)) = self.known.insert(ends, Known::Flow(id)) {
-            self.counters.remnants -= 1;
-        }
-        self.counters.flows += 1;
-        id
-    }
-
-    /// Does something with a flow, and what follows from it.
-    fn act<R>(&mut self, id: FlowId, act: impl FnOnce(&mut Flow, &mut Context<'_>) -> R) -> Option<R> {
-        let result = self.change(id, act)?;
-        let slot = &mut self.slots[id.index as usize];
-        if !std::mem::replace(&mut slot.queued, true) {
-            self.queue.push_back(id);
-        }
-        Some(result)
-    }
-
-    /// Does something with a flow, and keeps count of its rings.
-    fn change<R>(&mut self, id: FlowId, act: impl FnOnce(&mut Flow, &mut Context<'_>) -> R) -> Option<R> {
-        let (slots, mut cx) = self.context();
-        let slot = slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)?;
-        let flow = slot.flow.as_deref_mut()?;
-        let before = flow.ring_bytes() as u64;
-        let result = act(flow, &mut cx);
-        let after = flow.ring_bytes() as u64;
-        self.counters.ring_bytes = self.counters.ring_bytes + after - before;
-        self.counters.awake = self.counters.awake + u64::from(after > 0) - u64::from(before > 0);
-        Some(result)
-    }
-
-    /// After a flow has sent what it had: ends it if it is over, or sets its timer.
-    fn settle(&mut self, id: FlowId) {
-        let idle = self.limits.idle;
-        let Some(slot) = self.slot(id) else { return };
-        let Some(flow) = slot.flow.as_deref() else { return };
-        if flow.is_over() {
-            return self.remove(id);
-        }
-        if let Some(deadline) = flow.deadline(idle)
-            && slot.armed.is_none_or(|armed| deadline < armed)
-        {
-            slot.armed = Some(deadline);
-            self.timers.push(deadline, id);
-        }
-    }
-
-    fn remove(&mut self, id: FlowId) {
-        let Some(slot) = self.slot(id) else { return };
-        let Some(flow) = slot.flow.take() else { return };
-        *slot = Slot { generation: id.generation.wrapping_add(1), ..Slot::default() };
-        self.free.push(id.index);
-        self.counters.flows -= 1;
-        let rings = flow.ring_bytes() as u64;
-        self.counters.ring_bytes -= rings;
-        self.counters.awake -= u64::from(rings > 0);
-        let ends = Ends { local: flow.local, remote: flow.remote };
-        let Some(remnant) = flow.remnant().filter(|_| self.limits.remnants > 0) else {
-            self.known.remove(&ends);
-            return;
-        };
-        self.buried += 1;
-        let number = self.buried;
-        self.known.insert(ends, Known::Remnant(remnant, number));
-        self.remnants.push_back((self.now + REMEMBER, number, ends));
-        self.counters.remnants += 1;
-        while self.remnants.len() > self.limits.remnants {
-            self.forget();
-        }
-    }
-
-    /// Forgets the oldest remnant, unless its place was taken.
-    fn forget(&mut self) {
-        let Some((_, number, ends)) = self.remnants.pop_front() else { return };
-        if matches!(self.known.get(&ends), Some(Known::Remnant(_, of)) if *of == number) {
-            self.known.remove(&ends);
-            self.counters.remnants -= 1;
-        }
-    }
-
-    fn announce(&mut self, id: FlowId, news: bool) {
-        if news
-            && let Some(slot) = self.slot(id)
-            && !std::mem::replace(&mut slot.announced, true)
-        {
-            self.events.push_back(Event::Ready(id));
-        }
-    }
-
-    fn slot(&mut self, id: FlowId) -> Option<&mut Slot> {
-        self.slots.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)
     }
 
     fn context(&mut self) -> (&mut Vec<Slot>, Context<'_>) {

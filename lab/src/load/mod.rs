@@ -134,11 +134,6 @@ impl Report {
         self.requests as f64 / self.seconds
     }
 
-    /// Connections made in a second.
-    pub fn connections_per_s(&self) -> f64 {
-        self.connections as f64 / self.seconds
-    }
-
     /// Payload in Gbit/s.
     pub fn gbit_per_s(&self) -> f64 {
         self.bytes as f64 * 8e-9 / self.seconds

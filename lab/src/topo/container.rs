@@ -9,7 +9,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::draw::{self, Nic};
-use super::nat::{self, address, default_route};
+use super::parts::{address, default_route, forward, names, plug, state_dir, switch};
 use super::{SITE, Topology};
 use crate::addr::{Family, Pair};
 use crate::link::{self, End};
@@ -75,12 +75,11 @@ impl ContainerLab {
     /// # Errors
     /// Without the privilege to make namespaces, or where the kernel has no veth or bridge.
     pub fn new(state_root: Option<&Path>) -> anyhow::Result<Self> {
-        let state_dir = nat::state_dir(state_root, "container")?;
+        let state_dir = state_dir(state_root, "container")?;
         let mut container = Node::new("container")?;
         container.set_env("ULVS_STATE_DIR", state_dir.path());
-        let (client, router, switch) = (Node::new("client")?, Node::new("router")?, Node::new("switch")?);
-        router.sysctl("net.ipv4.ip_forward", "1")?;
-        router.sysctl("net.ipv6.conf.all.forwarding", "1")?;
+        let (client, router, switch) = (Node::new("client")?, Node::new("router")?, switch("switch")?);
+        forward(&router, true)?;
         // As docker has it.
         container.sysctl("net.ipv4.ip_unprivileged_port_start", "0")?;
         // What `--sysctl` is for: of the settings that an engine needs, the one that no message of netlink changes.
@@ -91,30 +90,24 @@ impl ContainerLab {
             nics.push(address(node, "eth0", addr, 24, MTU)?);
             default_route(node, gateway)
         };
-        let cable = |node: &Node, far: &Node, name: &str| {
-            link::veth(End { node, name: "eth0", mtu: MTU }, End { node: far, name, mtu: MTU })
-        };
         let client_addr = Pair::parse("198.51.100.10", "2001:db8:1::10")?;
         let container_addr = Pair::parse("192.0.2.10", "2001:db8:4::10")?;
         for (node, name, addr, net) in [
             (&client, "to-client", client_addr, Pair::parse("198.51.100.1", "2001:db8:1::1")?),
             (&container, "to-container", container_addr, Pair::parse("192.0.2.1", "2001:db8:4::1")?),
         ] {
-            cable(node, &router, name)?;
+            link::veth(End { node, name: "eth0", mtu: MTU }, End { node: &router, name, mtu: MTU })?;
             address(&router, name, net, 24, MTU)?;
             host(node, addr, net)?;
         }
-        switch.bridge_add("br0")?;
         let gateway = Pair::parse("10.0.0.1", "2001:db8:2::1")?;
         let (near, far) = ("to-servers", "port0");
-        link::veth(End { node: &router, name: near, mtu: MTU }, End { node: &switch, name: far, mtu: MTU })?;
-        switch.bridge_port("br0", far)?;
+        plug(&router, near, &switch, far, MTU)?;
         address(&router, near, gateway, 24, MTU)?;
         let (mut servers, mut server_addrs) = (Vec::new(), Vec::new());
         for number in 1..=2 {
             let (server, port) = (Node::new(format!("server{number}"))?, format!("port{number}"));
-            cable(&server, &switch, &port)?;
-            switch.bridge_port("br0", &port)?;
+            plug(&server, "eth0", &switch, &port, MTU)?;
             let addr = Pair::parse(&format!("10.0.0.1{number}"), &format!("2001:db8:2::1{number}"))?;
             host(&server, addr, gateway)?;
             server_addrs.push(addr);
@@ -191,13 +184,9 @@ impl Topology for ContainerLab {
     }
 
     fn names(&self) -> Vec<(IpAddr, String)> {
-        let mut names = super::all_named(&self.servers, &self.server_addrs);
-        for (name, pair) in
-            [("client", self.client_addr), ("container", self.container_addr), (SITE, self.container_addr)]
-        {
-            names.extend(super::named(name, pair));
-        }
-        names
+        let others =
+            [("client", self.client_addr), ("container", self.container_addr), (SITE, self.container_addr)];
+        names(&self.servers, &self.server_addrs, &others)
     }
 
     fn files(&self) -> Vec<(&str, &str, &str)> {

@@ -9,7 +9,8 @@ use anyhow::ensure;
 use tempfile::TempDir;
 
 use super::draw::{self, Nic};
-use super::nat::{VipPlace, address, default_route, nodes, state_dir};
+use super::nat::VipPlace;
+use super::parts::{address, default_route, forward, names, nodes, plug, route, state_dir, switch};
 use super::{SITE, Topology};
 use crate::addr::{Cidr, Family, Pair};
 use crate::link::{self, End};
@@ -166,9 +167,7 @@ impl DirectLab {
     fn kernel_settings(&self, options: &DirectOptions) -> anyhow::Result<()> {
         let routers = self.edges.iter().chain(&self.routers).map(|router| (router, true));
         for (node, forwarding) in routers.chain([(&self.director, options.forwarding)]) {
-            let value = if forwarding { "1" } else { "0" };
-            node.sysctl("net.ipv4.ip_forward", value)?;
-            node.sysctl("net.ipv6.conf.all.forwarding", value)?;
+            forward(node, forwarding)?;
         }
         Ok(())
     }
@@ -205,8 +204,7 @@ impl DirectLab {
     /// The director's link, with the edge on it.
     fn connect_director(&mut self, options: &DirectOptions) -> anyhow::Result<()> {
         let (mtu, gateway) = (options.link_mtu, host(LINK, 1)?);
-        let switch = Node::new("switch")?;
-        switch.bridge_add("br0")?;
+        let switch = switch("switch")?;
         let edge = &self.edges[self.edges.len() - 1];
         for (node, name, port) in [(edge, SOUTH, "edge"), (&self.director, "eth0", "director")] {
             plug(node, name, &switch, port, mtu)?;
@@ -227,8 +225,7 @@ impl DirectLab {
             None => LINK,
             Some(last) => {
                 let (gateway, mtu) = (host(FAR, 1)?, options.server_mtu);
-                let switch = Node::new("far-switch")?;
-                switch.bridge_add("br0")?;
+                let switch = switch("far-switch")?;
                 plug(last, SOUTH, &switch, "router", mtu)?;
                 let nic = address(last, SOUTH, gateway, 24, mtu)?;
                 self.drawing.routers[options.server_path.len() - 1].push(nic);
@@ -327,19 +324,6 @@ fn link_pair(v4: &str, v6: &str, hop: usize) -> anyhow::Result<[Pair; 2]> {
     Ok([host([&v4, &v6], 1)?, host([&v4, &v6], 2)?])
 }
 
-/// Connects an interface of the node to the switch.
-fn plug(node: &Node, name: &str, switch: &Node, port: &str, mtu: u32) -> anyhow::Result<()> {
-    // A switch has no MTU of its own: a narrow interface on it does not narrow the others.
-    link::veth(End { node, name, mtu }, End { node: switch, name: port, mtu })?;
-    switch.bridge_port("br0", port)
-}
-
-fn route(node: &Node, to: &str, via: Pair) -> anyhow::Result<()> {
-    let to: Cidr = to.parse()?;
-    let via: IpAddr = if to.addr.is_ipv4() { via.v4 } else { via.v6 };
-    node.route_add(to, via)
-}
-
 impl Topology for DirectLab {
     fn machines(&self) -> Vec<&Node> {
         let ends = [&self.client, &self.director];
@@ -352,12 +336,8 @@ impl Topology for DirectLab {
     }
 
     fn names(&self) -> Vec<(IpAddr, String)> {
-        let mut names = super::all_named(&self.servers, &self.server_addrs);
-        for (name, pair) in [("client", self.client_addr), ("director", self.director_addr), (SITE, self.vip)]
-        {
-            names.extend(super::named(name, pair));
-        }
-        names
+        let others = [("client", self.client_addr), ("director", self.director_addr), (SITE, self.vip)];
+        names(&self.servers, &self.server_addrs, &others)
     }
 }
 

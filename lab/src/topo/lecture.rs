@@ -5,8 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::Topology;
+use super::parts::{plug, switch};
 use crate::addr::Cidr;
-use crate::link::{self, End};
 use crate::node::Node;
 
 /// The topology. `Display` draws it. IPv4 alone, as the lecture.
@@ -31,13 +31,11 @@ impl LectureLab {
     /// # Errors
     /// Without the privilege to make namespaces, or where the kernel has no veth or bridge.
     pub fn new() -> anyhow::Result<Self> {
-        let switch = Node::new("switch")?;
-        switch.bridge_add("br0")?;
+        let switch = switch("switch")?;
         let mut machines = Vec::new();
         for (name, interface, addr) in MACHINES {
-            let (node, mtu) = (Node::new(name)?, 1500);
-            link::veth(End { node: &node, name: interface, mtu }, End { node: &switch, name, mtu })?;
-            switch.bridge_port("br0", name)?;
+            let node = Node::new(name)?;
+            plug(&node, interface, &switch, name, 1500)?;
             node.addr_add(interface, addr.parse()?)?;
             machines.push(node);
         }

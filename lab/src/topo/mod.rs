@@ -8,6 +8,7 @@ mod direct;
 mod draw;
 mod lecture;
 mod nat;
+mod parts;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -39,13 +40,3 @@ pub trait Topology: fmt::Display {
 
 /// The name that the lecture's certificate is for.
 pub const SITE: &str = "www.ilinux.io";
-
-/// Both addresses of a machine under its name.
-fn named(name: &str, pair: crate::addr::Pair) -> [(IpAddr, String); 2] {
-    [pair.v4, pair.v6].map(|addr| (addr, name.to_owned()))
-}
-
-/// The same for servers, in their order.
-fn all_named(servers: &[Node], addrs: &[crate::addr::Pair]) -> Vec<(IpAddr, String)> {
-    servers.iter().zip(addrs).flat_map(|(server, addr)| named(server.name(), *addr)).collect()
-}

@@ -8,6 +8,7 @@ use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
 
 use super::draw::{Drawing, Nic};
+use super::parts::{address, default_route, forward, names, nodes, plug, route, state_dir, switch};
 use super::{SITE, Topology};
 use crate::addr::{Cidr, Family, Pair};
 use crate::link::{self, End, Impaired, Impairment};
@@ -172,13 +173,12 @@ impl NatLab {
     pub fn shortcut(&self) -> anyhow::Result<()> {
         let switch = self.switch.as_ref().context("the servers are not on a bridge")?;
         let (name, mtu) = ("eth1", 1500);
-        link::veth(End { node: &self.client, name, mtu }, End { node: switch, name: "port-client", mtu })?;
-        switch.bridge_port("br0", "port-client")?;
+        plug(&self.client, name, switch, "port-client", mtu)?;
         let there = Pair::parse("10.0.0.250", "2001:db8:2::250")?;
         address(&self.client, name, there, 24, mtu)?;
         for server in &self.servers {
-            server.route_add("198.51.100.0/24".parse()?, there.v4)?;
-            server.route_add("2001:db8:1::/64".parse()?, there.v6)?;
+            route(server, "198.51.100.0/24", there)?;
+            route(server, "2001:db8:1::/64", there)?;
         }
         self.client.links_ready()
     }
@@ -200,9 +200,7 @@ impl NatLab {
         for (node, forwarding) in
             self.routers.iter().map(|router| (router, true)).chain([(&self.director, options.forwarding)])
         {
-            let value = if forwarding { "1" } else { "0" };
-            node.sysctl("net.ipv4.ip_forward", value)?;
-            node.sysctl("net.ipv6.conf.all.forwarding", value)?;
+            forward(node, forwarding)?;
         }
         if let Some(value) = options.rp_filter {
             for scope in ["all", "default"] {
@@ -246,9 +244,7 @@ impl NatLab {
             let router_nic = address(router, &back, far, 24, mtu)?;
             default_route(router, near)?;
             for servers in ["10.0.0.0/16", "2001:db8:2::/48"] {
-                let servers: Cidr = servers.parse()?;
-                let via = if servers.addr.is_ipv4() { far.v4 } else { far.v6 };
-                before.route_add(servers, via)?;
+                route(before, servers, far)?;
             }
             match hop.checked_sub(1) {
                 None => self.drawing.director.push(before_nic),
@@ -261,17 +257,14 @@ impl NatLab {
 
     fn connect_bridge(&mut self, options: &NatOptions) -> anyhow::Result<()> {
         let mtu = options.server_mtu;
-        let switch = Node::new("switch")?;
-        switch.bridge_add("br0")?;
+        let switch = switch("switch")?;
         let gateway = Pair::parse("10.0.0.1", "2001:db8:2::1")?;
         let last = self.routers.last().unwrap_or(&self.director);
-        link::veth(End { node: last, name: TO_SERVERS, mtu }, End { node: &switch, name: "port0", mtu })?;
-        switch.bridge_port("br0", "port0")?;
+        plug(last, TO_SERVERS, &switch, "port0", mtu)?;
         let gateway_nic = address(last, TO_SERVERS, gateway, 24, mtu)?;
         for (index, server) in self.servers.iter().enumerate() {
             let port = format!("port{}", index + 1);
-            link::veth(End { node: server, name: "eth0", mtu }, End { node: &switch, name: &port, mtu })?;
-            switch.bridge_port("br0", &port)?;
+            plug(server, "eth0", &switch, &port, mtu)?;
             let addr =
                 Pair::parse(&format!("10.0.0.{}", index + 11), &format!("2001:db8:2::{}", index + 11))?;
             self.drawing.servers.push(address(server, "eth0", addr, 24, mtu)?);
@@ -332,12 +325,8 @@ impl Topology for NatLab {
     }
 
     fn names(&self) -> Vec<(IpAddr, String)> {
-        let mut names = super::all_named(&self.servers, &self.server_addrs);
-        for (name, pair) in [("client", self.client_addr), ("director", self.director_addr), (SITE, self.vip)]
-        {
-            names.extend(super::named(name, pair));
-        }
-        names
+        let others = [("client", self.client_addr), ("director", self.director_addr), (SITE, self.vip)];
+        names(&self.servers, &self.server_addrs, &others)
     }
 }
 
@@ -347,38 +336,11 @@ impl std::fmt::Display for NatLab {
     }
 }
 
-/// A directory for the state of the node's engine.
-pub(super) fn state_dir(root: Option<&Path>, node: &str) -> anyhow::Result<TempDir> {
-    match root {
-        Some(root) => TempDir::with_prefix_in("ulvs-lab-", root),
-        None => TempDir::with_prefix("ulvs-lab-"),
-    }
-    .with_context(|| format!("cannot make a state directory for the {node}"))
-}
-
-pub(super) fn nodes(role: &str, count: usize) -> anyhow::Result<Vec<Node>> {
-    (1..=count).map(|number| Node::new(format!("{role}{number}"))).collect()
-}
-
 fn vip(place: VipPlace) -> anyhow::Result<Pair> {
     match place {
         VipPlace::Routed | VipPlace::Loopback => Pair::parse("203.0.113.1", "2001:db8:ff::1"),
         VipPlace::Interface | VipPlace::Subnet => Pair::parse("198.51.100.100", "2001:db8:1::100"),
     }
-}
-
-/// Gives the interface both addresses (IPv6 networks are always /64) and returns it for the drawing.
-pub(super) fn address(node: &Node, name: &str, addr: Pair, v4_prefix: u8, mtu: u32) -> anyhow::Result<Nic> {
-    let (v4, v6) = (Cidr { addr: addr.v4, prefix: v4_prefix }, Cidr { addr: addr.v6, prefix: 64 });
-    node.addr_add(name, v4)?;
-    node.addr_add(name, v6)?;
-    Ok(Nic { node: node.name().to_owned(), name: name.to_owned(), v4, v6, mtu })
-}
-
-pub(super) fn default_route(node: &Node, gateway: Pair) -> anyhow::Result<()> {
-    let default = |any: IpAddr| Cidr { addr: any, prefix: 0 };
-    node.route_add(default("0.0.0.0".parse()?), gateway.v4)?;
-    node.route_add(default("::".parse()?), gateway.v6)
 }
 
 #[cfg(test)]

@@ -61,7 +61,8 @@ async fn ask(kind: CheckKind, port: u16) -> Result<(), Failure> {
     let name = name.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_lowercase();
     let name =
         if matches!(&kind, CheckKind::Http(http) if http.tls.is_some()) { "https".to_owned() } else { name };
-    let question = Arc::new(Question::new(&Check::new(kind), &Tools::new(tls::provider(), None)));
+    let question =
+        Arc::new(Question::new(&Check::new(kind), &Tools::new(tls::provider(), tls::anybody(), None)));
     let service = ServiceKey::addr(Proto::Tcp, "10.0.0.1:80".parse()?);
     let cpu = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
     let (started, before) = (Instant::now(), cpu()?);

@@ -22,3 +22,5 @@ mod sys;
 mod sysctl;
 pub mod tun;
 pub mod tunnel;
+#[cfg(test)]
+mod without;

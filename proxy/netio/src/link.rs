@@ -19,10 +19,10 @@ use wire::vnet;
 
 use crate::sys;
 
-pub use announce::{Announcement, Announcer};
+pub(crate) use announce::{Announcement, Announcer};
 pub use hops::NextHop;
 pub use keeper::Keeper;
-pub use responder::Responder;
+pub(crate) use responder::Responder;
 pub use ways::{Onward, Way, Ways};
 
 /// Bytes of an Ethernet header.
@@ -110,7 +110,7 @@ impl LinkSocket {
     ///
     /// # Errors
     /// As [`Self::send`].
-    pub fn send_bytes(
+    pub(crate) fn send_bytes(
         &self,
         bytes: &[u8],
         ethertype: u16,

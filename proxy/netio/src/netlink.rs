@@ -8,6 +8,7 @@
 
 pub(crate) mod message;
 pub(crate) mod route;
+pub(crate) mod rule;
 
 use std::io;
 

@@ -39,12 +39,13 @@ pub(crate) mod rings;
 mod routes;
 mod rules;
 mod step;
+mod targets;
 mod undo;
+mod view;
 mod vigil;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::net::IpAddr;
 
 use tracing::{info, warn};
 
@@ -66,106 +67,12 @@ pub(crate) use journal::KIND as NOTES;
 pub(crate) use marks::OWN;
 pub use rings::{Published, Taken, Taker};
 pub use step::{Part, TargetsChange};
+pub use targets::{SteerConfig, Targets};
 pub use undo::{Report, clean};
+pub use view::{HostChange, HostView, Path};
 
 /// Protocol of our rules, routes and proxy entries (`RTPROT_*`): nobody else's, so that they are found again.
 pub(crate) const TAG: u8 = 117;
-
-/// Where to steer to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SteerConfig {
-    /// Name of the TUN device, which exists.
-    pub tun_name: String,
-    /// Its interface index.
-    pub tun_index: u32,
-    /// Directory for the note of original settings; created when missing.
-    pub state_dir: PathBuf,
-    /// Mark by nf_tables where the kernel has it. Without, each server gets a rule.
-    pub nftables: bool,
-}
-
-/// What to steer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Targets {
-    /// All addresses of services.
-    pub vips: BTreeSet<IpAddr>,
-    /// Services by IP protocol number and address, what rings take for them ([`Steering::set_rings`]). Protocol 0 and port 0
-    /// as in [`Self::servers`]. What is for a VIP and not named here comes by the device.
-    pub services: BTreeSet<(u8, SocketAddr)>,
-    /// Addresses that servers believe to speak with (FullNAT). Those that are nobody's are treated as VIPs; to those of the
-    /// host only the replies of servers come.
-    pub lips: BTreeSet<IpAddr>,
-    /// Prefixes, address and length, whose packets come as well. They belong to others: nobody is answered for them.
-    pub prefixes: BTreeSet<(IpAddr, u8)>,
-    /// Whether [`HostView::ways`] is asked for.
-    pub ways: bool,
-    /// Addresses and TCP ports, VIPs among the former, at which sockets of this host take the connections (see
-    /// [`crate::front`]), or still have some. Where nobody listens any more, new ones are not for them, if the kernel can tell
-    /// (`nft_socket`).
-    pub fronts: BTreeSet<SocketAddr>,
-    /// Sockets of fronts speak with servers ([`crate::front::connect`]), whose answers are for them.
-    pub front_sockets: bool,
-    /// All NAT servers, by IP protocol number and address: their replies are steered as well. Protocol 0 is every
-    /// transport that a service can have, port 0 every port.
-    pub servers: BTreeSet<(u8, SocketAddr)>,
-    /// Servers that answer clients past us (DR, tunnels): there is a path to them, and what the network says about
-    /// packets to them is steered.
-    pub one_way: BTreeSet<IpAddr>,
-}
-
-impl Targets {
-    /// The addresses of all servers.
-    fn server_ips(&self) -> BTreeSet<IpAddr> {
-        self.servers.iter().map(|(_, server)| server.ip()).chain(self.one_way.iter().copied()).collect()
-    }
-}
-
-/// What the engine has to know of the host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HostView {
-    /// The addresses of this host, and the VIPs that are delivered to it for another reason (a prefix on `lo`).
-    pub local: BTreeSet<IpAddr>,
-    /// The host forwards no IPv4 by itself: every device does it for our sake only.
-    pub closed4: bool,
-    /// The same for IPv6.
-    pub closed6: bool,
-    /// Subnets of the links that this host is on, each as an address of its own and a length.
-    pub subnets: BTreeSet<(IpAddr, u8)>,
-    /// Prefixes of the main routing table with the names of the devices that lead there, if they were asked for.
-    pub ways: Vec<((IpAddr, u8), String)>,
-}
-
-/// How packets get to a server, as the kernel's routing has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Path {
-    /// Index of the device that leads there.
-    pub device: u32,
-    /// The neighbour on that link who takes them: a router, or the server itself.
-    pub next_hop: IpAddr,
-    /// The host's address that it would use itself.
-    pub source: Option<IpAddr>,
-    /// The largest packet in bytes that gets there: the path MTU where the kernel knows one, else the MTU of the
-    /// device.
-    pub mtu: u32,
-}
-
-/// What is different since the last time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HostChange {
-    /// [`Steering::host_view`] is another.
-    pub view: bool,
-    /// Some [`Steering::path`] is another.
-    pub paths: bool,
-    /// [`Steering::notices`] are others.
-    pub notices: bool,
-}
-
-impl HostChange {
-    /// Whether anything is.
-    pub const fn any(self) -> bool {
-        self.view || self.paths || self.notices
-    }
-}
 
 /// Traffic steered into a device. Everything is put back when it is dropped; [`Self::stop`] tells how that went.
 #[derive(Debug)]

@@ -1,21 +1,21 @@
 //! The daemon as the control socket sees it: reads come from the engine directly, changes go to the director.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use control::api::{
-    Applied, Apply, ApplyError, Backend, ConnPage, ConnQuery, ConnView, DestView, DrainList, DrainOrder,
-    DrainView, DropList, DropView, ExplainOrder, HealthList, LastDrop, Lines, LocalPortsView, MarkList,
-    Reloaded, ServerHealth, ServerOrder, ServiceList, ServiceView, SetError, Settings, SettingsChange,
-    Status, TlsList, TlsReloaded, TraceOrder,
+    Applied, Apply, ApplyError, Backend, ConnPage, ConnQuery, ConnView, DrainList, DrainOrder, DrainView,
+    DropList, DropView, ExplainOrder, HealthList, LastDrop, Lines, LocalPortsView, MarkList, Reloaded,
+    ServerHealth, ServerOrder, ServiceList, ServiceView, SetError, Settings, SettingsChange, Status, TlsList,
+    TlsReloaded, TraceOrder,
 };
 use control::health::prober::StateWords;
 use engine::{Connection, Counters, DropReason, Engine, Part, PortsInUse};
-use sched::{Dest, DestKey, Service, ServiceKey, Share};
+use sched::{Dest, Share};
 use tokio::sync::{mpsc, oneshot};
 use wire::frame::MAX_PACKET;
 
@@ -142,7 +142,7 @@ impl Backend for Handle {
         let table = self.engine.services();
         ServiceList {
             generation: table.generation(),
-            services: table.services().map(|s| view(s, &self.words.look())).collect(),
+            services: table.services().map(|s| ServiceView::of(s, &self.words.look())).collect(),
             lips: table.shared_lips().collect(),
         }
     }
@@ -286,56 +286,6 @@ fn local_ports(engine: &Engine) -> Vec<LocalPortsView> {
     });
     all.sort_by_key(|ports| (std::cmp::Reverse(ports.taken), ports.proto, ports.lip, ports.server));
     all
-}
-
-type States = HashMap<(ServiceKey, DestKey), String>;
-
-fn view(service: &Service, states: &States) -> ServiceView {
-    // Mostly everybody is in force, as he is configured.
-    let all_in = Arc::ptr_eq(&service.all, &service.dests) && service.sorry.is_none();
-    let in_force: HashMap<_, _> = match all_in {
-        true => HashMap::new(),
-        false => service.dests.iter().map(|dest| (Arc::as_ptr(&dest.live), dest)).collect(),
-    };
-    let dests = service.everybody().into_iter().map(|dest| {
-        let here = if all_in { Some(dest) } else { in_force.get(&Arc::as_ptr(&dest.live)).copied() };
-        dest_view(service, dest, here, states)
-    });
-    ServiceView {
-        key: service.key,
-        scheduler: service.algorithm.name.to_owned(),
-        flags: service.flags,
-        one_packet: service.one_packet,
-        tcp: service.tcp,
-        persistence: service.persistence,
-        pe: service.pe,
-        tls: service.tls.clone(),
-        health: service.health.clone(),
-        lips: service.lips.to_vec(),
-        rates: service.live.stats.rates(),
-        counts: service.live.stats.read(),
-        dests: dests.collect(),
-    }
-}
-
-/// A server as it is configured, and `here` as it is in force.
-fn dest_view(service: &Service, dest: &Dest, here: Option<&Dest>, states: &States) -> DestView {
-    let weight = here.map(|here| here.weight);
-    DestView {
-        spec: dest.spec(),
-        active: dest.active(),
-        inactive: dest.inactive(),
-        persistent: dest.persistent(),
-        counts: dest.live.stats.read(),
-        rates: dest.live.stats.rates(),
-        overloaded: dest.live.is_overloaded(),
-        ramping: here.map(Dest::tenths).filter(|tenths| *tenths < 10),
-        absent: here.is_none(),
-        effective: weight.filter(|weight| *weight != dest.configured),
-        fitness: dest.fitness,
-        state: states.get(&(service.key, dest.live.key)).cloned().unwrap_or_default(),
-        sorry: service.sorry.as_ref().is_some_and(|sorry| Arc::ptr_eq(&sorry.live, &dest.live)),
-    }
 }
 
 fn conn_view(conn: &Connection) -> ConnView {

@@ -1,5 +1,6 @@
 use super::*;
-use crate::ServiceTable;
+use crate::model::{DestKey, DestSpec, Fitness, Share};
+use crate::table::ServiceTable;
 
 fn key() -> ServiceKey {
     ServiceKey::addr(crate::Proto::Tcp, "10.0.0.1:80".parse().unwrap())

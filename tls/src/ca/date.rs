@@ -15,7 +15,7 @@ pub struct Date(i64);
 
 impl Date {
     /// The moment that many seconds after 1970, or the last one before the calendar ends.
-    pub fn from_unix(seconds: i64) -> Self {
+    pub(crate) fn from_unix(seconds: i64) -> Self {
         Self(seconds.clamp(*YEARS.start(), *YEARS.end()))
     }
 
@@ -26,7 +26,7 @@ impl Date {
 
     /// Days later.
     #[must_use]
-    pub fn plus_days(self, days: u32) -> Self {
+    pub(crate) fn plus_days(self, days: u32) -> Self {
         Self::from_unix(self.0.saturating_add(DAY * i64::from(days)))
     }
 

@@ -178,7 +178,7 @@ impl Relay {
             Err(finish) => return self.finish(finish, turn),
         }
         if session.wants_server() {
-            return Step::Say(Next::Connect(session.ask(turn.now, 1, turn.terms)));
+            return Step::Say(Next::Connect(session.ask(turn.now, 1)));
         }
         if up || down { Step::Moved } else { Step::Still }
     }
@@ -188,7 +188,7 @@ impl Relay {
         let Stage::Session(session) = &mut self.stage else { return Next::Again };
         self.terms.counters.refused.add(1);
         if session.tried < self.terms.attempts {
-            return Next::Connect(session.ask(now, session.tried + 1, &self.terms));
+            return Next::Connect(session.ask(now, session.tried + 1));
         }
         session.way = Way::Refused;
         Next::Again

@@ -29,8 +29,6 @@ pub struct Wanted {
     pub sni: Option<String>,
     /// The protocol that was agreed on.
     pub alpn: Option<Vec<u8>>,
-    /// Who its certificate says it is.
-    pub client_subject: Option<String>,
 }
 
 /// How a leg to a server came to be.

@@ -134,14 +134,13 @@ impl Session {
     }
 
     /// Asks for a server, the `tried`th.
-    pub(super) fn ask(&mut self, now: Instant, tried: u32, terms: &Terms) -> Wanted {
+    pub(super) fn ask(&mut self, now: Instant, tried: u32) -> Wanted {
         self.way = Way::Asked;
         self.asked = Some(now);
         self.tried = tried;
         Wanted {
             sni: self.tls.server_name().map(str::to_owned),
             alpn: self.tls.alpn_protocol().map(<[u8]>::to_vec),
-            client_subject: self.subject(terms),
         }
     }
 

@@ -4,6 +4,8 @@
 //! All frames of a connection pass through [`Flow::receive`] and [`Flow::next_frame`]. A flow never asks for the time
 //! and never hands out more than its stack polls for.
 
+mod open;
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,16 +13,11 @@ use std::time::Duration;
 use wire::frame::Frame;
 use wire::packet::TcpFlags;
 
+use self::open::Open;
 use super::opening::Opening;
-use super::receiver::{FIRST_WINDOW, Receiver, SCALE, Shared};
-use super::segment::{Header, Segment, TIMESTAMPS_LEN};
-use super::sender::{Ack, Sender};
+use super::receiver::Shared;
+use super::segment::{Header, Segment};
 
-/// How long an acknowledgment waits for company (RFC 9293 section 3.8.6.3).
-const ACK_DELAY: Duration = Duration::from_millis(10);
-/// How often what does not fit is answered, unless it has data: two ends that disagree would never end it otherwise
-/// (RFC 5961 section 7; the time is Linux's).
-const CHALLENGE: Duration = Duration::from_millis(500);
 /// How long a connection that nobody here has an interest in any more waits for its other end.
 const ORPHANED: Duration = Duration::from_secs(60);
 
@@ -73,29 +70,6 @@ enum Stage {
     Lost(io::ErrorKind),
 }
 
-#[derive(Debug)]
-struct Open {
-    sender: Sender,
-    receiver: Receiver,
-    agreed: Agreed,
-    owed: Owed,
-    /// The last acknowledgment that was sent.
-    told: u32,
-    /// When something that does not fit was last answered.
-    challenged: Option<Duration>,
-    active: Duration,
-    /// A writer waits for room.
-    blocked: bool,
-}
-
-/// An acknowledgment that the other end is to get.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Owed {
-    No,
-    By(Duration),
-    Now,
-}
-
 /// What is left of a flow that is over.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Remnant {
@@ -112,15 +86,8 @@ impl Flow {
 
     /// A connection whose handshake is complete with this segment. `rtt` is what the handshake took, if that is known.
     pub(super) fn open(segment: &Segment, agreed: Agreed, rtt: Option<Duration>, cx: &Context<'_>) -> Self {
-        let mut flow = Self {
-            local: segment.to,
-            remote: segment.from,
-            stage: Stage::Lost(io::ErrorKind::NotConnected),
-            orphaned: None,
-            reset: None,
-        };
-        flow.establish(segment, agreed, rtt, cx);
-        flow
+        let stage = Stage::Open(Box::new(Open::new(segment, agreed, rtt, cx)));
+        Self { local: segment.to, remote: segment.from, stage, orphaned: None, reset: None }
     }
 
     /// Takes a segment; the frame is used up. Says whether there is news for whoever uses the connection.
@@ -147,11 +114,9 @@ impl Flow {
             Stage::Opening(opening) => match opening.receive(segment) {
                 Ok(None) => false,
                 Ok(Some(agreed)) => {
-                    let rtt = opening.rtt(cx.now);
-                    self.establish(segment, agreed, rtt, cx);
-                    if let Stage::Open(open) = &mut self.stage {
-                        open.owed = Owed::Now;
-                    }
+                    let mut open = Open::new(segment, agreed, opening.rtt(cx.now), cx);
+                    open.owe_now();
+                    self.stage = Stage::Open(Box::new(open));
                     true
                 }
                 Err(lost) => {
@@ -187,16 +152,9 @@ impl Flow {
         }
     }
 
-    /// Reads, and says whether the other end has to be told of more room.
     pub(super) fn read(&mut self, buf: &mut [u8], cx: &mut Context<'_>) -> io::Result<usize> {
         match &mut self.stage {
-            Stage::Open(open) => {
-                let (read, wider) = open.receiver.read(cx.shared, buf, cx.now)?;
-                if wider {
-                    open.owed = Owed::Now;
-                }
-                Ok(read)
-            }
+            Stage::Open(open) => open.read(buf, cx),
             Stage::Opening(_) => Err(io::ErrorKind::WouldBlock.into()),
             Stage::Lost(lost) => Err((*lost).into()),
         }
@@ -204,14 +162,7 @@ impl Flow {
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match &mut self.stage {
-            Stage::Open(open) if open.sender.is_finished() => Err(io::ErrorKind::BrokenPipe.into()),
-            Stage::Open(open) => match open.sender.write(bytes) {
-                0 if !bytes.is_empty() => {
-                    open.blocked = true;
-                    Err(io::ErrorKind::WouldBlock.into())
-                }
-                written => Ok(written),
-            },
+            Stage::Open(open) => open.write(bytes),
             Stage::Opening(_) => Err(io::ErrorKind::WouldBlock.into()),
             Stage::Lost(lost) => Err((*lost).into()),
         }
@@ -268,7 +219,7 @@ impl Flow {
     /// No packet on the way takes more any more.
     pub(super) fn shrink(&mut self, mss: u16) {
         if let Stage::Open(open) = &mut self.stage {
-            open.sender.shrink(payload_of(mss, open.agreed.timestamp.is_some()));
+            open.shrink(mss);
         }
     }
 
@@ -308,7 +259,7 @@ impl Flow {
     /// Bytes of rings.
     pub(super) fn ring_bytes(&self) -> usize {
         match &self.stage {
-            Stage::Open(open) => open.sender.ring_bytes() + open.receiver.ring_bytes(),
+            Stage::Open(open) => open.ring_bytes(),
             _ => 0,
         }
     }
@@ -320,171 +271,11 @@ impl Flow {
         }
     }
 
-    fn establish(&mut self, segment: &Segment, agreed: Agreed, rtt: Option<Duration>, cx: &Context<'_>) {
-        // Windows of a SYN are not shifted.
-        let shift = if segment.flags.syn() { 0 } else { agreed.scale.unwrap_or(0) };
-        let window = usize::from(segment.window) << shift;
-        let next = segment.seq.wrapping_add(u32::from(segment.flags.syn()));
-        let mss = payload_of(agreed.mss, agreed.timestamp.is_some());
-        let mut sender = Sender::new(segment.ack, window, mss, agreed.sack, cx.send, cx.now);
-        rtt.into_iter().for_each(|rtt| sender.measured(rtt));
-        // Without shifts no larger window can be told.
-        let receive = if agreed.scale.is_some() { cx.receive } else { usize::from(FIRST_WINDOW) };
-        self.stage = Stage::Open(Box::new(Open {
-            sender,
-            receiver: Receiver::new(next, agreed.sack, receive),
-            agreed,
-            owed: Owed::No,
-            told: next,
-            challenged: None,
-            active: cx.now,
-            blocked: false,
-        }));
-    }
-
     fn lost(&self) -> io::ErrorKind {
         match &self.stage {
             Stage::Lost(lost) => *lost,
             _ => io::ErrorKind::ConnectionAborted,
         }
-    }
-}
-
-impl Open {
-    fn receive(
-        &mut self,
-        frame: &mut Frame,
-        segment: &Segment,
-        cx: &mut Context<'_>,
-    ) -> Result<bool, io::ErrorKind> {
-        let ahead = segment.seq.wrapping_sub(self.receiver.next()) as i32;
-        if segment.flags.rst() {
-            // RFC 5961 section 3.2: only who knows the number exactly is believed.
-            let inside = ahead > 0 && ahead.unsigned_abs() < self.receiver.window().max(1);
-            if ahead == 0 {
-                return Err(io::ErrorKind::ConnectionReset);
-            } else if inside {
-                self.challenge(cx.now);
-            }
-            return Ok(false);
-        }
-        // A segment that is too old comes from a connection before (RFC 7323 section 5), a SYN from an end that has
-        // forgotten this one, or from one who guesses (RFC 5961 section 4.2).
-        let old = |(value, _): (u32, u32)| {
-            self.agreed.timestamp.is_some_and(|recent| (value.wrapping_sub(recent) as i32) < 0)
-        };
-        if segment.flags.syn() || segment.timestamps.is_some_and(old) {
-            self.challenge(cx.now);
-            return Ok(false);
-        }
-        if !segment.flags.ack() {
-            return Ok(false);
-        }
-        if let Some((value, _)) = segment.timestamps
-            && segment.seq.wrapping_sub(self.told) as i32 <= 0
-            && self.agreed.timestamp.is_some()
-        {
-            self.agreed.timestamp = Some(value);
-        }
-        self.active = cx.now;
-        let has_data = segment.payload_len > 0 || segment.flags.fin();
-        let window = usize::from(segment.window) << self.agreed.scale.unwrap_or(0);
-        let blocks = segment.blocks.as_slice();
-        let echo = segment.timestamps.filter(|_| self.agreed.timestamp.is_some()).map(|(_, echo)| echo);
-        let echoed = echo.and_then(|echo| cx.sent_at(echo));
-        if self.sender.acknowledge(segment.ack, window, blocks, !has_data, echoed, cx.now) == Ack::Impossible
-        {
-            self.challenge(cx.now);
-            return Ok(false);
-        }
-        let mut news = self.blocked && self.sender.room() > 0;
-        if news {
-            self.blocked = false;
-        }
-        if has_data {
-            let taken = self.receiver.take(cx.shared, frame, segment, cx.now);
-            news |= taken.ready;
-            self.owe(taken.urgent, cx.now);
-        } else if ahead < 0 {
-            // The other end asks whether this one is alive, or for its window.
-            self.challenge(cx.now);
-        }
-        Ok(news)
-    }
-
-    fn challenge(&mut self, now: Duration) {
-        if self.challenged.is_none_or(|last| last + CHALLENGE <= now) {
-            (self.challenged, self.owed) = (Some(now), Owed::Now);
-        }
-    }
-
-    /// RFC 9293 section 3.8.6.3: at once for two segments, or when something is out of order.
-    fn owe(&mut self, urgent: bool, now: Duration) {
-        let untold = self.receiver.next().wrapping_sub(self.told) as usize;
-        if urgent || untold >= 2 * self.sender.mss() {
-            self.owed = Owed::Now;
-        } else if self.owed == Owed::No {
-            self.owed = Owed::By(now + ACK_DELAY);
-        }
-    }
-
-    fn next_frame(&mut self, out: &mut Frame, header: Header, cx: &Context<'_>) -> Option<Kind> {
-        let window = self.receiver.window() >> self.agreed.scale.map_or(0, |_| SCALE);
-        let header = Header {
-            seq: self.sender.next_seq(),
-            ack: self.receiver.next(),
-            flags: TcpFlags::ACK,
-            window: window.min(u32::from(u16::MAX)) as u16,
-            timestamps: self.agreed.timestamp.map(|recent| (cx.clock, recent)),
-            ..header
-        };
-        let kind = if let Some(part) = self.sender.next(cx.now) {
-            let mut flags = TcpFlags::ACK;
-            if part.push {
-                flags = flags | TcpFlags::PSH;
-            }
-            if part.fin {
-                flags = flags | TcpFlags::FIN;
-            }
-            let header = Header { seq: part.seq, flags, ..header };
-            header.write(out, self.sender.payload(&part), self.sender.mss());
-            self.active = cx.now;
-            if part.resent { Kind::Resent } else { Kind::Fresh }
-        } else if let Some(seq) = self.sender.take_question() {
-            Header { seq, ..header }.write(out, [&[], &[]], 1);
-            Kind::Fresh
-        } else if self.owed == Owed::Now || matches!(self.owed, Owed::By(at) if at <= cx.now) {
-            let blocks = if self.agreed.sack { self.receiver.blocks() } else { Default::default() };
-            Header { blocks, ..header }.write(out, [&[], &[]], 1);
-            Kind::Fresh
-        } else {
-            return None;
-        };
-        self.told = header.ack;
-        self.owed = Owed::No;
-        Some(kind)
-    }
-
-    fn is_over(&self) -> bool {
-        self.sender.is_done() && self.receiver.is_finished() && self.owed == Owed::No
-    }
-
-    fn deadline(&self, idle: Duration) -> Option<Duration> {
-        let owed = match self.owed {
-            Owed::By(at) => Some(at),
-            _ => None,
-        };
-        let sleepy = self.receiver.can_sleep() || (self.sender.is_empty() && self.sender.ring_bytes() > 0);
-        let sleep = sleepy.then(|| self.active + idle);
-        owed.into_iter().chain(self.sender.deadline()).chain(sleep).min()
-    }
-
-    fn handle_timeout(&mut self, cx: &Context<'_>) -> bool {
-        if self.active + cx.idle <= cx.now {
-            self.receiver.sleep();
-            self.sender.sleep();
-        }
-        self.sender.handle_timeout(cx.now)
     }
 }
 
@@ -511,11 +302,6 @@ impl Remnant {
     pub(super) fn beyond(&self) -> u32 {
         self.seq.wrapping_add(1 << 16)
     }
-}
-
-/// Room for payload in a segment.
-fn payload_of(mss: u16, timestamps: bool) -> usize {
-    usize::from(mss) - if timestamps { TIMESTAMPS_LEN } else { 0 }
 }
 
 #[cfg(test)]

@@ -26,31 +26,36 @@
 //! is an [`ErrorBody`] with a matching HTTP status. By hand:
 //! `curl --abstract-unix-socket ulvs/control http://ulvs/v1/status`.
 
+mod backend;
 mod client;
+mod connections;
 mod drain;
+mod edits;
 mod error;
 mod explain;
 mod health;
 mod marks;
 mod server;
+mod services;
 mod socket;
+mod status;
 mod tls;
-mod view;
 pub(crate) mod word;
 
+pub use backend::Backend;
 pub use client::{Blocking, Client, ClientError};
+pub use connections::{ConnPage, ConnQuery, ConnView};
 pub use drain::{DrainList, DrainOrder, DrainView};
+pub use edits::{Applied, Apply, ApplyMode, OpFailure, Reloaded};
 pub use error::{ApplyError, ErrorBody, ErrorCode, Failure, SetError};
 pub use explain::{DropList, DropView, ExplainOrder, LastDrop, Lines, TraceOrder};
 pub use health::{CheckView, EventLine, HealthList, ServerHealth, ServerOrder, ServerWord, ServiceHealth};
 pub use marks::{MarkChain, MarkList, MarkView};
-pub use server::{Backend, serve};
+pub use server::serve;
+pub use services::{DestView, ServiceList, ServiceView};
 pub use socket::{BindError, ControlSocket, SOCKET_NAME};
+pub use status::{LocalPortsView, Status};
 pub use tls::{CertView, TlsList, TlsReload, TlsReloaded, TlsView};
-pub use view::{
-    Applied, Apply, ApplyMode, ConnPage, ConnQuery, ConnView, DestView, LocalPortsView, OpFailure, Reloaded,
-    ServiceList, ServiceView, Status,
-};
 
 pub use crate::settings::{Settings, SettingsChange, Timeouts};
 

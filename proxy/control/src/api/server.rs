@@ -1,99 +1,39 @@
 //! The daemon's side of the control socket.
 
+mod caller;
+mod refusal;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Query, State};
-use axum::http::request::Parts;
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
-use tokio::net::UnixListener;
 use tokio::sync::oneshot;
-use tracing::{debug, info};
+use tracing::info;
 
+use self::caller::{Peer, Writer};
+use self::refusal::Refusal;
+use super::backend::Backend;
+use super::connections::{ConnPage, ConnQuery};
 use super::drain::{DrainList, DrainOrder, DrainView};
-use super::error::{ApplyError, ErrorBody, ErrorCode, Failure, SetError};
+use super::edits::{Applied, Apply, Reloaded};
+use super::error::{ErrorCode, Failure};
 use super::explain::{DropList, ExplainOrder, Lines, TraceOrder};
 use super::health::{HealthList, ServerHealth, ServerOrder};
 use super::marks::MarkList;
+use super::services::ServiceList;
 use super::socket::ControlSocket;
+use super::status::Status;
 use super::tls::{TlsList, TlsReloaded};
-use super::view::{Applied, Apply, ConnPage, ConnQuery, Reloaded, ServiceList, Status};
 use crate::settings::{Settings, SettingsChange};
-
-/// What the daemon does for its clients. Reading must not stop traffic: [`Backend::connections`] is asked page by
-/// page so that no lock on the connection table is held for long.
-pub trait Backend: Send + Sync + 'static {
-    /// The engine at a glance.
-    fn status(&self) -> Status;
-
-    /// The table of services with their counters.
-    fn services(&self) -> ServiceList;
-
-    /// The mark rules with their counters.
-    fn marks(&self) -> MarkList;
-
-    /// A part of the connection table that `query.matches`. `query.cursor` is 0 or the `next` of the page
-    /// before. A connection that exists from the first page to the last is on exactly one of them.
-    fn connections(&self, query: &ConnQuery) -> ConnPage;
-
-    /// Applies edits as one swap of the table.
-    fn apply(&self, request: Apply) -> impl Future<Output = Result<Applied, ApplyError>> + Send;
-
-    /// The settings in force.
-    fn settings(&self) -> Settings;
-
-    /// Changes settings, all of them or none; returns them as they are then.
-    fn set(&self, change: SettingsChange) -> impl Future<Output = Result<Settings, SetError>> + Send;
-
-    /// Begins to drain a server, or ends it. The view is that of the drain after it has begun, or before it ended. The only
-    /// refusals are those of edits.
-    fn drain(&self, order: DrainOrder) -> impl Future<Output = Result<DrainView, ApplyError>> + Send;
-
-    /// How far all drains have come.
-    fn drains(&self) -> impl Future<Output = DrainList> + Send;
-
-    /// How the servers are that are looked after.
-    fn health(&self) -> impl Future<Output = HealthList> + Send;
-
-    /// Somebody says what a server is to be taken for. The answer is how it is when that has been done. The only refusals
-    /// are those of edits.
-    fn server(&self, order: ServerOrder) -> impl Future<Output = Result<ServerHealth, ApplyError>> + Send;
-
-    /// What happens to servers and services from now on. The error is for people: too many ask already.
-    fn events(&self) -> Result<Lines, String>;
-
-    /// What would become of a packet. The error is for people: it cannot be read.
-    fn explain(&self, order: ExplainOrder) -> Result<serde_json::Value, String>;
-
-    /// The packets to come. The error is for people: the filter makes no sense, or too many ask already.
-    fn trace(&self, order: TraceOrder) -> Result<Lines, String>;
-
-    /// Why packets have been dropped.
-    fn drops(&self) -> DropList;
-
-    /// The fronts at which TLS ends, with what they have done.
-    fn tls(&self) -> TlsList;
-
-    /// Reads certificates and the other files of fronts again. A front whose files are of no use goes on with what it had, and
-    /// says so; the error is for when nothing was tried.
-    fn reload_tls(&self) -> impl Future<Output = Result<TlsReloaded, String>> + Send;
-
-    /// Reads the configuration file again. The error is for people and names file and line; nothing was changed.
-    fn reload(&self) -> impl Future<Output = Result<Reloaded, String>> + Send;
-
-    /// Asks the daemon to end; returns at once.
-    fn stop(&self);
-}
 
 /// The largest request, in bytes: some hundred thousand edits.
 const MAX_BODY: usize = 64 << 20;
@@ -346,112 +286,4 @@ async fn not_found() -> Refusal {
 
 async fn wrong_method() -> Refusal {
     Refusal::bad_request(StatusCode::METHOD_NOT_ALLOWED, "this resource has another method".to_owned())
-}
-
-/// Who called, as the kernel says.
-#[derive(Clone, Copy, Debug)]
-struct Peer {
-    /// `None`: the kernel would not say.
-    uid: Option<u32>,
-    pid: Option<i32>,
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        let cred = stream.io().peer_cred();
-        cred.map_or(Self { uid: None, pid: None }, |c| Self { uid: Some(c.uid()), pid: c.pid() })
-    }
-}
-
-/// A caller who may change things.
-struct Writer {
-    uid: u32,
-    pid: Option<i32>,
-}
-
-impl<B: Backend> FromRequestParts<Shared<B>> for Writer {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, shared: &Shared<B>) -> Result<Self, Refusal> {
-        let peer = parts.extensions.get::<ConnectInfo<Peer>>().map(|c| c.0);
-        match peer.and_then(|p| Some(Self { uid: p.uid?, pid: p.pid })) {
-            Some(writer) if may_write(writer.uid, shared.owner) => Ok(writer),
-            _ => {
-                debug!(?peer, "refused a change");
-                let text = "only root and the user that runs the engine may change it".to_owned();
-                Err(Refusal::new(StatusCode::FORBIDDEN, text, ErrorCode::Other(Failure::PermissionDenied)))
-            }
-        }
-    }
-}
-
-const fn may_write(uid: u32, owner: u32) -> bool {
-    uid == 0 || uid == owner
-}
-
-/// An answer that is not a success.
-struct Refusal(StatusCode, ErrorBody);
-
-impl Refusal {
-    const fn new(status: StatusCode, error: String, code: ErrorCode) -> Self {
-        Self(status, ErrorBody { error, code, index: None })
-    }
-
-    const fn bad_request(status: StatusCode, error: String) -> Self {
-        Self::new(status, error, ErrorCode::Other(Failure::BadRequest))
-    }
-}
-
-impl From<ApplyError> for Refusal {
-    fn from(e: ApplyError) -> Self {
-        let text = e.to_string();
-        match e {
-            ApplyError::Refused { index, error } => Self(
-                StatusCode::CONFLICT,
-                ErrorBody { error: text, code: ErrorCode::Op(error), index: Some(index) },
-            ),
-            ApplyError::Files { index, .. } => {
-                let code = ErrorCode::Other(Failure::BadFiles);
-                let index = Some(index);
-                Self(StatusCode::UNPROCESSABLE_ENTITY, ErrorBody { error: text, code, index })
-            }
-            ApplyError::System(_) => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, text, ErrorCode::Other(Failure::System))
-            }
-        }
-    }
-}
-
-impl From<SetError> for Refusal {
-    fn from(e: SetError) -> Self {
-        let text = e.to_string();
-        match e {
-            SetError::Refused(_) => {
-                Self::new(StatusCode::CONFLICT, text, ErrorCode::Other(Failure::BadSetting))
-            }
-            SetError::System(_) => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, text, ErrorCode::Other(Failure::System))
-            }
-        }
-    }
-}
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        (self.0, Json(self.1)).into_response()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::may_write;
-
-    #[test]
-    fn root_and_the_engines_user_may_change_things() {
-        for (uid, owner, allowed) in
-            [(0, 0, true), (0, 1000, true), (1000, 1000, true), (1000, 0, false), (7, 8, false)]
-        {
-            assert_eq!(may_write(uid, owner), allowed, "uid {uid}, engine of {owner}");
-        }
-    }
 }

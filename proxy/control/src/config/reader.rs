@@ -1,7 +1,7 @@
 //! Takes a TOML table apart key by key. Every complaint is noted with its place and reading goes on, so that one
 //! run finds all the errors of a file.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
@@ -102,7 +102,7 @@ impl<'a> Section<'a> {
     pub(super) fn integer(
         &self,
         key: &str,
-        range: std::ops::RangeInclusive<u64>,
+        range: RangeInclusive<u64>,
         problems: &mut Problems,
     ) -> Option<At<u64>> {
         let value = self.value(key)?;
@@ -131,46 +131,49 @@ impl<'a> Section<'a> {
     pub(super) fn seconds(
         &self,
         key: &str,
-        range: std::ops::RangeInclusive<u32>,
+        range: RangeInclusive<u32>,
         problems: &mut Problems,
     ) -> Option<At<u32>> {
-        let value = self.value(key)?;
-        let seconds = match value.get_ref() {
-            DeValue::String(text) => duration::seconds(text),
-            number => integer(number).and_then(|n| n.try_into().ok()),
+        let help = |low: u32, high: u32| {
+            format!("write {low} to {high} seconds, or a string with a unit: \"30s\", \"5m\", \"1h\"")
         };
-        match seconds {
-            Some(n) if range.contains(&n) => Some(At { value: n, span: value.span() }),
-            _ => {
-                let (low, high) = (range.start(), range.end());
-                let help = format!(
-                    "write {low} to {high} seconds, or a string with a unit: \"30s\", \"5m\", \"1h\""
-                );
-                problems.note(value.span(), format!("`{key}` is not a time in range"), help);
-                None
-            }
-        }
+        self.time(key, range, (1, duration::seconds), help, problems)
     }
 
     /// A time down to milliseconds, in milliseconds: a whole number of seconds, or a string with a unit.
     pub(super) fn millis(
         &self,
         key: &str,
-        range: std::ops::RangeInclusive<u32>,
+        range: RangeInclusive<u32>,
+        problems: &mut Problems,
+    ) -> Option<At<u32>> {
+        let help = |low: u32, high: u32| {
+            let high = high / 1000;
+            format!(
+                "write {low} milliseconds to {high} seconds: \"500ms\", \"2s\", \"5m\"; a bare number is seconds"
+            )
+        };
+        self.time(key, range, (1000, duration::millis), help, problems)
+    }
+
+    /// A time in this unit: how many of it are a second, and how it is read from a string.
+    fn time(
+        &self,
+        key: &str,
+        range: RangeInclusive<u32>,
+        (second, read): (u32, fn(&str) -> Option<u32>),
+        help: impl Fn(u32, u32) -> String,
         problems: &mut Problems,
     ) -> Option<At<u32>> {
         let value = self.value(key)?;
-        let millis = match value.get_ref() {
-            DeValue::String(text) => duration::millis(text),
-            number => integer(number).and_then(|n| u32::try_from(n).ok()?.checked_mul(1000)),
+        let time = match value.get_ref() {
+            DeValue::String(text) => read(text),
+            number => integer(number).and_then(|n| u32::try_from(n).ok()?.checked_mul(second)),
         };
-        match millis {
+        match time {
             Some(n) if range.contains(&n) => Some(At { value: n, span: value.span() }),
             _ => {
-                let (low, high) = (range.start(), range.end() / 1000);
-                let help = format!(
-                    "write {low} milliseconds to {high} seconds: \"500ms\", \"2s\", \"5m\"; a bare number is seconds"
-                );
+                let help = help(*range.start(), *range.end());
                 problems.note(value.span(), format!("`{key}` is not a time in range"), help);
                 None
             }

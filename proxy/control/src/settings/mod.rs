@@ -123,7 +123,7 @@ pub struct Timeouts {
 
 impl Timeouts {
     /// What `ipvsadm --set` takes: up to 31 days.
-    pub const RANGE: RangeInclusive<u32> = 1..=31 * 24 * 3600;
+    pub(crate) const RANGE: RangeInclusive<u32> = 1..=31 * 24 * 3600;
     /// All zero: as a change, none.
     pub const KEEP: Self = Self { tcp: 0, tcp_fin: 0, udp: 0 };
 

@@ -68,9 +68,9 @@ const SECONDS: RangeInclusive<i32> = -(i32::MAX / 250)..=i32::MAX / 250;
 
 impl Sysctl {
     /// Where the kernel's have their place.
-    pub const KERNEL_PREFIX: &str = "net.ipv4.vs.";
+    pub(crate) const KERNEL_PREFIX: &str = "net.ipv4.vs.";
     /// Where those have theirs that the kernel has not.
-    pub const OUR_PREFIX: &str = "ulvs.";
+    pub(crate) const OUR_PREFIX: &str = "ulvs.";
 
     /// All of them: the kernel's by name, then ours by name.
     pub const ALL: [Self; 25] = [

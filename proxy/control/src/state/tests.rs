@@ -13,7 +13,7 @@ fn specs() -> impl Strategy<Value = Vec<ServiceSpec>> {
         prop::sample::select(vec!["rr", "wrr", "wlc"]),
         prop::collection::vec(dest, 0..5),
         prop::collection::btree_set(0u8..4, 0..4),
-        prop::option::of(0u16..3),
+        prop::option::of(0u8..3),
         prop::option::of(0u8..3),
     );
     prop::collection::vec(service, 0..6).prop_map(|services| {
@@ -44,9 +44,9 @@ fn specs() -> impl Strategy<Value = Vec<ServiceSpec>> {
 }
 
 /// A front of port 80, one of several.
-fn front(n: u16) -> Arc<TlsFront> {
+fn front(n: u8) -> Arc<TlsFront> {
     let pair = CertFiles { cert: "/site.crt".into(), key: "/site.key".into(), ocsp: None };
-    Arc::new(TlsFront { port: 80, server_port: Some(8000 + n), ..TlsFront::new(pair) })
+    Arc::new(TlsFront { port: 80, server_port: Some(8000 + u16::from(n)), ..TlsFront::new(pair) })
 }
 
 /// The checks of a service, one of several ways. Their sorry server is like any other.
@@ -235,37 +235,6 @@ fn a_reload_keeps_local_addresses_that_were_added_by_hand() {
 }
 
 #[test]
-fn a_front_set_by_hand_stays_until_the_file_says_otherwise() {
-    let with = |tls: Option<u16>, scheduler: &str| {
-        let spec = service(&format!("10.0.0.1:80 {scheduler} 10.1.0.1:80=1"));
-        [ServiceSpec { tls: tls.map(front), ..spec }]
-    };
-    let cases = [
-        (
-            "by hand, and the file changes something else",
-            [(Some(1), "rr"), (None, "rr"), (None, "wrr")],
-            Some(1),
-        ),
-        (
-            "edited by hand, and the file leaves its own",
-            [(Some(1), "rr"), (Some(2), "rr"), (Some(2), "wrr")],
-            Some(1),
-        ),
-        ("taken away by hand", [(None, "rr"), (Some(2), "rr"), (Some(2), "wrr")], None),
-        ("edited by hand and then in the file", [(Some(1), "rr"), (Some(2), "rr"), (Some(0), "rr")], Some(0)),
-        ("edited by hand and gone from the file", [(Some(1), "rr"), (Some(2), "rr"), (None, "rr")], None),
-        ("new in the file", [(None, "rr"), (None, "rr"), (Some(2), "rr")], Some(2)),
-    ];
-    for (what, states, expected) in cases {
-        let [running, old, new] = states.map(|(tls, scheduler)| with(tls, scheduler));
-        let ops = reconcile(&running, &old, &new);
-        assert_eq!(read(&apply(&table(&running), &ops)), with(expected, states[2].1), "{what}");
-        let edits = ops.iter().filter(|op| matches!(op, Op::SetTls { .. })).count();
-        assert_eq!(edits, usize::from(expected != states[0].0), "{what}: {ops:?}");
-    }
-}
-
-#[test]
 fn the_file_says_who_is_a_server_and_who_the_sorry_server() {
     let (plain, with) = ("10.0.0.1:80 rr 10.1.0.1:80=1", "10.0.0.1:80 rr 10.1.0.1:80=1 192.168.1.3:8080=1");
     let spec =
@@ -281,11 +250,24 @@ fn the_file_says_who_is_a_server_and_who_the_sorry_server() {
 }
 
 #[test]
+fn a_front_set_by_hand_stays_until_the_file_says_otherwise() {
+    let set = |spec, n: Option<u8>| ServiceSpec { tls: n.map(front), ..spec };
+    stays_until_the_file_says_otherwise(set, |op| matches!(op, Op::SetTls { .. }));
+}
+
+#[test]
 fn checks_set_by_hand_stay_until_the_file_says_otherwise() {
-    let with = |health: Option<u8>, scheduler: &str| {
-        let spec = service(&format!("10.0.0.1:80 {scheduler} 10.1.0.1:80=1"));
-        [ServiceSpec { health: health.map(checks), ..spec }]
-    };
+    let set = |spec, n: Option<u8>| ServiceSpec { health: n.map(checks), ..spec };
+    stays_until_the_file_says_otherwise(set, |op| matches!(op, Op::SetHealth { .. }));
+}
+
+/// Something of which a service has one of several, or none.
+fn stays_until_the_file_says_otherwise(
+    set: fn(ServiceSpec, Option<u8>) -> ServiceSpec,
+    sets: fn(&Op) -> bool,
+) {
+    let with =
+        |n: Option<u8>, scheduler: &str| [set(service(&format!("10.0.0.1:80 {scheduler} 10.1.0.1:80=1")), n)];
     let cases = [
         (
             "by hand, and the file changes something else",
@@ -303,10 +285,10 @@ fn checks_set_by_hand_stay_until_the_file_says_otherwise() {
         ("new in the file", [(None, "rr"), (None, "rr"), (Some(2), "rr")], Some(2)),
     ];
     for (what, states, expected) in cases {
-        let [running, old, new] = states.map(|(health, scheduler)| with(health, scheduler));
+        let [running, old, new] = states.map(|(n, scheduler)| with(n, scheduler));
         let ops = reconcile(&running, &old, &new);
         assert_eq!(read(&apply(&table(&running), &ops)), with(expected, states[2].1), "{what}");
-        let edits = ops.iter().filter(|op| matches!(op, Op::SetHealth { .. })).count();
+        let edits = ops.iter().filter(|op| sets(op)).count();
         assert_eq!(edits, usize::from(expected != states[0].0), "{what}: {ops:?}");
     }
 }

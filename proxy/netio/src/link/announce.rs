@@ -19,11 +19,11 @@ use crate::netlink::{Message, NetlinkSocket};
 const INTERVAL: Duration = Duration::from_secs(2);
 
 /// Where an address is told of: the index of a device, and the address.
-pub type Announcement = (u32, IpAddr);
+pub(crate) type Announcement = (u32, IpAddr);
 
 /// Announces addresses. Belongs to the network namespace of the thread that uses it first.
 #[derive(Debug, Default)]
-pub struct Announcer {
+pub(crate) struct Announcer {
     open: Option<(LinkSocket, NetlinkSocket)>,
     /// When to say it again.
     again: BTreeMap<Announcement, Instant>,
@@ -31,14 +31,14 @@ pub struct Announcer {
 
 impl Announcer {
     /// Announces these now, and once more when [`Self::repeat`] is called later.
-    pub fn announce(&mut self, new: &[Announcement]) {
+    pub(crate) fn announce(&mut self, new: &[Announcement]) {
         let at = Instant::now() + INTERVAL;
         self.again.extend(new.iter().map(|it| (*it, at)));
         self.say(new);
     }
 
     /// Announces again what has been announced once, some time ago, if it is still `wanted`.
-    pub fn repeat(&mut self, wanted: impl Fn(&Announcement) -> bool) {
+    pub(crate) fn repeat(&mut self, wanted: impl Fn(&Announcement) -> bool) {
         let now = Instant::now();
         let mut due = Vec::new();
         self.again.retain(|it, at| {

@@ -23,13 +23,12 @@ use super::neighbour::{self, Neighbour, RTM_DELNEIGH, RTM_NEWNEIGH};
 use super::view::{self, Header, View};
 use crate::netlink::NetlinkSocket;
 use crate::netlink::message::split;
+use crate::netlink::route::RTM_NEWROUTE;
+use crate::netlink::rule::{RTM_DELRULE, RTM_NEWRULE};
 use crate::poll::{Waker, wait};
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
-const RTM_NEWROUTE: u16 = 24;
-const RTM_NEWRULE: u16 = 32;
-const RTM_DELRULE: u16 = 33;
 
 /// Multicast groups of rtnetlink (`RTNLGRP_*`): links, neighbours, then addresses, routes, rules and settings of
 /// either family, next hop objects.

@@ -39,7 +39,7 @@ struct Shared {
 
 /// Answers until it is dropped.
 #[derive(Debug)]
-pub struct Responder {
+pub(crate) struct Responder {
     shared: Arc<Shared>,
     waker: Waker,
     thread: Option<JoinHandle<()>>,
@@ -55,7 +55,7 @@ impl Responder {
     ///
     /// # Errors
     /// `EPERM` without `CAP_NET_RAW`.
-    pub fn start() -> io::Result<Self> {
+    pub(crate) fn start() -> io::Result<Self> {
         let shared = Arc::<Shared>::default();
         let waker = Waker::new()?;
         let listener = Listener {
@@ -80,7 +80,7 @@ impl Responder {
 
     /// Answers for exactly these from now on (the indexes of devices, and addresses), and announces those that are new. To be
     /// called again now and then: link addresses change, and what was announced is announced a second time.
-    pub fn set(&mut self, places: &BTreeSet<Announcement>) {
+    pub(crate) fn set(&mut self, places: &BTreeSet<Announcement>) {
         let mut sites = HashMap::<u32, Site>::new();
         for &(device, ip) in places {
             if let Some(site) = sites.get_mut(&device) {

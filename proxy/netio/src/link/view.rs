@@ -6,6 +6,7 @@ use std::io;
 use std::net::IpAddr;
 
 use crate::netlink::route::RTM_GETROUTE;
+use crate::netlink::rule::{self, FRA_IIFNAME, FRA_IP_PROTO, FRA_PROTOCOL, FRA_SRC, Fixed, is_inverted};
 use crate::netlink::{Attributes, Message, NetlinkSocket};
 use crate::steer::TAG;
 use crate::steer::host::Family;
@@ -157,15 +158,7 @@ fn advertised(attributes: Attributes<'_>) -> Option<u32> {
 }
 
 fn rules(netlink: &mut NetlinkSocket, family: Family, input: Option<&str>) -> io::Result<Sight> {
-    const RTM_NEWRULE: u16 = 32;
-    const RTM_GETRULE: u16 = 34;
-    let query = Message::new(RTM_GETRULE, 0, &[family.number(), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    let found = netlink.dump(&query, |kind, payload| {
-        (kind == RTM_NEWRULE && payload.first() == Some(&family.number()))
-            .then(|| sight(payload, input))
-            .flatten()
-    });
-    match found {
+    match rule::all(netlink, family.number(), |fixed, payload| sight(fixed, payload, input)) {
         // A kernel without this family, or without rules.
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(Sight::Destination),
         found => Ok(found?.into_iter().max().unwrap_or_default()),
@@ -174,17 +167,10 @@ fn rules(netlink: &mut NetlinkSocket, family: Family, input: Option<&str>) -> io
 
 /// What a rule looks at; None when it is ours (then packets from our device do not meet it, and nothing else that we
 /// ask for) or is for what comes in elsewhere. Marks are left out: ours have none.
-fn sight(payload: &[u8], input: Option<&str>) -> Option<Sight> {
-    const FRA_SRC: u16 = 2;
-    const FRA_IIFNAME: u16 = 3;
-    const FRA_PROTOCOL: u16 = 21;
-    const FRA_IP_PROTO: u16 = 22;
-    const FIB_RULE_INVERT: u32 = 2;
-    let fixed: &[u8; 12] = payload.first_chunk()?;
+fn sight(fixed: &Fixed, payload: &[u8], input: Option<&str>) -> Option<Sight> {
     let attributes = Attributes::after(payload, 12);
     let elsewhere = attributes.string(FRA_IIFNAME).is_some_and(|name| Some(name.as_str()) != input);
-    let inverted = u32::from_ne_bytes(*fixed[8..].first_chunk()?) & FIB_RULE_INVERT != 0;
-    if attributes.u8(FRA_PROTOCOL) == Some(TAG) || elsewhere && !inverted {
+    if attributes.u8(FRA_PROTOCOL) == Some(TAG) || elsewhere && !is_inverted(fixed) {
         return None;
     }
     // What comes after the protocol: ports, DSCP, flow label, and what there is not yet.

@@ -28,18 +28,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use self::message::{header, pack, parse};
+use self::message::{pack, parse};
 use super::host::Family;
 use super::marks::{FRONT, OWN, STEERED, one_by_one};
 use super::routes::{FRONTS, NOBODYS, RETURN, VIPS};
 use super::{SteerError, TAG};
-use crate::netlink::{CREATE, EXCL, Message, NetlinkSocket, Tolerate};
-
-const RTM_NEWRULE: u16 = 32;
-const RTM_DELRULE: u16 = 33;
-const RTM_GETRULE: u16 = 34;
-
-const TABLE_LOCAL: u32 = 255;
+use crate::netlink::rule::{self, RTM_DELRULE, RTM_NEWRULE, TABLE_LOCAL};
+use crate::netlink::{CREATE, EXCL, NetlinkSocket, Tolerate};
 
 /// What a rule does with a packet that it matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -193,9 +188,7 @@ pub(super) struct Found {
 
 impl Found {
     pub(super) fn read(netlink: &mut NetlinkSocket, family: Family) -> Result<Self, SteerError> {
-        let query = Message::new(RTM_GETRULE, 0, &header(family, 0, 0, 0));
-        let all = netlink
-            .dump(&query, |kind, payload| (kind == RTM_NEWRULE).then(|| parse(family, payload)).flatten())
+        let all = rule::all(netlink, family.number(), |_, payload| parse(family, payload))
             .map_err(SteerError::netlink("read the policy routing rules"))?;
         let mut found = Self { family, ours: BTreeSet::new(), local_at_0: None, has_local: false };
         for (rule, protocol) in all {

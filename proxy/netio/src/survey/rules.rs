@@ -4,7 +4,12 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 
-use crate::netlink::{Attributes, Message, NetlinkSocket};
+use crate::netlink::rule::{
+    self, FR_ACT_GOTO, FR_ACT_NOP, FR_ACT_TO_TBL, FRA_DST, FRA_FWMARK, FRA_FWMASK, FRA_GOTO, FRA_IIFNAME,
+    FRA_IP_PROTO, FRA_OIFNAME, FRA_PRIORITY, FRA_PROTOCOL, FRA_SRC, FRA_TABLE, Fixed, TABLE_LOCAL,
+    is_inverted,
+};
+use crate::netlink::{Attributes, NetlinkSocket};
 use crate::steer::TAG;
 use crate::steer::host::Family;
 
@@ -39,34 +44,14 @@ impl Rule {
 }
 
 pub(super) fn rules(netlink: &mut NetlinkSocket, family: Family) -> io::Result<Vec<Rule>> {
-    const RTM_NEWRULE: u16 = 32;
-    const RTM_GETRULE: u16 = 34;
-    let mut fixed = [0; 12];
-    fixed[0] = family.number();
-    netlink.dump(&Message::new(RTM_GETRULE, 0, &fixed), |kind, payload| {
-        let fixed: &[u8; 12] = payload.first_chunk()?;
-        (kind == RTM_NEWRULE && fixed[0] == family.number()).then(|| parse(family, fixed, payload))
-    })
+    rule::all(netlink, family.number(), |fixed, payload| Some(parse(family, fixed, payload)))
 }
 
-fn parse(family: Family, fixed: &[u8; 12], payload: &[u8]) -> Rule {
-    const FRA_DST: u16 = 1;
-    const FRA_SRC: u16 = 2;
-    const FRA_IIFNAME: u16 = 3;
-    const FRA_GOTO: u16 = 4;
-    const FRA_PRIORITY: u16 = 6;
-    const FRA_FWMARK: u16 = 10;
-    const FRA_TABLE: u16 = 15;
-    const FRA_FWMASK: u16 = 16;
-    const FRA_OIFNAME: u16 = 17;
-    const FRA_PROTOCOL: u16 = 21;
-    const FRA_IP_PROTO: u16 = 22;
-    const FIB_RULE_INVERT: u32 = 2;
-    const RT_TABLE_LOCAL: u32 = 255;
+fn parse(family: Family, fixed: &Fixed, payload: &[u8]) -> Rule {
     let attributes = Attributes::after(payload, 12);
     let prefix = |kind, bits| attributes.address(kind).map(|ip| (ip, bits));
     let mut words = Vec::new();
-    if u32::from_ne_bytes([fixed[8], fixed[9], fixed[10], fixed[11]]) & FIB_RULE_INVERT != 0 {
+    if is_inverted(fixed) {
         words.push("not".to_owned());
     }
     match prefix(FRA_SRC, fixed[2]) {
@@ -85,14 +70,14 @@ fn parse(family: Family, fixed: &[u8; 12], payload: &[u8]) -> Rule {
     let table = attributes.u32(FRA_TABLE).unwrap_or_else(|| fixed[4].into());
     let plain = words == ["from all"];
     words.push(match fixed[7] {
-        1 => match table {
+        FR_ACT_TO_TBL => match table {
             253 => "lookup default".to_owned(),
             254 => "lookup main".to_owned(),
-            RT_TABLE_LOCAL => "lookup local".to_owned(),
+            TABLE_LOCAL => "lookup local".to_owned(),
             other => format!("lookup {other}"),
         },
-        2 => format!("goto {}", attributes.u32(FRA_GOTO).unwrap_or_default()),
-        3 => "nop".to_owned(),
+        FR_ACT_GOTO => format!("goto {}", attributes.u32(FRA_GOTO).unwrap_or_default()),
+        FR_ACT_NOP => "nop".to_owned(),
         6 => "blackhole".to_owned(),
         7 => "unreachable".to_owned(),
         8 => "prohibit".to_owned(),
@@ -102,7 +87,7 @@ fn parse(family: Family, fixed: &[u8; 12], payload: &[u8]) -> Rule {
         preference: attributes.u32(FRA_PRIORITY).unwrap_or_default(),
         ipv6: family == Family::Ipv6,
         ours: attributes.u8(FRA_PROTOCOL) == Some(TAG),
-        local: plain && fixed[7] == 1 && table == RT_TABLE_LOCAL,
+        local: plain && fixed[7] == FR_ACT_TO_TBL && table == TABLE_LOCAL,
         to,
         words: words.join(" "),
     }

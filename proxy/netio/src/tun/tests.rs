@@ -9,12 +9,12 @@ mod support;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::OpenOptionsExt;
-use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
 
 use super::*;
+use crate::without;
 use support::*;
 use wire::frame::{Checksum, Frame, GsoKind, Offload};
 
@@ -199,11 +199,9 @@ fn names_and_queue_counts_are_checked() {
     assert!(matches!(error, TunError::NoQueues { .. }), "{error}");
 }
 
-/// Runs itself a second time, without the capability.
 #[test]
 fn a_missing_capability_is_named() {
-    const CHILD: &str = "ULVS_TEST_NO_CAPABILITY";
-    if std::env::var_os(CHILD).is_some() {
+    if without::is_second() {
         for offload in [true, false] {
             let error = Tun::open(&TunConfig { name: "t0".into(), queues: 1, offload }).unwrap_err();
             assert!(matches!(error, TunError::NoCapability { .. }), "{error}");
@@ -211,14 +209,8 @@ fn a_missing_capability_is_named() {
         }
         return;
     }
-    let output = in_namespace(|| {
-        let mut command = Command::new("setpriv");
-        command.args(["--bounding-set", "-net_admin", "--"]).arg(std::env::current_exe().unwrap());
-        command.args(["--exact", "tun::tests::a_missing_capability_is_named", "--nocapture"]);
-        command.env(CHILD, "1").output().unwrap()
-    });
-    assert!(output.status.success(), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
+    let test = "tun::tests::a_missing_capability_is_named";
+    in_namespace(|| without::run_second("net_admin", test, || ()));
 }
 
 /// Sends `bytes` each way over one connection to the other address and compares them.

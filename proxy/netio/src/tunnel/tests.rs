@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, unshare};
 
 use super::*;
+use crate::without;
 
 const PORT: u16 = 6080;
 
@@ -152,24 +153,16 @@ fn a_port_that_is_taken_is_named() {
     });
 }
 
-/// Runs itself a second time, without the capability.
 #[test]
 fn a_missing_capability_is_named() {
-    const CHILD: &str = "ULVS_TEST_NO_CAPABILITY";
-    if std::env::var_os(CHILD).is_some() {
+    if without::is_second() {
         let error = Receiver::open(PORT).unwrap_err();
         assert!(matches!(error, TunnelError::NoCapability), "{error}");
         assert!(error.to_string().contains("CAP_NET_RAW"));
         return;
     }
-    let output = in_namespace(|| {
-        let mut command = Command::new("setpriv");
-        command.args(["--bounding-set", "-net_raw", "--"]).arg(std::env::current_exe().unwrap());
-        command.args(["--exact", "tunnel::tests::a_missing_capability_is_named", "--nocapture"]);
-        command.env(CHILD, "1").output().unwrap()
-    });
-    assert!(output.status.success(), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
+    let test = "tunnel::tests::a_missing_capability_is_named";
+    in_namespace(|| without::run_second("net_raw", test, || ()));
 }
 
 /// A strict filter everywhere, and IPv6 off for new devices: what is right on the device is so all the same.

@@ -16,46 +16,38 @@ use crate::world::*;
 fn what_others_break_is_mended_and_what_they_set_is_put_back() {
     let world = World::routed();
     echo(&world.server, SERVER_PORT);
-    world.on_director(|| {
-        block_on(async {
-            let state = tempdir().unwrap();
-            let tun = open_tun();
-            let before = snapshot();
-            let mut steering = Steering::start(config(&tun, state.path())).unwrap();
-            let _engine = Engine::start(tun, &[VIP, VIP6]);
-            steering.set_targets(&targets(&[VIP, VIP6])).unwrap();
-            settle(&mut steering).await;
-            for harm in [
-                "ip rule flush proto 117; ip -6 rule flush proto 117",
-                "ip rule del pref 9",
-                "ip route flush table 11701; ip -6 route flush table 11702",
-                "nft delete table inet ulvs 2>/dev/null || nft flush ruleset",
-                "echo 0 > /proc/sys/net/ipv4/conf/c0/forwarding",
-                "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv4/ip_forward",
-                "echo 0 > /proc/sys/net/ipv6/conf/s0/force_forwarding",
-                "ip link set ulvs0 down",
-                "ip link set ulvs0 mtu 1400",
-                "ip rule add pref 0 lookup local",
-            ] {
-                sh(harm);
-                settle(&mut steering).await;
-                for vip in [VIP, VIP6] {
-                    assert!(world.on_client(|| tcp(vip, VIP_PORT)), "{vip} after {harm}");
-                }
+    steered(&world, &[VIP, VIP6], "", async |_, steering| {
+        settle(steering).await;
+        for harm in [
+            "ip rule flush proto 117; ip -6 rule flush proto 117",
+            "ip rule del pref 9",
+            "ip route flush table 11701; ip -6 route flush table 11702",
+            "nft delete table inet ulvs 2>/dev/null || nft flush ruleset",
+            "echo 0 > /proc/sys/net/ipv4/conf/c0/forwarding",
+            "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv4/ip_forward",
+            "echo 0 > /proc/sys/net/ipv6/conf/s0/force_forwarding",
+            "ip link set ulvs0 down",
+            "ip link set ulvs0 mtu 1400",
+            "ip rule add pref 0 lookup local",
+        ] {
+            sh(harm);
+            settle(steering).await;
+            for vip in [VIP, VIP6] {
+                assert!(world.on_client(|| tcp(vip, VIP_PORT)), "{vip} after {harm}");
             }
-            // Settings that no event tells of are looked at every few seconds, and when anything else happens.
-            sh("echo 1 > /proc/sys/net/ipv4/ip_early_demux; ip addr add 10.5.0.1 dev lo; ip addr del 10.5.0.1 dev lo");
-            settle(&mut steering).await;
-            assert_eq!(sh("cat /proc/sys/net/ipv4/ip_early_demux"), "0\n");
-            // A device that comes later.
-            sh("ip link add late type veth peer name later; ip link set late up");
-            settle(&mut steering).await;
-            assert_eq!(sh("cat /proc/sys/net/ipv4/conf/late/forwarding"), "1\n");
-            sh("ip link del late");
-            settle(&mut steering).await;
-            steering.stop().unwrap();
-            assert_as_before(&before);
-        });
+        }
+        // Settings that no event tells of are looked at every few seconds, and when anything else happens.
+        sh(
+            "echo 1 > /proc/sys/net/ipv4/ip_early_demux; ip addr add 10.5.0.1 dev lo; ip addr del 10.5.0.1 dev lo",
+        );
+        settle(steering).await;
+        assert_eq!(sh("cat /proc/sys/net/ipv4/ip_early_demux"), "0\n");
+        // A device that comes later.
+        sh("ip link add late type veth peer name later; ip link set late up");
+        settle(steering).await;
+        assert_eq!(sh("cat /proc/sys/net/ipv4/conf/late/forwarding"), "1\n");
+        sh("ip link del late");
+        settle(steering).await;
     });
 }
 
@@ -116,20 +108,10 @@ fn tells_what_the_engine_should_know() {
 fn a_moved_local_rule_stays_where_it_is() {
     let world = World::routed();
     echo(&world.server, SERVER_PORT);
-    world.on_director(|| {
-        block_on(async {
-            // As for virtual routing and forwarding.
-            sh("ip rule add pref 32765 lookup local; ip rule del pref 0");
-            let state = tempdir().unwrap();
-            let tun = open_tun();
-            let before = snapshot();
-            let mut steering = Steering::start(config(&tun, state.path())).unwrap();
-            let _engine = Engine::start(tun, &[VIP]);
-            steering.set_targets(&targets(&[VIP])).unwrap();
-            assert!(world.on_client(|| tcp(VIP, VIP_PORT)));
-            steering.stop().unwrap();
-            assert_as_before(&before);
-        });
+    // As for virtual routing and forwarding.
+    let setup = "ip rule add pref 32765 lookup local; ip rule del pref 0";
+    steered(&world, &[VIP], setup, async |_, _| {
+        assert!(world.on_client(|| tcp(VIP, VIP_PORT)));
     });
 }
 

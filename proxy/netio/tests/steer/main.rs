@@ -10,33 +10,19 @@ mod silence;
 mod traffic;
 mod world;
 
-use netio::steer::Steering;
-use tempfile::tempdir;
-
 use crate::world::*;
 
 #[test]
 fn forwards_both_families_and_puts_everything_back() {
     let world = World::routed();
     echo(&world.server, SERVER_PORT);
-    world.on_director(|| {
-        block_on(async {
-            let state = tempdir().unwrap();
-            let tun = open_tun();
-            let before = snapshot();
-            let mut steering = Steering::start(config(&tun, state.path())).unwrap();
-            let engine = Engine::start(tun, &[VIP, VIP6]);
-            steering.set_targets(&targets(&[VIP, VIP6])).unwrap();
-            for vip in [VIP, VIP6] {
-                assert!(world.on_client(|| tcp(vip, VIP_PORT)), "tcp {vip}");
-                assert!(world.on_client(|| udp(vip, VIP_PORT, 100)), "udp {vip}");
-                assert!(world.on_client(|| ping(vip)), "ping {vip}");
-            }
-            settle(&mut steering).await;
-            steering.stop().unwrap();
-            assert_as_before(&before);
-            drop(engine);
-        });
+    steered(&world, &[VIP, VIP6], "", async |_, steering| {
+        for vip in [VIP, VIP6] {
+            assert!(world.on_client(|| tcp(vip, VIP_PORT)), "tcp {vip}");
+            assert!(world.on_client(|| udp(vip, VIP_PORT, 100)), "udp {vip}");
+            assert!(world.on_client(|| ping(vip)), "ping {vip}");
+        }
+        settle(steering).await;
     });
 }
 
@@ -68,29 +54,18 @@ fn the_vip_may_become_an_address_of_the_host_and_stop_being_one() {
     let world = World::routed();
     echo(&world.server, SERVER_PORT);
     echo(&world.director, 22);
-    world.on_director(|| {
-        block_on(async {
-            let state = tempdir().unwrap();
-            let tun = open_tun();
-            let before = snapshot();
-            let mut steering = Steering::start(config(&tun, state.path())).unwrap();
-            let engine = Engine::start(tun, &[VIP, VIP6]);
-            steering.set_targets(&targets(&[VIP, VIP6])).unwrap();
+    steered(&world, &[VIP, VIP6], "", async |_, steering| {
+        everything_works(&world, &[VIP, VIP6], false);
+        for device in ["lo", "c0"] {
+            sh(&format!("ip addr add {VIP}/32 dev {device}; ip addr add {VIP6}/128 dev {device} nodad"));
+            settle(steering).await;
+            assert!(steering.host_view().local.contains(&ip(VIP)));
+            assert!(steering.host_view().local.contains(&ip(VIP6)));
+            everything_works(&world, &[VIP, VIP6], true);
+            sh(&format!("ip addr del {VIP}/32 dev {device}; ip addr del {VIP6}/128 dev {device}"));
+            settle(steering).await;
+            assert!(!steering.host_view().local.contains(&ip(VIP)));
             everything_works(&world, &[VIP, VIP6], false);
-            for device in ["lo", "c0"] {
-                sh(&format!("ip addr add {VIP}/32 dev {device}; ip addr add {VIP6}/128 dev {device} nodad"));
-                settle(&mut steering).await;
-                assert!(steering.host_view().local.contains(&ip(VIP)));
-                assert!(steering.host_view().local.contains(&ip(VIP6)));
-                everything_works(&world, &[VIP, VIP6], true);
-                sh(&format!("ip addr del {VIP}/32 dev {device}; ip addr del {VIP6}/128 dev {device}"));
-                settle(&mut steering).await;
-                assert!(!steering.host_view().local.contains(&ip(VIP)));
-                everything_works(&world, &[VIP, VIP6], false);
-            }
-            steering.stop().unwrap();
-            assert_as_before(&before);
-            drop(engine);
-        });
+        }
     });
 }

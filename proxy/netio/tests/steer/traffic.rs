@@ -3,34 +3,9 @@
 use std::collections::BTreeSet;
 
 use netio::steer::{Steering, Targets};
-use tempfile::tempdir;
 use wire::build;
 
 use crate::world::*;
-
-/// Runs `check` on the director while it steers.
-fn steered(
-    world: &World,
-    vips: &[&str],
-    setup: &str,
-    check: impl AsyncFnOnce(&Engine, &mut Steering) + Send,
-) {
-    world.on_director(|| {
-        sh(setup);
-        block_on(async {
-            let state = tempdir().unwrap();
-            let tun = open_tun();
-            let before = snapshot();
-            let mut steering = Steering::start(config(&tun, state.path())).unwrap();
-            let engine = Engine::start(tun, vips);
-            steering.set_targets(&targets(vips)).unwrap();
-            check(&engine, &mut steering).await;
-            steering.stop().unwrap();
-            assert_as_before(&before);
-            drop(engine);
-        });
-    });
-}
 
 #[test]
 fn reverse_path_filters_do_not_matter() {

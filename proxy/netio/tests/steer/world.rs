@@ -18,6 +18,7 @@ use netio::tun::{Queue, Received, Tun, TunConfig};
 use nix::sys::socket::sockopt::ReceiveTimeout;
 use nix::sys::socket::{self, AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage};
 use nix::sys::time::{TimeVal, TimeValLike};
+use tempfile::tempdir;
 use wire::frame::Frame;
 use wire::packet::Packet;
 use wire::{edit, reply};
@@ -130,6 +131,30 @@ pub(crate) fn targets(vips: &[&str]) -> Targets {
         servers: servers.iter().flat_map(|&server| [(6, server), (17, server)]).collect(),
         ..Targets::default()
     }
+}
+
+/// Runs `check` on the director while it steers, and looks whether everything is put back then.
+pub(crate) fn steered(
+    world: &World,
+    vips: &[&str],
+    setup: &str,
+    check: impl AsyncFnOnce(&Engine, &mut Steering) + Send,
+) {
+    world.on_director(|| {
+        sh(setup);
+        block_on(async {
+            let state = tempdir().unwrap();
+            let tun = open_tun();
+            let before = snapshot();
+            let mut steering = Steering::start(config(&tun, state.path())).unwrap();
+            let engine = Engine::start(tun, vips);
+            steering.set_targets(&targets(vips)).unwrap();
+            check(&engine, &mut steering).await;
+            steering.stop().unwrap();
+            assert_as_before(&before);
+            drop(engine);
+        });
+    });
 }
 
 /// What the device saw: protocol, source, destination.

@@ -2,6 +2,8 @@
 //! host. Orders come one at a time, so an edit sees the table that the one before it left.
 
 mod alone;
+mod edits;
+mod files;
 mod ground;
 mod notes;
 mod rings;
@@ -14,24 +16,23 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use arc_swap::ArcSwap;
 use control::api::{
-    Applied, Apply, ApplyError, ApplyMode, DrainList, DrainOrder, DrainView, HealthList, OpFailure, Reloaded,
-    ServerHealth, ServerOrder, SetError, TlsReloaded,
+    Applied, Apply, ApplyError, DrainList, DrainOrder, DrainView, HealthList, Reloaded, ServerHealth,
+    ServerOrder, SetError, TlsReloaded,
 };
 use control::config::Config;
 use control::foreign::Notes;
-use control::settings::{Settings, SettingsChange, Timeouts};
-use control::source::{Loaded, Source};
+use control::settings::{Settings, SettingsChange};
+use control::source::Source;
 use control::state;
 use engine::Engine;
 use netio::link::Keeper;
 use netio::poll::Waker;
-use sched::{Dest, DestSpec, Op, OpError, ReplySource, ServiceKey, ServiceTable, Trash, Weight};
+use sched::{Op, ReplySource, ServiceTable, Trash};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
-use tracing::{error, info};
+use tracing::error;
 
 pub(super) use self::ground::Ground;
 pub(super) use self::rings::Rings;
@@ -200,42 +201,6 @@ impl Director {
         Arc::clone(&self.settings)
     }
 
-    /// Puts the settings and services of the configuration file in force, or the services of the rules file.
-    pub(super) fn load(&mut self, file: Config, rules: Option<Rules>) -> anyhow::Result<()> {
-        let mut settings = file.settings(self.compat);
-        if let Some(rules) = &rules {
-            settings.timeouts = settings.timeouts.changed(rules.timeouts)?;
-        }
-        self.put_settings(settings);
-        let services = rules.as_ref().map_or_else(|| file.services(), |rules| &rules.services);
-        let mut ops: Vec<_> = services.iter().map(|s| Op::AddService { service: s.clone() }).collect();
-        ops.extend(state::diff_marks(&[], file.marks()));
-        let lips = rules.as_ref().map_or_else(|| file.lips(), |rules| &rules.lips);
-        ops.extend(state::diff_lips(None, &[], lips));
-        Fronts::check(&ops).map_err(|(_, error)| error)?;
-        let table = self.engine.services().apply(&mut self.trash, &ops);
-        let table = table.map_err(|(i, error)| anyhow::anyhow!("cannot {}: {error}", ops[i]))?;
-        self.put_in_force(table).map_err(anyhow::Error::msg)?;
-        self.file = file;
-        self.rules = rules;
-        Ok(())
-    }
-
-    /// Writes the rules file, if it is to be written. Timeouts that are the configuration's are not put into it.
-    pub(super) fn save_rules(&self) -> anyhow::Result<()> {
-        let Some(Rules { path, save: true, .. }) = &self.rules else { return Ok(()) };
-        let table = self.engine.services();
-        let services: Vec<_> = table.services().map(|s| s.spec()).collect();
-        let lips: Vec<_> = table.shared_lips().collect();
-        let timeouts = self.settings.load().timeouts;
-        let configured = self.file.settings(self.compat).timeouts;
-        let timeouts = if timeouts == configured { Timeouts::default() } else { timeouts };
-        rules::write(path, &services, &lips, timeouts)
-            .with_context(|| format!("the services were not saved: cannot write {}", path.display()))?;
-        info!(path = %path.display(), services = services.len(), "rules saved");
-        Ok(())
-    }
-
     pub(super) fn obey(&mut self, order: Order) -> ControlFlow<()> {
         // Whoever asked may have gone away; what was asked for is done all the same.
         match order {
@@ -346,19 +311,6 @@ impl Director {
         }
     }
 
-    pub(super) fn reload_and_log(&mut self) {
-        if self.source.is_none() && self.fronts.any() {
-            // Certificates are files, too. What comes of it is logged there.
-            self.fronts.reload();
-            return;
-        }
-        match self.reload() {
-            Ok(done) if done.changes.is_empty() => info!("reload: nothing has changed"),
-            Ok(done) => done.changes.iter().for_each(|line| info!("reload: {line}")),
-            Err(text) => error!("reload: nothing was changed: {text}"),
-        }
-    }
-
     /// Puts the host back as it was.
     pub(super) fn stop(mut self) {
         // Before the kernel answers again.
@@ -366,105 +318,11 @@ impl Director {
         self.ground.stop();
     }
 
-    fn apply(&mut self, request: Apply) -> Result<Applied, ApplyError> {
-        let files = |(index, error)| ApplyError::Files { index, reason: reason(&error) };
-        Fronts::check(&request.ops).map_err(files)?;
-        let table = self.engine.services();
-        let (table, failures) = match request.mode {
-            ApplyMode::Atomic => {
-                let table = table.apply(&mut self.trash, &request.ops);
-                (table.map_err(|(index, error)| ApplyError::Refused { index, error })?, Vec::new())
-            }
-            ApplyMode::KeepGoing => table.apply_each(&mut self.trash, &request.ops),
-        };
-        let generation = table.generation();
-        self.put_in_force(table).map_err(ApplyError::System)?;
-        let failures = failures.into_iter().map(|(index, error)| OpFailure { index, error }).collect();
-        Ok(Applied { generation, failures })
-    }
-
-    fn set(&mut self, change: &SettingsChange) -> Result<Settings, SetError> {
-        let settings = self.settings.load().changed(change)?;
-        self.put_settings(settings.clone());
-        Ok(settings)
-    }
-
-    /// Takes a server's weight away, or gives it back.
-    fn drain(&mut self, order: DrainOrder) -> Result<DrainView, ApplyError> {
-        let DrainOrder { service: key, server, deadline, undo } = order;
-        let refused = |error| move || ApplyError::Refused { index: 0, error };
-        let table = self.engine.services();
-        let service = table.get(&key).ok_or_else(refused(OpError::NoSuchService))?;
-        let dest = service.find(&server).ok_or_else(refused(OpError::NoSuchDest))?;
-        if undo {
-            let ended = self.drains.end(key, server);
-            let unknown = || ApplyError::System(format!("{server} of {key} is not being drained"));
-            let ended = ended.ok_or_else(unknown)?;
-            self.weigh(key, dest, ended.weight)?;
-            return Ok(ended);
-        }
-        // Before the table changes: whoever looks after its health leaves its weight alone then.
-        dest.live.set_draining(true);
-        if let Err(error) = self.weigh(key, dest, Weight(0)) {
-            dest.live.set_draining(false);
-            return Err(error);
-        }
-        let deadline = deadline.map(|s| Instant::now() + Duration::from_secs(s.into()));
-        Ok(self.drains.begin(key, &dest.live, dest.configured, deadline))
-    }
-
-    fn weigh(&mut self, key: ServiceKey, dest: &Dest, weight: Weight) -> Result<(), ApplyError> {
-        if weight != dest.configured || dest.fitness.weight.is_some() {
-            let ops = vec![Op::EditDest { key, dest: DestSpec { weight, ..dest.spec() } }];
-            self.apply(Apply { mode: ApplyMode::Atomic, ops })?;
-        }
-        Ok(())
-    }
-
     fn put_settings(&mut self, settings: Settings) {
         self.engine.set_knobs(knobs(&settings));
         self.settings.store(Arc::new(settings));
         self.tell_ports();
         self.tell_notices();
-    }
-
-    fn reload(&mut self) -> Result<Reloaded, String> {
-        let Some(source) = &self.source else {
-            return Err("the engine was started without --config: there is no file to read again".to_owned());
-        };
-        let Loaded { config, notes } = source.load()?;
-        if let Some(rules) = &self.rules {
-            rules.check_beside(source.path(), &config)?;
-        }
-        let running = self.engine.services();
-        let specs: Vec<_> = running.services().map(|s| s.spec()).collect();
-        let mut ops = state::reconcile(&specs, self.file.services(), config.services());
-        let lips: Vec<_> = running.shared_lips().collect();
-        ops.extend(state::reconcile_lips(&lips, self.file.lips(), config.lips()));
-        let rules: Vec<_> = running.marks().rules().cloned().collect();
-        ops.extend(state::reconcile_marks(&rules, self.file.marks(), config.marks()));
-        let mut changes: Vec<_> = ops.iter().map(ToString::to_string).collect();
-        let mut generation = running.generation();
-        if !ops.is_empty() {
-            generation =
-                self.apply(Apply { mode: ApplyMode::Atomic, ops }).map_err(|e| e.to_string())?.generation;
-        }
-        let before = self.settings.load_full();
-        let settings = before.reconciled(&self.file.settings(self.compat), &config.settings(self.compat));
-        changes.extend(settings.differences(&before));
-        for reloaded in self.fronts.reload() {
-            let key = reloaded.service;
-            changes.extend(reloaded.changes.iter().map(|line| format!("{key}: {line}")));
-            changes
-                .extend(reloaded.error.map(|text| format!("{key}: certificates stay as they were: {text}")));
-        }
-        self.put_settings(settings);
-        if config.engine != self.file.engine {
-            changes.push("[engine] has changed: that takes effect when ulvs is started again".to_owned());
-        }
-        self.file = config;
-        self.tell_notes(&notes);
-        Ok(Reloaded { generation, changes })
     }
 
     /// Where traffic cannot be steered to a table that is new, the one before it comes back, and nothing has changed.

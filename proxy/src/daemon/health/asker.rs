@@ -16,7 +16,7 @@ pub(super) struct Network(Arc<Tools>);
 impl Network {
     pub(super) fn new(engine: &Arc<Engine>) -> Self {
         let aiming = Arc::new(Aiming(Arc::clone(engine)));
-        Self(Tools::new(tls::provider(), Some(aiming)))
+        Self(Tools::new(tls::provider(), tls::anybody(), Some(aiming)))
     }
 }
 

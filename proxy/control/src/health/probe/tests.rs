@@ -15,7 +15,7 @@ pub(super) const LONG: u32 = 20_000;
 pub(super) const SHORT: u32 = 300;
 
 pub(super) fn tools() -> Arc<Tools> {
-    Tools::new(::tls::provider(), None)
+    Tools::new(::tls::provider(), ::tls::anybody(), None)
 }
 
 pub(super) fn target(server: SocketAddr) -> Target {
@@ -351,7 +351,7 @@ async fn a_question_by_the_vip_is_aimed_before_its_first_packet_leaves() {
     let server: SocketAddr = "192.0.2.1:80".parse().unwrap();
     let target = Target { vip: Some(vip), dest: server, ..target(server) };
     let check = Check { timeout: LONG, ..Check::new(CheckKind::Http(HttpCheck::default())) };
-    let aimed = Tools::new(::tls::provider(), Some(Arc::clone(&fake) as _));
+    let aimed = Tools::new(::tls::provider(), ::tls::anybody(), Some(Arc::clone(&fake) as _));
 
     let question = Question::new(&check, &aimed);
     assert_eq!(question.ask(&target).await.result, Ok(Success::default()));

@@ -13,10 +13,8 @@ mod words;
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::{ClientConfig, RootCertStore};
 use sched::TlsCheck;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -137,12 +135,11 @@ impl Ready {
 }
 
 fn anybody(tools: &Tools, protocol: Protocol, sni: bool) -> Result<Arc<ClientConfig>, String> {
-    let verifier = Arc::new(Anybody(Arc::clone(&tools.provider)));
     let config = ClientConfig::builder_with_provider(Arc::clone(&tools.provider))
         .with_safe_default_protocol_versions()
         .map_err(|e| e.to_string())?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
+        .with_custom_certificate_verifier(Arc::clone(&tools.anybody))
         .with_no_client_auth();
     Ok(finished(config, protocol, sni))
 }
@@ -168,46 +165,6 @@ fn finished(mut config: ClientConfig, protocol: Protocol, sni: bool) -> Arc<Clie
         config.alpn_protocols = vec![b"h2".to_vec()];
     }
     Arc::new(config)
-}
-
-/// Believes everything. What a signature proves nobody asks who takes any certificate; and looking at one would mean
-/// refusing certificates that are too old or too odd for rustls.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rustls::RootCertStore;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use sched::{DestKey, Proto, ServiceKey};
 
@@ -34,6 +35,8 @@ pub trait Aimed: Send {
 pub struct Tools {
     /// The provider of cryptography for TLS.
     pub(super) provider: Arc<CryptoProvider>,
+    /// Believes any server, where none is verified.
+    pub(super) anybody: Arc<dyn ServerCertVerifier>,
     /// Without one, no question goes by a VIP.
     pub(super) aim: Option<Arc<dyn Aim>>,
     /// Whom the host trusts, read when that is asked first.
@@ -43,10 +46,16 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// With this provider of cryptography; and, if questions are to go by VIPs, who sees to it that they can.
-    pub fn new(provider: Arc<CryptoProvider>, aim: Option<Arc<dyn Aim>>) -> Arc<Self> {
+    /// With this provider of cryptography, and who believes any server; and, if questions are to go by VIPs, who sees to
+    /// it that they can.
+    pub fn new(
+        provider: Arc<CryptoProvider>,
+        anybody: Arc<dyn ServerCertVerifier>,
+        aim: Option<Arc<dyn Aim>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             provider,
+            anybody,
             aim,
             roots: OnceLock::new(),
             hasher: RandomState::new(),

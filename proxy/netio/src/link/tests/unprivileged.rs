@@ -3,30 +3,14 @@
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::UdpSocket;
-use std::process::{Command, Stdio};
 
 use super::*;
 use crate::netns::Netns;
-
-const CHILD: &str = "ULVS_TEST_NO_NET_ADMIN";
-
-/// Whether this is the second time that the test runs: without the capability, in a network that is there already.
-fn is_second() -> bool {
-    std::env::var_os(CHILD).is_some()
-}
+use crate::without::{self, is_second};
 
 /// Runs the test a second time, while `meanwhile` happens.
 fn run_second(test: &str, meanwhile: impl FnOnce()) {
-    let mut command = Command::new("setpriv");
-    command.args(["--bounding-set", "-net_admin", "--"]).arg(std::env::current_exe().unwrap());
-    command.args(["--exact", &format!("link::tests::unprivileged::{test}"), "--nocapture"]);
-    command.env(CHILD, "1").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().unwrap();
-    meanwhile();
-    // Its standard input ends now.
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
+    without::run_second("net_admin", &format!("link::tests::unprivileged::{test}"), meanwhile);
 }
 
 #[test]

@@ -1,30 +1,16 @@
-//! Rules as netlink messages (`linux/fib_rules.h`).
+//! Our rules as netlink messages.
 
 use super::{Action, Rule};
+use crate::netlink::rule::{
+    FR_ACT_GOTO, FR_ACT_NOP, FR_ACT_TO_TBL, FRA_DPORT_RANGE, FRA_DST, FRA_FWMARK, FRA_FWMASK, FRA_GOTO,
+    FRA_IIFNAME, FRA_IP_PROTO, FRA_PRIORITY, FRA_PROTOCOL, FRA_SPORT_RANGE, FRA_SRC, FRA_SUPPRESS_PREFIXLEN,
+    FRA_TABLE, Fixed, is_inverted,
+};
 use crate::netlink::{Attributes, Message};
 use crate::steer::TAG;
 use crate::steer::host::Family;
 
-const FRA_DST: u16 = 1;
-const FRA_SRC: u16 = 2;
-const FRA_IIFNAME: u16 = 3;
-const FRA_GOTO: u16 = 4;
-const FRA_PRIORITY: u16 = 6;
-const FRA_FWMARK: u16 = 10;
-const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
-const FRA_TABLE: u16 = 15;
-const FRA_FWMASK: u16 = 16;
-const FRA_PROTOCOL: u16 = 21;
-const FRA_IP_PROTO: u16 = 22;
-const FRA_SPORT_RANGE: u16 = 23;
-const FRA_DPORT_RANGE: u16 = 24;
-
-const FR_ACT_TO_TBL: u8 = 1;
-const FR_ACT_GOTO: u8 = 2;
-const FR_ACT_NOP: u8 = 3;
-
-/// `struct fib_rule_hdr`.
-pub(super) fn header(family: Family, source_bits: u8, table: u32, action: u8) -> [u8; 12] {
+fn header(family: Family, source_bits: u8, table: u32, action: u8) -> Fixed {
     // Larger ids are in the attribute alone.
     let table = u8::try_from(table).unwrap_or(0);
     [family.number(), 0, source_bits, 0, table, 0, 0, action, 0, 0, 0, 0]
@@ -70,7 +56,6 @@ pub(super) fn pack(kind: u16, flags: u16, family: Family, tag: u8, rule: &Rule) 
 /// A rule with its protocol tag. What ours never have is left out, but makes the rule another one than any of ours.
 pub(super) fn parse(family: Family, payload: &[u8]) -> Option<(Rule, u8)> {
     const FRA_UNSPEC: u16 = 0;
-    const FIB_RULE_INVERT: u32 = 2;
     const KNOWN: [u16; 14] = [
         FRA_UNSPEC,
         FRA_DST,
@@ -87,7 +72,7 @@ pub(super) fn parse(family: Family, payload: &[u8]) -> Option<(Rule, u8)> {
         FRA_SPORT_RANGE,
         FRA_DPORT_RANGE,
     ];
-    let fixed: &[u8; 12] = payload.first_chunk()?;
+    let fixed: &Fixed = payload.first_chunk()?;
     if fixed[0] != family.number() {
         return None;
     }
@@ -114,7 +99,7 @@ pub(super) fn parse(family: Family, payload: &[u8]) -> Option<(Rule, u8)> {
     let strange = (fixed[1] != 0 && fixed[1] != family.bits())
         || (fixed[2] != 0 && fixed[2] != family.bits())
         || fixed[3] != 0
-        || u32::from_ne_bytes(*fixed[8..].first_chunk()?) & FIB_RULE_INVERT != 0
+        || is_inverted(fixed)
         || attributes.u32(FRA_SUPPRESS_PREFIXLEN).is_some_and(|len| len != u32::MAX)
         || attributes.into_iter().any(|(kind, _)| !KNOWN.contains(&kind));
     // A stranger can still look up the local table, but is not the plain rule that we displace.

@@ -1,13 +1,14 @@
 //! An engine without packets: the real table of services, and nothing behind it.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use control::api::{
-    Applied, ApplyMode, ClientError, ConnPage, ConnQuery, ConnView, DestView, OpFailure, ServiceList,
-    ServiceView, Status, Timeouts,
+    Applied, ApplyMode, ClientError, ConnPage, ConnQuery, ConnView, OpFailure, ServiceList, ServiceView,
+    Status, Timeouts,
 };
-use sched::{Counts, Op, Proto, Rates, Service, ServiceTable, Trash};
+use sched::{Op, Proto, ServiceTable, Trash};
 
 use super::super::Engine;
 
@@ -32,7 +33,7 @@ impl Engine for Rc<RefCell<Fake>> {
         let this = self.borrow();
         Ok(ServiceList {
             generation: this.table.generation(),
-            services: this.table.services().map(|s| view(s)).collect(),
+            services: this.table.services().map(|s| ServiceView::of(s, &HashMap::new())).collect(),
             lips: this.table.shared_lips().collect(),
         })
     }
@@ -98,40 +99,5 @@ impl Engine for Rc<RefCell<Fake>> {
             }
         }
         Ok(Applied { generation: this.table.generation(), failures })
-    }
-}
-
-fn view(service: &Service) -> ServiceView {
-    let dests = service.listed().into_iter();
-    ServiceView {
-        key: service.key,
-        scheduler: service.algorithm.name.to_owned(),
-        flags: service.flags,
-        one_packet: service.one_packet,
-        tcp: service.tcp,
-        persistence: service.persistence,
-        pe: service.pe,
-        tls: service.tls.clone(),
-        health: service.health.clone(),
-        lips: service.lips.to_vec(),
-        rates: Rates::default(),
-        counts: Counts::default(),
-        dests: dests
-            .map(|d| DestView {
-                spec: d.spec(),
-                active: 0,
-                inactive: 0,
-                persistent: 0,
-                counts: Counts::default(),
-                rates: Rates::default(),
-                overloaded: false,
-                ramping: None,
-                absent: false,
-                effective: None,
-                fitness: d.fitness,
-                state: String::new(),
-                sorry: false,
-            })
-            .collect(),
     }
 }
