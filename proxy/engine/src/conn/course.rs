@@ -71,6 +71,11 @@ impl Between {
         let comes_back = self.method.sees_replies() && self.front.is_none_or(FrontWay::hears_servers);
         if comes_back { self.server } else { self.vip }
     }
+
+    fn is_usual(&self) -> bool {
+        let to_loopback = self.method.changes_port() && self.server.ip().is_loopback();
+        self.front.is_none() && self.tagged.is_none() && self.tcp.is_none() && !self.bypass && !to_loopback
+    }
 }
 
 impl PartialEq for Between {
@@ -113,6 +118,8 @@ pub(crate) struct Course {
     answers_from: End,
     /// and where they go if that is not the client.
     lip: Option<u128>,
+    /// Nothing has to be done to packets of its connections but what the forwarding method does.
+    is_usual: bool,
     /// What is done by NAT to all requests, and to all answers.
     rewrites: [Rewrite; 2],
     /// Whether the server is the host itself, in the lowest bit, and by which view of the host that was found: another one
@@ -140,6 +147,7 @@ impl Course {
             vip: vip.into(),
             answers_from: answers_from.into(),
             lip: lip.map(bits),
+            is_usual: between.is_usual(),
             rewrites: [Rewrite::new(Side::Destination, vip, server), Rewrite::new(Side::Source, server, vip)],
             here: AtomicU64::new(u64::MAX),
             between,
@@ -201,6 +209,11 @@ impl Course {
             + usize::from(self.between.hop_credit)
             + self.between.server.port() as usize
             + self.between.vip.port() as usize
+    }
+
+    #[inline]
+    pub(super) const fn is_usual(&self) -> bool {
+        self.is_usual
     }
 
     /// What NAT does in one direction.

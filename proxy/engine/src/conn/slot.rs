@@ -107,9 +107,18 @@ pub(super) struct Fixed {
     pub(super) client: End,
     pub(super) v6: bool,
     pub(super) local_port: u16,
+    /// These may have changed since:
+    pub(super) flags: u8,
+    state: u8,
 }
 
 impl Fixed {
+    /// It was in this state.
+    #[inline]
+    pub(super) const fn was(&self, state: State) -> bool {
+        self.state == state as u8
+    }
+
     #[inline]
     pub(super) fn client(&self) -> SocketAddr {
         self.client.addr(self.v6)
@@ -162,12 +171,15 @@ impl Slot {
             return None;
         }
         let [high, low] = [0, 1].map(|i: usize| u128::from(self.client[i].load(Relaxed)));
+        let flags = self.flags.load(Relaxed);
         let fixed = Fixed {
             generation: life >> GENERATION,
             course: self.course.load(Relaxed),
             client: End::new(high << 64 | low, self.client_port.load(Relaxed)),
-            v6: self.has(V6),
+            v6: flags & V6 != 0,
             local_port: self.local_port.load(Relaxed),
+            flags,
+            state: (life & STATE) as u8,
         };
         fence(Acquire);
         (self.life.load(Relaxed) >> GENERATION == fixed.generation).then_some(fixed)

@@ -69,6 +69,13 @@ impl Spoken<'_> {
         }
     }
 
+    /// The same of a segment amid a connection, which has no flag but ACK that counts here.
+    #[inline]
+    pub(crate) fn goes_on(self, seq: u32, ack: u32, len: usize) {
+        self.advance(NEXT, seq.wrapping_add(len as u32));
+        self.advance(HEARD, ack);
+    }
+
     /// The sequence number that it has begun with.
     pub(crate) fn begun(self) -> Option<u32> {
         self.get(BEGUN)

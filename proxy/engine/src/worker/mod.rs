@@ -21,6 +21,7 @@ mod step;
 mod tcp;
 mod traffic;
 mod tunnel_error;
+mod usual;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use self::greetings::Greetings;
 use self::limit::Limit;
 use self::outbox::Outbox;
 use self::step::Step;
+use self::usual::Moment;
 use crate::aims::Aims;
 use crate::condemned::{Condemned, Sentence};
 use crate::conn::{Conn, ConnTable, Known, Millis, Reader, Room, Wheel};
@@ -52,7 +54,7 @@ use crate::ports::Ports;
 use crate::random::Random;
 use crate::verdict::{Egress, Verdict};
 use crate::watch::{Off, Watch};
-use crate::{Engine, millis_since};
+use crate::{Edits, Engine, millis_since};
 
 /// A control connection of FTP that is idle is looked at again so much later, while it has data connections: as in IPVS.
 const DATA_MS: Millis = 60_000;
@@ -88,6 +90,8 @@ pub struct Worker {
     limit: Limit,
     born: Instant,
     clock: Clock,
+    edits: Arc<Edits>,
+    moment: Moment,
 }
 
 /// The time of the packet before: most have the same.
@@ -127,6 +131,8 @@ impl Worker {
             limit: Limit::default(),
             born: engine.born,
             clock: Clock { now: engine.born, elapsed: Duration::ZERO, millis: 0 },
+            edits: Arc::clone(&engine.edits),
+            moment: Moment::over(),
         }
     }
 
@@ -164,11 +170,12 @@ impl Worker {
     ) -> Verdict {
         self.outbox.catch_up();
         let super_packet = frame.offload.gso != GsoKind::None;
-        if self.knobs.load().drop_entry != Defence::Off {
-            self.sampler.wake(millis_since(self.born, now));
+        self.tick(now);
+        if self.moment.is_sampled {
+            self.sampler.wake(self.clock.millis);
         }
-        let mut step = self.step(now, watch);
-        let verdict = step.decide(frame, packet);
+        let usual = if W::ON { None } else { self.usual(frame, packet) };
+        let verdict = usual.unwrap_or_else(|| self.step(now, watch).decide(frame, packet));
         self.counters.count(super_packet, verdict);
         verdict
     }
@@ -176,12 +183,8 @@ impl Worker {
     /// What a decision may use.
     #[inline]
     fn step<W>(&mut self, now: Instant, watch: W) -> Step<'_, W> {
-        if self.clock.now != now {
-            let elapsed = now.saturating_duration_since(self.born);
-            self.clock = Clock { now, elapsed, millis: elapsed.as_millis() as Millis };
-        }
+        self.tick(now);
         let Clock { elapsed, millis, .. } = self.clock;
-        self.known.pass(millis);
         Step {
             table: self.table.load(),
             host: self.host.load(),
