@@ -14,7 +14,8 @@ use crate::frame::Frame;
 use crate::packet::{Family, L4, Packet};
 use crate::sctp;
 
-pub use rewrite::{Rewrite, forward};
+pub use rewrite::Rewrite;
+pub(crate) use rewrite::forward;
 
 /// Source or destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

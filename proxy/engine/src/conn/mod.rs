@@ -25,7 +25,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use wire::edit::Rewrite;
 use wire::frame::Tagged;
 
-pub(crate) use course::{Between, Course, Known};
+pub(crate) use course::{Between, Course, Kind, Known};
 pub(crate) use greeting::{Due, Greeting};
 pub(crate) use index::Reader;
 pub(crate) use key::FlowKey;

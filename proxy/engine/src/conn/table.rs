@@ -86,13 +86,17 @@ impl ConnTable {
         known: &'a Known,
         key: &FlowKey,
     ) -> Option<(Entry, &'a Slot, &'a Arc<Course>, Fixed)> {
-        let hash = self.index.hash(key);
-        self.index.find(reader, hash, |entry| {
-            let slot = self.slab.slot(entry.at)?;
-            let fixed = slot.fixed(false)?;
-            let course = known.get(fixed.course)?;
-            course.is_key(key, entry.direction, &fixed).then_some((entry, slot, course, fixed))
-        })
+        let mut search = self.index.search(reader, self.index.hash(key));
+        while let Some(entry) = search.next() {
+            if let Some(slot) = self.slab.slot(entry.at)
+                && let Some(fixed) = slot.fixed(false)
+                && let Some(course) = known.get(fixed.course)
+                && course.is_key(key, entry.direction, &fixed)
+            {
+                return Some((entry, slot, course, fixed));
+            }
+        }
+        None
     }
 
     #[inline]

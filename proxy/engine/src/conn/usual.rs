@@ -1,21 +1,26 @@
 //! A connection as most packets find it: established, and forwarded, and that is all. What a packet does to it then is
 //! known before: no state moves, nobody is told anything. See `worker/usual.rs`.
 
-use sched::{Direction, Proto};
+use sched::Direction;
 use wire::edit::{Rewrite, Side};
+use wire::packet::head::Head;
 
+use super::key::End;
 use super::slot::{EDITED, FTP, Fixed, UNASSURED};
 use super::wheel::second_after;
-use super::{ConnTable, Course, FlowKey, Known, Legs, Millis, Reader, Slot, Wheel};
+use super::{Between, ConnTable, Course, FlowKey, Kind, Known, Legs, Millis, Reader, Slot, Wheel};
 use crate::state::State;
 
 /// See the module.
-pub(crate) struct Usual<'a> {
-    pub(crate) legs: Legs<'a>,
+#[derive(Clone, Copy)]
+pub(crate) struct Usual<'a, const V6: bool> {
+    pub(crate) kind: Kind,
     pub(crate) direction: Direction,
     course: &'a Course,
     slot: &'a Slot,
     at: u32,
+    client: End,
+    local_port: u16,
 }
 
 /// Until when connections are kept that have a packet now.
@@ -35,59 +40,71 @@ impl Until {
 }
 
 impl ConnTable {
-    /// The connection with this key, of TCP or UDP, if it is a usual one.
+    /// The connection of a packet with this head, if it is a usual one.
     #[inline(always)]
-    pub(crate) fn find_usual<'a>(
+    pub(crate) fn find_usual<'a, const V6: bool>(
         &'a self,
         reader: &mut Reader,
         known: &'a Known,
-        key: &FlowKey,
-        proto: Proto,
-    ) -> Option<Usual<'a>> {
-        let (entry, slot, course, fixed) = self.look_up(reader, known, key)?;
-        let Fixed { flags, local_port, .. } = fixed;
-        let established = if proto == Proto::Tcp { State::Established } else { State::Udp };
-        if !course.is_usual() || flags & (EDITED | FTP | UNASSURED) != 0 || !fixed.was(established) {
+        head: &Head<V6>,
+    ) -> Option<Usual<'a, V6>> {
+        let (entry, slot, course, fixed) = self.look_up(reader, known, &FlowKey::of_head(head))?;
+        let Fixed { flags, client, local_port, .. } = fixed;
+        let established = if head.is_tcp { State::Established } else { State::Udp };
+        let kind = course.kind();
+        if kind == Kind::Other || flags & (EDITED | FTP | UNASSURED) != 0 || !fixed.was(established) {
             return None;
         }
-        let legs = Legs::of(course, fixed.client(), local_port);
-        Some(Usual { legs, direction: entry.direction, course, slot, at: entry.at })
+        Some(Usual { kind, direction: entry.direction, course, slot, at: entry.at, client, local_port })
     }
 }
 
-impl Usual<'_> {
-    /// What NAT does to its packets, and what FullNAT does besides.
+impl<'a, const V6: bool> Usual<'a, V6> {
+    /// What all its packets have in common.
     #[inline(always)]
-    pub(crate) fn rewrites(&self) -> (Option<&Rewrite>, Option<Rewrite>) {
-        if !self.legs.method.changes_port() {
-            return (None, None);
-        }
-        let other = self.legs.local().map(|local| match self.direction {
-            Direction::In => Rewrite::new(Side::Source, self.legs.client, local),
-            Direction::Out => Rewrite::new(Side::Destination, local, self.legs.client),
-        });
-        (Some(self.course.rewrite(self.direction)), other)
+    pub(crate) fn between(self) -> &'a Between {
+        self.course
     }
 
-    /// A packet has been seen, which of TCP says that, and has so many bytes of data.
     #[inline(always)]
-    pub(crate) fn seen(
-        &self,
-        said: Option<(u32, u32)>,
-        len: usize,
-        until: &Until,
-        wheel: &mut Wheel<u32>,
-        now: Millis,
-    ) {
-        if let Some((seq, ack)) = said {
-            self.slot.spoken(self.direction as usize).goes_on(seq, ack, len);
+    pub(crate) fn legs(self) -> Legs<'a> {
+        Legs::of(self.course, self.client.addr(V6), self.local_port)
+    }
+
+    /// What NAT does to its packets.
+    #[inline(always)]
+    pub(crate) fn rewrite(self) -> &'a Rewrite {
+        self.course.rewrite(self.direction)
+    }
+
+    /// And what FullNAT does besides.
+    #[inline(always)]
+    pub(crate) fn rewrite_besides(self) -> Option<Rewrite> {
+        if self.kind != Kind::FullNat {
+            return None;
+        }
+        let local = self.course.local(self.local_port)?.addr(V6);
+        let client = self.client.addr(V6);
+        Some(match self.direction {
+            Direction::In => Rewrite::new(Side::Source, client, local),
+            Direction::Out => Rewrite::new(Side::Destination, local, client),
+        })
+    }
+
+    /// A packet has been seen.
+    #[inline(always)]
+    pub(crate) fn seen(self, head: &Head<V6>, until: &Until, wheel: &mut Wheel<u32>, now: Millis) {
+        if head.is_tcp {
+            let [seq, ack] = head.words;
+            self.slot.spoken(self.direction as usize).goes_on(seq, ack, head.lengths.payload());
         }
         if self.direction == Direction::In {
             self.slot.count_request();
         }
         self.slot.set_deadline(until.deadline);
         if !wheel.holds(self.slot, until.second) {
-            wheel.arm(&self.at, self.slot, now);
+            let at = self.at;
+            wheel.arm(&at, self.slot, now);
         }
     }
 }

@@ -153,7 +153,7 @@ impl<E> Wheel<E> {
     }
 
     /// Whether [`Wheel::arm`] has nothing to do for an entry that is looked at soon enough if it is by this second.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn holds(&self, timed: &impl Timed, second: u64) -> bool {
         let armed = timed.armed();
         self.held > 0 && armed != 0 && armed <= second.min(self.next + SLOTS - 1)

@@ -138,6 +138,14 @@ impl Worker {
 
     /// Decides about `frame` and edits it accordingly.
     pub fn process(&mut self, frame: &mut Frame, now: Instant) -> Verdict {
+        match self.usual(frame, now) {
+            Some(verdict) => verdict,
+            None => self.unusual(frame, now),
+        }
+    }
+
+    #[inline(never)]
+    fn unusual(&mut self, frame: &mut Frame, now: Instant) -> Verdict {
         self.parse_watched(frame, now, Off)
     }
 
@@ -155,8 +163,15 @@ impl Worker {
     }
 
     /// The same for whoever has parsed the frame's packet already.
-    #[inline]
     pub fn process_parsed(&mut self, frame: &mut Frame, packet: &Packet, now: Instant) -> Verdict {
+        match self.usual(frame, now) {
+            Some(verdict) => verdict,
+            None => self.unusual_parsed(frame, packet, now),
+        }
+    }
+
+    #[inline(never)]
+    fn unusual_parsed(&mut self, frame: &mut Frame, packet: &Packet, now: Instant) -> Verdict {
         self.process_watched(frame, packet, now, Off)
     }
 
@@ -174,8 +189,7 @@ impl Worker {
         if self.moment.is_sampled {
             self.sampler.wake(self.clock.millis);
         }
-        let usual = if W::ON { None } else { self.usual(frame, packet) };
-        let verdict = usual.unwrap_or_else(|| self.step(now, watch).decide(frame, packet));
+        let verdict = self.step(now, watch).decide(frame, packet);
         self.counters.count(super_packet, verdict);
         verdict
     }

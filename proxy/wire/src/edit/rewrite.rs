@@ -65,71 +65,72 @@ impl Rewrite {
     /// Does what [`set`] does, to a packet that has what it should have.
     #[inline]
     pub fn apply(&self, frame: &mut Frame, packet: &Packet) {
-        match packet.l4 {
-            L4::Tcp { .. } | L4::Udp { .. } => forward(frame, packet, Some(self), None, false),
-            _ => set(frame, packet, self.side, self.to.into(), self.port),
-        }
+        let is_tcp = match packet.l4 {
+            L4::Tcp { .. } => true,
+            L4::Udp { .. } => false,
+            _ => return set(frame, packet, self.side, self.to.into(), self.port),
+        };
+        let l4 = (packet.l4_offset, is_tcp, packet.is_partial(&frame.offload));
+        forward(frame.packet_mut(), packet.family == Family::V6, l4, [Some(self), None], false);
     }
 }
 
-/// All that forwarding does to a segment of TCP or a datagram of UDP, at once: exchanges what there is to be exchanged, and
-/// gives it one hop more if it is to have that. There has to be room for the hop.
+/// All that forwarding does to a segment of TCP or a datagram of UDP, at once. There has to be room for the hop that it gets.
+/// Of the transport header it has to know where it is, whether it is TCP's, and whether its checksum is partial.
 #[inline(always)]
-pub fn forward(
-    frame: &mut Frame,
-    packet: &Packet,
-    one: Option<&Rewrite>,
-    other: Option<&Rewrite>,
+pub(crate) fn forward(
+    bytes: &mut [u8],
+    v6: bool,
+    (l4_offset, is_tcp, partial): (usize, bool, bool),
+    [one, other]: [Option<&Rewrite>; 2],
     hop: bool,
 ) {
-    let partial = packet.is_partial(&frame.offload);
-    let bytes = frame.packet_mut();
-    let none = FoldedDelta::default();
-    let (mut addr, mut both) = one.map_or((none, none), |one| (one.addr, one.both));
-    if let Some(other) = other {
-        (addr, both) = (addr.and(other.addr), both.and(other.both));
+    let (mut addr, mut both) = (FoldedDelta::default(), FoldedDelta::default());
+    if let Some(rewrite) = one {
+        (addr, both) = (rewrite.addr, rewrite.both);
+        rewrite.put(bytes, v6, l4_offset);
     }
-    let rewrites = [one, other];
-    let rewrites = rewrites.iter().flatten();
-    match packet.family {
-        Family::V4 => {
-            let Some(header) = bytes.first_chunk_mut::<20>() else { return };
-            for rewrite in rewrites.clone() {
-                if let Addr::V4(octets) = rewrite.to {
-                    let at = if rewrite.side == Side::Source { 12 } else { 16 };
-                    header[at..at + 4].copy_from_slice(&octets);
-                }
-            }
-            let delta = if hop { addr.and(FoldedDelta::HOP) } else { addr };
-            header[8] += u8::from(hop);
-            let field = get16(header, 10);
-            put16(header, 10, delta.apply(field));
-        }
-        Family::V6 => {
-            let Some(header) = bytes.first_chunk_mut::<40>() else { return };
-            for rewrite in rewrites.clone() {
-                if let Addr::V6(octets) = rewrite.to {
-                    let at = if rewrite.side == Side::Source { 8 } else { 24 };
-                    header[at..at + 16].copy_from_slice(&octets);
-                }
-            }
-            header[7] += u8::from(hop);
-        }
+    if let Some(rewrite) = other {
+        (addr, both) = (addr.and(rewrite.addr), both.and(rewrite.both));
+        rewrite.put(bytes, v6, l4_offset);
+    }
+    if v6 {
+        bytes[7] += u8::from(hop);
+    } else if let Some(header) = bytes.first_chunk_mut::<20>() {
+        let delta = if hop { addr.and(FoldedDelta::HOP) } else { addr };
+        header[8] += u8::from(hop);
+        let field = get16(header, 10);
+        put16(header, 10, delta.apply(field));
     }
     if one.is_none() && other.is_none() {
         return;
     }
-    let Some(l4) = bytes.get_mut(packet.l4_offset..) else { return };
-    for rewrite in rewrites {
-        put16(l4, if rewrite.side == Side::Source { 0 } else { 2 }, rewrite.port);
-    }
-    let udp = matches!(packet.l4, L4::Udp { .. });
-    let at = if udp { 6 } else { 16 };
-    let field = get16(l4, at);
-    let field = match (partial, udp) {
+    let at = l4_offset + if is_tcp { 16 } else { 6 };
+    let field = get16(bytes, at);
+    let field = match (partial, is_tcp) {
         (true, _) => addr.apply_partial(field),
-        (false, true) => both.apply_udp(field),
-        (false, false) => both.apply(field),
+        (false, false) => both.apply_udp(field),
+        (false, true) => both.apply(field),
     };
-    put16(l4, at, field);
+    put16(bytes, at, field);
+}
+
+impl Rewrite {
+    /// Writes address and port.
+    #[inline(always)]
+    fn put(&self, bytes: &mut [u8], v6: bool, l4_offset: usize) {
+        let is_source = self.side == Side::Source;
+        match self.to {
+            Addr::V4(octets) if !v6 => {
+                let at = if is_source { 12 } else { 16 };
+                bytes[at..at + 4].copy_from_slice(&octets);
+            }
+            Addr::V6(octets) if v6 => {
+                let at = if is_source { 8 } else { 24 };
+                bytes[at..at + 16].copy_from_slice(&octets);
+            }
+            _ => {}
+        }
+        put16(bytes, l4_offset + if is_source { 0 } else { 2 }, self.port);
+    }
 }
