@@ -96,8 +96,8 @@ impl Index {
     }
 
     #[inline(always)]
+    #[expect(clippy::manual_hash_one, reason = "that is never inlined, and puts each key into memory")]
     pub(super) fn hash(&self, key: &FlowKey) -> u64 {
-        // What `hash_one` does, which would not be a part of its caller.
         let mut hasher = self.hasher.build_hasher();
         key.hash(&mut hasher);
         hasher.finish()
