@@ -98,6 +98,16 @@ impl WorkerCounters {
         self.verdict(verdict);
     }
 
+    /// One that is transmitted.
+    #[inline(always)]
+    pub(crate) fn transmitted(&self, super_packet: bool) {
+        bump(&self.received);
+        if super_packet {
+            bump(&self.super_packets);
+        }
+        bump(&self.transmitted);
+    }
+
     /// A frame that has waited has its verdict.
     pub(crate) fn settled(&self, verdict: Verdict) {
         bump(&self.settled);
@@ -152,6 +162,7 @@ impl WorkerCounters {
 }
 
 /// One writer only, so a plain load and store does what a locked add would.
+#[inline(always)]
 fn bump(counter: &AtomicU64) {
     counter.store(counter.load(Relaxed) + 1, Relaxed);
 }

@@ -46,6 +46,10 @@ mod worker;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Release},
+};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -105,7 +109,25 @@ pub struct Engine {
     turnstile: Arc<Turnstile>,
     aims: Arc<Aims>,
     counters: Vec<Arc<WorkerCounters>>,
+    edits: Arc<Edits>,
     born: Instant,
+}
+
+/// How often the services, the view of the host or the settings have been exchanged: what a worker has found out from
+/// them holds until that is another number.
+#[derive(Debug, Default)]
+struct Edits(AtomicU64);
+
+impl Edits {
+    #[inline]
+    fn number(&self) -> u64 {
+        self.0.load(Acquire)
+    }
+
+    /// Whoever sees the new number sees what has been put in force before.
+    fn one_more(&self) {
+        self.0.fetch_add(1, Release);
+    }
 }
 
 impl Engine {
@@ -127,6 +149,7 @@ impl Engine {
             turnstile: Arc::default(),
             aims: Arc::new(Aims::new(seed)),
             counters: (0..workers).map(|_| Arc::default()).collect(),
+            edits: Arc::default(),
             born: now,
         };
         let mut seeds = Random::new(seed);
@@ -143,6 +166,7 @@ impl Engine {
     /// Puts another snapshot of the services in force, for every packet from now on. Flows in progress stay.
     pub fn set_services(&self, table: Arc<ServiceTable>) {
         self.table.store(table);
+        self.edits.one_more();
     }
 
     /// The view of the host in force.
@@ -153,6 +177,7 @@ impl Engine {
     /// Puts another view of the host in force.
     pub fn set_host(&self, host: HostView) {
         self.host.rcu(|before| host.clone().stamped(before.stamp() + 1));
+        self.edits.one_more();
     }
 
     /// The settings in force.
@@ -163,6 +188,7 @@ impl Engine {
     /// Puts other settings in force, for every packet from now on.
     pub fn set_knobs(&self, knobs: Knobs) {
         self.knobs.store(Arc::new(knobs));
+        self.edits.one_more();
     }
 
     /// The ports of local addresses (FullNAT) that may be taken, for connections to come: `ours` of addresses that are

@@ -108,7 +108,7 @@ impl Delta {
 }
 
 /// A [`Delta`] that is applied again and again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FoldedDelta(u16);
 
 impl Delta {
@@ -125,6 +125,17 @@ impl FoldedDelta {
         Self(new).and_word(!old)
     }
 
+    /// One hop more in the word of an IPv4 header that has it.
+    pub const HOP: Self = Self::word(0, 0x100);
+
+    /// And all that `other` says.
+    #[inline]
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        self.and_word(other.0)
+    }
+
+    #[inline]
     const fn and_word(self, word: u16) -> Self {
         let (sum, carry) = self.0.overflowing_add(word);
         Self(sum + carry as u16)

@@ -4,13 +4,18 @@
 //! The packet has to be the parse of the frame. Edits of one side leave it good for edits of the other and for
 //! [`set_ttl`]: what they read of the old values they read from the frame.
 
-use std::net::{IpAddr, SocketAddr};
+mod rewrite;
+
+use std::net::IpAddr;
 
 use crate::bytes::{get16, put16};
 use crate::checksum::{self, Delta, FoldedDelta};
 use crate::frame::Frame;
 use crate::packet::{Family, L4, Packet};
 use crate::sctp;
+
+pub use rewrite::Rewrite;
+pub(crate) use rewrite::forward;
 
 /// Source or destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,66 +111,6 @@ pub fn set(frame: &mut Frame, packet: &Packet, side: Side, ip: IpAddr, port: u16
         _ => covered.apply(field),
     };
     put16(l4, at, field);
-}
-
-/// An address and port to be exchanged for others in packet after packet: all that can be known of it before.
-#[derive(Clone, Copy, Debug)]
-pub struct Rewrite {
-    side: Side,
-    to: SocketAddr,
-    /// What that changes in the sum of addresses,
-    addr: FoldedDelta,
-    /// and in that of addresses and ports.
-    both: FoldedDelta,
-}
-
-impl Rewrite {
-    /// On this side every packet has `from`, and is to have `to`, which is of the same family.
-    pub fn new(side: Side, from: SocketAddr, to: SocketAddr) -> Self {
-        let of_one_family = from.is_ipv4() == to.is_ipv4();
-        let addr = if of_one_family { Delta::default().addr(from.ip(), to.ip()) } else { Delta::default() };
-        let both = addr.word(from.port(), to.port());
-        Self { side, to, addr: addr.folded(), both: both.folded() }
-    }
-
-    /// The port that packets get.
-    #[inline]
-    pub const fn port(&self) -> u16 {
-        self.to.port()
-    }
-
-    /// Does what [`set`] does, to a packet that has what it should have.
-    #[inline]
-    pub fn apply(&self, frame: &mut Frame, packet: &Packet) {
-        let at = match packet.l4 {
-            L4::Tcp { .. } => 16,
-            L4::Udp { .. } => 6,
-            _ => return set(frame, packet, self.side, self.to.ip(), self.to.port()),
-        };
-        let partial = packet.is_partial(&frame.offload);
-        let bytes = frame.packet_mut();
-        match self.to.ip() {
-            IpAddr::V4(addr) => {
-                let place = if self.side == Side::Source { 12 } else { 16 };
-                bytes[place..place + 4].copy_from_slice(&addr.octets());
-                let field = get16(bytes, 10);
-                put16(bytes, 10, self.addr.apply(field));
-            }
-            IpAddr::V6(addr) => {
-                let place = if self.side == Side::Source { 8 } else { 24 };
-                bytes[place..place + 16].copy_from_slice(&addr.octets());
-            }
-        }
-        let l4 = &mut bytes[packet.l4_offset..];
-        put16(l4, if self.side == Side::Source { 0 } else { 2 }, self.to.port());
-        let field = get16(l4, at);
-        let field = match packet.l4 {
-            _ if partial => self.addr.apply_partial(field),
-            L4::Udp { .. } => self.both.apply_udp(field),
-            _ => self.both.apply(field),
-        };
-        put16(l4, at, field);
-    }
 }
 
 /// Exchanges source and destination address of the IP header at the start of `bytes`.

@@ -155,11 +155,13 @@ impl Frame {
     }
 
     /// The packet, from the IP header on.
+    #[inline]
     pub fn packet(&self) -> &[u8] {
         &self.buf[self.start..self.end]
     }
 
     /// The packet, to be edited in place.
+    #[inline]
     pub fn packet_mut(&mut self) -> &mut [u8] {
         &mut self.buf[self.start..self.end]
     }
@@ -267,6 +269,7 @@ impl Frame {
 impl Deref for Buffer {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
         match self {
             Self::Own(bytes) => bytes,
@@ -276,6 +279,7 @@ impl Deref for Buffer {
 }
 
 impl DerefMut for Buffer {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         match self {
             Self::Own(bytes) => bytes,

@@ -1,32 +1,68 @@
 //! Super-packets in numbers: what they become on the wire.
 
-use crate::frame::{Frame, GsoKind};
+use crate::frame::{Frame, GsoKind, Offload};
 use crate::packet::Packet;
+
+/// How long a packet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lengths {
+    /// Bytes of network and transport headers.
+    pub headers: usize,
+    /// Bytes of all of it, less than 2^16.
+    pub total: usize,
+}
+
+impl Lengths {
+    /// Those of a packet.
+    #[inline]
+    pub fn of(packet: &Packet) -> Self {
+        Self { headers: packet.header_len(), total: packet.total_len }
+    }
+
+    /// Bytes behind the transport header.
+    #[inline]
+    pub const fn payload(self) -> usize {
+        self.total - self.headers
+    }
+
+    /// As [`segments`].
+    #[inline]
+    pub fn segments(self, offload: &Offload) -> u32 {
+        if offload.gso == GsoKind::None || offload.gso_size == 0 {
+            return 1;
+        }
+        (self.payload() as u32).div_ceil(offload.gso_size.into()).max(1)
+    }
+
+    /// As [`wire_bytes`], with so many segments.
+    #[inline]
+    pub const fn wire_bytes(self, segments: u32) -> u64 {
+        self.total as u64 + (segments - 1) as u64 * self.headers as u64
+    }
+
+    /// As [`largest`], with so many segments.
+    #[inline]
+    pub fn largest(self, offload: &Offload, segments: u32) -> usize {
+        if segments == 1 { self.total } else { self.headers + usize::from(offload.gso_size) }
+    }
+}
 
 /// Packets that this frame becomes on the wire: 1 without GSO.
 #[inline]
 pub fn segments(frame: &Frame, packet: &Packet) -> u32 {
-    if frame.offload.gso == GsoKind::None || frame.offload.gso_size == 0 {
-        return 1;
-    }
-    // A packet has less than 2^16 bytes.
-    packet.payload_len().div_ceil(usize::from(frame.offload.gso_size)).max(1) as u32
+    Lengths::of(packet).segments(&frame.offload)
 }
 
 /// Bytes that this frame becomes on the wire, IP headers included: each segment repeats the headers.
 #[inline]
 pub fn wire_bytes(frame: &Frame, packet: &Packet) -> u64 {
-    packet.total_len as u64 + u64::from(segments(frame, packet) - 1) * packet.header_len() as u64
+    Lengths::of(packet).wire_bytes(segments(frame, packet))
 }
 
 /// IP length of the largest packet that this frame becomes on the wire: what has to fit the MTU.
 #[inline]
 pub fn largest(frame: &Frame, packet: &Packet) -> usize {
-    if segments(frame, packet) == 1 {
-        packet.total_len
-    } else {
-        packet.header_len() + usize::from(frame.offload.gso_size)
-    }
+    Lengths::of(packet).largest(&frame.offload, segments(frame, packet))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::ops::BitOr;
 use crate::frame::{Checksum, Offload};
 
 pub mod chunk;
+pub mod head;
 pub(crate) mod parse;
 pub mod piece;
 

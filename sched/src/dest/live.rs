@@ -116,6 +116,7 @@ impl DestLive {
 
     /// Path MTU towards the server in bytes at a time, 0 while unknown: what the host knows, or what
     /// [`Self::learn_mtu`] was told if that is less. Times are milliseconds since whenever.
+    #[inline]
     pub fn path_mtu(&self, now: u64) -> u32 {
         let (host, learned) = (self.mtu.load(Relaxed), self.learned.load(Relaxed));
         let (until, mtu) = (learned >> MTU_BITS, learned as u32 & MTU_MASK);
@@ -142,6 +143,7 @@ impl DestLive {
     }
 
     /// False once it has been removed from its service: its connections get no more packets.
+    #[inline]
     pub fn is_available(&self) -> bool {
         self.available.load(Relaxed)
     }

@@ -99,7 +99,7 @@ impl Stats {
     }
 
     /// Counts `packets` packets of `bytes` bytes together.
-    #[inline]
+    #[inline(always)]
     pub fn count(&self, writer: Writer, direction: Direction, packets: u64, bytes: u64) {
         let i = direction as usize;
         if let Some(own) = self.own.get(writer.0) {

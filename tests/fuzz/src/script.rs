@@ -20,36 +20,46 @@ use wire::vnet;
 use crate::input::Input;
 use crate::session::{Session, packets};
 
-/// Plays the script on a fresh engine.
+/// Plays the script on two fresh engines, one of which takes notes.
 pub fn engine(data: &[u8]) {
-    let (mut input, mut session, packets) = (Input(data), Session::new(), packets());
+    let (mut input, mut pair, packets) = (Input(data), Session::pair(), packets());
     let mut knobs = Knobs::default();
     while !input.is_empty() {
         match input.byte() {
             0..160 => {
                 let frame = &packets[usize::from(input.byte()) % packets.len()];
-                let _ = session.frame(changed(frame, &mut input));
+                let _ = Session::frame_to_both(&mut pair, &changed(frame, &mut input));
             }
             160..192 => {
                 let (header, len) = (input.array::<{ vnet::LEN }>(), input.byte());
                 let mut frame = Frame::from_packet(input.take(len.into()));
                 frame.offload = vnet::parse(&header).unwrap_or_default();
-                let _ = session.frame(frame);
+                let _ = Session::frame_to_both(&mut pair, &frame);
             }
-            192..208 => session.wait(Duration::from_millis(16) * input.word().into()),
-            208..216 => session.host(input.byte()),
-            216..224 => session.mtu(input.word().into()),
+            192..208 => {
+                let time = Duration::from_millis(16) * input.word().into();
+                pair.iter_mut().for_each(|session| session.wait(time));
+            }
+            208..216 => {
+                let bits = input.byte();
+                pair.iter().for_each(|session| session.host(bits));
+            }
+            216..224 => {
+                let mtu = input.word().into();
+                pair.iter().for_each(|session| session.mtu(mtu));
+            }
             224..240 => {
                 let (which, how) = (input.byte(), input.byte());
-                edit(&mut session, which.into(), how);
+                pair.iter_mut().for_each(|session| edit(session, which.into(), how));
             }
             240..=255 => {
                 turn(&mut knobs, input.byte());
-                session.engine().set_knobs(knobs);
+                pair.iter().for_each(|session| session.engine().set_knobs(knobs));
             }
         }
     }
-    session.end();
+    Session::compare(&mut pair, true);
+    pair.iter_mut().for_each(Session::end);
 }
 
 /// A packet, and of a byte's bits: two say how many of its bytes are changed, one that it is cut or lengthened, one that

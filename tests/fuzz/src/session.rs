@@ -5,14 +5,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use engine::{Engine, HostView, Limits, Verdict, Worker};
+use engine::{Engine, HostView, Limits, Part, Verdict, Worker};
 use sched::{
     DestSpec, ForwardMethod, Netmask, Op, Path, Persistence, PersistenceEngine, Proto, ServiceKey,
     ServiceSpec, Trash, Tunnel, TunnelChecksum, TunnelKind, Weight,
 };
 use wire::build::{self, Build, ping, raw, sctp, tcp, udp};
 use wire::checksum;
-use wire::frame::{Frame, GsoKind};
+use wire::encap::Encap;
+use wire::frame::{Frame, GsoKind, Offload};
 use wire::packet::Packet;
 
 /// Who takes part, in one family.
@@ -84,6 +85,10 @@ pub struct Session {
     now: Instant,
     /// A fragment with wrong checksums has been waiting: what it has become is as wrong.
     damaged: bool,
+    /// Notes are taken of each frame, which keeps all of them off the way of most packets.
+    noted: bool,
+    /// What has left unasked since the last comparison.
+    left: Vec<Frame>,
 }
 
 impl Default for Session {
@@ -95,11 +100,27 @@ impl Default for Session {
 impl Session {
     /// With every service, and no connection.
     pub fn new() -> Self {
+        Self::begun(Instant::now(), false)
+    }
+
+    /// Two that are alike, but that notes are taken in the second: what becomes of frames must be the same.
+    pub fn pair() -> [Self; 2] {
         let now = Instant::now();
+        [false, true].map(|noted| Self::begun(now, noted))
+    }
+
+    fn begun(now: Instant, noted: bool) -> Self {
         let (engine, mut workers) = Engine::new(5, Limits { max_connections: ROOM }, 1, now);
         engine.set_local_ports(&[LOCAL_PORT], &[LOCAL_PORT]);
-        let mut session =
-            Self { engine, worker: workers.remove(0), trash: Trash::default(), now, damaged: false };
+        let mut session = Self {
+            engine,
+            worker: workers.remove(0),
+            trash: Trash::default(),
+            now,
+            damaged: false,
+            noted,
+            left: Vec::new(),
+        };
         let ops: Vec<_> =
             nets().iter().flat_map(services).map(|service| Op::AddService { service }).collect();
         assert!(session.edit(&ops), "the services are legal");
@@ -136,7 +157,7 @@ impl Session {
     }
 
     /// What there was of a service and its servers at the beginning.
-    pub(crate) fn origin(&self, which: usize) -> ServiceSpec {
+    pub fn origin(&self, which: usize) -> ServiceSpec {
         let mut all: Vec<_> = nets().iter().flat_map(services).collect();
         all.swap_remove(which % all.len())
     }
@@ -157,10 +178,58 @@ impl Session {
 
     /// A frame comes in. It is counted once, right checksums stay right, and what leaves is a packet.
     pub fn frame(&mut self, mut frame: Frame) -> Verdict {
+        self.left.clear();
+        self.put(&mut frame)
+    }
+
+    /// A frame comes in to both of a pair, and the same becomes of it.
+    pub fn frame_to_both(pair: &mut [Self; 2], frame: &Frame) -> Verdict {
+        let [mut one, mut other] = [frame.clone(), frame.clone()];
+        let verdict = pair[0].put(&mut one);
+        let before = || format!("{:?} {:?}", frame.offload, frame.packet().get(..80));
+        assert_eq!(verdict, pair[1].put(&mut other), "of {}", before());
+        assert!(seen(&one) == seen(&other), "{verdict:?} of {}", before());
+        Self::compare(pair, false);
+        verdict
+    }
+
+    /// Both of a pair are the same; `all` as in [`Session::state`].
+    pub fn compare(pair: &mut [Self; 2], all: bool) {
+        let [one, other] = &*pair;
+        let (one, other) = (one.state(all), other.state(all));
+        let difference = one.iter().zip(&other).find(|(one, other)| one != other);
+        assert!(one.len() == other.len() && difference.is_none(), "{difference:#?}");
+        let [one, other] = pair.each_mut().map(|session| std::mem::take(&mut session.left));
+        assert!(one.iter().map(seen).eq(other.iter().map(seen)), "others have left unasked");
+    }
+
+    /// Says what can be known of the engine; `all` is down to what no listing shows, in no order.
+    pub fn state(&self, all: bool) -> Vec<String> {
+        let mut connections = Vec::new();
+        self.engine.for_each_connection(self.now, Part::ALL, |conn| connections.push(format!("{conn:?}")));
+        connections.sort();
+        connections.push(format!("{:?} {:?}", self.engine.counters(), self.worker.poll_timeout()));
+        if all {
+            connections.extend(self.engine.services().services().map(|service| format!("{service:?}")));
+            let whole = format!("{:#?}", self.worker);
+            // Which cell something is in may go by where its server is in memory.
+            let lines = whole.lines().filter(|line| !line.trim_start().starts_with("value:"));
+            let mut lines: Vec<_> = lines.map(str::to_owned).collect();
+            lines.sort();
+            connections.extend(lines);
+        }
+        connections
+    }
+
+    fn put(&mut self, frame: &mut Frame) -> Verdict {
         let (before, offload) = (self.engine.counters(), frame.offload);
-        let right = checksum::verify_frame(&frame).is_ok();
+        let right = checksum::verify_frame(frame).is_ok();
         let ported = Packet::parse(frame.packet()).is_ok_and(|packet| packet.ports().is_some());
-        let verdict = self.worker.process(&mut frame, self.now);
+        let verdict = if self.noted {
+            self.worker.process_noted(frame, self.now).0
+        } else {
+            self.worker.process(frame, self.now)
+        };
         self.damaged |= verdict == Verdict::Wait && !right;
 
         let mut after = before;
@@ -190,7 +259,7 @@ impl Session {
             // A ping is echoed with its error, all other answers are made anew.
             let anew = verdict == Verdict::Reply && ported;
             if right || anew {
-                assert_eq!(checksum::verify_frame(&frame), Ok(()), "{verdict:?} of it");
+                assert_eq!(checksum::verify_frame(frame), Ok(()), "{verdict:?} of it");
             }
         }
         self.own();
@@ -216,8 +285,14 @@ impl Session {
         let mut frame = Frame::new();
         while self.worker.next_own(&mut frame).is_some() {
             assert!(self.damaged || checksum::verify_frame(&frame).is_ok(), "a frame of our own");
+            self.left.push(frame.clone());
         }
     }
+}
+
+/// All there is to see of a frame.
+fn seen(frame: &Frame) -> (&[u8], Offload, Option<Encap>) {
+    (frame.packet(), frame.offload, frame.encap)
 }
 
 fn services(net: &Net) -> Vec<ServiceSpec> {

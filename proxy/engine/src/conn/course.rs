@@ -71,6 +71,17 @@ impl Between {
         let comes_back = self.method.sees_replies() && self.front.is_none_or(FrontWay::hears_servers);
         if comes_back { self.server } else { self.vip }
     }
+
+    fn kind(&self) -> Kind {
+        let plain = self.front.is_none() && self.tagged.is_none() && self.tcp.is_none() && !self.bypass;
+        match self.method {
+            _ if !plain => Kind::Other,
+            ForwardMethod::Masq | ForwardMethod::FullNat if self.server.ip().is_loopback() => Kind::Other,
+            ForwardMethod::Masq => Kind::Nat,
+            ForwardMethod::FullNat => Kind::FullNat,
+            ForwardMethod::Route | ForwardMethod::Tunnel(_) => Kind::AsItIs,
+        }
+    }
 }
 
 impl PartialEq for Between {
@@ -98,6 +109,19 @@ impl Hash for Between {
     }
 }
 
+/// What is done to the packets of a connection, as far as it is always the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One side is rewritten.
+    Nat,
+    /// Both sides are.
+    FullNat,
+    /// They stay as they are (DR, tunnels).
+    AsItIs,
+    /// More, or something else.
+    Other,
+}
+
 /// Connections that have all that in common.
 #[derive(Debug)]
 pub(crate) struct Course {
@@ -113,6 +137,8 @@ pub(crate) struct Course {
     answers_from: End,
     /// and where they go if that is not the client.
     lip: Option<u128>,
+    /// What is done to packets of its connections, if that is nothing but forwarding.
+    kind: Kind,
     /// What is done by NAT to all requests, and to all answers.
     rewrites: [Rewrite; 2],
     /// Whether the server is the host itself, in the lowest bit, and by which view of the host that was found: another one
@@ -140,6 +166,7 @@ impl Course {
             vip: vip.into(),
             answers_from: answers_from.into(),
             lip: lip.map(bits),
+            kind: between.kind(),
             rewrites: [Rewrite::new(Side::Destination, vip, server), Rewrite::new(Side::Source, server, vip)],
             here: AtomicU64::new(u64::MAX),
             between,
@@ -166,7 +193,7 @@ impl Course {
     }
 
     /// Whether a key is that of a connection's packets in this direction.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_key(&self, key: &FlowKey, direction: Direction, fixed: &Fixed) -> bool {
         let (proto, v6, client) = (self.between.proto, fixed.v6, fixed.client);
         match direction {
@@ -201,6 +228,17 @@ impl Course {
             + usize::from(self.between.hop_credit)
             + self.between.server.port() as usize
             + self.between.vip.port() as usize
+    }
+
+    #[inline(always)]
+    pub(super) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Who a server believes to speak with, where that is not the client.
+    #[inline]
+    pub(super) fn local(&self, local_port: u16) -> Option<End> {
+        self.lip.map(|lip| End::new(lip, local_port))
     }
 
     /// What NAT does in one direction.
@@ -316,7 +354,7 @@ impl Known {
         Self { courses, parts, held: Cell::new(0), lately, hand: 0, due: None }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn get(&self, number: u32) -> Option<&Arc<Course>> {
         let part = self.parts.get(number as usize / PART)?;
         match part.get().and_then(|part| part[number as usize % PART].get()) {

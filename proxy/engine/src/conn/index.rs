@@ -8,14 +8,14 @@
 //! reader who still looks at words that have moved sees them as they were. Every shard has free words, so every search
 //! ends.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::atomic::{
-    AtomicU64,
+    AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::{ArcSwap, Cache};
+use arc_swap::ArcSwap;
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 use sched::Direction;
@@ -54,12 +54,14 @@ impl Entry {
 #[derive(Debug)]
 pub(super) struct Index {
     shards: Vec<Shard>,
+    /// How often the words of each shard have moved: apart from what writers write for each entry.
+    moves: [AtomicU32; SHARDS],
     hasher: SeedableRandomState,
 }
 
 #[derive(Debug)]
 struct Shard {
-    words: Arc<ArcSwap<Words>>,
+    words: ArcSwap<Words>,
     fill: Mutex<Fill>,
 }
 
@@ -71,30 +73,34 @@ struct Fill {
     left: usize,
 }
 
-/// What a worker knows of an index.
+/// What a worker knows of an index: the words of each shard after so many moves.
 #[derive(Debug)]
-pub(crate) struct Reader(Vec<Cache<Arc<ArcSwap<Words>>, Arc<Words>>>);
+pub(crate) struct Reader(Vec<(u32, Arc<Words>)>);
 
 impl Index {
     pub(super) fn new(seed: u64) -> Self {
         let shard = || {
             let words = Arc::new(words(FIRST));
             let fill = Fill { words: Arc::clone(&words), taken: 0, left: 0 };
-            Shard { words: Arc::new(ArcSwap::new(words)), fill: Mutex::new(fill) }
+            Shard { words: ArcSwap::new(words), fill: Mutex::new(fill) }
         };
         Self {
             shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
+            moves: std::array::from_fn(|_| AtomicU32::new(0)),
             hasher: SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()),
         }
     }
 
     pub(super) fn reader(&self) -> Reader {
-        Reader(self.shards.iter().map(|shard| Cache::new(Arc::clone(&shard.words))).collect())
+        Reader((0..SHARDS).map(|shard| self.words_of(shard)).collect())
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::manual_hash_one, reason = "that is never inlined, and puts each key into memory")]
     pub(super) fn hash(&self, key: &FlowKey) -> u64 {
-        self.hasher.hash_one(key)
+        let mut hasher = self.hasher.build_hasher();
+        key.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Shows `accept` those that may have the key with this hash, until it takes one.
@@ -105,27 +111,43 @@ impl Index {
         hash: u64,
         mut accept: impl FnMut(Entry) -> Option<T>,
     ) -> Option<T> {
-        let words: &[AtomicU64] = reader.0[shard_of(hash)].load();
-        let mut at = home(hash as u32, words.len());
-        loop {
-            let word = words[at].load(Acquire);
-            if word >> 32 == hash & 0xffff_ffff
-                && word > LEFT
-                && let Some(found) = accept(Entry::of(word))
-            {
+        let mut search = self.search(reader, hash);
+        while let Some(entry) = search.next() {
+            if let Some(found) = accept(entry) {
                 return Some(found);
             }
-            if word == FREE {
-                return None;
-            }
-            at = next(at, words.len());
         }
+        None
+    }
+
+    /// Those that may have the key with this hash.
+    #[inline(always)]
+    pub(super) fn search<'r>(&self, reader: &'r mut Reader, hash: u64) -> Search<'r> {
+        let words = self.words(reader, hash);
+        Search { words, at: home(hash as u32, words.len()), hash: hash as u32 }
+    }
+
+    /// The words of the shard for a hash.
+    #[inline(always)]
+    fn words<'r>(&self, reader: &'r mut Reader, hash: u64) -> &'r [AtomicU64] {
+        let shard = shard_of(hash);
+        let known = &mut reader.0[shard];
+        if known.0 != self.moves[shard].load(Acquire) {
+            *known = self.words_of(shard);
+        }
+        &known.1
+    }
+
+    #[cold]
+    fn words_of(&self, shard: usize) -> (u32, Arc<Words>) {
+        // In this order: they may be newer than the number says, never older.
+        (self.moves[shard].load(Acquire), self.shards[shard].words.load_full())
     }
 
     /// Has the words fetched from memory in which the search for a hash begins.
     #[inline]
     pub(super) fn fetch(&self, reader: &mut Reader, hash: u64) -> u64 {
-        let words: &[AtomicU64] = reader.0[shard_of(hash)].load();
+        let words = self.words(reader, hash);
         words[home(hash as u32, words.len())].load(Relaxed)
     }
 
@@ -161,6 +183,7 @@ impl Index {
             fill.words = Arc::new(moved(words, fill.taken));
             fill.left = 0;
             shard.words.store(Arc::clone(&fill.words));
+            self.moves[shard_of(hash)].fetch_add(1, Release);
         }
         Ok(())
     }
@@ -195,6 +218,29 @@ impl Index {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.fill().taken).sum()
+    }
+}
+
+/// See [`Index::search`].
+pub(super) struct Search<'r> {
+    words: &'r [AtomicU64],
+    at: usize,
+    hash: u32,
+}
+
+impl Search<'_> {
+    #[inline(always)]
+    pub(super) fn next(&mut self) -> Option<Entry> {
+        loop {
+            let word = self.words[self.at].load(Acquire);
+            if word == FREE {
+                return None;
+            }
+            self.at = next(self.at, self.words.len());
+            if (word >> 32) as u32 == self.hash && word != LEFT {
+                return Some(Entry::of(word));
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 use sched::Proto;
+use wire::packet::head::Head;
 use wire::packet::{Family, L4, Packet};
 
 /// Protocol, source and destination as they stand in a packet on one leg. The family is part of it: IPv4 addresses
@@ -34,6 +35,19 @@ impl FlowKey {
             proto,
             v6: packet.family == Family::V6,
         })
+    }
+
+    /// The key of a packet with this head.
+    #[inline(always)]
+    pub(crate) fn of_head<const V6: bool>(head: &Head<V6>) -> Self {
+        let mapped = |addr: u128| if V6 { addr } else { MAPPED | addr };
+        Self {
+            src: mapped(head.src),
+            dst: mapped(head.dst),
+            ports: head.ports,
+            proto: if head.is_tcp { Proto::Tcp } else { Proto::Udp },
+            v6: V6,
+        }
     }
 
     /// The key of packets from `src` to `dst`.
@@ -83,14 +97,14 @@ impl From<SocketAddr> for End {
 
 impl FlowKey {
     /// The key of packets of this kind, from one end to the other.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn between(proto: Proto, v6: bool, src: End, dst: End) -> Self {
         let ports = (src.port as u32) << 16 | dst.port as u32;
         Self { src: src.ip, dst: dst.ip, ports, proto, v6 }
     }
 
     /// Whether its packets are of this kind, from one end to the other.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is(&self, proto: Proto, v6: bool, src: End, dst: End) -> bool {
         *self == Self::between(proto, v6, src, dst)
     }
@@ -113,11 +127,14 @@ impl Hash for FlowKey {
     }
 }
 
+/// What stands before the bits of an IPv4 address.
+const MAPPED: u128 = 0xffff << 32;
+
 /// An address in 128 bits.
 #[inline]
 pub(super) fn bits(addr: IpAddr) -> u128 {
     match addr {
-        IpAddr::V4(addr) => 0xffff << 32 | u128::from(addr.to_bits()),
+        IpAddr::V4(addr) => MAPPED | u128::from(addr.to_bits()),
         IpAddr::V6(addr) => addr.to_bits(),
     }
 }

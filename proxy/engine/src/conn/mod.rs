@@ -14,6 +14,7 @@ mod shift;
 mod slot;
 mod spoken;
 mod table;
+mod usual;
 mod wheel;
 
 use sched::Direction;
@@ -24,7 +25,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use wire::edit::Rewrite;
 use wire::frame::Tagged;
 
-pub(crate) use course::{Between, Course, Known};
+pub(crate) use course::{Between, Course, Kind, Known};
 pub(crate) use greeting::{Due, Greeting};
 pub(crate) use index::Reader;
 pub(crate) use key::FlowKey;
@@ -34,6 +35,7 @@ pub(crate) use shift::{Shifts, before};
 pub(crate) use slot::{Slab, Slot};
 pub(crate) use spoken::Spoken;
 pub(crate) use table::{AHEAD, ConnTable, Inserted};
+pub(crate) use usual::Until;
 pub(crate) use wheel::{Timed, Timer, Wheel};
 
 use self::slot::{EDITED, FTP, Fixed, HELD, Id, RARE, TEMPLATE, UNASSURED};

@@ -107,9 +107,18 @@ pub(super) struct Fixed {
     pub(super) client: End,
     pub(super) v6: bool,
     pub(super) local_port: u16,
+    /// These may have changed since:
+    pub(super) flags: u8,
+    state: u8,
 }
 
 impl Fixed {
+    /// It was in this state.
+    #[inline]
+    pub(super) const fn was(&self, state: State) -> bool {
+        self.state == state as u8
+    }
+
     #[inline]
     pub(super) fn client(&self) -> SocketAddr {
         self.client.addr(self.v6)
@@ -155,19 +164,22 @@ impl Slot {
     }
 
     /// What stays; `None` for one that is not in the table for all to see, unless `any` is wanted that has not ended.
-    #[inline]
+    #[inline(always)]
     pub(super) fn fixed(&self, any: bool) -> Option<Fixed> {
         let life = self.life.load(Acquire);
         if life & GONE != 0 || life & PENDING != 0 && !any {
             return None;
         }
-        let [high, low] = [0, 1].map(|i: usize| u128::from(self.client[i].load(Relaxed)));
+        let (high, low) = (self.client[0].load(Relaxed), self.client[1].load(Relaxed));
+        let flags = self.flags.load(Relaxed);
         let fixed = Fixed {
             generation: life >> GENERATION,
             course: self.course.load(Relaxed),
-            client: End::new(high << 64 | low, self.client_port.load(Relaxed)),
-            v6: self.has(V6),
+            client: End::new(u128::from(high) << 64 | u128::from(low), self.client_port.load(Relaxed)),
+            v6: flags & V6 != 0,
             local_port: self.local_port.load(Relaxed),
+            flags,
+            state: (life & STATE) as u8,
         };
         fence(Acquire);
         (self.life.load(Relaxed) >> GENERATION == fixed.generation).then_some(fixed)
@@ -246,7 +258,7 @@ impl Slot {
         self.requests.load(Relaxed)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn count_request(&self) {
         let requests = self.requests();
         if requests < u8::MAX {
@@ -254,7 +266,7 @@ impl Slot {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn spoken(&self, end: usize) -> Spoken<'_> {
         Spoken { known: &self.known[end], said: &self.said[end] }
     }
@@ -353,7 +365,7 @@ impl Slab {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn slot(&self, at: u32) -> Option<&Slot> {
         self.chunks.get(at as usize / CHUNK)?.get()?.slots.get(at as usize % CHUNK)
     }

@@ -39,7 +39,7 @@ impl Spoken<'_> {
     }
 
     /// Takes `number` if it is later than what was known.
-    #[inline]
+    #[inline(always)]
     fn advance(self, which: usize, number: u32) {
         if self.get(which).is_none_or(|known| (number.wrapping_sub(known) as i32) > 0) {
             self.set(which, number);
@@ -67,6 +67,13 @@ impl Spoken<'_> {
         if flags.ack() {
             self.advance(HEARD, ack);
         }
+    }
+
+    /// The same of a segment amid a connection, which has no flag but ACK that counts here.
+    #[inline(always)]
+    pub(crate) fn goes_on(self, seq: u32, ack: u32, len: usize) {
+        self.advance(NEXT, seq.wrapping_add(len as u32));
+        self.advance(HEARD, ack);
     }
 
     /// The sequence number that it has begun with.

@@ -15,8 +15,8 @@ use sched::{Direction, Proto, Writer};
 
 use super::course::Courses;
 use super::index::{Entry, Index};
-use super::slot::{EDITED, FTP, First, PARKED, RARE, TEMPLATE, UNASSURED};
-use super::{Birth, Conn, FlowKey, Known, Legs, Millis, NEW_MS, Rare, Reader, Room, Slab, Slot};
+use super::slot::{EDITED, FTP, First, Fixed, PARKED, RARE, TEMPLATE, UNASSURED};
+use super::{Birth, Conn, Course, FlowKey, Known, Legs, Millis, NEW_MS, Rare, Reader, Room, Slab, Slot};
 use crate::ftp::Expecting;
 use crate::listing::Part;
 use crate::state::State;
@@ -75,14 +75,28 @@ impl ConnTable {
         known: &'a Known,
         key: &FlowKey,
     ) -> Option<(Conn<'a>, Direction)> {
-        let hash = self.index.hash(key);
-        let (entry, slot, course, fixed) = self.index.find(reader, hash, |entry| {
-            let slot = self.slab.slot(entry.at)?;
-            let fixed = slot.fixed(false)?;
-            let course = known.get(fixed.course)?;
-            course.is_key(key, entry.direction, &fixed).then_some((entry, slot, course, fixed))
-        })?;
+        let (entry, slot, course, fixed) = self.look_up(reader, known, key)?;
         Some((Conn::of(&self.slab, slot, entry.at, course, &fixed), entry.direction))
+    }
+
+    #[inline(always)]
+    pub(super) fn look_up<'a>(
+        &'a self,
+        reader: &mut Reader,
+        known: &'a Known,
+        key: &FlowKey,
+    ) -> Option<(Entry, &'a Slot, &'a Arc<Course>, Fixed)> {
+        let mut search = self.index.search(reader, self.index.hash(key));
+        while let Some(entry) = search.next() {
+            if let Some(slot) = self.slab.slot(entry.at)
+                && let Some(fixed) = slot.fixed(false)
+                && let Some(course) = known.get(fixed.course)
+                && course.is_key(key, entry.direction, &fixed)
+            {
+                return Some((entry, slot, course, fixed));
+            }
+        }
+        None
     }
 
     #[inline]

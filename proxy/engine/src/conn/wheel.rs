@@ -152,6 +152,13 @@ impl<E> Wheel<E> {
         }
     }
 
+    /// Whether [`Wheel::arm`] has nothing to do for an entry that is looked at soon enough if it is by this second.
+    #[inline(always)]
+    pub(crate) fn holds(&self, timed: &impl Timed, second: u64) -> bool {
+        let armed = timed.armed();
+        self.held > 0 && armed != 0 && armed <= second.min(self.next + SLOTS - 1)
+    }
+
     /// When to call [`Wheel::advance`] next, `None` while nothing is held.
     pub(crate) fn next_due(&self) -> Option<Millis> {
         if self.held == 0 {
@@ -244,13 +251,19 @@ impl<E> Wheel<E> {
     /// The second whose slot shows an entry with this deadline: the first that begins after it, within reach.
     #[inline]
     fn second_for(&self, deadline: Millis) -> u64 {
-        (deadline / 1000 + 1).clamp(self.next, self.next + SLOTS - 1)
+        second_after(deadline).clamp(self.next, self.next + SLOTS - 1)
     }
 
     fn put(&mut self, second: u64, entry: E) {
         self.slots[slot(second)].push(entry);
         self.held += 1;
     }
+}
+
+/// The first second that begins after a deadline.
+#[inline]
+pub(crate) const fn second_after(deadline: Millis) -> u64 {
+    deadline / 1000 + 1
 }
 
 /// A stack in parts.

@@ -9,6 +9,7 @@ mod tunnel;
 
 use sched::ForwardMethod;
 use wire::frame::Frame;
+use wire::gso::Lengths;
 use wire::packet::{Family, Packet};
 
 use crate::conn::{Legs, Millis};
@@ -44,14 +45,43 @@ pub(crate) fn request(
             fullnat::request(frame, packet, legs);
             Ok(Egress::Route)
         }
+        _ => send(frame, &Inner::of(packet), legs, means),
+    }
+}
+
+/// What has to be known of a packet that stays as it is.
+pub(crate) struct Inner {
+    pub(crate) family: Family,
+    pub(crate) ttl: u8,
+    pub(crate) dont_fragment: bool,
+    pub(crate) lengths: Lengths,
+}
+
+impl Inner {
+    #[inline]
+    fn of(packet: &Packet) -> Self {
+        let &Packet { family, ttl, dont_fragment, .. } = packet;
+        Self { family, ttl, dont_fragment, lengths: Lengths::of(packet) }
+    }
+}
+
+/// The same by a method that leaves the packet as it is.
+#[inline]
+pub(crate) fn send(
+    frame: &mut Frame,
+    inner: &Inner,
+    legs: &Legs<'_>,
+    means: &Means<'_>,
+) -> Result<Egress, DropReason> {
+    match legs.method {
         _ if legs.is_here(means.host) => local::request(legs, means.host),
-        ForwardMethod::Route => route::request(legs),
-        ForwardMethod::Tunnel(tunnel) => tunnel::request(frame, packet, legs, tunnel, means),
+        ForwardMethod::Tunnel(tunnel) => tunnel::request(frame, inner, legs, tunnel, means),
+        _ => route::request(legs),
     }
 }
 
 /// The longest packet of a family in bytes that gets to the server as it should; 0 while unknown.
-#[inline]
+#[inline(always)]
 pub(crate) fn mtu(legs: &Legs<'_>, family: Family, now: Millis) -> u32 {
     match legs.method {
         ForwardMethod::Tunnel(tunnel) => tunnel::mtu(legs, tunnel, family, now),

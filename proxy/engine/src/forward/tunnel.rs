@@ -12,10 +12,9 @@ use foldhash::fast::FixedState;
 use sched::{Tunnel, TunnelChecksum, TunnelKind};
 use wire::encap::{Encap, EncapKind, GueChecksum, outer_class};
 use wire::frame::{Arrival, Frame};
-use wire::gso;
-use wire::packet::{Family, Packet};
+use wire::packet::Family;
 
-use super::Means;
+use super::{Inner, Means};
 use crate::conn::{Legs, Millis};
 use crate::verdict::{DropReason, Egress};
 
@@ -24,7 +23,7 @@ const LEAST: [u32; 2] = [68, 1280];
 
 pub(super) fn request(
     frame: &mut Frame,
-    packet: &Packet,
+    inner: &Inner,
     legs: &Legs<'_>,
     tunnel: Tunnel,
     means: &Means<'_>,
@@ -34,16 +33,18 @@ pub(super) fn request(
     let dst = legs.server.ip();
     let kind = kind(tunnel, || flow_port(legs));
     let mtu = legs.dest.path_mtu(means.now);
-    let fits = mtu == 0 || gso::largest(frame, packet) + kind.overhead(dst.into()) <= mtu as usize;
-    let dont_fragment = means.pmtu_disc && fits && packet.family == Family::V4 && packet.dont_fragment;
+    let segments = inner.lengths.segments(&frame.offload);
+    let largest = inner.lengths.largest(&frame.offload, segments);
+    let fits = mtu == 0 || largest + kind.overhead(dst.into()) <= mtu as usize;
+    let dont_fragment = means.pmtu_disc && fits && inner.family == Family::V4 && inner.dont_fragment;
     frame.encap = Some(Encap {
         kind,
         src,
         dst,
         class: outer_class(frame.packet()),
-        ttl: packet.ttl.saturating_add(u8::from(legs.hop_credit && frame.arrival == Arrival::Routed)),
+        ttl: inner.ttl.saturating_add(u8::from(legs.hop_credit && frame.arrival == Arrival::Routed)),
         dont_fragment,
-        id: if dont_fragment { 0 } else { means.ids.take(dst, gso::segments(frame, packet)) },
+        id: if dont_fragment { 0 } else { means.ids.take(dst, segments) },
         mtu,
     });
     Ok(Egress::Route)

@@ -125,6 +125,8 @@ impl Worker {
             limit: self.limit.clone(),
             born: self.born,
             clock: Clock { ..self.clock },
+            edits: Arc::clone(&self.edits),
+            moment: self.moment,
         };
         (worker, twin)
     }

@@ -21,6 +21,7 @@ mod step;
 mod tcp;
 mod traffic;
 mod tunnel_error;
+mod usual;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use self::greetings::Greetings;
 use self::limit::Limit;
 use self::outbox::Outbox;
 use self::step::Step;
+use self::usual::Moment;
 use crate::aims::Aims;
 use crate::condemned::{Condemned, Sentence};
 use crate::conn::{Conn, ConnTable, Known, Millis, Reader, Room, Wheel};
@@ -52,7 +54,7 @@ use crate::ports::Ports;
 use crate::random::Random;
 use crate::verdict::{Egress, Verdict};
 use crate::watch::{Off, Watch};
-use crate::{Engine, millis_since};
+use crate::{Edits, Engine, millis_since};
 
 /// A control connection of FTP that is idle is looked at again so much later, while it has data connections: as in IPVS.
 const DATA_MS: Millis = 60_000;
@@ -88,6 +90,8 @@ pub struct Worker {
     limit: Limit,
     born: Instant,
     clock: Clock,
+    edits: Arc<Edits>,
+    moment: Moment,
 }
 
 /// The time of the packet before: most have the same.
@@ -127,11 +131,21 @@ impl Worker {
             limit: Limit::default(),
             born: engine.born,
             clock: Clock { now: engine.born, elapsed: Duration::ZERO, millis: 0 },
+            edits: Arc::clone(&engine.edits),
+            moment: Moment::over(),
         }
     }
 
     /// Decides about `frame` and edits it accordingly.
     pub fn process(&mut self, frame: &mut Frame, now: Instant) -> Verdict {
+        match self.usual(frame, now) {
+            Some(verdict) => verdict,
+            None => self.unusual(frame, now),
+        }
+    }
+
+    #[inline(never)]
+    fn unusual(&mut self, frame: &mut Frame, now: Instant) -> Verdict {
         self.parse_watched(frame, now, Off)
     }
 
@@ -149,8 +163,15 @@ impl Worker {
     }
 
     /// The same for whoever has parsed the frame's packet already.
-    #[inline]
     pub fn process_parsed(&mut self, frame: &mut Frame, packet: &Packet, now: Instant) -> Verdict {
+        match self.usual(frame, now) {
+            Some(verdict) => verdict,
+            None => self.unusual_parsed(frame, packet, now),
+        }
+    }
+
+    #[inline(never)]
+    fn unusual_parsed(&mut self, frame: &mut Frame, packet: &Packet, now: Instant) -> Verdict {
         self.process_watched(frame, packet, now, Off)
     }
 
@@ -164,11 +185,11 @@ impl Worker {
     ) -> Verdict {
         self.outbox.catch_up();
         let super_packet = frame.offload.gso != GsoKind::None;
-        if self.knobs.load().drop_entry != Defence::Off {
-            self.sampler.wake(millis_since(self.born, now));
+        self.tick(now);
+        if self.moment.is_sampled {
+            self.sampler.wake(self.clock.millis);
         }
-        let mut step = self.step(now, watch);
-        let verdict = step.decide(frame, packet);
+        let verdict = self.step(now, watch).decide(frame, packet);
         self.counters.count(super_packet, verdict);
         verdict
     }
@@ -176,12 +197,8 @@ impl Worker {
     /// What a decision may use.
     #[inline]
     fn step<W>(&mut self, now: Instant, watch: W) -> Step<'_, W> {
-        if self.clock.now != now {
-            let elapsed = now.saturating_duration_since(self.born);
-            self.clock = Clock { now, elapsed, millis: elapsed.as_millis() as Millis };
-        }
+        self.tick(now);
         let Clock { elapsed, millis, .. } = self.clock;
-        self.known.pass(millis);
         Step {
             table: self.table.load(),
             host: self.host.load(),

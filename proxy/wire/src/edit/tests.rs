@@ -1,6 +1,9 @@
+use std::net::SocketAddr;
+
 use super::*;
 use crate::build;
 use crate::checksum::verify_frame;
+use crate::packet::head::Head;
 
 #[test]
 fn nat_keeps_every_kind_of_checksum_right() {
@@ -81,6 +84,54 @@ fn what_is_known_before_is_done_as_if_it_were_not() {
                 assert_eq!(one.offload, other.offload);
                 assert!(verify_frame(&one).is_ok());
             }
+        }
+    }
+}
+
+#[test]
+fn what_is_done_at_once_is_what_is_done_one_by_one() {
+    let ends = [
+        ["10.0.0.1:1024", "192.0.2.7:80", "172.16.255.254:8080", "10.9.9.9:40000"],
+        ["[2001:db8::1]:1024", "[2001:db8:ffff::7]:80", "[fd00:1:2:3:4:5:6:7]:8080", "[fd00::9]:40000"],
+    ];
+    for ends in ends {
+        let [client, vip, server, local]: [SocketAddr; 4] = ends.map(|end| end.parse().unwrap());
+        let to_server = Rewrite::new(Side::Destination, vip, server);
+        let from_local = Rewrite::new(Side::Source, client, local);
+        let tcp = build::tcp(client, vip).ack(1);
+        let udp = build::udp(client, vip).payload(b"abc");
+        let mut packets = vec![
+            tcp.clone().payload(b"abc"),
+            tcp.clone().payload_len(5000).gso(1000),
+            tcp.clone().tcp_options(&[1, 1, 1, 1]).partial(),
+            tcp.payload(b"abc").wrong_checksum(),
+            udp.clone(),
+            udp.clone().partial(),
+        ];
+        if client.is_ipv4() {
+            packets.push(udp.no_checksum());
+        }
+        let edits = [(None, None), (Some(&to_server), None), (Some(&to_server), Some(&from_local))];
+        for (built, (one, other), hop) in packets.iter().flat_map(|built| {
+            edits.into_iter().flat_map(move |edits| [false, true].map(|hop| (built, edits, hop)))
+        }) {
+            let (mut at_once, mut one_by_one) = (built.frame(), built.frame());
+            let packet = Packet::parse(at_once.packet()).unwrap();
+            if client.is_ipv4() {
+                let head = Head::<false>::of(at_once.packet()).expect("a usual packet");
+                head.forward(&mut at_once, one, other, hop);
+            } else {
+                let head = Head::<true>::of(at_once.packet()).expect("a usual packet");
+                head.forward(&mut at_once, one, other, hop);
+            }
+            if one.is_some() {
+                set_destination(&mut one_by_one, &packet, server.ip(), server.port());
+            }
+            if other.is_some() {
+                set_source(&mut one_by_one, &packet, local.ip(), local.port());
+            }
+            set_ttl(&mut one_by_one, &packet, packet.ttl + u8::from(hop));
+            assert_eq!(at_once.packet(), one_by_one.packet(), "{packet}");
         }
     }
 }

@@ -1,7 +1,5 @@
 //! The walk over the headers. Strict for a packet, lenient for the piece of one that an ICMP error quotes.
 
-use std::net::IpAddr;
-
 use etherparse::err::{ipv4, tcp};
 use etherparse::{
     IpNumber, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice,
@@ -11,6 +9,7 @@ use etherparse::{
 use crate::bytes::{get16, get32};
 
 use super::chunk::{ABORT, COOKIE_ACK, COOKIE_ECHO};
+use super::head::Head;
 use super::{Family, Fragment, L4, Packet, ParseError, TcpFlags};
 
 /// Length of an IPv6 header without extensions.
@@ -48,62 +47,14 @@ pub(super) fn packet(bytes: &[u8]) -> Result<Packet, ParseError> {
     }
 }
 
-/// Most packets: whole segments of TCP and datagrams of UDP without options or extensions of IP. Says what
-/// [`unusual`] would say, by fewer steps; `None` for whatever is not as it should be, or is anything else.
+/// Most packets. Says what [`unusual`] would say, by fewer steps.
 #[inline(always)]
 pub(super) fn usual(bytes: &[u8]) -> Option<Packet> {
-    const TCP: u8 = ip_number::TCP.0;
-    const UDP: u8 = ip_number::UDP.0;
-    const DONT_FRAGMENT: u16 = 0x4000;
-    const MORE_AND_OFFSET: u16 = 0x3fff;
-    let (family, src, dst, ttl, protocol, l4_offset, total_len, dont_fragment) = match bytes.first()? {
-        0x45 => {
-            let header = bytes.first_chunk::<20>()?;
-            let flags = get16(header, 6);
-            if flags & MORE_AND_OFFSET != 0 {
-                return None;
-            }
-            let (src, dst) = (IpAddr::V4(get32(header, 12).into()), IpAddr::V4(get32(header, 16).into()));
-            let total_len = usize::from(get16(header, 2));
-            (Family::V4, src, dst, header[8], header[9], 20, total_len, flags & DONT_FRAGMENT != 0)
-        }
-        first if first >> 4 == 6 => {
-            let header = bytes.first_chunk::<V6_HEADER>()?;
-            let addr = |at: usize| header[at..].first_chunk::<16>().map(|addr| IpAddr::V6((*addr).into()));
-            let total_len = V6_HEADER + usize::from(get16(header, 4));
-            (Family::V6, addr(8)?, addr(24)?, header[7], header[6], V6_HEADER, total_len, true)
-        }
-        _ => return None,
-    };
-    let l4 = bytes.get(l4_offset..total_len).filter(|_| total_len <= usize::from(u16::MAX))?;
-    let l4 = match protocol {
-        TCP => {
-            let header = l4.first_chunk::<20>()?;
-            let header_len = (header[12] >> 4) * 4;
-            if header_len < 20 || usize::from(header_len) > l4.len() {
-                return None;
-            }
-            L4::Tcp {
-                src_port: get16(header, 0),
-                dst_port: get16(header, 2),
-                seq: get32(header, 4),
-                ack: get32(header, 8),
-                flags: TcpFlags(header[13]),
-                header_len,
-            }
-        }
-        UDP => {
-            let header = l4.first_chunk::<8>()?;
-            let len = get16(header, 4);
-            if len < 8 || usize::from(len) > l4.len() {
-                return None;
-            }
-            L4::Udp { src_port: get16(header, 0), dst_port: get16(header, 2), len }
-        }
-        _ => return None,
-    };
-    let fragment = Fragment::None;
-    Some(Packet { family, src, dst, ttl, protocol, l4_offset, total_len, fragment, dont_fragment, l4 })
+    match bytes.first()? >> 4 {
+        4 => Head::<false>::of(bytes).map(|head| head.packet()),
+        6 => Head::<true>::of(bytes).map(|head| head.packet()),
+        _ => None,
+    }
 }
 
 /// Any packet.
