@@ -30,7 +30,7 @@ test-packet: ## every namespace test once more, on the packet port
 
 # The workspace as `test` builds it, or everything would be built again.
 # Tests that no engine takes part in, that choose the port themselves or are about having none, or about what is shown.
-PORTLESS := $(foreach module,alone bench ca conformance doctor foreign health_cli labs packet real soak surroundings top vlan words,--skip $(module)::)
+PORTLESS := $(foreach module,alone bench ca conformance doctor examples foreign health_cli labs packet real soak surroundings top vlan words,--skip $(module)::)
 
 soak: ## traffic by every method under edits, for SECONDS (600) on each port: every byte right, memory flat
 	@tests/setup.sh test

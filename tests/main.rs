@@ -16,6 +16,7 @@ mod container;
 mod control;
 mod doctor;
 mod ends;
+mod examples;
 mod explain;
 mod foreign;
 mod forwarding;

@@ -18,21 +18,38 @@ case ${1:-} in
   *) echo "usage: tests/setup.sh build|demo|test|bench|bench-core|fuzz" >&2; exit 2 ;;
 esac
 
+# Packages whose examples are read, and that are not installed for it: a daemon would start.
+read=()
+if [ "$1" = test ]; then read=(/usr/share/doc/keepalived/samples:keepalived /usr/share/doc/ldirectord/examples:ldirectord); fi
+
 missing=()
 for pair in "${need[@]}"; do
   [ -e "${pair%%:*}" ] || command -v "${pair%%:*}" >/dev/null || PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%:*}" >/dev/null ||
     missing+=("${pair#*:}")
 done
+unread=()
+for pair in "${read[@]}"; do
+  [ -e "${pair%%:*}" ] || unread+=("${pair#*:}")
+done
 command -v cargo >/dev/null || { echo "setup: cargo is missing: install a Rust toolchain (https://rustup.rs)" >&2; exit 1; }
-[ ${#missing[@]} -gt 0 ] || exit 0
+[ ${#missing[@]} -gt 0 ] || [ ${#unread[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
-  echo "setup: please install: ${missing[*]} (as root on Debian this happens by itself)" >&2
+  echo "setup: please install: ${missing[*]}${unread[*]:+ and unpack /usr/share/doc of ${unread[*]}} (as root on Debian this happens by itself)" >&2
   exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
-echo "setup: installing ${missing[*]}" >&2
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-{ apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 ||
-  { cat "$log" >&2; echo "setup: cannot install ${missing[*]}" >&2; exit 1; }
+unpacked=$(mktemp -d)
+trap 'rm -rf "$log" "$unpacked"' EXIT
+fails() { cat "$log" >&2; echo "setup: cannot $1" >&2; exit 1; }
+apt-get update -qq >"$log" 2>&1 || fails "ask for packages"
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "setup: installing ${missing[*]}" >&2
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$log" 2>&1 || fails "install ${missing[*]}"
+fi
+for package in "${unread[@]}"; do
+  echo "setup: unpacking the examples of $package" >&2
+  { cd "$unpacked" && apt-get download -qq "$package" && dpkg-deb --fsys-tarfile "$package"_*.deb |
+    tar -x -C / "./usr/share/doc/$package"; } >"$log" 2>&1 || fails "unpack the examples of $package"
+done

@@ -33,10 +33,10 @@ pub use marks::{MarkRule, Marks, PacketFacts};
 pub use model::{
     BackendTls, BodyTest, CertFiles, Check, CheckKind, ClientAuth, ClientIdentity, Damping, DestKey,
     DestSpec, DnsRecord, ExecCheck, Family, FileCheck, Fitness, ForwardMethod, GrpcCheck, Health, HttpCheck,
-    HttpUrl, HttpVersion, Initially, Mark, Mss, Need, Netmask, NoMss, NoService, NoSuchWord, Notify, OnDown,
-    Passive, Persistence, PersistenceEngine, Proto, ProxyProtocol, SchedFlags, ServiceKey, ServiceSpec,
-    Share, TcpOptions, Tickets, TlsCheck, TlsFlaw, TlsFront, TlsLimits, TlsProfile, TlsStack, Tunnel,
-    TunnelChecksum, TunnelKind, UdpCheck, Via, Weight, Window,
+    HttpUrl, HttpVersion, Initially, Mark, Mss, Need, Netmask, NoMss, NoService, NoSuchWord, Notify,
+    NotifyCommand, OnDown, Passive, Persistence, PersistenceEngine, Proto, ProxyProtocol, SchedFlags,
+    ServiceKey, ServiceSpec, Share, TcpOptions, Tickets, TlsCheck, TlsFlaw, TlsFront, TlsLimits, TlsProfile,
+    TlsStack, Tunnel, TunnelChecksum, TunnelKind, UdpCheck, Via, Weight, Window,
 };
 pub use op::{Op, OpError};
 pub use service::{Service, SvcLive};

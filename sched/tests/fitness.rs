@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sched::{
-    Check, CheckKind, DestSpec, Fitness, Flow, Health, Initially, Op, OpError, Service, ServiceKey,
-    ServiceSpec, ServiceTable, Share, Trash, Weight, Window,
+    Check, CheckKind, DestSpec, Fitness, Flow, Health, Initially, NotifyCommand, Op, OpError, Service,
+    ServiceKey, ServiceSpec, ServiceTable, Share, Trash, Weight, Window,
 };
 
 struct Director {
@@ -313,5 +313,17 @@ proptest! {
         prop_assert!(!director.picks(200).contains(&Some(out.into())));
         director.fit(out, Share::In, None);
         prop_assert_eq!(director.picks(200), before);
+    }
+}
+
+#[test]
+fn a_command_that_is_told_travels_as_a_word_unless_somebody_else_runs_it() {
+    let plain = NotifyCommand::from("/bin/up it");
+    let other = NotifyCommand { user: Some("alice:staff".to_owned()), ..NotifyCommand::from("/bin/up") };
+    for (command, text) in
+        [(plain, r#""/bin/up it""#), (other, r#"{"command":"/bin/up","user":"alice:staff"}"#)]
+    {
+        assert_eq!(serde_json::to_string(&command).unwrap(), text);
+        assert_eq!(serde_json::from_str::<NotifyCommand>(text).unwrap(), command);
     }
 }

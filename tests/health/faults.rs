@@ -22,18 +22,6 @@ struct Fault {
 /// Page, status and keyword.
 const PAGE: &str = "kind = \"http\"\npath = \"/health\"\nkeyword = \"OK\"";
 
-fn rule(stage: &Stage, verdict: &str) {
-    let rules = format!(
-        "add table ip fault; add chain ip fault incoming {{ type filter hook input priority 0; }}; \
-         add rule ip fault incoming tcp dport 80 {verdict}"
-    );
-    stage.server(0).exec(&["nft", &rules]).unwrap();
-}
-
-fn no_rule(stage: &Stage) {
-    stage.server(0).exec(&["nft", "delete table ip fault"]).unwrap();
-}
-
 fn link(stage: &Stage, state: &str) {
     let (switch, port) = stage.plug(0);
     switch.exec(&["ip", "link", "set", &port, state]).unwrap();
@@ -59,16 +47,16 @@ const STOPPED: Fault = Fault {
 const FIREWALLED: Fault = Fault {
     check: "kind = \"tcp\"",
     bound: SILENT,
-    strikes: |stage| rule(stage, "drop"),
-    mends: no_rule,
+    strikes: |stage| stage.rule(0, "drop"),
+    mends: |stage| stage.no_rule(0),
     reason: "",
 };
 
 const CLOSED: Fault = Fault {
     check: "kind = \"tcp\"",
     bound: REFUSED,
-    strikes: |stage| rule(stage, "reject with tcp reset"),
-    mends: no_rule,
+    strikes: |stage| stage.rule(0, "reject with tcp reset"),
+    mends: |stage| stage.no_rule(0),
     reason: "refused",
 };
 

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,6 +13,7 @@ use lab::addr::Family;
 use lab::node::{Child, Node};
 use lab::topo::{DirectLab, DirectOptions, NatLab, NatOptions};
 use lab::wait::wait_for;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::{Engine, PATIENCE};
@@ -26,19 +27,26 @@ pub enum Wiring {
 /// Two web servers behind a VIP.
 pub struct Stage {
     wiring: Wiring,
+    method: &'static str,
     pub webs: [Web; 2],
 }
 
 impl Stage {
     pub fn nat() -> Self {
-        Self::new(Wiring::Nat(NatLab::new(&NatOptions::default()).unwrap()))
+        Self::new(Wiring::Nat(NatLab::new(&NatOptions::default()).unwrap()), "nat")
     }
 
     pub fn direct() -> Self {
-        Self::new(Wiring::Direct(DirectLab::new(&DirectOptions::default()).unwrap()))
+        Self::new(Wiring::Direct(DirectLab::new(&DirectOptions::default()).unwrap()), "dr")
     }
 
-    fn new(wiring: Wiring) -> Self {
+    /// Servers behind a router, who have the VIP and take nothing out of tunnels.
+    pub fn tunnel() -> Self {
+        let options = DirectOptions { server_path: vec![1500], ..DirectOptions::default() };
+        Self::new(Wiring::Direct(DirectLab::new(&options).unwrap()), "tunnel")
+    }
+
+    fn new(wiring: Wiring, method: &'static str) -> Self {
         let servers = match &wiring {
             Wiring::Nat(lab) => &lab.servers,
             Wiring::Direct(lab) => &lab.servers,
@@ -60,7 +68,7 @@ impl Stage {
             server.exec(&["nft", &rules]).unwrap();
         }
         let webs = [Web::new(&servers[0]), Web::new(&servers[1])];
-        Self { wiring, webs }
+        Self { wiring, method, webs }
     }
 
     pub fn client(&self) -> &Node {
@@ -92,7 +100,7 @@ impl Stage {
         }
     }
 
-    fn vip(&self) -> SocketAddr {
+    pub fn vip(&self) -> SocketAddr {
         match &self.wiring {
             Wiring::Nat(lab) => lab.vip.port(Family::V4, 80),
             Wiring::Direct(lab) => lab.vip.port(Family::V4, 80),
@@ -106,12 +114,35 @@ impl Stage {
         }
     }
 
+    /// What comes to a server's port 80 is dropped, or rejected.
+    pub fn rule(&self, index: usize, verdict: &str) {
+        let rules = format!(
+            "add table ip fault; add chain ip fault incoming {{ type filter hook input priority 0; }}; \
+             add rule ip fault incoming tcp dport 80 {verdict}"
+        );
+        self.server(index).exec(&["nft", &rules]).unwrap();
+    }
+
+    /// No more.
+    pub fn no_rule(&self, index: usize) {
+        self.server(index).exec(&["nft", "delete table ip fault"]).unwrap();
+    }
+
+    pub fn state_dir(&self) -> &Path {
+        match &self.wiring {
+            Wiring::Nat(lab) => lab.state_dir(),
+            Wiring::Direct(lab) => lab.state_dir(),
+        }
+    }
+
     /// An engine with a service of both servers, one check, and more of what is said of each server.
     pub fn balance(&self, scheduler: &str, check: &str, server: &str) -> Engine<'_> {
-        let (dir, method) = match &self.wiring {
-            Wiring::Nat(lab) => (lab.state_dir(), "nat"),
-            Wiring::Direct(lab) => (lab.state_dir(), "dr"),
-        };
+        self.serve(scheduler, &format!("[[service.check]]\n{TIMES}\n{check}\n"), server)
+    }
+
+    /// An engine with a service of both servers, these tables of it, and more of what is said of each server.
+    pub fn serve(&self, scheduler: &str, tables: &str, server: &str) -> Engine<'_> {
+        let (dir, method) = (self.state_dir(), self.method);
         let servers = [0, 1].map(|index| {
             format!(
                 "[[service.server]]\naddress = \"{}\"\nmethod = \"{method}\"\n{server}\n",
@@ -119,7 +150,7 @@ impl Stage {
             )
         });
         let text = format!(
-            "[[service]]\nvip = \"{}\"\nports = [\"tcp/80\"]\nscheduler = \"{scheduler}\"\n[[service.check]]\n{TIMES}\n{check}\n{}",
+            "[[service]]\nvip = \"{}\"\nports = [\"tcp/80\"]\nscheduler = \"{scheduler}\"\n{tables}\n{}",
             self.vip().ip(),
             servers.concat()
         );
@@ -131,6 +162,19 @@ impl Stage {
     /// Whether the engine has a server in force.
     pub fn has(&self, engine: &Engine<'_>, index: usize) -> bool {
         engine.ulvs("ipvsadm -Ln").contains(&format!("-> {}:80 ", self.address(index)))
+    }
+
+    /// What `ulvs health` says of the service.
+    pub fn health(&self, engine: &Engine<'_>) -> Value {
+        let list: Value = serde_json::from_str(&engine.ulvs("health --json")).unwrap();
+        list["services"][0].clone()
+    }
+
+    /// Waits until a server is taken for this.
+    pub fn wait_for_state(&self, engine: &Engine<'_>, index: usize, state: &str) {
+        let what = format!("server {} to be {state}", index + 1);
+        let is = || (self.health(engine)["servers"][index]["state"] == state).then_some(());
+        wait_for(&what, PATIENCE, is).unwrap_or_else(|e| panic!("{e}\n{}", engine.ulvs("health")));
     }
 
     /// Waits until a server is in force, or is not. What that took.
@@ -147,6 +191,12 @@ impl Stage {
         let mut counts = rules.split("counter packets ").skip(1).map(|rest| rest.split(' ').next().unwrap());
         let mut count = || counts.next().unwrap_or_else(|| panic!("no counter in {rules}")).parse().unwrap();
         Met { begun: count(), packets: count() }
+    }
+
+    /// A client that asks for a page.
+    pub fn ask(&self) -> std::io::Result<String> {
+        let vip = self.vip();
+        self.client().run(|| ask(vip)).unwrap()
     }
 
     /// Does something while clients ask for pages all the time.
@@ -177,7 +227,7 @@ pub const BACK: Duration = Duration::from_millis(500 + 200 + 100);
 pub const SLACK: Duration = Duration::from_secs(2);
 
 /// Ends the load, whatever becomes of the test.
-struct Stop<'a>(&'a AtomicBool);
+pub struct Stop<'a>(pub &'a AtomicBool);
 
 impl Drop for Stop<'_> {
     fn drop(&mut self) {

@@ -3,7 +3,8 @@
     web.py DIRECTORY
 
 Plain HTTP on port 80 and HTTPS on port 443. `status` is what it answers in place of 200, `delay` how many seconds it
-takes for that, `site.pem` its certificate and key, which are read for each connection.
+takes for that, `site.pem` its certificate and key, which are read for each connection. `answers` is about the page
+`health`: `nooo` says that of every four requests for it the first one is answered by 500.
 """
 
 import http.server
@@ -24,13 +25,27 @@ def read(name):
         return None
 
 
+turns = {}
+
+
+def refuses(path):
+    """Whether it is a turn of this page to be answered by 500."""
+    answers = (read("answers") or b"").strip()
+    if path != "/health" or not answers:
+        return False
+    turn = turns.get(answers, 0)
+    turns.clear()
+    turns[answers] = turn + 1
+    return answers[turn % len(answers)] == ord("n")
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self):
         time.sleep(float(read("delay") or 0))
         body = read(self.path.lstrip("/"))
-        status = int(read("status") or (404 if body is None else 200))
+        status = int(read("status") or (404 if body is None else 500 if refuses(self.path) else 200))
         body = body or b""
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))

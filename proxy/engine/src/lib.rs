@@ -217,43 +217,28 @@ impl Engine {
         self.templates.for_each(part, |template| visit(Connection::of_template(template, now)));
     }
 
-    /// Has up to `limit` connections of a server ended by the workers, those of TCP with a reset to both ends, and says
-    /// how many: call it again while there are more. Wake a worker after it. Walks the whole table.
-    pub fn reset_connections_of(&self, dest: &DestLive, limit: usize) -> usize {
-        self.end_connections_of(dest, OnDown::Reset, limit)
-    }
-
-    /// The same for a server that has died, as `how` says. Who has not yet heard of it (a handshake that was not over) is
-    /// not told of its end, and nobody can be told of an association's (SCTP), which takes its verification tag: those are
-    /// forgotten. What belongs to a connection goes with it: fragments that follow, expected data connections of FTP. A
-    /// front resets its client where its connection to the server ends, however that is.
-    pub fn end_connections_of(&self, dest: &DestLive, how: OnDown, limit: usize) -> usize {
-        self.condemn(limit, |conn| {
-            let legs = &conn.legs;
-            std::ptr::eq(Arc::as_ptr(&legs.dest), dest).then(|| sentence(how, legs.proto)).flatten()
-        })
-    }
-
-    /// The same for many servers at once, in one walk that is done in steps: each looks at no more than `slots` of the table
-    /// and has up to `limit` connections ended. `how` says by the server what becomes of them; nothing, with `None`. The
-    /// first step is from 0 on; returns where the next one begins, `None` at the end of the table, and whose connections
-    /// are ended, each as often as it has some.
+    /// Has connections of servers ended by the workers: wake them after it. `how` says by the server what becomes of its
+    /// ones; nothing, with `None`. Who has not yet heard of a connection (a handshake that was not over) is not told of its
+    /// end, and nobody can be told of an association's (SCTP), which takes its verification tag: those are forgotten. What
+    /// belongs to a connection goes with it: fragments that follow, expected data connections of FTP. A front resets its
+    /// client where its connection to the server ends, however that is.
+    ///
+    /// One walk through the table is for any number of servers, and is done in steps: each looks at no more than `slots` and
+    /// has up to `limit` connections ended. The first step is from 0 on; returns where the next one begins, `None` at the
+    /// end of the table, and whose connections are ended, each as often as it has some.
     pub fn end_connections_from(
         &self,
         from: u32,
         (slots, limit): (u32, usize),
         how: impl Fn(&Arc<DestLive>) -> Option<OnDown>,
     ) -> (Option<u32>, Vec<Arc<DestLive>>) {
-        let (mut found, mut whose) = (Vec::new(), Vec::new());
-        let next = self.conns.walk_held(from, slots, |conn| {
+        let mut whose = Vec::new();
+        let next = self.condemn(from, (slots, limit), |conn| {
             let legs = &conn.legs;
-            if let Some(reset) = how(&legs.dest).and_then(|how| sentence(how, legs.proto)) {
-                whose.push(Arc::clone(&legs.dest));
-                found.push(Sentence { conn: conn.keep(), reset });
-            }
-            found.len() < limit
+            let reset = how(&legs.dest).and_then(|how| sentence(how, legs.proto))?;
+            whose.push(Arc::clone(&legs.dest));
+            Some(reset)
         });
-        self.condemned.extend(found);
         (next, whose)
     }
 
@@ -269,33 +254,42 @@ impl Engine {
         self.aims.put(FlowKey::new(proto, client, vip), service, server, &self.conns)
     }
 
-    /// Has up to `limit` connections ended whose server has been removed from its service, as the settings want it:
-    /// with `reset_on_end` those of TCP, with a reset to both ends; with `expire_nodest_conn` all, in silence unless
-    /// the former is set too. Says how many, as [`Engine::reset_connections_of`].
-    pub fn end_orphans(&self, limit: usize) -> usize {
+    /// Has connections ended whose server has been removed from its service, as the settings want it: with
+    /// `reset_on_end` those of TCP, with a reset to both ends; with `expire_nodest_conn` all, in silence unless the former
+    /// is set too. A step of a walk as those of [`Engine::end_connections_from`]; returns how many are ended beside where
+    /// the next one begins.
+    pub fn end_orphans_from(&self, from: u32, step: (u32, usize)) -> (Option<u32>, usize) {
         let knobs = self.knobs();
         if !knobs.reset_on_end && !knobs.expire_nodest_conn {
-            return 0;
+            return (None, 0);
         }
-        self.condemn(limit, |conn| {
+        let mut n = 0;
+        let next = self.condemn(from, step, |conn| {
             let legs = &conn.legs;
             let wanted = knobs.expire_nodest_conn || legs.proto == Proto::Tcp;
-            (wanted && !legs.dest.is_available()).then_some(knobs.reset_on_end)
-        })
+            let reset = (wanted && !legs.dest.is_available()).then_some(knobs.reset_on_end)?;
+            n += 1;
+            Some(reset)
+        });
+        (next, n)
     }
 
     /// `sentence` says whether the connection shall end, and whether with a reset.
-    fn condemn(&self, limit: usize, sentence: impl Fn(&Conn<'_>) -> Option<bool>) -> usize {
+    fn condemn(
+        &self,
+        from: u32,
+        (slots, limit): (u32, usize),
+        mut sentence: impl FnMut(&Conn<'_>) -> Option<bool>,
+    ) -> Option<u32> {
         let mut found = Vec::new();
-        self.conns.walk_held(0, u32::MAX, |conn| {
+        let next = self.conns.walk_held(from, slots, |conn| {
             if let Some(reset) = sentence(conn) {
                 found.push(Sentence { conn: conn.keep(), reset });
             }
             found.len() < limit
         });
-        let n = found.len();
         self.condemned.extend(found);
-        n
+        next
     }
 
     /// The counters of all workers together.

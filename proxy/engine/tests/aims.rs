@@ -1,5 +1,7 @@
 //! Flows that go to one given server: checks by the VIP.
 
+#[path = "end_all/mod.rs"]
+mod end_all;
 #[path = "foreseen/mod.rs"]
 mod foreseen;
 
@@ -16,6 +18,7 @@ use wire::build::{Build, tcp, udp};
 use wire::frame::Frame;
 use wire::packet::Packet;
 
+use end_all::end_all;
 use foreseen::foresee;
 
 struct Director {
@@ -205,7 +208,7 @@ fn while_it_asks_no_other_server_answers_for_a_dead_one() {
     let live = &table.get(&key(Proto::Tcp)).expect("it").find(&asked()).expect("the server").live;
     director.fit(Share::Out);
     live.set_down(true);
-    assert_eq!(director.engine.end_connections_of(live, OnDown::Reset, 10), 1);
+    assert_eq!(end_all(&director.engine, live, OnDown::Reset), 1);
     director.worker.handle_timeout(director.now);
     for _ in 0..3 {
         director.now += Duration::from_millis(600);

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use engine::{Engine, HostView, Limits, Verdict, Worker};
-use sched::{DestSpec, OnDown, Op, Path, Proto, ServiceKey, ServiceSpec, Trash};
+use engine::{Engine, HostView, Knobs, Limits, Verdict, Worker};
+use sched::{DestKey, DestSpec, OnDown, Op, Path, Proto, ServiceKey, ServiceSpec, Trash};
 use wire::build::{Build, tcp, udp};
 
 const VIP: &str = "203.0.113.1:80";
@@ -81,10 +81,26 @@ fn one_walk_ends_those_of_all_dead_servers_step_by_step() {
 }
 
 #[test]
-fn no_more_are_ended_than_was_asked_for() {
-    let (engine, mut worker, now) = director(10);
-    let live = Arc::clone(&engine.services().services().next().expect("one").dests[0].live);
-    assert_eq!(engine.end_connections_of(&live, OnDown::Reset, 4), 4);
-    worker.handle_timeout(now + Duration::from_millis(1));
-    assert_eq!(engine.end_connections_of(&live, OnDown::Reset, 100), 6);
+fn one_walk_ends_those_whose_servers_are_removed_step_by_step() {
+    let (engine, mut worker, now) = director(100);
+    let keys: Vec<_> = engine.services().services().map(|service| service.key).collect();
+    let gone = DestKey::from(at("10.0.0.11:80"));
+    let ops: Vec<_> = keys.iter().map(|key| Op::DelDest { key: *key, addr: gone }).collect();
+    let table = engine.services().apply(&mut Trash::default(), &ops).expect("legal edits");
+    engine.set_services(Arc::new(table));
+    engine.set_knobs(Knobs { reset_on_end: false, ..Knobs::default() });
+    assert_eq!(engine.end_orphans_from(0, (u32::MAX, usize::MAX)), (None, 0), "nobody wants it");
+    let (mut from, mut ended, mut steps) = (Some(0), 0, 0);
+    engine.set_knobs(Knobs { expire_nodest_conn: true, ..Knobs::default() });
+    while let Some(at) = from {
+        let (next, n) = engine.end_orphans_from(at, (50, 10));
+        assert!(n <= 10, "{n} in a step");
+        assert!(next.is_none_or(|next| next > at && next <= at + 50));
+        (from, ended, steps) = (next, ended + n, steps + 1);
+    }
+    assert!(steps >= 600 / 50, "{steps} steps");
+    assert_eq!(ended, 200, "of both services");
+    (0..10).for_each(|_| worker.handle_timeout(now + Duration::from_millis(1)));
+    assert_eq!(engine.connections_held(), 600 - 200);
+    assert_eq!(engine.end_orphans_from(0, (u32::MAX, usize::MAX)), (None, 0), "nothing is left to end");
 }

@@ -1,5 +1,7 @@
 //! Datagrams in fragments, by every method: the first one decides and the others follow, whenever they come.
 
+#[path = "end_all/mod.rs"]
+mod end_all;
 #[path = "foreseen/mod.rs"]
 mod foreseen;
 
@@ -17,6 +19,7 @@ use wire::build::{self, Build, ping, sctp, tcp, udp};
 use wire::frame::Frame;
 use wire::packet::Packet;
 
+use end_all::end_all;
 use foreseen::foresee;
 
 /// Who takes part, in one family.
@@ -274,7 +277,7 @@ fn the_rest_of_a_datagram_to_a_dead_server_goes_nowhere() {
             let pieces = datagram(net.client, net.vip).fragments(1400);
             assert!(matches!(director.verdict(&pieces[0]), Verdict::Transmit(_)));
             live.set_down(true);
-            let n = director.engine.end_connections_of(&live, OnDown::Keep, 10);
+            let n = end_all(&director.engine, &live, OnDown::Keep);
             assert_eq!(n, usize::from(!one_packet));
             director.behind(0);
             assert_eq!(director.verdict(&pieces[1]), Verdict::Drop(DropReason::DestDown), "{method:?}");

@@ -1,6 +1,8 @@
 //! Fronts: connections that end at the director. Whom the service sends them to, what is kept about them, and what is
 //! diverted.
 
+#[path = "end_all/mod.rs"]
+mod end_all;
 #[path = "foreseen/mod.rs"]
 mod foreseen;
 
@@ -18,6 +20,7 @@ use sched::{
 };
 use wire::build::{Build, tcp};
 
+use end_all::end_all;
 use foreseen::foresee;
 
 const TRANSPARENT: FrontWay = FrontWay::Userspace { speaker: Speaker::Client, owner: 3 };
@@ -262,7 +265,7 @@ fn one_whose_server_goes_is_told_and_one_whose_front_goes_is_not() {
     assert!(!front.is_over());
     let table = director.engine.services();
     let dest = &table.get(&key()).expect("the service").dests.iter().find(|d| d.live.key == front.dest());
-    assert_eq!(director.engine.reset_connections_of(&dest.expect("the server").live, 10), 1);
+    assert_eq!(end_all(&director.engine, &dest.expect("the server").live, OnDown::Reset), 1);
     director.wait(Duration::from_millis(1));
     assert!(front.is_over());
 }
@@ -282,7 +285,7 @@ fn those_of_a_dead_server_are_told_unless_they_are_kept() {
         director.worker.front_connected(&spare, Duration::from_millis(1), director.now);
         fronts.extend(director.worker.park_front(spare, director.now));
         live.set_down(true);
-        assert_eq!(director.engine.end_connections_of(&live, how, 10), ended);
+        assert_eq!(end_all(&director.engine, &live, how), ended);
         director.wait(Duration::from_millis(1));
         assert!(fronts.iter().all(|front| front.is_over() == (ended > 0)), "{how:?}");
     }

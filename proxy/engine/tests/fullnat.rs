@@ -1,6 +1,8 @@
 //! FullNAT byte by byte: both addresses are rewritten on either leg, errors with what they quote, and ports of the
 //! local address are taken, given back, and run out.
 
+#[path = "end_all/mod.rs"]
+mod end_all;
 #[path = "foreseen/mod.rs"]
 mod foreseen;
 
@@ -10,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use engine::{DropReason, Egress, Engine, HostView, Knobs, Limits, Verdict, Worker};
 use sched::marks::Prefix;
-use sched::{DestSpec, ForwardMethod, Op, Path, Proto, ServiceKey, ServiceSpec, Trash};
+use sched::{DestSpec, ForwardMethod, OnDown, Op, Path, Proto, ServiceKey, ServiceSpec, Trash};
 use wire::build::{Build, tcp, time_exceeded, udp, unreachable_port};
 use wire::checksum;
 use wire::frame::Frame;
 use wire::packet::Packet;
 
+use end_all::end_all;
 use foreseen::foresee;
 
 const SENT: Verdict = Verdict::Transmit(Egress::Route);
@@ -216,7 +219,7 @@ fn the_server_is_reset_from_the_address_that_it_knows() {
         assert_eq!(director.process(&tcp(net.server, local).seq(900).syn().ack(101)).0, SENT);
         assert_eq!(director.process(&tcp(net.client, net.vip).seq(101).ack(901)).0, SENT);
         let service = director.engine.services().services().next().map(Arc::clone).expect("a service");
-        assert_eq!(director.engine.reset_connections_of(&service.dests[0].live, 10), 1);
+        assert_eq!(end_all(&director.engine, &service.dests[0].live, OnDown::Reset), 1);
         director.worker.handle_timeout(director.now);
         let mut resets = Vec::new();
         let mut frame = Frame::new();

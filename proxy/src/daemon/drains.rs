@@ -3,23 +3,29 @@
 //! A drain lasts until it is undone, or the server is removed or given a weight by somebody: the operator's word is
 //! newer than ours. Whoever asked for it may go away meanwhile.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use control::api::DrainView;
 use engine::Engine;
-use sched::{DestKey, DestLive, ServiceKey, ServiceTable, Weight};
+use sched::{DestKey, DestLive, OnDown, ServiceKey, ServiceTable, Weight};
 use tokio::time::Instant;
 use tracing::info;
 
-/// Between two looks at a server whose connections are being reset.
+use super::walk::{BREATH, STEP};
+
+/// Between two walks for servers whose connections are being reset.
 const PACE: Duration = Duration::from_millis(100);
-/// Connections that are reset at a look.
-const BATCH: usize = 100_000;
 
 #[derive(Debug, Default)]
-pub(super) struct Drains(Vec<Drain>);
+pub(super) struct Drains {
+    all: Vec<Drain>,
+    /// Where in the table of connections the walk goes on, and when: it is for all servers whose patience has ended.
+    at: u32,
+    next_step: Option<Instant>,
+}
 
 #[derive(Debug)]
 struct Drain {
@@ -44,24 +50,24 @@ impl Drains {
         live.set_draining(true);
         let i = self.position(service, live.key).unwrap_or_else(|| {
             let live = Arc::clone(live);
-            self.0.push(Drain { service, live, weight, deadline, reset: 0, next_look: None });
-            self.0.len() - 1
+            self.all.push(Drain { service, live, weight, deadline, reset: 0, next_look: None });
+            self.all.len() - 1
         });
-        let drain = &mut self.0[i];
+        let drain = &mut self.all[i];
         (drain.deadline, drain.next_look, drain.reset) = (deadline, deadline, 0);
         drain.view()
     }
 
     /// Ends a drain; the weight is the caller's business.
     pub(super) fn end(&mut self, service: ServiceKey, server: DestKey) -> Option<DrainView> {
-        let drain = self.0.remove(self.position(service, server)?);
+        let drain = self.all.remove(self.position(service, server)?);
         drain.live.set_draining(false);
         Some(drain.view())
     }
 
     /// Ends those whose server has been removed, or given a weight.
     pub(super) fn heed(&mut self, table: &ServiceTable) {
-        self.0.retain(|drain| {
+        self.all.retain(|drain| {
             let service = table.get(&drain.service);
             let dest = service.and_then(|s| s.all.iter().find(|d| Arc::ptr_eq(&d.live, &drain.live)));
             let lasts = dest.is_some_and(|d| d.configured == Weight(0));
@@ -74,12 +80,13 @@ impl Drains {
 
     /// When to call [`Drains::look`].
     pub(super) fn next_look(&self) -> Option<Instant> {
-        self.0.iter().filter_map(|d| d.next_look).min()
+        self.next_step.or_else(|| self.all.iter().filter_map(|d| d.next_look).min())
     }
 
-    /// Has what is left reset where patience has ended; the workers, who do it, have to be woken.
+    /// Does a step of having reset what is left where patience has ended; the workers, who do it, have to be woken.
     pub(super) fn look(&mut self, engine: &Engine, now: Instant) {
-        for drain in self.0.iter_mut().filter(|d| d.next_look.is_some_and(|at| at <= now)) {
+        let mut over = HashSet::new();
+        for drain in self.all.iter_mut().filter(|d| d.next_look.is_some_and(|at| at <= now)) {
             let left = drain.view();
             if left.is_empty() {
                 drain.next_look = None;
@@ -90,17 +97,28 @@ impl Drains {
                 let (service, server) = (drain.service, drain.live.key);
                 info!(%service, %server, connections = drain.reset, "drain: resetting what is left");
             }
-            engine.reset_connections_of(&drain.live, BATCH);
-            drain.next_look = Some(now + PACE);
+            over.insert(Arc::as_ptr(&drain.live));
+        }
+        let next = if over.is_empty() {
+            None
+        } else {
+            let reset = |live: &Arc<DestLive>| over.contains(&Arc::as_ptr(live)).then_some(OnDown::Reset);
+            engine.end_connections_from(self.at, STEP, reset).0
+        };
+        (self.at, self.next_step) = (next.unwrap_or(0), next.map(|_| now + BREATH));
+        if next.is_none() {
+            for drain in self.all.iter_mut().filter(|d| over.contains(&Arc::as_ptr(&d.live))) {
+                drain.next_look = Some(now + PACE);
+            }
         }
     }
 
     pub(super) fn views(&self) -> Vec<DrainView> {
-        self.0.iter().map(Drain::view).collect()
+        self.all.iter().map(Drain::view).collect()
     }
 
     fn position(&self, service: ServiceKey, server: DestKey) -> Option<usize> {
-        self.0.iter().position(|d| (d.service, d.live.key) == (service, server))
+        self.all.iter().position(|d| (d.service, d.live.key) == (service, server))
     }
 }
 

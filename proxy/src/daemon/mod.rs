@@ -10,9 +10,11 @@ mod log;
 mod marks;
 mod methods;
 mod notify;
+mod orphans;
 mod place;
 mod rates;
 mod rules;
+mod walk;
 mod worker;
 
 use std::hash::{BuildHasher, Hasher};

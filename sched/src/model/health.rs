@@ -126,30 +126,76 @@ pub struct Damping {
     pub hold: u32,
 }
 
-/// Commands that are told; an empty one is none. Words are separated by spaces, no shell is involved; the facts are in the
-/// environment.
+/// A command that is told something; the facts are in its environment. A word for it alone is its line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "NotifyWords", into = "NotifyWords")]
+pub struct NotifyCommand {
+    /// Words separated by spaces; no shell is involved.
+    pub line: String,
+    /// Who runs it, `USER` or `USER:GROUP`; without, who runs all of the service's.
+    pub user: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum NotifyWords {
+    Line(String),
+    Of { command: String, user: String },
+}
+
+impl From<NotifyWords> for NotifyCommand {
+    fn from(words: NotifyWords) -> Self {
+        match words {
+            NotifyWords::Line(line) => Self { line, user: None },
+            NotifyWords::Of { command, user } => Self { line: command, user: Some(user) },
+        }
+    }
+}
+
+impl From<NotifyCommand> for NotifyWords {
+    fn from(command: NotifyCommand) -> Self {
+        match command {
+            NotifyCommand { line, user: None } => Self::Line(line),
+            NotifyCommand { line, user: Some(user) } => Self::Of { command: line, user },
+        }
+    }
+}
+
+impl From<String> for NotifyCommand {
+    fn from(line: String) -> Self {
+        Self { line, user: None }
+    }
+}
+
+impl From<&str> for NotifyCommand {
+    fn from(line: &str) -> Self {
+        line.to_owned().into()
+    }
+}
+
+/// Commands that are told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Notify {
     /// Of any server that has come up or died; not of soft states.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub change: Option<String>,
+    pub change: Option<NotifyCommand>,
     /// Of any server that has come up; by server, those that have a command of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub up: Option<String>,
+    pub up: Option<NotifyCommand>,
     /// Of any server that has died.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub down: Option<String>,
+    pub down: Option<NotifyCommand>,
     /// Of single servers, in addition: `up` and `down`.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub own: BTreeMap<DestKey, [Option<String>; 2]>,
+    pub own: BTreeMap<DestKey, [Option<NotifyCommand>; 2]>,
     /// The service has its quorum again.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub quorum_up: Option<String>,
+    pub quorum_up: Option<NotifyCommand>,
     /// The service has lost its quorum.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub quorum_down: Option<String>,
-    /// Who runs all of them, `USER` or `USER:GROUP`; without, whoever we are.
+    pub quorum_down: Option<NotifyCommand>,
+    /// Who runs those that do not say it, `USER` or `USER:GROUP`; without, whoever we are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// At the end `down` and `quorum_down` are told too, of live servers and services with a quorum (keepalived's `omega`);

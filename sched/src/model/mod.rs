@@ -11,8 +11,8 @@ mod tls;
 pub use dest::{DestKey, DestSpec, ForwardMethod, Tunnel, TunnelChecksum, TunnelKind, Weight};
 pub use health::{
     BodyTest, Check, CheckKind, Damping, DnsRecord, ExecCheck, FileCheck, Fitness, GrpcCheck, Health,
-    HttpCheck, HttpUrl, HttpVersion, Initially, Need, Notify, OnDown, Passive, Share, TlsCheck, UdpCheck,
-    Via, Window,
+    HttpCheck, HttpUrl, HttpVersion, Initially, Need, Notify, NotifyCommand, OnDown, Passive, Share,
+    TlsCheck, UdpCheck, Via, Window,
 };
 pub(crate) use key::is_host;
 pub use key::{Family, Mark, NoService, Proto, ServiceKey};

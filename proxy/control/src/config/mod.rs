@@ -82,7 +82,8 @@
 //! damping = { flaps = 3, within = "60s", hold = "5m" }  # down so often within that time, it stays down so long
 //! passive = { fall = 3, hold = "5s", max_hold = "5m" }  # by what clients' connections meet, of servers whose answers
 //!                                 # come through us: NAT and FullNAT, never DR or tunnels; or true
-//! notify = "/usr/local/bin/notify"   # told of each change; or { change, up, down, quorum_up, quorum_down, at_stop, user }
+//! notify = "/usr/local/bin/notify"   # told of each change; or { change, up, down, quorum_up, quorum_down, at_stop, user },
+//!                                 # each a string, or { command = "/usr/local/bin/up", user = "nobody" }
 //!
 //! [service.tls]                   # TLS from clients ends here; files are relative to this one
 //! port = 443                      # default: the service's TCP port, of several 443

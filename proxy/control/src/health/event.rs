@@ -107,8 +107,8 @@ impl Told {
             _ => [None; 3],
         };
         commands.into_iter().flatten().map(|command| Self {
-            command: command.clone(),
-            user: notify.user.clone(),
+            command: command.line.clone(),
+            user: command.user.clone().or_else(|| notify.user.clone()),
             event: event.clone(),
         })
     }

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sched::{Check, Fitness, Health, Initially, Met, Need, Share, Weight, Window};
+use sched::{Check, Damping, Fitness, Health, Initially, Met, Need, Share, Weight, Window};
 use serde::{Deserialize, Serialize};
 
 use self::passive::Hold;
@@ -256,7 +256,7 @@ impl Server {
             return Vec::new();
         }
         let reason = if reason.is_empty() { "its settings have changed".to_owned() } else { reason };
-        self.changed(now, reason)
+        self.changed(health, now, reason)
     }
 
     /// The same after an answer, which may only have made it soft.
@@ -271,7 +271,7 @@ impl Server {
         let alive = self.is_alive();
         self.settle(health, now);
         if self.is_alive() != alive {
-            return self.changed(now, reason);
+            return self.changed(health, now, reason);
         }
         let state = self.asked[i].machine.state();
         if self.hand.is_some() || state.is_soft() == soft || state.is_up() != self.up {
@@ -285,7 +285,10 @@ impl Server {
         vec![(kind, reason)]
     }
 
-    fn changed(&mut self, now: Instant, reason: String) -> Vec<Turn> {
+    fn changed(&mut self, health: &Health, now: Instant, mut reason: String) -> Vec<Turn> {
+        if let Some(damped) = self.damping_began(health, now) {
+            reason = format!("{reason}; {damped}");
+        }
         self.since = now;
         self.reason.clone_from(&reason);
         if self.is_alive() {
@@ -312,6 +315,16 @@ impl Server {
         } else if !self.up && believed && (health.damping.is_none() || !self.is_damped(now)) {
             self.up = true;
         }
+    }
+
+    /// What has just begun, if it has.
+    fn damping_began(&self, health: &Health, now: Instant) -> Option<String> {
+        let Damping { within, hold, .. } = health.damping?;
+        let [within, hold] = [within, hold].map(|ms| Duration::from_millis(ms.into()));
+        (!self.is_alive() && self.damped == Some(now + hold)).then(|| {
+            let (falls, within, hold) = (self.fell.len(), within.as_secs_f64(), hold.as_secs_f64());
+            format!("it has fallen {falls} times within {within} s, and stays down for {hold} s")
+        })
     }
 
     fn note_fall(&mut self, health: &Health, now: Instant) {

@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use engine::{Defence, DropReason, Knobs, Limits, Verdict};
-use sched::{ForwardMethod, Op, ServiceKey};
+use sched::{ForwardMethod, OnDown, Op, ServiceKey};
 use wire::build::tcp;
 
 use crate::director::{Director, SENT, nets, with_port};
+use crate::end_all::end_all;
 use crate::for_each;
 use crate::talk::{Talk, command, reply};
 
@@ -84,7 +85,7 @@ fn one_that_is_ended_takes_it_along_at_once() {
         talk.asks(&mut director, &command(with_port(net.client, 6000)));
         assert_eq!(director.engine.connections_held(), 2);
         for dest in director.engine.services().services().flat_map(|service| service.dests.iter()) {
-            director.engine.reset_connections_of(&dest.live, 10);
+            end_all(&director.engine, &dest.live, OnDown::Reset);
         }
         director.worker.handle_timeout(director.now);
         assert_eq!(director.engine.connections_held(), 0);

@@ -5,6 +5,8 @@
 
 mod active;
 mod director;
+#[path = "../end_all/mod.rs"]
+mod end_all;
 mod expected;
 #[path = "../foreseen/mod.rs"]
 mod foreseen;

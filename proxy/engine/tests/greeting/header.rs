@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use engine::{Counters, Knobs};
-use sched::{ForwardMethod, ProxyProtocol, TcpOptions};
+use sched::{ForwardMethod, OnDown, ProxyProtocol, TcpOptions};
 use wire::build::{too_big, unreachable_port};
 use wire::frame::Frame;
 use wire::icmp;
@@ -12,6 +12,7 @@ use wire::tcp;
 
 use crate::client::{CLIENT, METHODS, SERVER, acknowledged, arrived};
 use crate::director::{Director, Net, nets};
+use crate::end_all::end_all;
 
 const TIMESTAMPS: &[u8] = &[1, 1, 8, 10, 0, 0, 0, 9, 0, 0, 0, 8];
 
@@ -229,7 +230,7 @@ fn resets_of_ours_have_the_numbers_that_the_server_expects() {
     director.one(&director.client(0, 0).payload(b"unheard"));
     let table = director.engine.services();
     let dest = &table.services().next().unwrap().dests[0].live;
-    assert_eq!(director.engine.reset_connections_of(dest, 10), 1);
+    assert_eq!(end_all(&director.engine, dest, OnDown::Reset), 1);
     let resets = director.wait(Duration::ZERO);
     let numbers = |to: std::net::IpAddr| {
         let to = resets.iter().filter(|frame| Packet::parse(frame.packet()).unwrap().dst == to);

@@ -4,6 +4,8 @@
 mod client;
 mod crowd;
 mod director;
+#[path = "../end_all/mod.rs"]
+mod end_all;
 #[path = "../foreseen/mod.rs"]
 mod foreseen;
 mod header;

@@ -18,6 +18,8 @@ mod around;
 mod begin;
 mod cast;
 mod check;
+#[path = "../end_all/mod.rs"]
+mod end_all;
 #[path = "../foreseen/mod.rs"]
 mod foreseen;
 mod health;

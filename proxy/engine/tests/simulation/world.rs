@@ -12,6 +12,7 @@ use wire::packet::Family;
 
 use crate::cast::{host, own_address};
 use crate::check::{self, Chosen, Done};
+use crate::end_all::end_all;
 use crate::foreseen::foresee;
 use crate::model::{Flow, FlowKey, MARK, Model, Reset};
 use crate::persist::{self, TemplateKey};
@@ -123,9 +124,9 @@ impl World {
         let n = match of {
             Some((dest, how)) => {
                 let live = model.dests[dest].live.as_ref().expect("known");
-                self.engine.end_connections_of(live, how, usize::MAX)
+                end_all(&self.engine, live, how)
             }
-            None => self.engine.end_orphans(usize::MAX),
+            None => self.engine.end_orphans_from(0, (u32::MAX, usize::MAX)).1,
         };
         assert_eq!(n, doomed.len(), "flows to be ended");
         // Timers that are due end theirs first, or later: both in the same moment.

@@ -7,13 +7,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use engine::{Egress, Engine, HostView, Knobs, Limits, Part, Verdict, Worker};
-use sched::{ForwardMethod, Met, Op, Path, ServiceTable, Trash};
+use sched::{ForwardMethod, Met, OnDown, Op, Path, ServiceTable, Trash};
 use wire::encap::{Encap, EncapKind};
 use wire::frame::Frame;
 use wire::packet::{Family, Packet};
 use wire::{checksum, gso};
 
 use crate::case::Step;
+use crate::end_all::end_all;
 use crate::foreseen::foresee;
 use crate::ledger::{Ledger, Watched};
 use crate::net::Net;
@@ -86,15 +87,18 @@ impl Director {
         match step {
             Step::Own(_) => {}
             Step::Ways(ways) => assert_eq!(self.ways, ways, "{place}: ways"),
-            Step::Orphans(n) => assert_eq!(self.engine.end_orphans(1000), n, "{place}: orphans"),
+            Step::Orphans(n) => {
+                let ended = self.engine.end_orphans_from(0, (u32::MAX, usize::MAX));
+                assert_eq!(ended, (None, n), "{place}: orphans");
+            }
             Step::Reset(leg, n) => {
                 let dest = self.watched.dest(leg);
-                assert_eq!(self.engine.reset_connections_of(dest, 1000), n, "{place}: connections");
+                assert_eq!(end_all(&self.engine, dest, OnDown::Reset), n, "{place}: connections");
             }
             Step::Dies(leg, how, n) => {
                 let dest = self.watched.dest(leg);
                 dest.set_down(true);
-                assert_eq!(self.engine.end_connections_of(dest, how, 1000), n, "{place}: connections");
+                assert_eq!(end_all(&self.engine, dest, how), n, "{place}: connections");
             }
             Step::Met(leg, all) => {
                 let Met { answered, refused, unanswered, in_a_row } = self.watched.dest(leg).met();

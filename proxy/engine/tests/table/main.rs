@@ -5,6 +5,8 @@
 mod case;
 mod deaths;
 mod director;
+#[path = "../end_all/mod.rs"]
+mod end_all;
 mod ends;
 #[path = "../foreseen/mod.rs"]
 mod foreseen;

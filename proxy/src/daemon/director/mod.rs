@@ -39,6 +39,7 @@ pub(super) use self::rings::Rings;
 use super::drains::Drains;
 use super::health::{Health, Rest};
 use super::knobs::knobs;
+use super::orphans::Orphans;
 use super::rules::{self, Rules};
 use super::worker::{Turns, Workers};
 use crate::front::{Fronts, Listing};
@@ -52,12 +53,6 @@ const RAMP: Duration = Duration::from_secs(1);
 
 /// How often fronts are told the time and their files are looked at.
 const TICK: Duration = Duration::from_secs(1);
-
-/// How long a server has to be gone before its connections end: a script that flushes all and restores it takes less.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// Connections ended in one go, so that orders need not wait.
-const ORPHANS: usize = 10_000;
 
 /// What the director can be asked.
 #[derive(Debug)]
@@ -122,8 +117,7 @@ pub(super) struct Director {
     next_sweep: Instant,
     born: Instant,
     next_ramp: Instant,
-    /// When to look for connections whose servers are gone.
-    orphans: Option<Instant>,
+    orphans: Orphans,
     wakers: Vec<Waker>,
     fronts: Fronts,
     next_tick: Instant,
@@ -169,7 +163,7 @@ impl Director {
             next_sweep: Instant::now() + SWEEP,
             born: Instant::now(),
             next_ramp: Instant::now(),
-            orphans: None,
+            orphans: Orphans::default(),
             wakers: workers.wakers(),
             fronts,
             next_tick: Instant::now() + TICK,
@@ -258,9 +252,8 @@ impl Director {
                 self.fronts.heed_files();
                 self.tell_front_notices();
             }
-            () = due(self.orphans) => {
-                let all = self.engine.end_orphans(ORPHANS) < ORPHANS;
-                self.orphans = if all { None } else { Some(Instant::now() + Duration::from_millis(10)) };
+            () = due(self.orphans.next_look()) => {
+                self.orphans.look(&self.engine, Instant::now());
                 self.wakers.iter().for_each(Waker::wake);
             }
             news = self.health.news() => {
@@ -356,7 +349,7 @@ impl Director {
         self.engine.set_services(Arc::new(table));
         self.prepare(&before);
         if !self.trash.is_empty() {
-            self.orphans.get_or_insert_with(|| Instant::now() + GRACE);
+            self.orphans.expect(Instant::now());
         }
         self.health.follow(&self.engine, &before, &self.engine.services());
         let fronted = self.fronts.follow(&self.engine.services());

@@ -1,5 +1,5 @@
 //! Connections of servers that are used no longer: ended as their service wants it. One walk through all connections is
-//! for all such servers, and is done in steps: whatever dies at once, nobody else who is served by this thread waits long.
+//! for all such servers, whatever dies at once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,14 +12,10 @@ use sched::{DestLive, OnDown, Proto, ServiceKey};
 use tokio::time::Instant;
 use tracing::info;
 
+use crate::daemon::walk::{BREATH, STEP};
+
 /// Between two walks.
 const PACE: Duration = Duration::from_millis(100);
-/// Between two steps of a walk.
-const BREATH: Duration = Duration::from_millis(2);
-/// Slots of the table that are looked at in a step.
-const SLOTS: u32 = 100_000;
-/// Connections that are ended in a step.
-const BATCH: usize = 20_000;
 /// Walks that find nothing until it is over: a worker may still have had the table in which the server was alive.
 const WALKS: u8 = 2;
 
@@ -70,9 +66,8 @@ impl Endings {
         let dead = &mut self.dead;
         // The walk is spared where there is nothing to find.
         let next = if self.at > 0 || dead.values().any(Ending::has_any) {
-            let (next, ended) = engine.end_connections_from(self.at, (SLOTS, BATCH), |live| {
-                dead.get(&place(live)).map(|ending| ending.how)
-            });
+            let (next, ended) = engine
+                .end_connections_from(self.at, STEP, |live| dead.get(&place(live)).map(|ending| ending.how));
             for live in ended {
                 dead.entry(place(&live)).and_modify(|ending| ending.found += 1);
             }

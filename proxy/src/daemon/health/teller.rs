@@ -3,6 +3,7 @@
 //! no groups but that user's one; if there is no such user, it does not run at all.
 
 use std::collections::{HashSet, VecDeque};
+use std::io;
 use std::time::Duration;
 
 use control::health::Told;
@@ -94,7 +95,7 @@ async fn run(told: &Told, limit: Duration) {
     command.args(words).envs(told.environment());
     if let Some(user) = told.user.clone() {
         // Who that is may be asked over the network.
-        let found = spawn_blocking(move || who(&user)).await.map_err(|error| error.to_string());
+        let found = spawn_blocking(move || who(&user)).await.map_err(io::Error::other);
         match found.flatten() {
             Ok((user, group)) => drop(command.uid(user.as_raw()).gid(group.as_raw())),
             Err(error) => {

@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use sched::{Check, DestSpec, ForwardMethod, ServiceKey, Tunnel, TunnelChecksum, TunnelKind, Weight};
+use sched::{
+    Check, DestSpec, ForwardMethod, NotifyCommand, ServiceKey, Tunnel, TunnelChecksum, TunnelKind, Weight,
+};
 use toml::de::DeValue;
 
 use super::super::reader::{At, Problems, Section};
@@ -23,7 +25,7 @@ pub(super) struct Server<'a> {
     /// What it is asked in place of what the service's servers are.
     pub(super) checks: Option<Vec<Asked<'a>>>,
     /// Who is told that it is up, or down.
-    pub(super) notify: Option<[Option<String>; 2]>,
+    pub(super) notify: Option<[Option<NotifyCommand>; 2]>,
 }
 
 pub(super) fn servers<'a>(

@@ -1,6 +1,6 @@
 //! `[service.health]`, and what servers have of their own.
 
-use sched::{DestKey, Health, Initially, Need, Notify, OnDown, ServiceSpec};
+use sched::{DestKey, Health, Initially, Need, Notify, NotifyCommand, OnDown, ServiceSpec};
 
 use super::check::check;
 use super::server;
@@ -71,11 +71,17 @@ fn notify(notify: &Notify) -> Option<String> {
         ("quorum_up", quorum_up),
         ("quorum_down", quorum_down),
     ] {
-        table.maybe(key, command.as_deref().map(string));
+        table.maybe(key, command.as_ref().map(told));
     }
     table.when("at_stop", true, *at_stop);
     table.maybe("user", user.as_deref().map(string));
     table.end()
+}
+
+fn told(command: &NotifyCommand) -> String {
+    let NotifyCommand { line, user } = command;
+    let Some(user) = user else { return string(line) };
+    format!("{{ command = {}, user = {} }}", string(line), string(user))
 }
 
 fn has_own(health: &Health, server: &DestKey) -> bool {
@@ -87,8 +93,8 @@ pub(super) fn of_server(text: &mut String, health: &Health, addr: &DestKey) {
     if let Some([up, down]) = health.notify.own.get(addr) {
         let mut braces = String::new();
         let mut table = Table::inline(&mut braces);
-        table.maybe("up", up.as_deref().map(string));
-        table.maybe("down", down.as_deref().map(string));
+        table.maybe("up", up.as_ref().map(told));
+        table.maybe("down", down.as_ref().map(told));
         text.push_str(&format!("notify = {}\n", table.end().unwrap_or_else(|| "{}".to_owned())));
     }
     match health.own.get(addr).map(Vec::as_slice) {

@@ -30,7 +30,7 @@ panic = 90
 sorry = { address = "10.1.0.9:8080", weight = 2, method = "fullnat", inhibit = true }
 damping = { flaps = 3, within = "60s", hold = "300s" }
 passive = { fall = 4, hold = "5s", max_hold = "300s" }
-notify = { change = "/bin/change it", up = "/bin/up", quorum_down = "/bin/down", at_stop = true, user = "nobody" }
+notify = { change = "/bin/change it", up = "/bin/up", quorum_down = { command = "/bin/down it", user = "root" }, at_stop = true, user = "nobody" }
 
 [[service.check]]
 kind = "http"
@@ -63,7 +63,7 @@ weight = 3
 upper = 10
 lower = 5
 slow_start = 30
-notify = { up = "/bin/up 1", down = "/bin/down 1" }
+notify = { up = "/bin/up 1", down = { command = "/bin/down 1", user = "alice:staff" } }
 
 [[service.server]]
 address = "10.1.0.2:8080"

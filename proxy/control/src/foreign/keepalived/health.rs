@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sched::{Check, CheckKind, DestKey, DestSpec, Health, Initially, Notify, OnDown, ServiceKey};
+use sched::{
+    Check, CheckKind, DestKey, DestSpec, Health, Initially, Notify, NotifyCommand, OnDown, ServiceKey,
+};
 
 use super::Script;
 use super::build::{Dests, at};
@@ -39,7 +41,7 @@ pub(super) fn health(
         sorry_inhibit: service.sorry_inhibit,
         quorum,
         hysteresis,
-        notify: notify(service, dests, notes),
+        notify: notify(service, dests),
         ..Health::default()
     };
     Some(health).filter(|health| *health != Health::default())
@@ -128,27 +130,15 @@ fn quorum(service: &Virtual, dests: &Dests<'_>, notes: &mut Notes) -> (u32, u32)
     (quorum, hysteresis)
 }
 
-/// The commands, which one user runs: those of another one are left out, rather than run by somebody else.
-fn notify(service: &Virtual, dests: &Dests<'_>, notes: &mut Notes) -> Notify {
+/// The commands. Who runs the first one runs all that say nothing else.
+fn notify(service: &Virtual, dests: &Dests<'_>) -> Notify {
     let of_servers = dests.iter().flat_map(|(_, real)| [&real.up, &real.down]);
     let all = [&service.quorum_up, &service.quorum_down].into_iter().chain(of_servers);
     let user = all.flatten().next().and_then(|script| script.user.clone());
-    let mut command = |script: &Option<Script>| {
-        let script = script.as_ref()?;
-        if script.user != user {
-            let name = |user: &Option<String>| user.clone().unwrap_or_else(|| "root".to_owned());
-            let (own, others) = (name(&script.user), name(&user));
-            let text = format!(
-                "commands of a virtual server have one user here, {others}: this one is for {own}, and is left out"
-            );
-            notes.unhandled(
-                &script.place,
-                text,
-                "let one user run them all, or the command change it: setpriv",
-            );
-            return None;
-        }
-        Some(script.command.clone())
+    let command = |script: &Option<Script>| {
+        let Script { command, user: own, .. } = script.as_ref()?;
+        let own = (*own != user).then(|| own.clone().unwrap_or_else(|| "root".to_owned()));
+        Some(NotifyCommand { line: command.clone(), user: own })
     };
     let (quorum_up, quorum_down) = (command(&service.quorum_up), command(&service.quorum_down));
     let own = dests.iter().map(|(dest, real)| (dest.addr, [command(&real.up), command(&real.down)]));

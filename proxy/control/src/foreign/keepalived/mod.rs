@@ -31,7 +31,7 @@ use group::Targets;
 use nix::unistd::User;
 use tree::Item;
 
-use super::note::{Notes, Place};
+use super::note::Notes;
 use super::{Foreign, add_services};
 
 /// About `smtp_alert`.
@@ -55,7 +55,6 @@ struct Script {
     command: String,
     /// Who runs it; nothing for root.
     user: Option<String>,
-    place: Place,
 }
 
 impl Shared {
@@ -79,8 +78,7 @@ impl Shared {
             let text = "blanks separate the arguments of this command, in quotes as well";
             notes.changed(item.place_of(0), text, "put it into a script without arguments");
         }
-        *into =
-            Some(Script { command, user: user.filter(|user| user != "root"), place: item.place().clone() });
+        *into = Some(Script { command, user: user.filter(|user| user != "root") });
     }
 }
 

@@ -178,7 +178,7 @@ impl Virtual {
             }
             ServiceKey::Mark { mark, .. } => (mark.0.to_string(), "fwm".to_owned()),
         };
-        let tell = |what| Some(format!("{command} {what} {service} {proto}"));
+        let tell = |what| Some(format!("{command} {what} {service} {proto}").into());
         Notify { quorum_down: tell("start"), quorum_up: tell("stop"), ..Notify::default() }
     }
 }

@@ -5,7 +5,9 @@
 //! another user it has no groups but that user's one. [`command`](crate::health::command) says what
 //! its environment has.
 
+use std::io;
 use std::process::ExitStatus;
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -13,6 +15,7 @@ use nix::unistd::{Gid, Group, Uid, User};
 use sched::{ExecCheck, Weight};
 use std::os::unix::process::ExitStatusExt;
 use tokio::process::Command;
+use tokio::task::spawn_blocking;
 
 use super::asking::{Asking, Stage};
 use super::{Success, Target, Weighting, words};
@@ -22,7 +25,9 @@ use crate::health::command::{Running, facts};
 pub(super) struct Ready {
     program: String,
     arguments: Vec<String>,
-    who: Option<(Uid, Gid)>,
+    user: Option<String>,
+    /// Who that is, once it is known.
+    who: OnceLock<(Uid, Gid)>,
     dynamic: bool,
 }
 
@@ -51,7 +56,8 @@ impl Ready {
         Ok(Self {
             program: program.clone(),
             arguments: arguments.to_vec(),
-            who: check.user.as_deref().map(who).transpose()?,
+            user: check.user.clone(),
+            who: OnceLock::new(),
             dynamic: check.dynamic,
         })
     }
@@ -64,7 +70,8 @@ impl Ready {
             .args(&self.arguments)
             .envs(facts(*service, Some(*dest), Some(*server), state))
             .current_dir("/");
-        if let Some((user, group)) = self.who {
+        if let Some(user) = &self.user {
+            let (user, group) = self.who(user, asking).await?;
             command.uid(user.as_raw()).gid(group.as_raw());
         }
         let cannot = |e| format!("cannot run `{}`: {}", self.program, words::io(&e));
@@ -77,6 +84,19 @@ impl Ready {
         })?;
         asking.reached(Stage::Running);
         self.judge(running.ended().await.map_err(cannot)?)
+    }
+
+    async fn who(&self, user: &str, asking: &Asking<'_>) -> Result<(Uid, Gid), String> {
+        if let Some(known) = self.who.get() {
+            return Ok(*known);
+        }
+        let name = user.to_owned();
+        // That may be asked over the network: not on this thread.
+        let found = match spawn_blocking(move || who(&name)).await {
+            Ok(found) => found.map_err(|e| asking.error(&e))?,
+            Err(_) => return Err(format!("nobody says who `{user}` is")),
+        };
+        Ok(*self.who.get_or_init(|| found))
     }
 
     fn judge(&self, status: ExitStatus) -> Result<Success, String> {
@@ -97,14 +117,15 @@ impl Ready {
 /// `USER` or `USER:GROUP`, names or numbers; a user's group is their own one, unless another is named.
 ///
 /// # Errors
-/// Which of them this host does not know.
-pub fn who(text: &str) -> Result<(Uid, Gid), String> {
+/// Which of them this host does not know; or it cannot tell.
+pub fn who(text: &str) -> io::Result<(Uid, Gid)> {
     let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
-    let unknown = |what: &str, name: &str| format!("there is no {what} `{name}` on this host");
+    let unknown =
+        |what: &str, name: &str| io::Error::other(format!("there is no {what} `{name}` on this host"));
     let group = match group {
         Some(group) => Some(match group.parse() {
             Ok(number) => Gid::from_raw(number),
-            Err(_) => Group::from_name(group).ok().flatten().ok_or_else(|| unknown("group", group))?.gid,
+            Err(_) => known(Group::from_name(group))?.ok_or_else(|| unknown("group", group))?.gid,
         }),
         None => None,
     };
@@ -112,10 +133,18 @@ pub fn who(text: &str) -> Result<(Uid, Gid), String> {
         Ok(number) => User::from_uid(Uid::from_raw(number)),
         Err(_) => User::from_name(user),
     };
-    match (entry.ok().flatten(), user.parse(), group) {
+    match (known(entry)?, user.parse(), group) {
         (Some(entry), _, group) => Ok((entry.uid, group.unwrap_or(entry.gid))),
         (None, Ok(number), Some(group)) => Ok((Uid::from_raw(number), group)),
         (None, ..) => Err(unknown("user", user)),
+    }
+}
+
+/// What was found; other errors than those of this host mean that nothing was.
+fn known<T>(found: nix::Result<Option<T>>) -> io::Result<Option<T>> {
+    match found.map_err(io::Error::from) {
+        Err(error) if words::is_ours(&error) => Err(error),
+        found => Ok(found.ok().flatten()),
     }
 }
 

@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::sync::Mutex;
 
-use sched::{ExecCheck, HttpCheck, HttpUrl, Mark, Proto, TlsCheck, UdpCheck};
+use nix::sched::{CloneFlags, unshare};
+use sched::{ExecCheck, FileCheck, HttpCheck, HttpUrl, Mark, Proto, TlsCheck, UdpCheck};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
@@ -58,6 +59,24 @@ pub(super) async fn ask_for(timeout: u32, kind: CheckKind, server: SocketAddr) -
     let outcome = Question::new(&check, &tools()).ask(&target(server)).await;
     assert!(outcome.took <= Duration::from_millis(timeout.into()) + Duration::from_secs(5), "{outcome:?}");
     outcome.result
+}
+
+/// Asks where only so many more descriptors can be had, and once more when there are enough: by a thread with descriptors
+/// of its own.
+pub(super) async fn starved(free: usize, kind: CheckKind, server: SocketAddr) -> [Outcome; 2] {
+    let question = Question::new(&Check { timeout: LONG, ..Check::new(kind) }, &tools());
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        unshare(CloneFlags::CLONE_FILES).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let mut held: Vec<_> = std::iter::from_fn(|| null.try_clone().ok()).collect();
+        held.truncate(held.len() - free);
+        let first = runtime.block_on(question.ask(&target(server)));
+        drop(held);
+        reply.send([first, runtime.block_on(question.ask(&target(server)))])
+    });
+    answer.await.unwrap()
 }
 
 /// What is wrong.
@@ -427,4 +446,20 @@ async fn a_udp_check_by_default_is_one_that_waits_for_an_error() {
         ask(CheckKind::Udp(UdpCheck::default()), nobody().await).await,
         Err("connection refused".to_owned())
     );
+}
+
+#[tokio::test]
+async fn what_this_host_has_no_descriptors_for_is_no_failure_of_the_server() {
+    let server = serve(|_| async {}).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let file = FileCheck { path: file.path().to_owned(), weight: 1, ..FileCheck::default() };
+    let command = vec!["/bin/true".to_owned()];
+    let exec = ExecCheck { command, ..ExecCheck::default() };
+    let by = ExecCheck { user: Some("nobody:nogroup".to_owned()), ..exec.clone() };
+    for kind in [CheckKind::Tcp, CheckKind::File(file), CheckKind::Exec(exec), CheckKind::Exec(by)] {
+        let [starved, later] = starved(0, kind.clone(), server).await;
+        assert!(starved.lacking, "{kind:?}: {starved:?}");
+        assert!(starved.result.unwrap_err().ends_with("too many files are open here"));
+        assert!(!later.lacking && later.result.is_ok(), "{kind:?}: {later:?}");
+    }
 }

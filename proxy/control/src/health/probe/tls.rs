@@ -98,7 +98,7 @@ impl Ready {
         stream: TcpStream,
     ) -> Result<TlsStream<TcpStream>, String> {
         let name = self.sni.clone().unwrap_or_else(|| asking.target.server.ip().into());
-        let connector = TlsConnector::from(self.config()?);
+        let connector = TlsConnector::from(self.config(asking)?);
         let stream = connector.connect(name, stream).await.map_err(|e| words::handshake(&e))?;
         asking.reached(Stage::Shaken);
         let session = stream.get_ref().1;
@@ -118,18 +118,18 @@ impl Ready {
         Ok(stream)
     }
 
-    fn config(&self) -> Result<Arc<ClientConfig>, String> {
+    fn config(&self, asking: &Asking<'_>) -> Result<Arc<ClientConfig>, String> {
         let verifying = |roots| verifying(&self.tools, roots, self.protocol, self.sni.is_some());
         match &self.trust {
             Trust::Anybody(config) => Ok(Arc::clone(config)),
             Trust::Host(config) => match config.get() {
                 Some(config) => Ok(Arc::clone(config)),
                 None => {
-                    let made = verifying(self.tools.roots()?)?;
+                    let made = verifying(self.tools.roots(asking)?)?;
                     Ok(Arc::clone(config.get_or_init(|| made)))
                 }
             },
-            Trust::File(authorities) => authorities.config(verifying),
+            Trust::File(authorities) => authorities.config(asking, verifying),
         }
     }
 }

@@ -9,7 +9,11 @@ use std::sync::{Arc, OnceLock};
 use rustls::RootCertStore;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
+use rustls_native_certs::ErrorKind;
 use sched::{DestKey, Proto, ServiceKey};
+
+use super::asking::Asking;
+use super::words;
 
 /// Makes what a local socket says to a VIP go to one given server, whatever the scheduler would say.
 pub trait Aim: Send + Sync {
@@ -69,19 +73,27 @@ impl Tools {
     }
 
     /// The authorities that this host trusts. While there are none they are looked for again.
-    pub(super) fn roots(&self) -> Result<Arc<RootCertStore>, String> {
+    pub(super) fn roots(&self, asking: &Asking<'_>) -> Result<Arc<RootCertStore>, String> {
         match self.roots.get() {
             Some(roots) => Ok(Arc::clone(roots)),
             None => {
-                let found = host_roots()?;
+                let found = host_roots(asking)?;
                 Ok(Arc::clone(self.roots.get_or_init(|| found)))
             }
         }
     }
 }
 
-fn host_roots() -> Result<Arc<RootCertStore>, String> {
+fn host_roots(asking: &Asking<'_>) -> Result<Arc<RootCertStore>, String> {
     let found = rustls_native_certs::load_native_certs();
+    // With some of them missing others would be taken for strangers, and for good.
+    for error in &found.errors {
+        if let ErrorKind::Io { inner, .. } = &error.kind
+            && words::is_ours(inner)
+        {
+            return Err(format!("this host's authorities cannot be read: {}", asking.error(inner)));
+        }
+    }
     let mut roots = RootCertStore::empty();
     // Stores hold some that rustls does not take; a host trusts the others nevertheless.
     let (taken, _) = roots.add_parsable_certificates(found.certs);

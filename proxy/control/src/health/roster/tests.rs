@@ -1,5 +1,6 @@
 use sched::{
-    CheckKind, DestSpec, Fitness, Health, Initially, OnDown, Op, Proto, ServiceSpec, Share, Trash, Weight,
+    CheckKind, DestSpec, Fitness, Health, Initially, NotifyCommand, OnDown, Op, Proto, ServiceSpec, Share,
+    Trash, Weight,
 };
 
 use super::*;
@@ -283,8 +284,8 @@ fn the_quorum_is_lost_below_and_regained_above_as_keepalived_does() {
     let mut w = Watched::new(spec.clone());
     w.edit(with(&spec, |h| {
         (h.quorum, h.hysteresis, h.sorry) = (3, 1, Some(DestSpec::new(addr(99))));
-        h.notify.quorum_down = Some("lost".to_owned());
-        h.notify.quorum_up = Some("found".to_owned());
+        h.notify.quorum_down = Some("lost".into());
+        h.notify.quorum_up = Some("found".into());
     }));
     w.second(&[1, 2]);
     assert_eq!(w.in_force().len(), 2, "2 is not below 3 - 1");
@@ -334,10 +335,12 @@ fn commands_are_told_of_what_they_asked_for() {
     let spec = checked(2);
     let mut w = Watched::new(spec.clone());
     w.edit(with(&spec, |h| {
-        h.notify.change = Some("change".to_owned());
-        h.notify.up = Some("up".to_owned());
-        h.notify.own.insert(addr(1), [Some("own up".to_owned()), Some("own down".to_owned())]);
-        h.notify.down = Some("down".to_owned());
+        h.notify.change = Some("change".into());
+        h.notify.up = Some("up".into());
+        let own = |line: &str| NotifyCommand { line: line.to_owned(), user: Some("alice".to_owned()) };
+        h.notify.own.insert(addr(1), [Some(own("own up")), Some(own("own down"))]);
+        h.notify.user = Some("bob".to_owned());
+        h.notify.down = Some("down".into());
         h.notify.at_stop = true;
     }));
     w.second(&[1]);
@@ -346,6 +349,7 @@ fn commands_are_told_of_what_they_asked_for() {
     assert_eq!(w.told[3..], ["change", "up", "own up", "change", "down"].map(str::to_owned)[..]);
     let last = w.roster.stop().told;
     assert_eq!(last.iter().map(|t| t.command.as_str()).collect::<Vec<_>>(), ["down", "own down"]);
+    assert_eq!(last.iter().map(|t| t.user.as_deref()).collect::<Vec<_>>(), [Some("bob"), Some("alice")]);
     let facts: HashMap<_, _> = last[0].environment().into_iter().collect();
     assert_eq!(facts["ULVS_SERVICE"], "tcp/10.0.0.1:80");
     assert_eq!((facts["ULVS_SERVER"].as_str(), facts["ULVS_STATE"].as_str()), ("192.168.1.1:80", "down"));

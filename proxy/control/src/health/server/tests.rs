@@ -1,5 +1,7 @@
+mod every;
+
 use proptest::prelude::*;
-use sched::{CheckKind, Damping, Passive};
+use sched::{CheckKind, Passive};
 
 use super::*;
 use crate::health::probe::Success;
@@ -183,6 +185,17 @@ fn clients_say_that_a_server_is_dead_and_time_gives_it_another_chance() {
     assert_eq!(server.tick(&health, now), [], "not yet");
     assert_eq!(server.tick(&health, then)[0].0, EventKind::Up);
     assert_eq!(server.next_tick(then), None);
+}
+
+#[test]
+fn a_server_that_flaps_stays_down_and_the_fall_with_which_that_begins_says_so() {
+    let damping = Some(Damping { flaps: 2, within: 60_000, hold: 1_500 });
+    let health = Health { damping, ..Health::default() };
+    let mut server = Server::new(&[check(1, 1)], Initially::Up, Instant::now());
+    let all = told(&mut server, &health, &[false, true, false, true]);
+    let last = "down: connection refused; it has fallen 2 times within 60 s, and stays down for 1.5 s";
+    assert_eq!(all, ["down: connection refused", "up: it answers", last]);
+    assert_eq!(server.words(Instant::now()), "damped");
 }
 
 proptest! {

@@ -1,6 +1,6 @@
 //! `notify`: commands that are told.
 
-use sched::Notify;
+use sched::{Notify, NotifyCommand};
 use toml::de::DeValue;
 
 use super::super::super::reader::{Problems, Section};
@@ -8,6 +8,7 @@ use super::exec::{program_is_found, user};
 
 const OF_SERVICE: &[&str] = &["change", "up", "down", "quorum_up", "quorum_down", "at_stop", "user"];
 const OF_SERVER: &[&str] = &["up", "down"];
+const OF_COMMAND: &[&str] = &["command", "user"];
 const COMMAND: &str = "\"/usr/local/bin/notify\"";
 
 /// `notify = "/usr/local/bin/notify"`, of each transition; or a table of several.
@@ -33,7 +34,7 @@ pub(super) fn of_service(section: &Section<'_>, problems: &mut Problems) -> Noti
 pub(in super::super) fn of_server(
     section: &Section<'_>,
     problems: &mut Problems,
-) -> Option<[Option<String>; 2]> {
+) -> Option<[Option<NotifyCommand>; 2]> {
     let value = section.value("notify")?;
     let DeValue::Table(table) = value.get_ref() else {
         let text = "`notify` of a server says who is told of what";
@@ -44,8 +45,24 @@ pub(in super::super) fn of_server(
     Some([command(&inner, "up", problems), command(&inner, "down", problems)])
 }
 
+/// `up = "/usr/local/bin/up"`, or `up = { command = "/usr/local/bin/up", user = "nobody" }`.
+fn command(section: &Section<'_>, key: &str, problems: &mut Problems) -> Option<NotifyCommand> {
+    let value = section.value(key)?;
+    let DeValue::Table(table) = value.get_ref() else {
+        return line(section, key, problems).map(NotifyCommand::from);
+    };
+    let inner = Section::new(table, value.span(), "a command of `notify`", OF_COMMAND, problems);
+    if inner.value("command").is_none() {
+        let help = format!("for example {key} = {{ command = {COMMAND}, user = \"nobody\" }}");
+        problems.note(value.span(), format!("`{key}` has no `command`"), help);
+        return None;
+    }
+    let line = line(&inner, "command", problems);
+    Some(NotifyCommand { user: user(&inner, problems)?, line: line? })
+}
+
 /// Words between blanks, the first one a program.
-fn command(section: &Section<'_>, key: &str, problems: &mut Problems) -> Option<String> {
+fn line(section: &Section<'_>, key: &str, problems: &mut Problems) -> Option<String> {
     let text = section.string(key, COMMAND, problems)?;
     let Some(program) = text.value.split_ascii_whitespace().next() else {
         let help = format!("for example {key} = {COMMAND}");

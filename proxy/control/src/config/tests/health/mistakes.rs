@@ -274,6 +274,19 @@ fn every_mistake_in_what_follows_is_shown_at_its_place_with_a_way_out() {
         ),
         ("notify = { donw = \"/x\" }", ["donw", "`notify` has no key `donw`", "`down`?"]),
         ("notify = 3", ["3", "`notify` has to be a string", "/usr/local/bin/notify"]),
+        ("notify = { up = 3 }", ["3", "`up` has to be a string", "/usr/local/bin/notify"]),
+        (
+            "notify = { up = { user = \"alice\" } }",
+            ["{ user = \"alice\" }", "`up` has no `command`", "up = { command = "],
+        ),
+        (
+            "notify = { up = { command = \"/x\", users = \"a\" } }",
+            ["users", "a command of `notify` has no key `users`", "`user`?"],
+        ),
+        (
+            "notify = { down = { command = \"/x\", user = \":\" } }",
+            ["\":\"", "`:` is no user", "nobody:nogroup"],
+        ),
     ];
     for (lines, problem) in cases {
         assert_problem(&service(&format!("[service.health]\n{lines}")), lines, *problem);

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use sched::{
     BodyTest, Check, CheckKind, Damping, DestSpec, DnsRecord, ExecCheck, FileCheck, GrpcCheck, Health,
-    HttpCheck, HttpUrl, HttpVersion, Initially, Need, Notify, OnDown, Passive, TlsCheck, UdpCheck, Via,
-    Window,
+    HttpCheck, HttpUrl, HttpVersion, Initially, Need, Notify, NotifyCommand, OnDown, Passive, TlsCheck,
+    UdpCheck, Via, Window,
 };
 
 use super::*;
@@ -245,7 +245,7 @@ fn every_key_of_what_follows_arrives() {
         [[service.server]]
         address = "10.1.0.1"
         weight = 2
-        notify = { up = "/u1" }
+        notify = { up = "/u1", down = { command = "/d1 now", user = "alice" } }
         [[service.server.check]]
         kind = "icmp"
         [[service.server.check]]
@@ -258,7 +258,8 @@ fn every_key_of_what_follows_arrives() {
         address = "10.1.0.3"
     "#;
     let addr = |text: &str| text.parse::<sched::DestKey>().unwrap();
-    let some = |text: &str| Some(text.to_owned());
+    let some = |text: &str| Some(text.into());
+    let alice = NotifyCommand { line: "/d1 now".to_owned(), user: Some("alice".to_owned()) };
     let own = vec![Check::new(CheckKind::Icmp), Check { port: Some(81), ..Check::new(CheckKind::Tcp) }];
     let expected = Health {
         checks: vec![Check::new(CheckKind::Tcp)],
@@ -278,11 +279,11 @@ fn every_key_of_what_follows_arrives() {
             change: some("/a b"),
             up: some("/u"),
             down: some("/d"),
-            own: [(addr("10.1.0.1:80"), [some("/u1"), None])].into(),
+            own: [(addr("10.1.0.1:80"), [some("/u1"), Some(alice)])].into(),
             quorum_up: some("/qu"),
             quorum_down: some("/qd"),
             at_stop: true,
-            user: some("nobody:nogroup"),
+            user: Some("nobody:nogroup".to_owned()),
         },
     };
     let health = health_of(text);
@@ -299,7 +300,7 @@ fn short_ways_to_say_it_mean_the_usual() {
     assert_eq!(with("passive = false").passive, None);
     let long = with("passive = { hold = \"10m\" }").passive.unwrap();
     assert_eq!((long.hold, long.max_hold), (600_000, 600_000));
-    let notify = Notify { change: Some("notify --all".to_owned()), ..Notify::default() };
+    let notify = Notify { change: Some("notify --all".into()), ..Notify::default() };
     assert_eq!(with("notify = \"notify --all\"").notify, notify);
     assert_eq!(with("on_down = \"keep\"").on_down, OnDown::Keep);
     // A sorry server is what a server is: the port is the service's, a tunnel may change the family.

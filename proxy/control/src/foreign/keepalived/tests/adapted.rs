@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn commands_run_as_the_user_that_is_written_or_not_at_all() {
+fn commands_run_as_the_users_that_are_written() {
     let text = "
         global_defs {
             script_user alice
@@ -21,14 +21,20 @@ fn commands_run_as_the_user_that_is_written_or_not_at_all() {
             }
         }";
     let foreign = read_text("users", text);
+    let by =
+        |line: &str, user: &str| Some(NotifyCommand { line: line.to_owned(), user: Some(user.to_owned()) });
     let expected = Notify {
-        own: [("10.1.0.1:80".parse().unwrap(), [Some("/bin/up".to_owned()), None])].into(),
-        quorum_down: Some("/bin/down".to_owned()),
+        own: [
+            ("10.1.0.1:80".parse().unwrap(), [Some("/bin/up".into()), by("/bin/down", "root")]),
+            ("10.1.0.2:80".parse().unwrap(), [by("/bin/up", "bob:staff"), None]),
+        ]
+        .into(),
+        quorum_down: Some("/bin/down".into()),
         user: Some("alice".to_owned()),
         ..Notify::default()
     };
     assert_eq!(foreign.services[0].health.as_ref().unwrap().notify, expected);
-    assert_eq!(foreign.notes.counts(), "2 not handled, 1 changed", "{}", foreign.notes);
+    assert_eq!(foreign.notes.counts(), "1 changed", "{}", foreign.notes);
 }
 
 #[test]

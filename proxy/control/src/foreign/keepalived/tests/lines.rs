@@ -81,7 +81,7 @@ fn an_unknown_parameter_stays_as_it_is() {
                 real_server 10.1.0.1 80 { }\n}\n";
     let service = services("unknown", text).remove(0);
     let notify = service.health.unwrap().notify.clone();
-    assert_eq!(notify.quorum_up.as_deref(), Some("/bin/x $B ${C} #1"));
+    assert_eq!(notify.quorum_up, Some("/bin/x $B ${C} #1".into()));
 }
 
 #[test]

@@ -149,12 +149,6 @@ fn what_is_unknown_or_has_no_meaning_leaves_the_file_usable() {
         (file("", "TCP_CHECK { }"), Severity::Changed, "has died are reset", "on_down"),
         (file("", "UDP_CHECK { }"), Severity::Changed, "empty datagram", "payload 00ff"),
         (
-            file("quorum_up /bin/x user", "notify_up /bin/x"),
-            Severity::NotHandled,
-            "one user here, user: this one is for root, and is left out",
-            "setpriv",
-        ),
-        (
             "virtual_server 10.0.0.1 80 { }".to_owned(),
             Severity::Changed,
             "without real servers",

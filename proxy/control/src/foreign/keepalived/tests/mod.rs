@@ -3,8 +3,8 @@ use std::sync::Arc;
 
 use sched::{
     BodyTest, Check, CheckKind, DestSpec, DnsRecord, ExecCheck, FileCheck, ForwardMethod, Health, HttpCheck,
-    HttpUrl, HttpVersion, Initially, Netmask, Notify, OnDown, Persistence, Proto, SchedFlags, ServiceSpec,
-    TlsCheck, Tunnel, TunnelChecksum, TunnelKind, UdpCheck, Weight,
+    HttpUrl, HttpVersion, Initially, Netmask, Notify, NotifyCommand, OnDown, Persistence, Proto, SchedFlags,
+    ServiceSpec, TlsCheck, Tunnel, TunnelChecksum, TunnelKind, UdpCheck, Weight,
 };
 
 use super::super::note::Severity;
@@ -90,13 +90,10 @@ fn every_keyword_becomes_what_it_means() {
         quorum: 3,
         hysteresis: 1,
         notify: Notify {
-            own: [(
-                one.addr,
-                [Some("/usr/local/bin/up".to_owned()), Some("/usr/local/bin/down now".to_owned())],
-            )]
-            .into(),
-            quorum_up: Some("/usr/local/bin/quorum up".to_owned()),
-            quorum_down: Some("/usr/local/bin/quorum down".to_owned()),
+            own: [(one.addr, [Some("/usr/local/bin/up".into()), Some("/usr/local/bin/down now".into())])]
+                .into(),
+            quorum_up: Some("/usr/local/bin/quorum up".into()),
+            quorum_down: Some("/usr/local/bin/quorum down".into()),
             at_stop: true,
             user: Some("nobody:nogroup".to_owned()),
             ..Notify::default()

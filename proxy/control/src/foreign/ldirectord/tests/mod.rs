@@ -78,7 +78,7 @@ fn every_key_becomes_what_it_means() {
 }
 
 fn told(service: &str) -> Notify {
-    let tell = |what| Some(format!("/usr/local/bin/fallback {what} {service}"));
+    let tell = |what| Some(format!("/usr/local/bin/fallback {what} {service}").into());
     Notify { quorum_down: tell("start"), quorum_up: tell("stop"), ..Notify::default() }
 }
 

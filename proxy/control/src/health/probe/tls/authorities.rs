@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::super::words;
+use super::super::asking::Asking;
 
 /// A bundle of all authorities that there are is a quarter of that.
 const LONGEST: u64 = 1 << 20;
@@ -38,9 +38,10 @@ impl Authorities {
     /// The configuration that `make` makes of them.
     pub(super) fn config(
         &self,
+        asking: &Asking<'_>,
         make: impl FnOnce(Arc<RootCertStore>) -> Result<Arc<ClientConfig>, String>,
     ) -> Result<Arc<ClientConfig>, String> {
-        let fails = |e: io::Error| format!("cannot read {}: {}", self.path.display(), words::io(&e));
+        let fails = |e: io::Error| format!("cannot read {}: {}", self.path.display(), asking.error(&e));
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = Stamp::of(&std::fs::metadata(&self.path).map_err(fails)?);
         if let Some((of, config)) = &*made

@@ -13,7 +13,7 @@ use sched::{BodyTest, Check, CheckKind, HttpCheck, HttpUrl};
 use tempfile::{TempDir, tempdir};
 use tokio_rustls::TlsAcceptor;
 
-use super::super::tests::{LONG, ask, says, serve, target, tools, why};
+use super::super::tests::{LONG, ask, says, serve, starved, target, tools, why};
 use super::super::{Question, Success};
 use super::*;
 
@@ -206,6 +206,22 @@ async fn without_a_file_those_are_trusted_whom_the_host_trusts() {
         why == "certificate of an authority that is not known here" || why.contains("trusts no authority"),
         "{why}"
     );
+}
+
+#[tokio::test]
+async fn authorities_that_this_host_has_no_descriptor_to_read_are_no_failure_of_the_server() {
+    let ca = Ca::new();
+    let addr = good(&ca).await;
+    let right = tls(ca.check(Some(NAME)));
+    let host = tls(TlsCheck { ca: None, ..ca.check(Some(NAME)) });
+    for (kind, later_right) in [(right, true), (host, false)] {
+        // The connection has the last one.
+        let [starved, later] = starved(1, kind, addr).await;
+        let why = starved.result.unwrap_err();
+        let lacks = starved.lacking && why.ends_with("too many files are open here");
+        assert!(lacks || why.contains("trusts no authority"), "{why}");
+        assert_eq!((later.lacking, later.result.is_ok()), (false, later_right), "{later:?}");
+    }
 }
 
 #[tokio::test]
