@@ -17,9 +17,10 @@ use crate::trace::{Filter, Traced};
 
 const FILTER: &str = "\
 FILTER: words that all have to hold, each perhaps behind `not`; `and` may stand between them:
-  host ADDRESS, net PREFIX, port PORT   on either side, as the packet came or as it leaves
+  host ADDRESS, net PREFIX, port PORT   on either side, as it came or leaves
   vip ADDRESS[:PORT]                    the same of a service's address
-  service tcp/172.16.0.99:443           packets of that service (fwm/3: those that begin a connection)
+  service tcp/172.16.0.99:443           packets of that service (of fwm/3 those
+                                        that begin a connection)
   tcp, udp, sctp, icmp                  by protocol
   dropped, dropped for REASON           `ulvs drops --all` lists the reasons
   new                                   packets that get a server";
