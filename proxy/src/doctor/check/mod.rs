@@ -101,8 +101,8 @@ pub(crate) const ALL: &[Check] = &[
 fn span(seconds: i64) -> String {
     let (unit, name) = match seconds {
         ..120 => (1, "s"),
-        ..7_200 => (60, "minutes"),
-        ..172_800 => (3_600, "hours"),
+        120..7_200 => (60, "minutes"),
+        7_200..172_800 => (3_600, "hours"),
         _ => (86_400, "days"),
     };
     format!("{} {name}", seconds / unit)

@@ -78,7 +78,9 @@ fn only(check: &Check, facts: &Facts) -> (Severity, String, String) {
 }
 
 fn nat() -> Facts {
-    healthy(ForwardMethod::Masq)
+    let mut facts = healthy(ForwardMethod::Masq);
+    probes(&mut facts).at_server.clear();
+    facts
 }
 
 fn dr() -> Facts {
@@ -152,6 +154,17 @@ fn an_answer_that_is_heard_at_a_port_of_the_bridge_or_below_the_vlan_has_come_ba
         probes(&mut facts).way_back.values_mut().for_each(|it| *it = answer);
         assert_eq!((way_back::CHECK.find)(&facts).is_empty(), there, "{device}");
     }
+}
+
+#[test]
+fn a_server_that_has_the_vip_itself_is_silent_when_it_is_asked_from_there() {
+    let mut facts = nat();
+    probes(&mut facts).way_back.values_mut().for_each(|it| *it = None);
+    assert_eq!((way_back::CHECK.find)(&facts).len(), 1);
+    probes(&mut facts).at_server = probes(&mut dr()).at_server.clone();
+    assert_eq!((way_back::CHECK.find)(&facts), []);
+    probes(&mut facts).at_server.values_mut().for_each(|it| *it = None);
+    assert_eq!((way_back::CHECK.find)(&facts).len(), 1);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! NAT: the server's answers to clients have to come back through this host, so it has to be the server's gateway. Direct
 //! routing and tunnels: they need not, and where they do, this host has to pass them on.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use control::save;
 use netio::probe::{Answer, Through};
@@ -50,6 +50,8 @@ fn find(facts: &Facts) -> Vec<Finding> {
             };
             let own = own.map_or_else(|| "this host".to_owned(), |own| own.to_string());
             match came {
+                // It throws away what comes from an address of its own, as clients' are not.
+                None if has_vip(facts, *vip, dest.addr) => {}
                 None => {
                     saw = Some(format!(
                         "it answers a connection from {own}, and nothing came back of one from {vip}: its answers to \
@@ -91,6 +93,14 @@ fn find(facts: &Facts) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// Whether a server has the VIP itself: from direct routing, it may be.
+fn has_vip(facts: &Facts, vip: IpAddr, server: SocketAddr) -> bool {
+    let mut asked = facts.probes.iter().flat_map(|probes| &probes.at_server);
+    asked.any(|((at, of), answer)| {
+        at.ip() == vip && *of == server && matches!(answer, Some(Answer::Open(_) | Answer::Refused(_)))
+    })
 }
 
 /// Servers behind direct routing and tunnels whose answers come here, and get no further.

@@ -162,7 +162,8 @@ fn is_neighbour(facts: &Facts, vip: IpAddr, server: IpAddr) -> bool {
     device(vip).is_some() && device(vip) == device(server)
 }
 
-/// What servers behind direct routing and tunnels do with a packet to the VIP.
+/// What servers behind direct routing and tunnels do with a packet to the VIP; and those behind NAT that were silent when
+/// asked from there, which may have it themselves.
 fn at_server(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAddr>) -> io::Result<()> {
     // The kernel has looked for them just now, to connect to them.
     let now = Survey::take().unwrap_or_default();
@@ -171,7 +172,8 @@ fn at_server(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAd
         let Some(Ok(way)) = facts.ways.get(&server.ip()) else { continue };
         let (Some(own), ip) = (way.source, server.ip()) else { continue };
         let by = match method {
-            ForwardMethod::Route => {
+            ForwardMethod::Masq if !is_silent(probes, server) => continue,
+            ForwardMethod::Route | ForwardMethod::Masq => {
                 let ours = facts.host.link(way.device).and_then(|link| link.mac);
                 let (Some(from), Some(to)) = (ours, link_address(probes, &now, ip)) else { continue };
                 By::Link { device: way.device, from, to }
@@ -184,7 +186,7 @@ fn at_server(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAd
                 };
                 By::Tunnel { from: own, to: ip, kind }
             }
-            ForwardMethod::Masq | ForwardMethod::FullNat => continue,
+            ForwardMethod::FullNat => continue,
         };
         for vip in facts.vips_of(&service.key) {
             let port = match service.key {
@@ -227,6 +229,11 @@ fn at_server(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAd
     };
     probes.led_here = one_by_one(waiting)?.into_iter().map(|(at, answer)| (at, came(answer))).collect();
     Ok(())
+}
+
+/// Nothing has come back of what it was asked as if by the VIP.
+fn is_silent(probes: &Probes, server: SocketAddr) -> bool {
+    probes.way_back.iter().any(|((_, at), answer)| *at == server && answer.is_none())
 }
 
 /// By VIP and server: in whose name it was asked, and what came of it. Of one VIP at several servers answers are told
