@@ -113,6 +113,28 @@ fn a_healthy_director_gets_a_quiet_report_and_is_as_before() {
     engine.stop();
 }
 
+/// A packet is heard at the bridge's port before the bridge has it: its way back leads here all the same.
+#[test]
+fn a_director_whose_servers_are_at_a_bridge_of_its_own_is_healthy() {
+    let scene = Scene::new(&NatOptions::default());
+    for line in [
+        "ip link add br0 type bridge",
+        "ip address flush dev to-servers",
+        "ip link set to-servers master br0",
+        "ip link set br0 up",
+        "ip address add 10.0.0.1/24 dev br0",
+        "ip address add 2001:db8:2::1/64 dev br0 nodad",
+    ] {
+        scene.director().exec(&line.split(' ').collect::<Vec<_>>()).unwrap();
+    }
+    let engine = Engine::start(&scene.lab, &["--config", &scene.config()]);
+    scene.works();
+    let output = ulvs(scene.director(), &["doctor"]);
+    let text = printed(&output);
+    assert!(output.status.success() && text.starts_with("nothing is wrong"), "{text}");
+    engine.stop();
+}
+
 /// Without privilege, and without packets, it looks at what is left and says what it could not see.
 #[test]
 fn what_it_could_not_see_is_said() {

@@ -186,6 +186,9 @@ fn names_of_labs_machines_checks_and_mistakes_are_completed() {
         ("ulvs lab exec --lab sched", "schedulers"),
         ("ulvs doctor --only way-b", "way-back"),
         ("ulvs doctor --only other-gate", "other-gateway"),
+        ("ulvs help pers", "persistence"),
+        ("ulvs man troub", "troubleshooting"),
+        ("ulvs tls add --stack user", "userspace"),
     ] {
         let words: Vec<_> = line.split(' ').collect();
         let bash = format!(
@@ -244,4 +247,31 @@ fn an_installation_has_every_name_and_every_paper() {
         Command::new(&script).arg(dir.path().join("nothing")).env("DESTDIR", dir.path()).output().unwrap();
     assert_eq!(missing.status.code(), Some(1));
     assert!(printed(&missing).contains("run `make build` first"), "{}", printed(&missing));
+}
+
+/// What a README has: the headings' ranks, what is typed and shown without its comments, and how many rows tables have.
+fn skeleton(file: &str) -> (Vec<String>, Vec<String>, usize) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+    let text = fs::read_to_string(path).unwrap();
+    let (mut headings, mut shown, mut rows, mut fenced) = (Vec::new(), Vec::new(), 0, false);
+    for line in text.lines() {
+        if line.starts_with("```") {
+            fenced = !fenced;
+            shown.push(line.to_owned());
+        } else if fenced {
+            shown.push(line.split('#').next().unwrap_or_default().trim_end().to_owned());
+        } else if line.starts_with('#') {
+            headings.push(line.split(' ').next().unwrap_or_default().to_owned());
+        } else if line.starts_with('|') {
+            rows += 1;
+        }
+    }
+    (headings, shown, rows)
+}
+
+#[test]
+fn the_readme_in_chinese_has_all_that_the_other_one_has() {
+    let (english, chinese) = (skeleton("README.md"), skeleton("README.zh.md"));
+    assert!(english.1.len() > 200 && english.2 > 100, "{english:?}");
+    assert_eq!(chinese, english);
 }

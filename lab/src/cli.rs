@@ -38,7 +38,7 @@ Practise in its machines:
   ulvs lab shell director
   ulvs lab exec client -- ping -c 1 director
   ulvs lab down
-In the machines ipvsadm, iptables and the others of their names are ulvs; each has an /etc and a /root of
+In the machines ipvsadm, iptables and the others of their names are ulvs; each has an /etc and a /root of \
 its own; `systemctl start httpd`, `httpd -t` and `scp` are the lab's.";
 
 #[derive(Debug, Subcommand)]

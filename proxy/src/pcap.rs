@@ -17,12 +17,21 @@ use pcap_file::{DataLink, PcapError};
 /// What `ulvs capture` says of a packet that it has written as it came already.
 pub(crate) const AS_IT_LEAVES: &str = "as it leaves";
 
-/// The packets of a file from their IP headers on: what is none is left out, and so is what `ulvs capture` wrote of a packet
-/// as it leaves, which did not come. "-" is standard input.
+/// What a file has.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Capture {
+    /// Packets, from their IP headers on.
+    pub(crate) packets: Vec<Vec<u8>>,
+    /// It ends within a packet: whoever wrote it has not ended, or was killed.
+    pub(crate) cut: bool,
+}
+
+/// The packets of a file: what has no IP header is left out, and so is what `ulvs capture` wrote of a packet as it leaves,
+/// which did not come. "-" is standard input.
 ///
 /// # Errors
-/// In words: it cannot be read, or is no capture of a kind that is understood.
-pub(crate) fn read(path: &Path) -> Result<Vec<Vec<u8>>, String> {
+/// In words: it cannot be read, is no capture of a kind that is understood, or has no packet.
+pub(crate) fn read(path: &Path) -> Result<Capture, String> {
     let mut bytes = Vec::new();
     let read = if path == Path::new("-") {
         io::stdin().read_to_end(&mut bytes)
@@ -30,30 +39,44 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Vec<u8>>, String> {
         File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
     };
     read.map_err(|error| format!("{}: {error}", path.display()))?;
-    let packets = if bytes.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]) { pcapng(&bytes) } else { pcap(&bytes) };
-    let packets =
-        packets.map_err(|error| format!("{}: no capture (pcap or pcapng): {error}", path.display()))?;
-    if packets.is_empty() {
+    let mut capture = Capture::default();
+    let whole = if bytes.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]) {
+        pcapng(&bytes, &mut capture.packets)
+    } else {
+        pcap(&bytes, &mut capture.packets)
+    };
+    match whole {
+        Ok(()) => {}
+        Err(error) if !capture.packets.is_empty() && ends(&error) => capture.cut = true,
+        Err(error) => return Err(format!("{}: no capture (pcap or pcapng): {error}", path.display())),
+    }
+    if capture.packets.is_empty() {
         return Err(format!("{}: there is no IP packet in it", path.display()));
     }
-    Ok(packets)
+    Ok(capture)
 }
 
-fn pcap(bytes: &[u8]) -> Result<Vec<Vec<u8>>, PcapError> {
+/// There were too few bytes.
+const fn ends(error: &PcapError) -> bool {
+    matches!(error, PcapError::IoError(_) | PcapError::IncompleteBuffer)
+}
+
+fn pcap(bytes: &[u8], packets: &mut Vec<Vec<u8>>) -> Result<(), PcapError> {
     let mut reader = PcapReader::new(bytes)?;
     let link = reader.header().datalink;
-    let mut packets = Vec::new();
     while let Some(packet) = reader.next_packet() {
         packets.extend(packet_of(link, &packet?.data));
     }
-    Ok(packets)
+    Ok(())
 }
 
-fn pcapng(bytes: &[u8]) -> Result<Vec<Vec<u8>>, PcapError> {
+fn pcapng(bytes: &[u8], packets: &mut Vec<Vec<u8>>) -> Result<(), PcapError> {
     let mut reader = PcapNgReader::new(bytes)?;
-    let (mut links, mut packets) = (Vec::new(), Vec::new());
+    let mut links = Vec::new();
     while let Some(block) = reader.next_block() {
         match block? {
+            // Each section has interfaces of its own.
+            Block::SectionHeader(_) => links.clear(),
             Block::InterfaceDescription(interface) => links.push(interface.linktype),
             Block::EnhancedPacket(packet) if !leaves(&packet.options) => {
                 let link = links.get(packet.interface_id as usize).copied();
@@ -62,7 +85,7 @@ fn pcapng(bytes: &[u8]) -> Result<Vec<Vec<u8>>, PcapError> {
             _ => {}
         }
     }
-    Ok(packets)
+    Ok(())
 }
 
 /// Whether a packet is one of ours as it leaves: programs that capture on a link call some outbound, too.
@@ -158,8 +181,51 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("one.pcapng");
         std::fs::write(&path, &file).unwrap();
-        assert_eq!(read(&path), Ok(vec![packet.clone(), packet]));
+        assert_eq!(read(&path), Ok(Capture { packets: vec![packet.clone(), packet], cut: false }));
         std::fs::write(&path, "no capture").unwrap();
         assert!(read(&path).unwrap_err().contains("no capture (pcap or pcapng)"));
+    }
+
+    #[test]
+    fn of_a_file_that_ends_within_a_packet_those_before_it_are_read() {
+        let packet = wire::build::tcp("10.0.0.1:1", "10.0.0.2:2").syn().bytes();
+        let mut ng = Vec::new();
+        let mut writer = Writer::new(&mut ng, 96).unwrap();
+        // As tcpdump writes: the file's header, and a header before each packet.
+        let mut plain = [[0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0], [0; 8], [0, 0, 4, 0, 101, 0, 0, 0]].concat();
+        for _ in 0..2 {
+            writer.packet(Side::Before, Duration::ZERO, (&packet, packet.len()), "came").unwrap();
+            let len = u32::try_from(packet.len()).unwrap().to_le_bytes();
+            plain.extend([&[0; 8], &len[..], &len, &packet].concat());
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cut");
+        for file in [ng, plain] {
+            for (missing, packets, cut) in [(0, 2, false), (1, 1, true), (packet.len(), 1, true)] {
+                std::fs::write(&path, &file[..file.len() - missing]).unwrap();
+                let packets = vec![packet.clone(); packets];
+                assert_eq!(read(&path), Ok(Capture { packets, cut }), "{missing}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_section_of_a_file_has_interfaces_of_its_own() {
+        let packet = wire::build::tcp("10.0.0.1:1", "10.0.0.2:2").syn().bytes();
+        let on_a_link = [&[0; 12], &[8, 0][..], &packet].concat();
+        let mut file = Vec::new();
+        for (link, bytes) in [(DataLink::RAW, &packet), (DataLink::ETHERNET, &on_a_link)] {
+            let mut writer = PcapNgWriter::new(Vec::new()).unwrap();
+            let options = Vec::new();
+            let interface = InterfaceDescriptionBlock { linktype: link, snaplen: 96, options };
+            writer.write_pcapng_block(interface).unwrap();
+            let mut writer = Writer(writer);
+            writer.packet(Side::Before, Duration::ZERO, (bytes, bytes.len()), "came").unwrap();
+            file.extend(writer.0.into_inner());
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("two");
+        std::fs::write(&path, &file).unwrap();
+        assert_eq!(read(&path), Ok(Capture { packets: vec![packet; 2], cut: false }));
     }
 }

@@ -157,7 +157,7 @@ fn the_examples_in_the_help_work() {
             // Its last example is for the same name as the first.
             desk.sh("mkdir other; mv cacert.pem private other");
         }
-        let help = desk.sh(&format!("ulvs {words} --help"));
+        let help = desk.sh(&format!("ulvs {words} --help")).replace("\\\n", " ");
         let examples: Vec<_> = help
             .lines()
             .filter_map(|line| line.strip_prefix("  "))

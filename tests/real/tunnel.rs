@@ -196,6 +196,19 @@ fn clients_are_invited_to_send_what_fits_into_tunnels() {
     assert_eq!(words, "clients are invited to send 1400 bytes at most, by IPv6 1380");
 }
 
+/// The address of the decapsulator's own device is hidden from neighbours, as VIPs are.
+#[test]
+fn the_doctor_looks_at_the_vips_and_at_no_other_address() {
+    let tunnelled = tunnelled("");
+    let server = &tunnelled.lab.servers[0];
+    let addresses = server.exec(&["ip", "-o", "address", "show", "dev", "ulvs-real0"]).unwrap();
+    assert!(addresses.contains("192.0.0.8/32"), "{addresses}");
+    let mut command = server.command(binary());
+    command.args(["doctor", "--real", "--state-dir"]).arg(state_dir(&tunnelled.lab));
+    let text = printed(&command.output().unwrap());
+    assert!(text.contains("this host as a real server, 2 VIPs"), "{text}");
+}
+
 #[test]
 fn addresses_come_and_go_while_packets_flow() {
     let tunnelled = tunnelled("");

@@ -90,6 +90,22 @@ pub(super) const ALL: &[Mistake] = &[
         by_hand: None,
     },
     Mistake {
+        name: "answers-end",
+        check: "way-back",
+        story: "servers behind direct routing have the director for their gateway, and it is no router",
+        build: |setting| {
+            let patient = on_one_link(setting)?;
+            patient.on(patient.director(), "sysctl -w net.ipv4.ip_forward=0")?;
+            patient.serve("-g")
+        },
+        make: |patient| {
+            let director = "ip route replace default via 10.0.0.2";
+            patient.server_nodes().iter().try_for_each(|server| patient.on(server, director))
+        },
+        noticed: true,
+        by_hand: None,
+    },
+    Mistake {
         name: "no-tunnel",
         check: "server-vip",
         story: "nobody takes packets out of the tunnel at a server",

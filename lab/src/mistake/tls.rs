@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use super::nat::{nat, without_engine};
@@ -31,6 +32,32 @@ pub(super) const ALL: &[Mistake] = &[
         by_hand: Some(|patient| issue(patient, "--dns www.ilinux.io")),
     },
     Mistake {
+        name: "expired",
+        check: "certificates",
+        story: "the time of the site's certificate is over, and nobody has made another",
+        build: site,
+        make: |patient| {
+            valid(patient, "-1 day", "3 seconds")?;
+            patient.ulvs("tls reload")?;
+            thread::sleep(Duration::from_secs(4));
+            Ok(())
+        },
+        noticed: false,
+        by_hand: Some(|patient| issue(patient, "--dns www.ilinux.io")),
+    },
+    Mistake {
+        name: "early",
+        check: "certificates",
+        story: "the site's new certificate has come too early: it is valid from tomorrow",
+        build: site,
+        make: |patient| {
+            valid(patient, "1 day", "100 days")?;
+            patient.on(patient.director(), "! ulvs tls reload")
+        },
+        noticed: false,
+        by_hand: Some(|patient| issue(patient, "--dns www.ilinux.io")),
+    },
+    Mistake {
         name: "other-address",
         check: "certificates",
         story: "the site's certificate is for an address, and not for that which clients go to",
@@ -38,6 +65,21 @@ pub(super) const ALL: &[Mistake] = &[
         make: |patient| issue(patient, "--ip 192.0.2.1"),
         noticed: false,
         by_hand: Some(|patient| issue(patient, "--dns www.ilinux.io")),
+    },
+    Mistake {
+        name: "no-issuer",
+        check: "certificates",
+        story: "the site's certificate comes without that of the authority between it and the one that clients know",
+        build: site,
+        make: |patient| {
+            patient.on(patient.director(), BELOW)?;
+            patient.ulvs("tls reload")
+        },
+        noticed: false,
+        by_hand: Some(|patient| {
+            patient.on(patient.director(), "cat $ULVS_STATE_DIR/between.crt >> $ULVS_STATE_DIR/site.crt")?;
+            patient.ulvs("tls reload")
+        }),
     },
     Mistake {
         name: "other-name",
@@ -69,6 +111,49 @@ pub(super) const ALL: &[Mistake] = &[
         }),
     },
 ];
+
+/// Makes another certificate in place of the site's, by an authority below that of the laboratory. It says where its
+/// issuer's is to be had, as those of public authorities do.
+const BELOW: &str = r#"
+set -e
+cd "$ULVS_STATE_DIR"
+key="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+openssl req -new $key -keyout between.key -subj /CN=between -out between.csr
+echo basicConstraints=critical,CA:TRUE > between.ext
+openssl x509 -req -in between.csr -CA ca/ca.crt -CAkey ca/ca.key -days 100 -extfile between.ext -out between.crt
+openssl req -new $key -keyout site.key -subj /CN=www.ilinux.io -out site.csr
+printf '%s\n' subjectAltName=DNS:www.ilinux.io 'authorityInfoAccess=caIssuers;URI:http://ca.ilinux.io/between.crt' > site.ext
+openssl x509 -req -in site.csr -CA between.crt -CAkey between.key -days 100 -extfile site.ext -out site.crt
+"#;
+
+/// Makes another certificate in place of the site's, good from and until when `date` says.
+fn valid(patient: &Patient, from: &str, until: &str) -> anyhow::Result<()> {
+    let time = |when: &str| format!("$(date -u -d '{when}' +%Y%m%d%H%M%SZ)");
+    let dates = format!("-startdate {} -enddate {}", time(from), time(until));
+    patient.on(patient.director(), &format!("{DATED} {dates}"))
+}
+
+const DATED: &str = r#"
+set -e
+cd "$ULVS_STATE_DIR"
+openssl req -new -key site.key -subj /CN=www.ilinux.io -out site.csr
+touch index.txt
+cat > ca.cnf <<'END'
+[ca]
+default_ca = here
+[here]
+new_certs_dir = .
+database = index.txt
+rand_serial = yes
+default_md = sha256
+policy = any
+x509_extensions = site
+[any]
+commonName = supplied
+[site]
+subjectAltName = DNS:www.ilinux.io
+END
+openssl ca -batch -notext -config ca.cnf -cert ca/ca.crt -keyfile ca/ca.key -in site.csr -out site.crt"#;
 
 /// TLS ends at the director.
 fn site(setting: &Setting) -> anyhow::Result<Patient> {

@@ -11,6 +11,9 @@ use netio::netns::Bind;
 /// Directories that are each machine's own, as CentOS has them.
 const OWN: [&str; 5] = ["pki/CA/private", "pki/CA/newcerts", "pki/tls", "httpd/conf.d", "sysconfig"];
 
+/// Files that people write when they practise. What the real machine has of them is not a lab's business.
+const THEIRS: [&str; 2] = ["ipvsadm.rules", "ulvs.toml"];
+
 /// Shows the real machine's `/etc` in the lab's directory, where it stays when machines have theirs in front of it.
 pub(super) fn preserve(dir: &Path) -> anyhow::Result<PathBuf> {
     let place = dir.join("etc");
@@ -23,6 +26,9 @@ pub(super) fn preserve(dir: &Path) -> anyhow::Result<PathBuf> {
 /// Makes a machine's.
 pub(super) fn furnish(of_machine: &Path, to: &Path, name: &str, hosts: &str) -> anyhow::Result<()> {
     links(of_machine, to, &OWN).with_context(|| format!("cannot make {}", to.display()))?;
+    for file in THEIRS {
+        let _ = fs::remove_file(to.join(file));
+    }
     for (file, text) in [("hosts", hosts), ("hostname", &format!("{name}\n"))] {
         let path = to.join(file);
         // A link, if the real machine has one.
@@ -64,12 +70,14 @@ mod tests {
         fs::create_dir_all(real.join("pki/certs")).unwrap();
         fs::create_dir_all(real.join("nginx")).unwrap();
         fs::write(real.join("hosts"), "real").unwrap();
+        fs::write(real.join("ipvsadm.rules"), "-A -t 10.0.0.1:80").unwrap();
         fs::write(real.join("pki/certs/all"), "certificates").unwrap();
         furnish(&real, &machine, "rs1", "172.16.0.7 rs1\n").unwrap();
         assert_eq!(fs::read_to_string(machine.join("pki/certs/all")).unwrap(), "certificates");
         assert!(machine.join("nginx").is_symlink());
         assert!(machine.join("pki/CA/private").is_dir() && !machine.join("pki/CA").is_symlink());
         assert_eq!(fs::read_to_string(machine.join("hostname")).unwrap(), "rs1\n");
+        assert!(!machine.join("ipvsadm.rules").is_symlink());
         fs::write(machine.join("hosts"), "changed").unwrap();
         assert_eq!(fs::read_to_string(real.join("hosts")).unwrap(), "real");
     }

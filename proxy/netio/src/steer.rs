@@ -49,7 +49,7 @@ use std::net::IpAddr;
 
 use tracing::{info, warn};
 
-pub(crate) use self::apply::DUMMY;
+pub use self::apply::DUMMY;
 use self::events::{Event, Events};
 use self::host::{Family, Host};
 use self::journal::Journal;

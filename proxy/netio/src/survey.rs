@@ -71,6 +71,24 @@ impl Survey {
         self.links.iter().find(|link| link.index == index)
     }
 
+    /// Whether what comes in by the device `from` may come to the device `to`: they are one, or a port and its bridge, a
+    /// device and a VLAN of it, and so on.
+    pub fn leads(&self, from: u32, to: u32) -> bool {
+        let mut reached = vec![from];
+        let mut next = 0;
+        while let Some(device) = reached.get(next).copied() {
+            next += 1;
+            let master = self.link(device).and_then(|link| link.master);
+            let above = self.links.iter().filter(|link| link.lower == Some(device)).map(|link| link.index);
+            for device in master.into_iter().chain(above) {
+                if !reached.contains(&device) {
+                    reached.push(device);
+                }
+            }
+        }
+        reached.contains(&to)
+    }
+
     /// A device by its name.
     pub fn named(&self, name: &str) -> Option<&Link> {
         self.links.iter().find(|link| link.name == name)

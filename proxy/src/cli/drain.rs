@@ -49,15 +49,15 @@ Exit codes:
   0  it has no connections left (with --undo: it has its weight back)
   1  error
   3  the deadline came, and what was left has been reset
-The drain is the engine's: it goes on, deadline included, when this command is interrupted or its terminal is closed.
-It is over when it is undone, or when somebody removes the server or gives it a weight; the weight that it had is
+The drain is the engine's: it goes on, deadline included, when this command is interrupted or its terminal is closed. \
+It is over when it is undone, or when somebody removes the server or gives it a weight; the weight that it had is \
 remembered until then. Neither the configuration file nor a reload of an unchanged one has a part in it.
 Connections count until the engine forgets them, those in TIME_WAIT for two minutes and UDP flows for five.
 Examples:
   ulvs drain tcp/10.0.0.1:80 192.168.1.1:8080 --deadline 60s
   ulvs drain tcp/10.0.0.1:80 192.168.1.1:8080 --undo
   ulvs drain -f 3 -r 192.168.1.1
-  ulvs server drain tcp/10.0.0.1:80 192.168.1.1 --no-wait     the same, beside up and down";
+  ulvs server drain tcp/10.0.0.1:80 192.168.1.1 --no-wait  # the same";
 
 pub(super) fn main(args: &DrainArgs) -> ExitCode {
     match run(args) {

@@ -86,15 +86,17 @@ fn every_command_has_an_example_of_itself_that_is_understood() {
 }
 
 fn look(command: &clap::Command, path: &str, complaints: &mut Vec<String>) {
-    let (name, text) = match command.get_name() {
-        name @ "ipvsadm" => (name, ipvsadm::help_text()),
-        name @ "iptables" => (name, iptables::help_text(Program::IPTABLES)),
-        name @ "ip6tables" => (name, iptables::help_text(Program::IP6TABLES)),
+    let (name, text) = match (command.get_name(), Program::by_name(command.get_name())) {
+        (name @ "ipvsadm", _) => (name, ipvsadm::help_text()),
+        (name, Some(program)) => (name, iptables::help_text(program)),
         _ => {
             let text = command.get_after_long_help().or_else(|| command.get_after_help());
             (path, text.map(ToString::to_string).unwrap_or_default())
         }
     };
+    if !is_help_of_its_own(name) {
+        complaints.extend(unshapely(path, &text));
+    }
     let from = text.find("\nExample").or_else(|| text.starts_with("Example").then_some(0));
     let commands = commands(from.map_or("", |from| &text[from..]));
     if from.is_none() {
@@ -114,6 +116,27 @@ fn look(command: &clap::Command, path: &str, complaints: &mut Vec<String>) {
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
         look(sub, &format!("{path} {}", sub.get_name()), complaints);
     }
+}
+
+/// The personalities print their help as it stands; what comes after that of a command is broken where the terminal ends.
+fn is_help_of_its_own(name: &str) -> bool {
+    name == "ipvsadm" || Program::by_name(name).is_some()
+}
+
+/// Lines that a terminal of 80 columns would break where nobody wants it, and paragraphs that are broken already: they
+/// would be broken twice.
+fn unshapely(path: &str, text: &str) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for (line, next) in text.lines().zip(text.lines().skip(1).map(Some).chain([None])) {
+        let flush = |line: &str| !line.is_empty() && !line.starts_with(' ');
+        if !flush(line) && line.chars().count() > 80 {
+            complaints.push(format!("`{path}`: more than 80 columns: {line}"));
+        }
+        if flush(line) && next.is_some_and(flush) && !line.ends_with(['.', ':', ';', ')']) {
+            complaints.push(format!("`{path}`: the paragraph is broken by hand after: {line}"));
+        }
+    }
+    complaints
 }
 
 #[test]

@@ -19,10 +19,10 @@ use wire::packet::chunk::INIT;
 
 use super::mark::number;
 use super::source::{ForeignArgs, source};
-use super::{fail, say};
+use super::{fail, note, say};
 use crate::daemon::knobs;
 use crate::explain::{Explained, frame_of, story, supposed, to_hex};
-use crate::pcap;
+use crate::pcap::{self, Capture};
 
 /// Say what would become of a packet, and why: which mark and service it has, whether a connection is found, what the
 /// scheduler compares, which server it gets, what changes in it and which way it leaves. Nothing is sent, and nothing
@@ -97,9 +97,9 @@ pub(super) fn main(args: &ExplainArgs) -> ExitCode {
 }
 
 fn run(args: &ExplainArgs) -> Result<(), String> {
-    let packets = match &args.pcap {
+    let Capture { packets, cut } = match &args.pcap {
         Some(path) => pcap::read(path)?,
-        None => vec![craft(args)?],
+        None => Capture { packets: vec![craft(args)?], cut: false },
     };
     let mut explain: Explain = match source(args.config.clone(), args.foreign.clone()) {
         Some(source) => offline(&source, order(args))?,
@@ -125,6 +125,9 @@ fn run(args: &ExplainArgs) -> Result<(), String> {
             }
             say(story(&told).trim_end());
         }
+    }
+    if cut {
+        note("the capture ends within a packet, which is left out");
     }
     Ok(())
 }

@@ -36,8 +36,8 @@ States:
   up, down        what the server is taken for
   soft-down 1/3   alive; one answer says otherwise, three in a row make it dead
   soft-up 1/2     dead; one answer says otherwise, two in a row make it alive
-  held            dead: clients' connections came to nothing, it is left alone for a while
-  damped          dead: its checks say otherwise, but it went up and down too often
+  held            dead: clients' connections came to nothing; it is left alone
+  damped          dead: its checks say otherwise, but it changed too often
   down by hand, up by hand, draining; warming: in its slow start
 Examples:
   ulvs health

@@ -43,7 +43,7 @@ pub(super) struct Import {
 const AFTER_HELP: &str = "\
 Exit codes:
   0  it is printed; with --strict, and nothing is different
-  1  the file cannot be used (nothing is printed), or with --strict there is something to look at
+  1  the file cannot be used (nothing is printed), or is different with --strict
 Example:
   ulvs import keepalived --strict /etc/keepalived/keepalived.conf > ulvs.toml";
 

@@ -8,9 +8,10 @@ use std::time::SystemTime;
 use clap::{Args, Command, CommandFactory};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
+use lab::hint::Hint;
 use tls::ca::Date;
 
-use super::help::TOPICS;
+use super::help::{self, TOPICS};
 use super::iptables::{self, Program};
 use super::{Cli, fail, ipvsadm, say};
 
@@ -19,7 +20,8 @@ use super::{Cli, fail, ipvsadm, say};
 #[command(after_help = AFTER_HELP)]
 pub(super) struct ManArgs {
     /// Which one: ulvs, ulvs-run or run, ulvs-dr or dr, ipvsadm ...
-    #[arg(default_value = "ulvs", value_name = "PAGE", conflicts_with = "out")]
+    #[arg(default_value = "ulvs", value_name = "PAGE", conflicts_with = "out", value_parser = Hint(help::names),
+          hide_possible_values = true)]
     page: String,
     /// Write all of them into this directory, below man7 and man8
     #[arg(long, value_name = "DIR")]

@@ -14,7 +14,7 @@ Example, http and https of one address as one service, a client of which stays o
   ulvs mark add 3 --dest 172.16.0.99 --proto tcp --ports 80,443
   ulvs ipvsadm -A -f 3 -s sh
   ulvs ipvsadm -a -f 3 -r 172.16.0.7 -m
-A packet passes all rules in order, and the last one that matches it has the last word. The same rules in the words of
+A packet passes all rules in order, and the last one that matches it has the last word. The same rules in the words of \
 iptables: `ulvs iptables -t mangle -S`.";
 
 const ADD_HELP: &str = "\

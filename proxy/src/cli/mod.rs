@@ -25,6 +25,7 @@ mod service;
 mod source;
 mod status;
 mod sysctl;
+mod text;
 mod tls;
 mod top;
 mod trace;
@@ -54,13 +55,13 @@ Examples, as root: a first service,
   ulvs ipvsadm -a -t 10.0.0.1:80 -r 192.168.1.2:80 -m -w 3
   ulvs ipvsadm -Ln
 one service of two ports, by a firewall mark,
-  ulvs iptables -t mangle -A PREROUTING -d 10.0.0.1 -p tcp -m multiport --dports 80,443 \
-    -j MARK --set-mark 3
+  ulvs iptables -t mangle -A PREROUTING -d 10.0.0.1 -p tcp \\
+      -m multiport --dports 80,443 -j MARK --set-mark 3
   ulvs ipvsadm -A -f 3 -s sh
 and what is there to understand, or to practise on:
   ulvs help
   ulvs lab shell
-Called as ipvsadm, ipvsadm-save or ipvsadm-restore, or by the names of iptables (a symbolic link will do), it is that
+Called as ipvsadm, ipvsadm-save or ipvsadm-restore, or by the names of iptables (a symbolic link will do), it is that \
 program.";
 
 #[derive(Debug, Subcommand)]
@@ -134,27 +135,19 @@ enum Command {
     #[command(disable_help_flag = true)]
     Iptables(Words),
     /// Print the mark rules as iptables-save does
-    #[command(disable_help_flag = true, after_help = "Example:\n  ulvs iptables-save > marks")]
+    #[command(disable_help_flag = true)]
     IptablesSave(Words),
     /// Read mark rules as iptables-restore does
-    #[command(disable_help_flag = true, after_help = "Example:\n  ulvs iptables-restore < marks")]
+    #[command(disable_help_flag = true)]
     IptablesRestore(Words),
     /// The same for IPv6
     #[command(name = "ip6tables", disable_help_flag = true)]
     Ip6tables(Words),
     /// The same for IPv6
-    #[command(
-        name = "ip6tables-save",
-        disable_help_flag = true,
-        after_help = "Example:\n  ulvs ip6tables-save > marks6"
-    )]
+    #[command(name = "ip6tables-save", disable_help_flag = true)]
     Ip6tablesSave(Words),
     /// The same for IPv6
-    #[command(
-        name = "ip6tables-restore",
-        disable_help_flag = true,
-        after_help = "Example:\n  ulvs ip6tables-restore < marks6"
-    )]
+    #[command(name = "ip6tables-restore", disable_help_flag = true)]
     Ip6tablesRestore(Words),
     /// Have TLS end here, so that servers get plain HTTP
     Tls(tls::TlsArgs),
@@ -262,6 +255,12 @@ fn fail(text: &str) -> ExitCode {
         eprintln!("ulvs: {text}");
     }
     ExitCode::FAILURE
+}
+
+/// What the user should know besides, on stderr: stdout has what was asked for.
+#[expect(clippy::print_stderr, reason = "this is where remarks reach the user")]
+fn note(text: &str) {
+    eprintln!("ulvs: note: {}", text::printable(text));
 }
 
 /// A line for the user. A reader that has gone away is no error of ours.

@@ -31,27 +31,28 @@ pub(super) enum RealCommand {
 }
 
 const AFTER_HELP: &str = "\
-With direct routing (ipvsadm -g) the director passes packets for the VIP on unchanged, with tunnels
-(ipvsadm -i) inside others; the server answers the client itself. So the server has to have the VIP,
-and its neighbours must not notice, or they would send their packets to it instead of the director.
-`start` does what that takes, prints what it changes, and notes it, so that `stop` undoes exactly
+With direct routing (ipvsadm -g) the director passes packets for the VIP on unchanged, with tunnels \
+(ipvsadm -i) inside others; the server answers the client itself. So the server has to have the VIP, \
+and its neighbours must not notice, or they would send their packets to it instead of the director. \
+`start` does what that takes, prints what it changes, and notes it, so that `stop` undoes exactly \
 that, even after a crash:
-  VIP on lo           the server takes packets for the VIP for its own; it never begins anything
-                      from there
+  VIP on lo           the server takes packets for the VIP for its own; it never
+                      begins anything from there
   arp_ignore = 1      it does not answer ARP questions for the VIP
   arp_announce = 2    it does not ask ARP questions in the VIP's name
-  rp_filter = 2       requests may come in by another device than answers leave by (where it was 1;
-                      off stays off; not with tunnels, whose packets come from the director)
+  rp_filter = 2       requests may come in by another device than answers leave
+                      by (where it was 1; off stays off; not with tunnels, whose
+                      packets come from the director)
 For IPv6 the address is enough. Settings that are right already are left alone.
-With --method tun a process in the background takes packets for the VIPs, and for nobody else, out of
-IPIP, GRE and GUE, over IPv4 and IPv6, and gives them to the kernel by a device of its own, ulvs-real0.
-The kernel needs no tunnel devices for that (ipip, sit, ip_gre, fou). It also lowers what the VIPs say
-about the segments that they take (nf_tables inet ulvs-real), so that those fit into tunnels. It takes root, or CAP_NET_ADMIN
-and CAP_NET_RAW, and /dev/net/tun. A firewall on the server has to let in from the director what it
+With --method tun a process in the background takes packets for the VIPs, and for nobody else, out of \
+IPIP, GRE and GUE, over IPv4 and IPv6, and gives them to the kernel by a device of its own, ulvs-real0. \
+The kernel needs no tunnel devices for that (ipip, sit, ip_gre, fou). It also lowers what the VIPs say \
+about the segments that they take (nf_tables inet ulvs-real), so that those fit into tunnels. It takes root, or CAP_NET_ADMIN \
+and CAP_NET_RAW, and /dev/net/tun. A firewall on the server has to let in from the director what it \
 sends: protocol 4 or 41 (IPIP), 47 (GRE), or the UDP port of GUE.
 Examples:
   ulvs real start --vip 10.0.0.1
-  ulvs real start --vip 10.0.0.2 2001:db8::2     (besides the first)
+  ulvs real start --vip 10.0.0.2 2001:db8::2  # besides the first
   ulvs real status
   ulvs real stop --vip 10.0.0.2
   ulvs real stop
@@ -63,7 +64,8 @@ Examples of tunnels, all of which this takes:
 On the director, one of:
   ulvs ipvsadm -a -t 10.0.0.1:80 -r 192.168.1.2 -i
   ulvs ipvsadm -a -t 10.0.0.1:80 -r 192.168.1.2 -i --tun-type gre --tun-csum
-  ulvs ipvsadm -a -t 10.0.0.1:80 -r 192.168.1.2 -i --tun-type gue --tun-port 6080
+  ulvs ipvsadm -a -t 10.0.0.1:80 -r 192.168.1.2 -i --tun-type gue \\
+      --tun-port 6080
 (For another port: --gue-port here, --tun-port there.)";
 
 #[derive(Debug, Args)]

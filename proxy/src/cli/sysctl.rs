@@ -8,6 +8,7 @@ use clap::Args;
 use control::api::{Blocking, Settings, SettingsChange};
 use control::settings::{SettingError, Sysctl};
 
+use super::text::folded;
 use super::{fail, say};
 
 /// Reads and sets the engine's numbers, in the manner of sysctl(8). What is set takes effect with the next packet and
@@ -101,16 +102,18 @@ fn complain(errors: &[String], unset: &str) -> ExitCode {
 /// All of them with their defaults, for the help text.
 fn list() -> String {
     let mut out = "Examples:\n  ulvs sysctl -a\n  ulvs sysctl net.ipv4.vs.expire_nodest_conn=1\n".to_owned();
-    out += "Names, defaults (under compat = \"ipvs\", if that is another) and meanings:\n";
+    out += "All of them, with their defaults:\n";
     for sysctl in Sysctl::ALL {
         let about = sysctl.about();
-        let default = if about.ours == about.ipvs {
-            about.ours.to_string()
-        } else {
-            format!("{} ({})", about.ours, about.ipvs)
-        };
         // Writing to a string does not fail.
-        let _ = writeln!(out, "  {:<38} {default:<6} {}", sysctl.to_string(), about.summary);
+        let _ = write!(out, "  {sysctl} = {}", about.ours);
+        if about.ours != about.ipvs {
+            let _ = write!(out, " ({} under compat = \"ipvs\")", about.ipvs);
+        }
+        for line in folded(about.summary, 72) {
+            let _ = write!(out, "\n      {line}");
+        }
+        out.push('\n');
     }
     out
 }
@@ -140,6 +143,7 @@ mod tests {
             text.lines().filter(|line| line.contains("  net.ipv4.vs.") || line.contains("  ulvs.")).count(),
             Sysctl::ALL.len()
         );
-        assert!(text.contains("  ulvs.reset_on_end                      1 (0)  a connection that"), "{text}");
+        let expected = "  ulvs.reset_on_end = 1 (0 under compat = \"ipvs\")\n      a connection that";
+        assert!(text.contains(expected), "{text}");
     }
 }

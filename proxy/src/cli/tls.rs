@@ -5,13 +5,14 @@ mod check;
 mod show;
 mod values;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use control::api::{ApplyMode, Blocking, ClientError, ServiceList, ServiceView, TlsView};
-use sched::{Op, OpError, ServiceKey, TlsFront};
+use sched::{Op, OpError, Proto, ServiceKey, TlsFront};
 
 use super::service::WhichService;
 use super::{fail, say};
@@ -93,6 +94,7 @@ fn add(args: &add::AddArgs) -> Result<(), String> {
     let service = find(&services, &key)?;
     let front = args.front(&key, service.tls.as_deref())?;
     check_servers(service, &front)?;
+    check_redirect(services.services.iter().map(|service| &service.key), &key, &front)?;
     set(&mut engine, key, Some(front))
 }
 
@@ -106,6 +108,25 @@ fn check_servers(service: &ServiceView, front: &TlsFront) -> Result<(), String> 
             front.port
         )),
     }
+}
+
+/// This too: what comes to another service's port is for that one's servers.
+fn check_redirect<'a>(
+    mut services: impl Iterator<Item = &'a ServiceKey>,
+    key: &ServiceKey,
+    front: &TlsFront,
+) -> Result<(), String> {
+    let (Some(port), ServiceKey::Addr { vip, .. }) = (front.redirect_http, key) else { return Ok(()) };
+    let other = ServiceKey::Addr { proto: Proto::Tcp, vip: *vip, l4_port: port };
+    if !services.any(|service| *service == other) {
+        return Ok(());
+    }
+    Err(format!(
+        "port {port} of {vip} is the service {}'s already: remove that first, `ulvs ipvsadm -D -t {}`, or leave out \
+         --redirect-http",
+        other.word(),
+        SocketAddr::new(*vip, port)
+    ))
 }
 
 fn remove(which: &WhichService, cert: Option<&Path>) -> Result<(), String> {

@@ -11,15 +11,16 @@ use clap::Args;
 use control::api::{Blocking, TraceOrder};
 
 use super::{fail, say};
-use crate::explain::{PacketView, from_hex, story};
+use crate::explain::{Explained, PacketView, from_hex, story};
 use crate::pcap::{AS_IT_LEAVES, Side, Writer};
 use crate::trace::{Filter, Traced};
 
 const FILTER: &str = "\
 FILTER: words that all have to hold, each perhaps behind `not`; `and` may stand between them:
-  host ADDRESS, net PREFIX, port PORT   on either side, as the packet came or as it leaves
+  host ADDRESS, net PREFIX, port PORT   on either side, as it came or leaves
   vip ADDRESS[:PORT]                    the same of a service's address
-  service tcp/172.16.0.99:443           packets of that service (fwm/3: those that begin a connection)
+  service tcp/172.16.0.99:443           packets of that service (of fwm/3 those
+                                        that begin a connection)
   tcp, udp, sctp, icmp                  by protocol
   dropped, dropped for REASON           `ulvs drops --all` lists the reasons
   new                                   packets that get a server";
@@ -83,7 +84,7 @@ pub(super) fn trace(args: &TraceArgs) -> ExitCode {
             let written = if args.json {
                 out.write_all(line).and_then(|()| out.write_all(b"\n"))
             } else if args.brief {
-                writeln!(out, "{} {}", clock(traced.at_us), brief(traced))
+                writeln!(out, "{} {}", clock(traced.at_us), brief(&traced.told))
             } else {
                 writeln!(out, "{}\n{}", clock(traced.at_us), story(&traced.told))
             };
@@ -193,8 +194,8 @@ pub(super) fn clock(at_us: u64) -> String {
 }
 
 /// A packet in a line.
-fn brief(traced: &Traced) -> String {
-    let told = &traced.told;
+/// In a line. Whose server it is can be seen of a packet that has been rewritten; of others it is said.
+fn brief(told: &Explained) -> String {
     let leaves = |packet: &PacketView| {
         let [src, dst] = [&packet.src, &packet.dst].map(|end| end.as_deref().unwrap_or("?"));
         format!("{src} > {dst}")
@@ -204,9 +205,48 @@ fn brief(traced: &Traced) -> String {
         (None, Some(packet)) => match told.verdict {
             engine::Verdict::Reply => format!("answered: {}", packet.summary),
             engine::Verdict::Pass => "to the host".into(),
-            _ => leaves(packet),
+            engine::Verdict::Transmit(engine::Egress::Neighbour { next_hop, .. }) => {
+                format!("{} by {next_hop}", leaves(packet))
+            }
+            _ => match &packet.inside {
+                Some(outer) => format!("{} inside of {outer}", leaves(packet)),
+                None => leaves(packet),
+            },
         },
         (None, None) => "to a front, or waits".into(),
     };
     format!("{} => {verdict}", told.arrived.summary)
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::{Egress, Verdict};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_line_tells_the_server_of_packets_that_show_it_and_of_others() {
+        let packet = |dst: &str, inside: Option<&str>| json!({"summary": format!("IP 10.0.0.9:1 > {dst}"), "src": "10.0.0.9:1", "dst": dst, "len": 40, "inside": inside});
+        let next_hop = "10.0.0.12".parse().unwrap();
+        for (egress, leaves, expected) in [
+            (Egress::Route, packet("10.0.0.11:80", None), "10.0.0.11:80"),
+            (
+                Egress::Neighbour { device: 3, next_hop },
+                packet("10.0.0.1:80", None),
+                "10.0.0.1:80 by 10.0.0.12",
+            ),
+            (
+                Egress::Route,
+                packet("10.0.0.1:80", Some("IP 10.0.0.2 > 10.0.0.13")),
+                "10.0.0.1:80 inside of IP 10.0.0.2 > 10.0.0.13",
+            ),
+        ] {
+            let told = json!({
+                "arrived": packet("10.0.0.1:80", None), "notes": [], "verdict": Verdict::Transmit(egress), "leaves": leaves,
+            });
+            let told = serde_json::from_value(told).unwrap();
+            assert_eq!(brief(&told), format!("IP 10.0.0.9:1 > 10.0.0.1:80 => 10.0.0.9:1 > {expected}"));
+        }
+    }
 }

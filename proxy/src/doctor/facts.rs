@@ -108,6 +108,9 @@ pub(crate) struct Probes {
     pub(crate) way_back: BTreeMap<(IpAddr, SocketAddr), Option<Answer>>,
     /// A connection to a VIP and port at a server, by the way of the service.
     pub(crate) at_server: BTreeMap<(SocketAddr, SocketAddr), Option<Answer>>,
+    /// The same in the name of a client that waits, where this host forwards nothing: who it was, and whether the answer
+    /// came here.
+    pub(crate) led_here: BTreeMap<(SocketAddr, SocketAddr), (IpAddr, bool)>,
     /// The largest packet that the way takes: its length, and what came of it.
     pub(crate) large: BTreeMap<IpAddr, (u16, Option<Echoed>)>,
     /// A small one.
@@ -206,6 +209,11 @@ impl Facts {
         let servers: BTreeSet<_> = self.pairs().map(|(_, dest)| dest.addr.ip()).collect();
         let found = probes.arp.iter().filter(|(ip, macs)| macs.contains(&mac) && servers.contains(ip));
         found.map(|(ip, _)| *ip).next()
+    }
+
+    /// Whether this host forwards packets of such an address, from whichever device to whichever.
+    pub(crate) fn is_router(&self, ip: IpAddr) -> bool {
+        self.sysctl(if ip.is_ipv4() { "net.ipv4.ip_forward" } else { "net.ipv6.conf.all.forwarding" }) != 0
     }
 
     /// A setting; 0 where there is none.

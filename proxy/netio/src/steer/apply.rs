@@ -17,7 +17,7 @@ use crate::netlink::route::{self, Question};
 use crate::sysctl::{Group, Knob};
 
 /// "IPv4 dummy address" (RFC 7600 section 4.8): means nothing to anybody else.
-pub(crate) const DUMMY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8));
+pub const DUMMY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 0, 8));
 
 /// Packets that the device queues for us; the default of 500 is lost in one burst.
 const QUEUE: u32 = 10_000;

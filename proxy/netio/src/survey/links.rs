@@ -35,6 +35,10 @@ pub struct Link {
     pub queue: u32,
     /// Its link address, where it is of Ethernet.
     pub mac: Option<Mac>,
+    /// The bridge or bond whose port it is: that has what comes in here.
+    pub master: Option<u32>,
+    /// The device that it is a VLAN or the like of, in the same namespace: what comes in there may be for this one.
+    pub lower: Option<u32>,
 }
 
 /// An address of a device.
@@ -67,7 +71,10 @@ pub(super) fn links(netlink: &mut NetlinkSocket) -> io::Result<Vec<Link>> {
     const IFLA_ADDRESS: u16 = 1;
     const IFLA_IFNAME: u16 = 3;
     const IFLA_MTU: u16 = 4;
+    const IFLA_LINK: u16 = 5;
+    const IFLA_MASTER: u16 = 10;
     const IFLA_TXQLEN: u16 = 13;
+    const IFLA_LINK_NETNSID: u16 = 37;
     const ARPHRD_ETHER: u16 = 1;
     netlink.dump(&Message::new(RTM_GETLINK, 0, &[0; 16]), |kind, payload| {
         let fixed: &[u8; 16] = payload.first_chunk()?;
@@ -83,6 +90,8 @@ pub(super) fn links(netlink: &mut NetlinkSocket) -> io::Result<Vec<Link>> {
             mtu: attributes.u32(IFLA_MTU)?,
             queue: attributes.u32(IFLA_TXQLEN).unwrap_or_default(),
             mac: mac.filter(|_| ethernet),
+            master: attributes.u32(IFLA_MASTER),
+            lower: attributes.u32(IFLA_LINK).filter(|_| attributes.get(IFLA_LINK_NETNSID).is_none()),
         };
         (kind == RTM_NEWLINK).then_some(link)
     })

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub struct Owner {
     /// Its number.
     pub pid: u32,
-    /// Its name.
+    /// Its name, as it has chosen it: with whatever characters.
     pub command: String,
 }
 
@@ -87,7 +87,9 @@ fn owners() -> HashMap<u64, Owner> {
         if inodes.is_empty() {
             continue;
         }
-        let command = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned();
+        // Any bytes but NUL: whoever shows it to people has to make it harmless.
+        let command = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+        let command = String::from_utf8_lossy(command.trim_ascii_end()).into_owned();
         owners.extend(inodes.into_iter().map(|inode| (inode, Owner { pid, command: command.clone() })));
     }
     owners
@@ -99,10 +101,12 @@ mod tests {
 
     #[test]
     fn a_listening_socket_is_found_with_its_owner() {
+        fs::write(format!("/proc/{}/comm", std::process::id()), b"odd \xe2\x80").unwrap();
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let at = socket.local_addr().unwrap();
         let found = listeners().into_iter().find(|listener| listener.at == at).unwrap();
-        assert_eq!((found.protocol, found.owner.unwrap().pid), (6, std::process::id()));
+        let owner = Owner { pid: std::process::id(), command: "odd \u{fffd}".to_owned() };
+        assert_eq!((found.protocol, found.owner), (6, Some(owner)));
         drop(socket);
         assert!(!listeners().iter().any(|listener| listener.at == at));
     }

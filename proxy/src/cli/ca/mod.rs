@@ -11,9 +11,9 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::Subcommand;
-use tls::ca::{Authority, Date, Issued, Note, Reason, Request, Usage};
+use tls::ca::{Authority, Date, Issued, Reason, Request, Usage};
 
-use super::{fail, say};
+use super::{fail, note, say};
 use crate::reason::reason;
 use folder::Folder;
 use options::{InitArgs, IssueArgs, Place, SignArgs};
@@ -150,7 +150,7 @@ fn hand_out(
     }
     files::refuse_existing(stem, &files)?;
     folder.remember(&issued.entry)?;
-    issued.notes.iter().for_each(note);
+    issued.notes.iter().for_each(|remark| note(&remark.to_string()));
     files::create(stem, &files)
 }
 
@@ -180,18 +180,6 @@ fn write_list(folder: &Folder, authority: &Authority, list: ListDays, now: Syste
     files::replace(&folder.crl, &crl.pem)?;
     say(&folder.crl.display().to_string());
     Ok(())
-}
-
-/// What the user should know, on stderr: stdout has the names of files.
-#[expect(clippy::print_stderr, reason = "this is where remarks reach the user")]
-fn note(note: &Note) {
-    eprintln!("ulvs: note: {}", printable(&note.to_string()));
-}
-
-/// A text out of a file, without what a terminal would obey.
-fn printable(text: &str) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(escaped).collect()
 }
 
 /// What a certificate for clients, or else for servers, is for.

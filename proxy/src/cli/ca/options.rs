@@ -50,7 +50,8 @@ pub(in crate::cli) struct InitArgs {
 const INIT_HELP: &str = "\
 Examples:
   ulvs ca init --dir ca --name ca.ilinux.io --org MageEdu
-  ulvs ca init --subj /C=CN/ST=Beijing/L=Beijing/O=MageEdu/OU=devops/CN=ca.ilinux.io --key rsa-2048";
+  ulvs ca init --subj /C=CN/ST=Beijing/L=Beijing/O=MageEdu/CN=ca.ilinux.io \\
+      --key rsa-2048";
 
 impl InitArgs {
     pub(super) fn subject(&self) -> Result<Subject, CaError> {
@@ -132,7 +133,8 @@ The files are written to the authority's directory, unless --out says where.
 Examples:
   ulvs ca issue --dns www.ilinux.io --ip 172.16.0.99
   ulvs ca issue --client --cn Wang --email wang@ilinux.io --out wang
-  ulvs ca issue --ca-cert cacert.pem --ca-key private/cakey.pem --dns www.ilinux.io --key rsa-2048";
+  ulvs ca issue --ca-cert cacert.pem --ca-key private/cakey.pem \\
+      --dns www.ilinux.io --key rsa-2048";
 
 impl IssueArgs {
     pub(super) fn order(&self) -> Result<Order, CaError> {
@@ -169,7 +171,7 @@ const SIGN_HELP: &str = "\
 The certificate is written beside the request, FILE.csr becomes FILE.crt.
 Example:
   openssl genrsa -out httpd.key 2048
-  openssl req -new -key httpd.key -out httpd.csr -subj /O=MageEdu/CN=www.ilinux.io
+  openssl req -new -key httpd.key -out httpd.csr -subj /CN=www.ilinux.io
   ulvs ca sign httpd.csr --days 365";
 
 impl SignArgs {

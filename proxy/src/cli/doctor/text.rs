@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::cli::text::{folded, printable};
 use crate::doctor::{Cure, Finding, Report, Severity};
 
 /// Of many that are alike so many are shown, the others counted.
@@ -32,12 +33,12 @@ pub(super) fn as_text(report: &Report) -> String {
     } else {
         format!("{} checks", report.checks.len())
     };
-    line(format!("{counts}: looked at {}; {checks}", report.subject));
+    line(format!("{counts}: looked at {}; {checks}", printable(&report.subject)));
     if !report.asked.is_empty() {
-        line(format!("sent: {}", report.asked.join("; ")));
+        line(format!("sent: {}", printable(&report.asked.join("; "))));
     }
     for unseen in &report.unseen {
-        line(format!("not seen: {unseen}"));
+        line(format!("not seen: {}", printable(unseen)));
     }
     out.trim_end().to_owned()
 }
@@ -58,7 +59,7 @@ fn alike(findings: &[Finding]) -> Vec<Vec<&Finding>> {
 
 fn show(out: &mut String, finding: &Finding) {
     let Finding { check, severity, about, saw, why, cures } = finding;
-    let _ = writeln!(out, "{:<8} {about} [{check}]", severity.name());
+    let _ = writeln!(out, "{:<8} {} [{check}]", severity.name(), printable(about));
     row(out, "saw", saw);
     row(out, "why", why);
     mend(out, cures);
@@ -93,7 +94,7 @@ fn mend(out: &mut String, cures: &[Cure]) {
     for Cure { on, command } in cures.iter().take(SHOWN) {
         let host = on.map_or_else(String::new, |host| format!("on {host}: "));
         // On one line, to be copied.
-        let _ = writeln!(out, "  mend   {host}{command}");
+        let _ = writeln!(out, "  mend   {host}{}", printable(command));
     }
     if let Some(left) = cures.len().checked_sub(SHOWN).filter(|left| *left > 0) {
         let _ = writeln!(out, "         and {left} commands more; --json has them all");
@@ -102,28 +103,10 @@ fn mend(out: &mut String, cures: &[Cure]) {
 
 fn row(out: &mut String, name: &str, text: &str) {
     let mut indent = format!("  {name:<6} ");
-    for line in folded(text, 110) {
+    for line in folded(&printable(text), 110) {
         let _ = writeln!(out, "{indent}{line}");
         indent = " ".repeat(9);
     }
-}
-
-/// Lines of words, none longer than `width` unless a word is.
-fn folded(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let last = lines.len() - 1;
-        let line = &mut lines[last];
-        if line.is_empty() {
-            line.push_str(word);
-        } else if line.len() + 1 + word.len() <= width {
-            line.push(' ');
-            line.push_str(word);
-        } else {
-            lines.push(word.to_owned());
-        }
-    }
-    lines
 }
 
 #[cfg(test)]
@@ -170,6 +153,18 @@ fault    1000 of a kind [servers]
         assert!(!text.contains("--json"), "{text}");
         let text = told((0..5).map(|i| finding(i, "it is silent")).collect());
         assert_eq!(text.matches("  why    nobody is served").count(), 5, "{text}");
+    }
+
+    #[test]
+    fn a_name_that_somebody_has_chosen_does_not_command_the_terminal() {
+        let mut odd = finding(1, "\x1b[2Jnginx (pid 7)\nmend rm -r / listens");
+        odd.about = "device e\x07th0".to_owned();
+        odd.cures = vec![Cure { on: None, command: "ip link set e\x07th0 up".to_owned() }];
+        for text in [told(vec![odd.clone()]), told(vec![odd; 9])] {
+            assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+            assert!(text.contains("\\u{1b}[2Jnginx (pid 7)\\nmend rm -r / listens"), "{text}");
+            assert!(text.contains("device e\\u{7}th0"), "{text}");
+        }
     }
 
     #[test]

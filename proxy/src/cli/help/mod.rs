@@ -2,12 +2,13 @@
 //! a line in [`TOPICS`].
 //!
 //! In a text, a line that begins with `#` after its indent is typed as root on a director, all of them in order, and works
-//! there (`tests/help.rs` does it); other commands belong to another machine, or take something that is not given.
+//! there (`tests/words.rs` does it); other commands belong to another machine, or take something that is not given.
 
 use std::process::ExitCode;
 
 use clap::{Args, Command, CommandFactory};
 use control::nearest::nearest;
+use lab::hint::Hint;
 
 use super::{Cli, fail, iptables, ipvsadm, say};
 
@@ -16,8 +17,13 @@ use super::{Cli, fail, iptables, ipvsadm, say};
 #[command(after_help = "Examples:\n  ulvs help\n  ulvs help dr\n  ulvs help tls add")]
 pub(super) struct HelpArgs {
     /// A topic, or the words of a command
-    #[arg(value_name = "TOPIC")]
+    #[arg(value_name = "TOPIC", value_parser = Hint(names), hide_possible_values = true)]
     words: Vec<String>,
+}
+
+/// The names of all topics, for shells to complete.
+pub(super) fn names() -> Vec<&'static str> {
+    TOPICS.iter().map(|topic| topic.name).collect()
 }
 
 /// A text about something.

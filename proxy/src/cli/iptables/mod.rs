@@ -50,7 +50,11 @@ pub(super) fn main(program: Program, args: impl IntoIterator<Item = OsString>) -
 
 /// What the program prints for `--help`.
 pub(super) fn help_text(program: Program) -> String {
-    run::help(program)
+    match program.tool {
+        Tool::Edit => run::help(program),
+        Tool::Save => save::help(program),
+        Tool::Restore => restore::help(program),
+    }
 }
 
 /// Whether a command line makes sense, before any engine is asked.

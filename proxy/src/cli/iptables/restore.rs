@@ -172,6 +172,19 @@ fn split(line: &str) -> Vec<String> {
     words
 }
 
+/// What `--help` prints.
+pub(super) fn help(program: Program) -> String {
+    let name = program.name();
+    format!(
+        "{name} [-c] [-n] [-t] [-T mangle] [FILE] reads rules that mark packets, all or none;
+-c with their counters, -n beside those that are there, -t only tries
+
+Example:
+  {name} < marks
+"
+    )
+}
+
 /// `None`: it was asked for something else, and has been told.
 fn settings(program: Program, args: &[String], world: &mut World<'_>) -> Result<Option<Settings>, Failure> {
     let mut settings = Settings { counters: false, flush: true, test: false, table: None, file: None };
@@ -190,11 +203,7 @@ fn settings(program: Program, args: &[String], world: &mut World<'_>) -> Result<
                 return Ok(None);
             }
             "-h" | "--help" => {
-                writeln!(
-                    world.out,
-                    "{name} [-c] [-n] [-t] [-T mangle] [FILE] reads rules that mark packets, all or none; -c with their \
-                     counters, -n beside those that are there, -t only tries"
-                )?;
+                write!(world.out, "{}", help(program))?;
                 return Ok(None);
             }
             option if option.starts_with('-') && option.len() > 1 => {

@@ -260,7 +260,8 @@ RULE is any of these, and a mark to set:
   -c PACKETS BYTES               counters to begin with
 
 Example, one service of two ports:
-  {name} -t mangle -A PREROUTING -d {example} -p tcp -m multiport --dports 80,443 -j MARK --set-mark 3
+  {name} -t mangle -A PREROUTING -d {example} -p tcp \\
+      -m multiport --dports 80,443 -j MARK --set-mark 3
   ipvsadm -A -f 3{} -s sh
 ",
         program.version(),

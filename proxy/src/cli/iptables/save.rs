@@ -5,6 +5,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::error::Failure;
 use super::{Program, World, run, spec};
 
+/// What `--help` prints.
+pub(super) fn help(program: Program) -> String {
+    let name = program.name();
+    format!(
+        "{name} [-c] [-t mangle] prints the rules that mark packets; -c with their counters
+
+Example:
+  {name} > marks
+"
+    )
+}
+
 pub(super) fn save(program: Program, args: &[String], world: &mut World<'_>) -> Result<(), Failure> {
     let mut counters = false;
     let mut words = args.iter();
@@ -21,11 +33,7 @@ pub(super) fn save(program: Program, args: &[String], world: &mut World<'_>) -> 
                 }
             }
             "-V" | "--version" => return Ok(writeln!(world.out, "{}", program.version())?),
-            "-h" | "--help" => {
-                let name = program.name();
-                let text = "prints the rules that mark packets; -c with their counters";
-                return Ok(writeln!(world.out, "{name} [-c] [-t mangle] {text}")?);
-            }
+            "-h" | "--help" => return Ok(write!(world.out, "{}", help(program))?),
             other => {
                 let name = program.name();
                 return Err(Failure::Plain(format!(

@@ -29,14 +29,14 @@ The command comes first. This is ulvs in the role of ipvsadm: the same words, wi
 
 const EXAMPLES: &str = "
 Examples:
-  ipvsadm -A -t 10.0.0.1:80 -s wrr                     a service ...
-  ipvsadm -a -t 10.0.0.1:80 -r 192.168.1.2:80 -m -w 3  ... with a server behind NAT
-  ipvsadm -Ln                                          what there is
-  ipvsadm -Ln --stats                                  and how busy it is
-  ipvsadm -e -t 10.0.0.1:80 -r 192.168.1.2:80 -m -w 0  no new clients for that server
-  ipvsadm -A -f 3 -s sh -p 600                         all that carries mark 3, as one service
-  ipvsadm -Sn > /etc/ipvsadm.rules                     save ...
-  ipvsadm-restore < /etc/ipvsadm.rules                 ... and restore
+  ipvsadm -A -t 10.0.0.1:80 -s wrr                     # a service ...
+  ipvsadm -a -t 10.0.0.1:80 -r 192.168.1.2:80 -m -w 3  # ... with a server behind NAT
+  ipvsadm -Ln                                          # what there is
+  ipvsadm -Ln --stats                                  # and how busy it is
+  ipvsadm -e -t 10.0.0.1:80 -r 192.168.1.2:80 -m -w 0  # no new clients for that server
+  ipvsadm -A -f 3 -s sh -p 600                         # all that carries mark 3, as one service
+  ipvsadm -Sn > /etc/ipvsadm.rules                     # save ...
+  ipvsadm-restore < /etc/ipvsadm.rules                 # ... and restore
 It talks to the engine of its network namespace, which `ulvs run --detach` starts. With ULVS_AUTOSTART=1 in the
 environment the first command starts one, which ends when nobody else is in the namespace any more.
 ";

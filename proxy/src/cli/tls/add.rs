@@ -11,17 +11,18 @@ use sched::{
 
 use super::super::service::WhichService;
 use super::absolute;
-use super::values::{Choice, List, OfProtocol, choice, choose, list, sni, tickets, time};
+use super::values::{Choice, List, OfProtocol, choice, choose, known, list, sni, tickets, time};
 
 const AFTER_HELP: &str = "\
-A service that has a front already keeps what is not said: --cert and --key alone add a certificate
-for other names (SNI), or take the place of the one from the same file. The word `none` takes a
+A service that has a front already keeps what is not said: --cert and --key alone add a certificate \
+for other names (SNI), or take the place of the one from the same file. The word `none` takes a \
 setting away.
 Examples:
   ulvs tls add tcp/10.0.0.1:443 --cert site.crt --key site.key --server-port 80
   ulvs tls add tcp/10.0.0.1:443 --cert other.crt --key other.key
-  ulvs tls add tcp/10.0.0.1:443 --redirect-http 80 --identity forwarded --pool 32
-  ulvs tls add tcp/10.0.0.1:443 --alpn h2,http/1.1 --alpn-service h2=tcp/10.0.0.1:8443
+  ulvs tls add tcp/10.0.0.1:443 --redirect-http 80 --identity forwarded --pool 8
+  ulvs tls add tcp/10.0.0.1:443 --alpn h2,http/1.1 \\
+      --alpn-service h2=tcp/10.0.0.1:8443
   ulvs tls add fwm/3 --client-ca clients.crt --client-optional
   ulvs tls add fwm/3 --stack userspace --identity transparent";
 
@@ -49,7 +50,7 @@ pub(super) struct AddArgs {
     #[arg(long, value_name = "PORT", value_parser = choice::<u16>)]
     server_port: Option<Choice<u16>>,
     /// Whose TCP clients speak with: kernel or userspace [default: kernel]
-    #[arg(long)]
+    #[arg(long, value_parser = known(TlsStack::ALL, TlsStack::name), hide_possible_values = true)]
     stack: Option<TlsStack>,
     /// What clients get that ask for a name that no certificate is for: `any`, the first certificate; `strict`, a refusal
     /// [default: any]
@@ -62,7 +63,7 @@ pub(super) struct AddArgs {
     #[arg(long, value_name = "NAME=SERVICE", value_parser = list::<OfProtocol>)]
     alpn_service: Option<List<OfProtocol>>,
     /// Versions and cipher suites: intermediate (1.2 and 1.3) or modern (1.3 alone) [default: intermediate]
-    #[arg(long)]
+    #[arg(long, value_parser = known(TlsProfile::ALL, TlsProfile::name), hide_possible_values = true)]
     profile: Option<TlsProfile>,
     /// Clients have to show a certificate of one of these authorities, PEM
     #[arg(long, value_name = "FILE", value_parser = choice::<PathBuf>)]
@@ -77,7 +78,7 @@ pub(super) struct AddArgs {
     #[arg(long, value_name = "own|off|FILE", value_parser = tickets)]
     tickets: Option<Tickets>,
     /// How servers learn who the client is: none, transparent, proxy-v1, proxy-v2 or forwarded [default: none]
-    #[arg(long)]
+    #[arg(long, value_parser = known(ClientIdentity::ALL, ClientIdentity::name), hide_possible_values = true)]
     identity: Option<ClientIdentity>,
     /// Idle connections kept to each server for anybody's next request [default: 0]
     #[arg(long, value_name = "N")]

@@ -147,8 +147,8 @@ fn what_makes_no_sense_says_what_to_do() {
         ("tcp/10.0.0.1:443 --port 8443", "the service takes port 443 alone"),
         ("tcp/10.0.0.1:443 --port 0", "0 is not in 1..=65535"),
         ("tcp/10.0.0.1:443 --server-port x", "invalid digit"),
-        ("tcp/10.0.0.1:443 --stack smoltcp", "known are kernel, userspace"),
-        ("tcp/10.0.0.1:443 --profile old", "known are modern, intermediate"),
+        ("tcp/10.0.0.1:443 --stack smoltcp", "[possible values: kernel, userspace]"),
+        ("tcp/10.0.0.1:443 --profile old", "[possible values: modern, intermediate]"),
         ("tcp/10.0.0.1:443 --identity xff", "proxy-v1, proxy-v2, forwarded"),
         ("tcp/10.0.0.1:443 --identity transparent", "take the stack `userspace`"),
         ("tcp/10.0.0.1:443 --sni on", "write any or strict"),
@@ -270,4 +270,19 @@ counters      bytes-in 5
 warning       /site.crt: it is over
 ";
     assert_eq!(show::everything(&front), expected);
+}
+
+#[test]
+fn a_port_that_another_service_has_is_not_redirected() {
+    let key = |word: &str| word.parse::<ServiceKey>().unwrap();
+    let pair = CertFiles { cert: "/site.crt".into(), key: "/site.key".into(), ocsp: None };
+    let front = TlsFront { redirect_http: Some(80), ..TlsFront::new(pair) };
+    let refused = |others: &[&str]| {
+        let others: Vec<_> = others.iter().map(|word| key(word)).collect();
+        check_redirect(others.iter(), &key("tcp/10.0.0.1:443"), &front)
+    };
+    assert_eq!(refused(&["tcp/10.0.0.1:443", "udp/10.0.0.1:80", "tcp/10.0.0.2:80", "fwm/3"]), Ok(()));
+    let error = refused(&["tcp/10.0.0.1:443", "tcp/10.0.0.1:80"]).unwrap_err();
+    assert!(error.starts_with("port 80 of 10.0.0.1 is the service tcp/10.0.0.1:80's already"), "{error}");
+    assert!(error.contains("`ulvs ipvsadm -D -t 10.0.0.1:80`"), "{error}");
 }

@@ -2,8 +2,17 @@
 
 use std::str::FromStr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use control::duration;
 use sched::{ServiceKey, Tickets};
+
+/// One of these, which shells complete.
+pub(super) fn known<T>(all: &[T], name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T> + use<T>
+where
+    T: Copy + FromStr<Err: std::error::Error + Send + Sync> + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(all.iter().map(|one| name(*one))).try_map(|text| text.parse())
+}
 
 /// Something, or `none`.
 #[derive(Clone, Debug)]

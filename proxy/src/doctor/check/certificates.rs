@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::{Check, Needs, is_for};
+use super::{Check, Needs, is_for, span};
 use crate::doctor::facts::{Facts, Front};
 use crate::doctor::finding::Finding;
 
@@ -39,14 +39,16 @@ fn find(facts: &Facts) -> Vec<Finding> {
         for certificate in &front.certificates {
             let (about, names) = (about(&certificate.file), certificate.names.join(", "));
             if certificate.not_after < front.now {
-                let saw = format!("it is for {names}, and expired {} days ago", -certificate.days_left);
+                let ago = span(front.now - certificate.not_after);
+                let saw = format!("it is for {names}, and expired {ago} ago");
                 found.push(Finding::fault(about, saw, EXPIRED));
             } else if certificate.not_before > front.now {
-                let saw =
-                    format!("it is for {names}, and valid in {} s only", certificate.not_before - front.now);
+                let until = span(certificate.not_before - front.now);
+                let saw = format!("it is for {names}, and valid in {until} only");
                 found.push(Finding::fault(about, saw, EARLY).cure("date"));
             } else if certificate.days_left < SOON_DAYS {
-                let saw = format!("it is for {names}, and expires in {} days", certificate.days_left);
+                let left = span(certificate.not_after - front.now);
+                let saw = format!("it is for {names}, and expires in {left}");
                 found.push(Finding::warning(about, saw, SOON));
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::{Check, Needs};
+use super::{Check, Needs, span};
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
 
@@ -49,11 +49,5 @@ fn find(facts: &Facts) -> Vec<Finding> {
 /// How far ahead that is, in words.
 fn distance(ahead: i64) -> String {
     let side = if ahead < 0 { "behind" } else { "ahead of" };
-    let seconds = ahead.abs();
-    let length = match seconds {
-        0..7200 => format!("{} minutes", seconds / 60),
-        7200..172_800 => format!("{} hours", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
-    };
-    format!("{length} {side}")
+    format!("{} {side}", span(ahead.abs()))
 }

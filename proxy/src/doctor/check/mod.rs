@@ -97,6 +97,17 @@ pub(crate) const ALL: &[Check] = &[
     real_listener::CHECK,
 ];
 
+/// Seconds, as people count them.
+fn span(seconds: i64) -> String {
+    let (unit, name) = match seconds {
+        ..120 => (1, "s"),
+        120..7_200 => (60, "minutes"),
+        7_200..172_800 => (3_600, "hours"),
+        _ => (86_400, "days"),
+    };
+    format!("{} {name}", seconds / unit)
+}
+
 /// Whether a name of a certificate covers another one: a first label `*` stands for any.
 fn is_for(name: &str, wanted: &str) -> bool {
     let below = |parent| wanted.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use super::{Check, Needs, is_for};
+use super::{Check, Needs, is_for, span};
 use crate::doctor::facts::{Facts, Shown};
 use crate::doctor::finding::{Finding, Severity};
 use sched::ServiceSpec;
@@ -35,12 +35,12 @@ fn find(facts: &Facts) -> Vec<Finding> {
             let about = format!("server {server} of {}", service.key.word());
             let names = certificate.words();
             if certificate.not_after < certificate.now {
-                let days = (certificate.now - certificate.not_after) / 86_400;
-                let saw = format!("its certificate is for {names}, and expired {days} days ago");
+                let ago = span(certificate.now - certificate.not_after);
+                let saw = format!("its certificate is for {names}, and expired {ago} ago");
                 found.push(Finding::fault(about.clone(), saw, EXPIRED));
             } else if certificate.not_before > certificate.now {
-                let seconds = certificate.not_before - certificate.now;
-                let saw = format!("its certificate is for {names}, and valid in {seconds} s only");
+                let until = span(certificate.not_before - certificate.now);
+                let saw = format!("its certificate is for {names}, and valid in {until} only");
                 found.push(Finding::fault(about.clone(), saw, EARLY));
             }
             if let Some(wanted) = wanted(service, *server)

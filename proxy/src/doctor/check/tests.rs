@@ -18,7 +18,17 @@ const SERVER: Mac = Mac([2, 0, 0, 0, 0, 11]);
 const OTHER: Mac = Mac([2, 0, 0, 0, 0, 99]);
 
 fn link(index: u32, name: &str) -> Link {
-    Link { index, name: name.to_owned(), up: true, resolves: true, mtu: 1500, queue: 1000, mac: Some(OWN) }
+    Link {
+        index,
+        name: name.to_owned(),
+        up: true,
+        resolves: true,
+        mtu: 1500,
+        queue: 1000,
+        mac: Some(OWN),
+        master: None,
+        lower: None,
+    }
 }
 
 /// A director with a server behind it by a method, where all is well.
@@ -68,7 +78,9 @@ fn only(check: &Check, facts: &Facts) -> (Severity, String, String) {
 }
 
 fn nat() -> Facts {
-    healthy(ForwardMethod::Masq)
+    let mut facts = healthy(ForwardMethod::Masq);
+    probes(&mut facts).at_server.clear();
+    facts
 }
 
 fn dr() -> Facts {
@@ -123,6 +135,55 @@ fn a_gateway_that_is_not_the_director_is_told_by_silence_or_by_another_hop() {
         assert_eq!((severity, told.contains(saw)), (Severity::Fault, true), "{told}");
         assert_eq!(cure, "10.0.0.11: ip route replace default via 10.0.0.1");
     }
+}
+
+#[test]
+fn an_answer_that_is_heard_at_a_port_of_the_bridge_or_below_the_vlan_has_come_back() {
+    // The servers' link is a bridge, of whose ports one is a VLAN.
+    let mut facts = nat();
+    let [port, vlan] =
+        [("port", 3), ("vlan", 9)].map(|(name, of)| Link { master: Some(of), ..link(9, name) });
+    facts.host.links.extend([
+        port,
+        Link { index: 10, lower: Some(11), ..vlan },
+        link(11, "trunk"),
+        link(12, "other"),
+    ]);
+    for (device, there) in [(9, true), (10, true), (11, true), (12, false), (2, false)] {
+        let answer = Some(Answer::Open(Through { device, mac: SERVER }));
+        probes(&mut facts).way_back.values_mut().for_each(|it| *it = answer);
+        assert_eq!((way_back::CHECK.find)(&facts).is_empty(), there, "{device}");
+    }
+}
+
+#[test]
+fn a_server_that_has_the_vip_itself_is_silent_when_it_is_asked_from_there() {
+    let mut facts = nat();
+    probes(&mut facts).way_back.values_mut().for_each(|it| *it = None);
+    assert_eq!((way_back::CHECK.find)(&facts).len(), 1);
+    probes(&mut facts).at_server = probes(&mut dr()).at_server.clone();
+    assert_eq!((way_back::CHECK.find)(&facts), []);
+    probes(&mut facts).at_server.values_mut().for_each(|it| *it = None);
+    assert_eq!((way_back::CHECK.find)(&facts).len(), 1);
+}
+
+#[test]
+fn direct_answers_that_come_to_a_host_that_is_no_router_end_there() {
+    let mut facts = dr();
+    let at = ("198.51.100.100:80".parse().unwrap(), "10.0.0.11:80".parse().unwrap());
+    for (here, expected) in [(true, 1), (false, 0)] {
+        probes(&mut facts).led_here = [(at, ("192.0.2.9".parse().unwrap(), here))].into();
+        assert_eq!((way_back::CHECK.find)(&facts).len(), expected);
+    }
+    probes(&mut facts).led_here = [(at, ("192.0.2.9".parse().unwrap(), true))].into();
+    let (severity, saw, cure) = only(&way_back::CHECK, &facts);
+    assert_eq!(severity, Severity::Fault);
+    assert!(
+        saw.contains(
+            "from 198.51.100.100:80 to 192.0.2.9 comes to this host, where net.ipv4.ip_forward is 0"
+        )
+    );
+    assert_eq!(cure, "sysctl -w net.ipv4.ip_forward=1");
 }
 
 #[test]
@@ -306,7 +367,8 @@ fn the_time_of_a_certificate_is_told_from_both_ends() {
     };
     for (from, until, severity, words) in [
         (-100, -3, Severity::Fault, "expired 3 days ago"),
-        (1, 90, Severity::Fault, "valid in 86400 s only"),
+        (-100, -1, Severity::Fault, "expired 24 hours ago"),
+        (1, 90, Severity::Fault, "valid in 24 hours only"),
         (-10, 20, Severity::Warning, "expires in 20 days"),
     ] {
         let mut facts = nat();

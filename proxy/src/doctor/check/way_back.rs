@@ -1,18 +1,19 @@
-//! NAT: the server's answers to clients have to come back through this host, so it has to be the server's gateway.
+//! NAT: the server's answers to clients have to come back through this host, so it has to be the server's gateway. Direct
+//! routing and tunnels: they need not, and where they do, this host has to pass them on.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use control::save;
 use netio::probe::{Answer, Through};
 
 use super::{Check, Needs};
-use crate::doctor::facts::{Facts, words};
+use crate::doctor::facts::{Facts, is_one_way, words};
 use crate::doctor::finding::Finding;
 use sched::{DestSpec, ForwardMethod, ServiceSpec};
 
 pub(super) const CHECK: Check = Check {
     name: "way-back",
-    about: "NAT servers whose way back to clients does not lead through this host",
+    about: "NAT servers whose way back to clients does not lead through this host, others with a way that ends here",
     real: false,
     needs: Needs::Packets,
     find,
@@ -21,11 +22,14 @@ pub(super) const CHECK: Check = Check {
 const WHY: &str = "NAT has rewritten the request, and only this host can rewrite the answer: one that goes to the client by \
                    another way comes from an address that the client has never spoken to, and is thrown away";
 
+const ENDS: &str = "the server answers clients by itself, and has this host for its gateway, which is no router: its answers \
+                    end here. Let this host forward packets, or give the server another gateway";
+
 /// Half-open connections that are more than a client which has gone away.
 const MANY: u64 = 3;
 
 fn find(facts: &Facts) -> Vec<Finding> {
-    let mut found = Vec::new();
+    let mut found = ends(facts);
     for (service, dest) in facts.pairs().filter(|(_, dest)| dest.method == ForwardMethod::Masq) {
         let server = dest.addr.ip();
         let way = facts.ways.get(&server).and_then(|way| way.as_ref().ok());
@@ -46,13 +50,15 @@ fn find(facts: &Facts) -> Vec<Finding> {
             };
             let own = own.map_or_else(|| "this host".to_owned(), |own| own.to_string());
             match came {
+                // It throws away what comes from an address of its own, as clients' are not.
+                None if has_vip(facts, *vip, dest.addr) => {}
                 None => {
                     saw = Some(format!(
                         "it answers a connection from {own}, and nothing came back of one from {vip}: its answers to \
                          others than its neighbours go elsewhere"
                     ));
                 }
-                Some(Through { device, .. }) if device != link => {
+                Some(Through { device, .. }) if !facts.host.leads(device, link) => {
                     let name = facts.host.link(device).map_or("another device", |link| &link.name);
                     saw = Some(format!("its answer to {vip} came back by {name}, past others"));
                 }
@@ -84,6 +90,31 @@ fn find(facts: &Facts) -> Vec<Finding> {
                 }
                 None => finding.cure(full_nat(service, dest)),
             });
+        }
+    }
+    found
+}
+
+/// Whether a server has the VIP itself: from direct routing, it may be.
+fn has_vip(facts: &Facts, vip: IpAddr, server: SocketAddr) -> bool {
+    let mut asked = facts.probes.iter().flat_map(|probes| &probes.at_server);
+    asked.any(|((at, of), answer)| {
+        at.ip() == vip && *of == server && matches!(answer, Some(Answer::Open(_) | Answer::Refused(_)))
+    })
+}
+
+/// Servers behind direct routing and tunnels whose answers come here, and get no further.
+fn ends(facts: &Facts) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for (service, dest) in facts.pairs().filter(|(_, dest)| is_one_way(dest.method)) {
+        let led = facts.probes.iter().flat_map(|probes| &probes.led_here);
+        for ((vip, _), (client, _)) in led.filter(|((vip, at), (_, here))| {
+            *here && *at == dest.addr && facts.vips_of(&service.key).contains(&vip.ip())
+        }) {
+            let setting = if vip.is_ipv4() { "net.ipv4.ip_forward" } else { "net.ipv6.conf.all.forwarding" };
+            let saw = format!("its answer from {vip} to {client} comes to this host, where {setting} is 0");
+            let finding = Finding::fault(words(service, dest), saw, ENDS);
+            found.push(finding.cure(format!("sysctl -w {setting}=1")));
         }
     }
     found

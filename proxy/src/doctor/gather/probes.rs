@@ -11,7 +11,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use netio::probe::{self, By, Syn, TunnelKind, Who};
+use netio::probe::{self, Answer, By, Syn, TunnelKind, Who};
 use netio::survey::{Mac, Survey};
 use sched::{ForwardMethod, Proto, ServiceKey, ServiceSpec};
 
@@ -162,7 +162,8 @@ fn is_neighbour(facts: &Facts, vip: IpAddr, server: IpAddr) -> bool {
     device(vip).is_some() && device(vip) == device(server)
 }
 
-/// What servers behind direct routing and tunnels do with a packet to the VIP.
+/// What servers behind direct routing and tunnels do with a packet to the VIP; and those behind NAT that were silent when
+/// asked from there, which may have it themselves.
 fn at_server(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAddr>) -> io::Result<()> {
     // The kernel has looked for them just now, to connect to them.
     let now = Survey::take().unwrap_or_default();
@@ -171,7 +172,8 @@ fn at_server(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAd
         let Some(Ok(way)) = facts.ways.get(&server.ip()) else { continue };
         let (Some(own), ip) = (way.source, server.ip()) else { continue };
         let by = match method {
-            ForwardMethod::Route => {
+            ForwardMethod::Masq if !is_silent(probes, server) => continue,
+            ForwardMethod::Route | ForwardMethod::Masq => {
                 let ours = facts.host.link(way.device).and_then(|link| link.mac);
                 let (Some(from), Some(to)) = (ours, link_address(probes, &now, ip)) else { continue };
                 By::Link { device: way.device, from, to }
@@ -184,7 +186,7 @@ fn at_server(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAd
                 };
                 By::Tunnel { from: own, to: ip, kind }
             }
-            ForwardMethod::Masq | ForwardMethod::FullNat => continue,
+            ForwardMethod::FullNat => continue,
         };
         for vip in facts.vips_of(&service.key) {
             let port = match service.key {
@@ -206,18 +208,59 @@ fn at_server(facts: &mut Facts, probes: &mut Probes, servers: &BTreeSet<SocketAd
     }
     let words = asked.iter().map(|(syn, server)| format!("{} at {}", syn.to, server.ip()));
     facts.asked.push(format!("a SYN to {}", list(words)));
-    // One VIP at several servers: answers are told apart by nothing but time.
-    let mut left = asked;
+    probes.at_server = one_by_one(asked.clone())?.into_iter().map(|(at, (_, answer))| (at, answer)).collect();
+    let answers = |syn: &Syn, server| {
+        matches!(probes.at_server.get(&(syn.to, server)), Some(Some(Answer::Open(_) | Answer::Refused(_))))
+    };
+    let there = asked.into_iter().filter(|(syn, server)| answers(syn, *server));
+    let waiting: Vec<_> = there
+        .filter_map(|(syn, server)| {
+            Some((Syn { from: who_waits(facts, server, syn.to.ip())?, ..syn }, server))
+        })
+        .collect();
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let words =
+        waiting.iter().map(|(syn, server)| format!("{} at {} from {}", syn.to, server.ip(), syn.from));
+    facts.asked.push(format!("a SYN to {}", list(words)));
+    let came = |(from, answer): (IpAddr, Option<Answer>)| {
+        (from, matches!(answer, Some(Answer::Open(_) | Answer::Refused(_))))
+    };
+    probes.led_here = one_by_one(waiting)?.into_iter().map(|(at, answer)| (at, came(answer))).collect();
+    Ok(())
+}
+
+/// Nothing has come back of what it was asked as if by the VIP.
+fn is_silent(probes: &Probes, server: SocketAddr) -> bool {
+    probes.way_back.iter().any(|((_, at), answer)| *at == server && answer.is_none())
+}
+
+/// By VIP and server: in whose name it was asked, and what came of it. Of one VIP at several servers answers are told
+/// apart by nothing but time.
+type Answers = Vec<((SocketAddr, SocketAddr), (IpAddr, Option<Answer>))>;
+
+fn one_by_one(mut left: Vec<(Syn, SocketAddr)>) -> io::Result<Answers> {
+    let mut found = Vec::new();
     while !left.is_empty() {
         let mut vips = BTreeSet::new();
         let (now, later): (Vec<_>, Vec<_>) = left.into_iter().partition(|(syn, _)| vips.insert(syn.to));
         let syns: Vec<_> = now.iter().map(|(syn, _)| *syn).collect();
         let answers = probe::begin(&syns, PATIENCE)?;
-        let key = |(syn, server): &(Syn, SocketAddr)| (syn.to, *server);
-        probes.at_server.extend(now.iter().map(key).zip(answers));
+        let told = now.iter().zip(answers);
+        found.extend(told.map(|((syn, server), answer)| ((syn.to, *server), (syn.from, answer))));
         left = later;
     }
-    Ok(())
+    Ok(found)
+}
+
+/// A client that has heard nothing yet of a server to which it was given, where this host is no router: if the server's way
+/// to it leads here, it never will.
+fn who_waits(facts: &Facts, server: SocketAddr, vip: IpAddr) -> Option<IpAddr> {
+    let seen = facts.engine.as_ref()?.servers.get(&server)?;
+    let mut clients = seen.clients.iter().copied().filter(|client| client.is_ipv4() == vip.is_ipv4());
+    let own = |client: &IpAddr| facts.host.holders(*client).next().is_some();
+    clients.find(|client| !facts.is_router(vip) && !own(client) && !is_neighbour(facts, *client, server.ip()))
 }
 
 /// Where a server is on its link.

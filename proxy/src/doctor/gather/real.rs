@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use netio::real::{self, Method};
+use netio::steer::DUMMY;
 use netio::tunnel;
 
 use crate::decapsulator;
@@ -30,6 +31,7 @@ pub(super) fn look(facts: &mut Facts, state_dir: &Path) {
             facts.host.link(address.device).filter(|link| !link.resolves || link.name.starts_with("dummy"));
         if let (IpAddr::V4(ip), 32, Some(link)) = (address.ip, address.prefix, hidden)
             && !ip.is_loopback()
+            && ip != DUMMY
         {
             found.vips.entry(address.ip).or_insert_with(|| link.name.clone());
         }

@@ -13,7 +13,8 @@ use tls::ca::{Date, Entry};
 
 use super::folder::Folder;
 use super::options::Place;
-use super::{files, printable, say};
+use super::{files, say};
+use crate::cli::text::printable;
 
 /// Shows the files that can be shown, and fails for the first that cannot.
 pub(super) fn main(paths: &[PathBuf], json: bool, now: SystemTime) -> anyhow::Result<()> {

@@ -55,8 +55,14 @@ fn summary(picture: &Picture, view: &View, height: u16) -> Vec<Line<'static>> {
         (None, true) => "PAUSED (p goes on)".to_owned(),
         (None, false) => format!("up {}", duration(engine.uptime_seconds)),
     };
-    let pid = if engine.pid == 0 { String::new() } else { format!(" (pid {})", engine.pid) };
-    let title = Line::from(format!("ulvs top{pid}, {state}, {}", place(engine)));
+    // None has been seen yet.
+    let nothing = engine.pid == 0;
+    let title = if nothing {
+        format!("ulvs top, {state}")
+    } else {
+        format!("ulvs top (pid {}), {state}, {}", engine.pid, place(engine))
+    };
+    let title = Line::from(title);
     let title = if view.lost.is_some() { title.bold().reversed() } else { title.bold() };
     let dropped = match dropped(picture) {
         text if picture.drops.iter().any(|drop| drop.per_second > Some(0)) => Line::from(text).bold(),
@@ -64,6 +70,7 @@ fn summary(picture: &Picture, view: &View, height: u16) -> Vec<Line<'static>> {
     };
     match height {
         ..6 => vec![],
+        _ if nothing => vec![title],
         6..12 => vec![title, dropped],
         12..16 => vec![title, Line::from(connections(picture)), dropped],
         _ => vec![title, Line::from(connections(picture)), Line::from(traffic(picture)), dropped],
@@ -72,7 +79,8 @@ fn summary(picture: &Picture, view: &View, height: u16) -> Vec<Line<'static>> {
 
 fn place(engine: &EnginePart) -> String {
     let memory = engine.memory as f64 / 1_048_576.0;
-    format!("port {}, {} workers, {memory:.1} MiB", engine.port, engine.workers)
+    let workers = if engine.workers == 1 { "worker" } else { "workers" };
+    format!("port {}, {} {workers}, {memory:.1} MiB", engine.port, engine.workers)
 }
 
 fn connections(picture: &Picture) -> String {

@@ -166,6 +166,9 @@ fn a_lost_engine_and_a_question_are_seen() {
     let mut view = View { lost: Some("the engine has gone; waiting for it".to_owned()), ..View::default() };
     let seen = draw(&picture, &mut view, 80, 24);
     assert!(seen[0].contains("NO NEWS: the engine has gone; waiting for it"), "{seen:#?}");
+    let seen = draw(&Picture::default(), &mut view, 80, 24);
+    assert_eq!(seen[0], "ulvs top, NO NEWS: the engine has gone; waiting for it");
+    assert!(seen[1].starts_with("SERVICE / SERVER"), "nothing is said of what has not been seen: {seen:#?}");
     let drain = control::api::DrainOrder {
         service: picture.services[0].service,
         server: picture.services[0].servers[0].server,

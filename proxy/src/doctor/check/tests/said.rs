@@ -71,7 +71,7 @@ fn a_server_whose_certificate_is_for_another_name_than_its_neighbours_is_named()
 
 #[test]
 fn a_servers_certificate_has_its_time() {
-    for (from, until, saw) in [(-9, -2, "expired 2 days ago"), (1, 9, "valid in 86400 s only")] {
+    for (from, until, saw) in [(-9, -2, "expired 2 days ago"), (1, 9, "valid in 24 hours only")] {
         let mut facts = with_servers(1);
         shows(&mut facts, 11, &["www.example"], NOW + from * DAY, NOW + until * DAY);
         let (severity, told, _) = only(&server_tls::CHECK, &facts);
