@@ -40,7 +40,7 @@ impl Authorities {
         &self,
         make: impl FnOnce(Arc<RootCertStore>) -> Result<Arc<ClientConfig>, String>,
     ) -> Result<Arc<ClientConfig>, String> {
-        let fails = |e: io::Error| format!("cannot read {}: {}", self.path.display(), words::io(&e));
+        let fails = |e: io::Error| format!("cannot read {}: {}", self.path.display(), words::file(&e));
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = Stamp::of(&std::fs::metadata(&self.path).map_err(fails)?);
         if let Some((of, config)) = &*made
