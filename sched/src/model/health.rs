@@ -126,8 +126,8 @@ pub struct Damping {
     pub hold: u32,
 }
 
-/// Commands that are told; an empty one is none. Words are separated by spaces, no shell is involved; the facts are in the
-/// environment.
+/// Commands that are told; an empty one is none. Words are separated by blanks, but for those in quotes; no shell is
+/// involved; the facts are in the environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Notify {

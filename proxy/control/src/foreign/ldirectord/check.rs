@@ -8,8 +8,8 @@ use super::Line;
 use super::negotiate;
 use super::options::{Effective, number};
 use super::real::Real;
-use crate::foreign::command::words;
 use crate::foreign::note::{Notes, Place};
+use crate::health::command::words;
 
 /// The keys of [`Asking::take`].
 pub(super) const KEYS: &[&str] = &[
@@ -87,7 +87,11 @@ impl Asking {
                     notes.error(&line.at(), text, format!("known: {}", negotiate::SERVICES.join(", ")));
                 }
             }
-            "checkcommand" => line.text().clone_into(&mut self.command),
+            "checkcommand" => {
+                if let Some(command) = line.command(notes) {
+                    self.command = command;
+                }
+            }
             "checkport" => {
                 self.checkport = number(line, notes).and_then(|port| u16::try_from(port).ok());
             }
@@ -194,7 +198,7 @@ impl Asking {
             ServiceKey::Mark { mark, .. } => [mark.0.to_string(), "0".to_owned()],
         };
         let of_real = [bracketed(real.ip()), real.port().to_string()];
-        words(&self.command).into_iter().chain(of_service).chain(of_real).collect()
+        words(&self.command).unwrap_or_default().into_iter().chain(of_service).chain(of_real).collect()
     }
 }
 
