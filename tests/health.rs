@@ -3,3 +3,4 @@
 mod faults;
 mod fresh;
 mod stage;
+mod way;

@@ -107,6 +107,10 @@ fn every_mistake_in_a_check_is_shown_at_its_place_with_a_way_out() {
             "kind = \"tcp\"\nvia = \"vip\"\naddress = \"10.1.0.7\"",
             ["\"10.1.0.7\"", "the VIP is asked already", "one of the two"],
         ),
+        (
+            "kind = \"tcp\"\nvia = \"vip\"\ndevice = \"eth0\"",
+            ["\"eth0\"", "by no device of its own", "one of the two"],
+        ),
         ("kind = \"tcp\"\nvia = \"vip\"\nport = 81", ["81", "nothing at tcp/81 of 10.0.0.1", "`ports`"]),
         ("kind = \"dns\"\nvia = \"vip\"", ["\"vip\"", "nothing at udp/80 of 10.0.0.1", "in its protocol"]),
         (
