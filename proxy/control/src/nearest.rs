@@ -8,6 +8,13 @@ pub fn nearest<'c>(typed: &str, candidates: impl IntoIterator<Item = &'c str>) -
     candidates.into_iter().filter(near).min_by_key(|c| distance(c))
 }
 
+/// What there is, and what of it a typing mistake would explain.
+pub fn choice(typed: &str, known: &[&str]) -> String {
+    let list = known.join(", ");
+    nearest(typed, known.iter().copied())
+        .map_or_else(|| format!("known: {list}"), |best| format!("did you mean `{best}`? known: {list}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::nearest;
