@@ -10,4 +10,5 @@ mod panic;
 mod passive;
 mod six;
 mod stage;
+mod way;
 mod windows;

@@ -136,6 +136,11 @@ pub fn device(index: u32) -> Option<String> {
     nix::net::if_::if_indextoname(index).ok()?.into_string().ok()
 }
 
+/// Whether there is a device of this name.
+pub fn is_device(name: &str) -> bool {
+    nix::net::if_::if_nametoindex(name).is_ok()
+}
+
 /// Whether a setting could be changed: `/proc/sys` is read-only in many containers.
 pub fn is_writable(name: &str) -> bool {
     fs::OpenOptions::new().write(true).open(sysctl_path(name)).is_ok()

@@ -17,6 +17,7 @@ mod iptables;
 mod ipvsadm;
 mod man;
 mod mark;
+mod missing;
 mod real;
 mod rules;
 mod run;

@@ -10,7 +10,7 @@ use control::source::{Loaded, Source};
 use netio::process::spawn_detached;
 
 use super::source::{ForeignArgs, source};
-use super::{StateDir, detached, fail, rules, say, tls};
+use super::{StateDir, detached, fail, missing, rules, say, tls};
 use crate::daemon::{self, Options};
 use crate::reason::reason;
 
@@ -139,10 +139,11 @@ pub(super) fn check(args: CheckArgs) -> ExitCode {
     let file = source.path();
     match source.load() {
         Ok(Loaded { config, notes }) => {
-            let warnings = match tls::check(file, &config) {
+            let mut warnings = match tls::check(file, &config) {
                 Ok(warnings) => warnings,
                 Err(text) => return fail(&text),
             };
+            warnings.extend(missing::missing(&config));
             let services = config.services();
             let (services, servers) = (services.len(), services.iter().map(|s| s.dests.len()).sum());
             let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });

@@ -130,7 +130,7 @@ pub struct Damping {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "NotifyWords", into = "NotifyWords")]
 pub struct NotifyCommand {
-    /// Words separated by spaces; no shell is involved.
+    /// Words separated by blanks, but for those in quotes; no shell is involved.
     pub line: String,
     /// Who runs it, `USER` or `USER:GROUP`; without, who runs all of the service's.
     pub user: Option<String>,

@@ -142,11 +142,11 @@
 //! |---|---|
 //! | `http`, `https` | `method`, `path`, `host`, `status = [200, "300-399"]`, `keyword`, `regex`, `regex_no_match`, `digest` (MD5), or several pages `urls = [{ path = "/a" }, ...]`; `version = "1.1"` |
 //! | `https`, `tls`, and `grpc` with `tls = true` | `sni`, `verify`, `ca`, `min_days` that the certificate has to be good for |
-//! | `udp` | `payload = "text"` or `payload_hex = "00ff"`, `require_reply`, `reply_hex = "0aXX"` (how it begins; XX is any byte), `min_reply`, `max_reply` |
+//! | `udp` | `payload = "text"` or `payload_hex = "00ff"`, `require_reply`, `reply = "text"` or `reply_hex = "0aXX"` (how it begins; XX is any byte), `min_reply`, `max_reply` |
 //! | `dns` | `record = "SOA"`, `name = "."` |
 //! | `smtp` | `helo` |
 //! | `grpc` | `service` |
-//! | `exec` | `command = ["/path", "argument"]` or one string, `user = "nobody:nogroup"`, `dynamic` (the exit code says a weight) |
+//! | `exec` | `command = ["/path", "argument"]` or one string, in which quotes keep blanks, `user = "nobody:nogroup"`, `dynamic` (the exit code says a weight) |
 //! | `file` | `path`, `weight` that its number is multiplied with, `reverse`, `dynamic` (the product is added to the weight) |
 //!
 //! `icmp`, `exec` and `file` have no `port`; `exec` and `file` ask this host, so that none of `address`, `bind`, `device`
@@ -156,6 +156,7 @@
 //! A key that nobody knows is an error. All errors of a file are reported together, each with its place and a way
 //! out; a file with errors yields nothing.
 
+mod hints;
 mod problem;
 mod reader;
 mod schema;

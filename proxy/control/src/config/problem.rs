@@ -94,6 +94,7 @@ impl Excerpt<'_> {
     /// The place and what is to be said, the line, and the way out; without a newline at the end.
     pub(crate) fn write(&self, f: &mut fmt::Formatter<'_>, message: &str, help: &str) -> fmt::Result {
         let Self { name, line, column, source, width } = *self;
+        let (message, source) = (harmless(message), harmless(source));
         let gutter = line.to_string();
         let blank = " ".repeat(gutter.len());
         // Tabs stay tabs, so that the mark stands under its text.
@@ -104,6 +105,11 @@ impl Excerpt<'_> {
         writeln!(f, "  {blank} | {indent}{}", "^".repeat(width.max(1)))?;
         write!(f, "  {blank} = {help}")
     }
+}
+
+/// The text with a mark in place of each character that a terminal would obey; tabs stay.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 impl fmt::Display for ConfigError {

@@ -6,9 +6,9 @@ use std::ops::{Range, RangeInclusive};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use super::hints;
 use super::problem::Problem;
 use crate::duration;
-use crate::nearest::nearest;
 
 /// Where complaints go.
 #[derive(Debug, Default)]
@@ -61,9 +61,7 @@ impl<'a> Section<'a> {
         for key in table.keys() {
             let name: &str = key.get_ref();
             if !known.contains(&name) {
-                let list = known.join(", ");
-                let help = nearest(name, known.iter().copied())
-                    .map_or_else(|| format!("known here: {list}"), |best| format!("did you mean `{best}`?"));
+                let help = hints::unknown(name, known);
                 problems.note(key.span(), format!("{what} has no key `{name}`"), help);
             }
         }

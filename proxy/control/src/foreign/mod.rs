@@ -4,7 +4,6 @@
 //! has no effect here, what is done differently, each with its line and the way out. A file is not refused for that; only an
 //! error makes it useless.
 
-mod command;
 pub mod keepalived;
 pub mod ldirectord;
 mod note;
@@ -18,6 +17,7 @@ use std::sync::Arc;
 use sched::{Check, DestKey, Health, OnDown, Op, Proto, ServiceKey, ServiceSpec, ServiceTable, Trash};
 
 use crate::config::{Config, write};
+use crate::health::command::words;
 use crate::settings::Timeouts;
 
 pub use note::{Note, Notes, Place, Severity};
@@ -119,6 +119,21 @@ fn leave_out_sorry(service: &mut ServiceSpec) -> Option<DestKey> {
     }
     *health = Arc::new(Health { sorry: None, sorry_inhibit: false, ..Health::clone(health) });
     Some(addr)
+}
+
+/// Whether a command line can be run, as far as it says itself; else why not, and the way out.
+fn program(line: &str) -> Result<(), (String, &'static str)> {
+    let Some(words) = words(line) else {
+        return Err(("a quote begins in this command that does not end".to_owned(), "close it"));
+    };
+    match words.first().map(String::as_str) {
+        None | Some("") => Err(("this command names no program".to_owned(), "write its path, from / on")),
+        Some(program) if program.contains('/') && !program.starts_with('/') => Err((
+            format!("`{program}` is somewhere else wherever ulvs is started"),
+            "write the whole path, from / on",
+        )),
+        Some(_) => Ok(()),
+    }
 }
 
 /// About a service that [`resets`].

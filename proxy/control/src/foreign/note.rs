@@ -148,8 +148,12 @@ impl Notes {
         self.add(Severity::Changed, place, message, help);
     }
 
-    /// Brings them into the order of the files.
-    pub(super) fn sort(&mut self) {
+    /// Brings them into the order of the files. While one is an error, nobody is helped by what would be done differently,
+    /// perhaps because of that very error.
+    pub(super) fn finish(&mut self) {
+        if self.has_errors() {
+            self.list.retain(|note| note.severity != Severity::Changed);
+        }
         let mut files: Vec<Arc<str>> = Vec::new();
         for note in &self.list {
             if !files.contains(&note.place.file) {

@@ -1,5 +1,5 @@
-//! Commands that are run about servers, those of checks and those that are told: in a process group of their own, hearing
-//! nothing and not heard. With who waits for one ends all of its group; what it left behind when it ended by itself goes on.
+//! Commands that are run about servers, those of checks and those that are told: in `/`, in a process group of their own,
+//! hearing nothing and not heard. With who waits for one ends all of its group; what it left behind when it ended by itself goes on.
 //! What it is about stands in its environment:
 //!
 //! | variable | |
@@ -21,6 +21,25 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use sched::{DestKey, ServiceKey};
 use tokio::process::{Child, Command};
+
+/// Takes a command line apart: blanks separate the program and its arguments, except within quotes. There is no shell, so
+/// that nothing else has a meaning. `None`: a quote does not end.
+pub fn words(line: &str) -> Option<Vec<String>> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in line.chars() {
+        match (c, quote) {
+            (c, Some(q)) if c == q => quote = None,
+            ('\'' | '"', None) => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (c, None) if c.is_whitespace() => words.extend(word.take()),
+            (c, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    quote.is_none().then_some(words)
+}
 
 /// The facts about a server, or a whole service. `at` is where it is asked.
 pub(super) fn facts(
@@ -61,7 +80,7 @@ impl Running {
     /// # Errors
     /// It cannot be run.
     pub fn start(command: &mut Command) -> io::Result<Self> {
-        command.process_group(0);
+        command.process_group(0).current_dir("/");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn()?;
         let group = child.id().and_then(|id| id.try_into().ok()).map(Pid::from_raw);
@@ -86,5 +105,19 @@ impl Drop for Running {
             // takes leave of it.
             let _ = killpg(group, Signal::SIGKILL);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn blanks_separate_arguments_and_quotes_keep_them() {
+        let some = |all: &[&str]| Some(all.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(words("/bin/x  a 'b c' \"d 'e\" ''"), some(&["/bin/x", "a", "b c", "d 'e", ""]));
+        assert_eq!(words("a\\b \t$c"), some(&["a\\b", "$c"]));
+        assert_eq!(words(" "), some(&[]));
+        assert_eq!(words("a 'b \"c"), None);
     }
 }

@@ -86,7 +86,7 @@ impl fmt::Display for Event {
 /// A command that is to be told of something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// The command, words separated by spaces.
+    /// The command line.
     pub command: String,
     /// Who runs it, `USER` or `USER:GROUP`; without, whoever we are.
     pub user: Option<String>,

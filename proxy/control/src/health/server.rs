@@ -28,6 +28,9 @@ pub enum Hand {
     Up,
 }
 
+/// Why a server is what it is that no check has said anything about.
+const NOT_ASKED: &str = "not asked yet";
+
 /// A server.
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -85,7 +88,7 @@ impl Server {
             damped: None,
             up,
             since: now,
-            reason: "not asked yet".to_owned(),
+            reason: NOT_ASKED.to_owned(),
             falls: 0,
             rises: 0,
         }
@@ -273,7 +276,11 @@ impl Server {
         if self.is_alive() != alive {
             return self.changed(health, now, reason);
         }
-        let state = self.asked[i].machine.state();
+        let Asked { machine, last, .. } = &self.asked[i];
+        let state = machine.state();
+        if self.reason == NOT_ASKED && last.as_ref().is_some_and(|last| last.error.is_none() == self.up) {
+            self.reason.clone_from(&reason);
+        }
         if self.hand.is_some() || state.is_soft() == soft || state.is_up() != self.up {
             return Vec::new();
         }

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use control::health::probe::{Aim, Aimed};
+use control::health::probe::{Aim, Aimed, ByEngine};
 use engine::Engine;
 use netio::survey;
 use sched::{Dest, DestKey, Proto, ServiceKey};
@@ -47,6 +47,16 @@ impl Aim for Aiming {
         let aimed = self.0.aim(flow, service, server);
         let aimed = aimed.ok_or("another question is under way from the same address and port")?;
         Ok(Box::new(Held(aimed)))
+    }
+
+    fn by_engine(&self, from: SocketAddr) -> Option<ByEngine> {
+        let table = self.0.services();
+        let is_there = |server: DestKey| {
+            server.ip() == from.ip() && (server.port() == 0 || server.port() == from.port())
+        };
+        let mut servers = table.services().flat_map(|service| service.everyone());
+        let dest = servers.find(|dest| dest.method.sees_replies() && is_there(dest.live.key))?;
+        Some(ByEngine { device: dest.live.path().and_then(|path| survey::device(path.device)) })
     }
 }
 

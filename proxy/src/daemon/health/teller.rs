@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 
 use control::health::Told;
-use control::health::command::Running;
+use control::health::command::{Running, words};
 use control::health::probe::who;
 use sched::{DestKey, ServiceKey};
 use tokio::process::Command;
@@ -89,10 +89,11 @@ const fn about(told: &Told) -> About {
 
 async fn run(told: &Told, limit: Duration) {
     let line = &told.command;
-    let mut words = line.split_ascii_whitespace();
-    let Some(program) = words.next() else { return };
+    // Whatever was configured has a program, and its quotes end.
+    let words = words(line).unwrap_or_default();
+    let [program, arguments @ ..] = &words[..] else { return };
     let mut command = Command::new(program);
-    command.args(words).envs(told.environment());
+    command.args(arguments).envs(told.environment());
     if let Some(user) = told.user.clone() {
         // Who that is may be asked over the network.
         let found = spawn_blocking(move || who(&user)).await.map_err(io::Error::other);
@@ -154,17 +155,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
         let slow_first = format!(
-            "[ $ULVS_STATE = 1 ] && sleep 0.2\necho $ULVS_SERVICE $ULVS_SERVER $ULVS_STATE $1 >> {}\n",
+            "[ $ULVS_STATE = 1 ] && sleep 0.2\necho $ULVS_SERVICE $ULVS_SERVER $ULVS_STATE $# $1 $(pwd) >> {}\n",
             out.display()
         );
-        let command = script(dir.path(), &slow_first) + " word";
+        let command = script(dir.path(), &slow_first) + " 'a word'";
         let mut teller = Teller::default();
         for state in ["1", "2", "3"] {
             teller.tell(told(command.clone(), 7, state));
         }
         teller.finish().await;
         let text = std::fs::read_to_string(out).unwrap();
-        let line = |n| format!("tcp/10.0.0.1:80 192.168.1.7:80 {n} word\n");
+        let line = |n| format!("tcp/10.0.0.1:80 192.168.1.7:80 {n} 1 a word /\n");
         assert_eq!(text, [line(1), line(2), line(3)].concat());
     }
 

@@ -9,6 +9,7 @@ mod ports;
 mod server;
 mod service;
 mod settings;
+mod syntax;
 mod tcp;
 mod tls;
 mod values;
@@ -22,9 +23,12 @@ use super::reader::{Problems, Section};
 pub(super) fn parse(text: &str) -> Result<Config, Vec<Problem>> {
     let mut problems = Problems::default();
     let (root, syntax) = DeTable::parse_recoverable(text);
+    if let Some(problem) = (!syntax.is_empty()).then(|| syntax::of_another_program(text)).flatten() {
+        return Err(vec![problem]);
+    }
     for e in &syntax {
-        let help = "see https://toml.io for how TOML is written";
-        problems.note(e.span().unwrap_or_default(), e.message(), help);
+        let span = e.span().unwrap_or_default();
+        problems.note(span.clone(), e.message(), syntax::way_out(text, &span));
     }
     if !problems.is_empty() {
         return Err(problems.into_vec());

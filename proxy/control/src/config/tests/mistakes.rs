@@ -20,6 +20,10 @@ pub(super) fn with_line(line: &str) -> String {
 fn every_mistake_is_shown_at_its_place_with_a_way_out() {
     let cases = [
         ("schedulr = \"rr\"", "schedulr", "no key `schedulr`", "did you mean `scheduler`?"),
+        ("lb_algo = \"rr\"", "lb_algo", "no key `lb_algo`", "did you mean `scheduler`?"),
+        ("quorum = 2", "quorum", "no key `quorum`", "it belongs to [service.health]; known here: vip"),
+        ("fall = 2", "fall", "no key `fall`", "it belongs to [[service.check]]"),
+        ("weight = 2", "weight", "no key `weight`", "it belongs to [[service.server]]"),
         ("colour = 3", "colour", "no key `colour`", "known here: vip, ports, mark, family, scheduler,"),
         ("scheduler = \"wr\"", "\"wr\"", "no scheduler `wr`", "rr, wrr, lc, wlc"),
         ("scheduler = \"wlcc\"", "\"wlcc\"", "no scheduler `wlcc`", "did you mean `wlc`?"),
@@ -256,4 +260,43 @@ fn mistakes_in_settings_are_shown_at_their_place() {
         assert!(problems[0].message.contains(message), "{text}\n{error}");
         assert!(problems[0].help.contains(help), "{text}\n{error}");
     }
+}
+
+#[test]
+fn what_is_not_toml_says_how_it_is_written() {
+    for (text, underlined, help) in [
+        ("[health]\ninterval = two\n", "two", "a string is written in quotes"),
+        ("[[service]]\nvip =\n", "", "write a value behind the ="),
+        ("[[service]\n", "", "https://toml.io"),
+    ] {
+        let error = Config::parse("x", text).expect_err(text);
+        let problem = &error.problems()[0];
+        assert!(text[problem.span.clone()].contains(underlined), "{error}");
+        assert!(problem.help.contains(help), "{error}");
+    }
+}
+
+#[test]
+fn a_file_of_another_program_is_told_from_toml_with_mistakes() {
+    for (text, line, program) in [
+        ("# mine\n  virtual_server 10.0.0.1 80 {\n  protocol TCP\n}\n", 2, "keepalived"),
+        ("global_defs {\n}\n", 1, "keepalived"),
+        ("checktimeout = 3\nvirtual=10.0.0.1:80\n\treal=10.1.0.1:80 gate\n", 2, "ldirectord"),
+    ] {
+        let error = Config::parse("x", text).expect_err(text);
+        assert_eq!(error.problems().len(), 1, "{error}");
+        let report = error.to_string();
+        assert!(report.starts_with(&format!("x:{line}:")), "{report}");
+        assert!(report.contains(&format!("this is a file of {program}")), "{report}");
+        assert!(report.contains(&format!("ulvs check --{program} FILE")), "{report}");
+    }
+    let ours = Config::parse("x", "virtual_server = 3\n").unwrap_err().to_string();
+    assert!(ours.contains("the file has no key `virtual_server`"), "{ours}");
+}
+
+#[test]
+fn nothing_of_a_file_reaches_a_terminal_that_it_would_obey() {
+    let error = Config::parse("x", "[health]\n\"\\u001b[2J\" = 1 # \u{9b}\n").unwrap_err().to_string();
+    assert!(!error.contains(['\u{1b}', '\u{9b}']), "{error:?}");
+    assert!(error.contains("no key `\u{fffd}[2J`"), "{error:?}");
 }

@@ -6,15 +6,16 @@ use std::path::PathBuf;
 use sched::{Check, CheckKind, DnsRecord, ExecCheck, FileCheck};
 
 use super::Shared;
-use super::connection::Connection;
+use super::connection::{self, Connection};
 use super::server::Asked;
 use super::service::Inherited;
 use super::timers::{Defaults, Timers};
 use super::tree::Item;
 use super::value;
 use super::{http, udp};
-use crate::foreign::command::words;
 use crate::foreign::note::Notes;
+use crate::health::command::words;
+use crate::health::probe;
 
 /// What there is to ask.
 pub(super) const CHECKERS: [&str; 10] = [
@@ -48,7 +49,7 @@ pub(super) fn read(
 ) {
     let checks = match item.name() {
         "TCP_CHECK" => plain(item, CheckKind::Tcp, outer.timers, server, notes),
-        "PING_CHECK" => plain(item, CheckKind::Icmp, outer.timers, server, notes),
+        "PING_CHECK" => ping(item, outer.timers, server, notes),
         "SMTP_CHECK" => smtp(item, outer.timers, server, notes),
         "DNS_CHECK" => dns(item, outer.timers, server, notes),
         "UDP_CHECK" => udp::read(item, outer.timers, server, notes),
@@ -62,12 +63,16 @@ pub(super) fn read(
             Vec::new()
         }
     };
-    let place = item.place();
-    into.extend(checks.into_iter().map(|(check, timers)| Asked {
-        check,
-        place: place.clone(),
-        alpha: timers.alpha == Some(true),
-    }));
+    for (check, timers) in checks {
+        let place = item.place().clone();
+        // What it asks was looked at word by word; whoever asks has the last one.
+        match probe::check(&check) {
+            Ok(()) => into.push(Asked { check, place, alpha: timers.alpha == Some(true) }),
+            Err(why) => {
+                notes.error(&place, format!("{} cannot be asked: {why}", item.name()), "ask otherwise")
+            }
+        }
+    }
 }
 
 /// Checks, and what was said about their times.
@@ -88,6 +93,17 @@ pub(super) fn one(
 fn plain(item: &Item, kind: CheckKind, outer: Timers, server: Option<IpAddr>, notes: &mut Notes) -> Checks {
     let connection = Connection::read(item, server, &[], notes, |_, _| false);
     vec![one(connection, kind, Defaults::PLAIN, outer)]
+}
+
+fn ping(item: &Item, outer: Timers, server: Option<IpAddr>, notes: &mut Notes) -> Checks {
+    let connection = Connection::read(item, server, &[], notes, |item, notes| {
+        let port = matches!(item.name(), "connect_port" | "bind_port");
+        if port {
+            notes.unhandled(item.place(), "an echo is asked for at no port", "delete it, or write TCP_CHECK");
+        }
+        port
+    });
+    vec![one(connection, CheckKind::Icmp, Defaults::PLAIN, outer)]
 }
 
 /// Each `host` in it is asked, and has to answer.
@@ -150,6 +166,10 @@ fn misc(item: &Item, outer: Timers, shared: &Shared, notes: &mut Notes) -> Check
             "misc_path" => command = value::command(item, notes),
             "misc_timeout" => timeout = value::timer(item, 0, notes).filter(|ms| *ms > 0),
             "misc_dynamic" => dynamic = value::switch(item, notes),
+            // It goes nowhere.
+            name if connection::KEYWORDS.contains(&name) && name != "log_all_failures" => {
+                value::unknown(item, &known, notes);
+            }
             "user" => {
                 value::word(item, "nobody", notes);
                 user = user_of(&item.args.iter().map(|word| word.text.as_str()).collect::<Vec<_>>());
@@ -159,12 +179,14 @@ fn misc(item: &Item, outer: Timers, shared: &Shared, notes: &mut Notes) -> Check
         true
     });
     let Some(command) = command else {
-        let help = "add misc_path /usr/local/bin/check.sh";
-        notes.error(item.place(), "this MISC_CHECK runs nothing: it has no `misc_path`", help);
+        if item.items().iter().all(|item| item.name() != "misc_path") {
+            let help = "add misc_path /usr/local/bin/check.sh";
+            notes.error(item.place(), "this MISC_CHECK runs nothing: it has no `misc_path`", help);
+        }
         return Vec::new();
     };
     let user = user.or_else(|| shared.script_user.clone());
-    let kind = CheckKind::Exec(ExecCheck { command: words(&command), user, dynamic });
+    let kind = CheckKind::Exec(ExecCheck { command: words(&command).unwrap_or_default(), user, dynamic });
     let (check, timers) = one(connection, kind, Defaults::MISC, outer);
     let timeout = timeout.unwrap_or(check.interval);
     vec![(Check { timeout, ..check }, timers)]

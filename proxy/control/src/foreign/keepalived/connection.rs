@@ -9,7 +9,7 @@ use super::tree::Item;
 use super::value;
 use crate::foreign::note::Notes;
 
-const KEYWORDS: [&str; 7] =
+pub(super) const KEYWORDS: [&str; 7] =
     ["connect_ip", "connect_port", "bindto", "bind_port", "bind_if", "fwmark", "log_all_failures"];
 
 /// Where, how and when.

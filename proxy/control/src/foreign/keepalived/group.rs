@@ -77,7 +77,9 @@ pub(super) fn port(word: Option<&Word>, notes: &mut Notes) -> u16 {
     let Some(word) = word else { return 0 };
     let port = crate::foreign::services::port(&word.text, sched::Proto::Tcp);
     port.unwrap_or_else(|| {
-        let help = "write a number from 1 to 65535, or a name that is in /etc/services";
+        let help = super::value::undefined(&word.text).unwrap_or_else(|| {
+            "write a number from 1 to 65535, or a name that is in /etc/services".to_owned()
+        });
         notes.error(&word.place, format!("`{}` is not a port", word.text), help);
         0
     })

@@ -58,6 +58,7 @@ fn checks(dest: &DestSpec, real: &Real, notes: &mut Notes) -> Vec<Check> {
             } else if dest.addr.port() == 0 {
                 let help = "write connect_port 80 in it, or a port behind the address of the real server";
                 notes.error(place, "this checker has no port to ask", help);
+                continue;
             }
         }
         all.push(check);

@@ -18,16 +18,24 @@ pub(super) fn read(item: &Item, outer: &Inherited, server: Option<IpAddr>, notes
     let encrypted = item.name() == "SSL_GET";
     let mut check = HttpCheck { version: HttpVersion::Http10, ..HttpCheck::default() };
     let (mut host, mut sni, mut sni_name, mut fast) = (None, false, None, false);
+    let mut pages = 0;
     let connection = Connection::read(item, server, &known, notes, |item, notes| {
         match item.name() {
             "http_protocol" => check.version = version(item, notes).unwrap_or(HttpVersion::Http10),
             // No delay between pages, which is what there is here anyway.
             "fast_recovery" => fast = value::switch(item, notes),
-            "url" => check.urls.push(url::read(item, notes)),
+            "url" => {
+                pages += 1;
+                check.urls.extend(url::read(item, notes));
+            }
             "virtualhost" => host = value::word(item, "www.example", notes).map(str::to_owned),
-            "enable_sni" if encrypted => sni = value::switch(item, notes),
-            "sni_name" if encrypted => sni_name = value::word(item, "www.example", notes).map(str::to_owned),
-            "tls_compliant" if encrypted => {
+            "enable_sni" | "sni_name" | "tls_compliant" if !encrypted => {
+                let text = format!("`{}` is about TLS, which HTTP_GET does not speak", item.name());
+                notes.unhandled(item.place(), text, "delete it, or write SSL_GET");
+            }
+            "enable_sni" => sni = value::switch(item, notes),
+            "sni_name" => sni_name = value::word(item, "www.example", notes).map(str::to_owned),
+            "tls_compliant" => {
                 let text = "a server may always end its connections without a last word of TLS";
                 notes.unhandled(item.place(), text, "nothing has to be done");
             }
@@ -35,7 +43,7 @@ pub(super) fn read(item: &Item, outer: &Inherited, server: Option<IpAddr>, notes
         }
         true
     });
-    if check.urls.is_empty() {
+    if pages == 0 {
         let help = "add url { path / status_code 200 }, with a line for each of the two";
         notes.error(item.place(), format!("this {} asks for no page", item.name()), help);
     }

@@ -5,7 +5,7 @@ use sched::{ForwardMethod, SchedFlags, Tunnel, TunnelChecksum, TunnelKind, algo}
 use super::tree::Item;
 use super::value;
 use crate::foreign::note::Notes;
-use crate::nearest::nearest;
+use crate::nearest::choice;
 
 /// The keywords of [`flag`].
 pub(super) const FLAGS: [(&str, SchedFlags); 7] = [
@@ -27,13 +27,8 @@ pub(super) fn flag(name: &str) -> Option<SchedFlags> {
 pub(super) fn scheduler(item: &Item, notes: &mut Notes) -> Option<String> {
     let name = value::word(item, "wrr", notes)?;
     if algo::find(name).is_none() {
-        let names = || algo::ALL.iter().map(|a| a.name);
-        let known = names().collect::<Vec<_>>().join(", ");
-        let help = nearest(name, names()).map_or_else(
-            || format!("known: {known}"),
-            |best| format!("did you mean `{best}`? known: {known}"),
-        );
-        notes.error(item.place_of(0), format!("there is no scheduler `{name}`"), help);
+        let known: Vec<_> = algo::ALL.iter().map(|a| a.name).collect();
+        notes.error(item.place_of(0), format!("there is no scheduler `{name}`"), choice(name, &known));
         return None;
     }
     Some(name.to_owned())

@@ -74,11 +74,8 @@ impl Shared {
         let Some(command) = value::command(item, notes) else { return };
         let words: Vec<_> = item.args.iter().skip(1).map(|word| word.text.as_str()).collect();
         let user = check::user_of(&words).or_else(|| self.script_user.clone());
-        if command.contains(['\'', '"']) {
-            let text = "blanks separate the arguments of this command, in quotes as well";
-            notes.changed(item.place_of(0), text, "put it into a script without arguments");
-        }
-        *into = Some(Script { command, user: user.filter(|user| user != "root") });
+        *into =
+            Some(Script { command, user: user.filter(|user| user != "root"), place: item.place().clone() });
     }
 }
 
@@ -92,7 +89,7 @@ pub fn load(path: &Path, id: &str) -> std::io::Result<Foreign> {
     let items = tree::parse(&lines, &mut notes);
     let mut foreign = Foreign { notes, ..Foreign::default() };
     read(&items, &mut foreign);
-    foreign.notes.sort();
+    foreign.notes.finish();
     Ok(foreign)
 }
 

@@ -113,6 +113,7 @@ pub(super) fn read(
         let text = format!("`lthreshold` is above `uthreshold`, which is {}", real.upper);
         let help = "below `lthreshold` connections an overloaded server gets new ones again: write a larger uthreshold";
         notes.error(place, text, help);
+        real.lower = 0;
     }
     inner.timers = inner.timers.within(outer.timers);
     for item in item.items().iter().filter(|item| check::is_checker(item.name())) {

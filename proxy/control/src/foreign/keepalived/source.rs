@@ -101,6 +101,14 @@ impl<'a> Reader<'a> {
 
     fn include(&mut self, pattern: &str, place: &Place) {
         let pattern = pattern.trim_matches(['"', '\'']);
+        if pattern.is_empty() {
+            self.notes.error(
+                place,
+                "this includes nothing",
+                "name a file, or several: include conf.d/*.conf",
+            );
+            return;
+        }
         let place = place.find(pattern);
         let paths = glob(&self.dir.join(pattern).display().to_string());
         if paths.is_empty() {
@@ -191,7 +199,7 @@ fn begin_of_definition(line: &str) -> Option<(&str, &str)> {
 
 /// What a line includes.
 fn included(line: &str) -> Option<&str> {
-    let (word, pattern) = line.split_once(char::is_whitespace)?;
+    let (word, pattern) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let plain = word.strip_prefix("include")?;
     matches!(plain, "" | "r" | "m" | "w" | "b" | "a").then(|| pattern.trim())
 }

@@ -82,7 +82,13 @@ struct Growing {
     words: Vec<Word>,
     items: Vec<Item>,
     open: Vec<(Item, Vec<Item>)>,
+    /// The first block within which one begins that has no place there: it may lack its brace.
+    endless: Option<(Word, Word)>,
 }
+
+/// Blocks that are within no other.
+const OUTERMOST: [&str; 5] =
+    ["virtual_server", "virtual_server_group", "global_defs", "vrrp_instance", "vrrp_sync_group"];
 
 impl Growing {
     fn end_line(&mut self) {
@@ -99,6 +105,12 @@ impl Growing {
         });
         if self.open.len() == DEEPEST {
             notes.error(at, "blocks are within blocks too deep", "close those that are complete");
+        }
+        let name = owner.name();
+        let misplaced = OUTERMOST.contains(&name)
+            || name == "real_server" && self.open.iter().any(|(around, _)| around.name() == name);
+        if let Some((around, _)) = self.open.last().filter(|_| misplaced && self.endless.is_none()) {
+            self.endless = Some((around.keyword.clone(), owner.keyword.clone()));
         }
         let outer = std::mem::take(&mut self.items);
         self.open.push((owner, outer));
@@ -119,6 +131,13 @@ impl Growing {
 
     fn finish(mut self, notes: &mut Notes) -> Vec<Item> {
         self.end_line();
+        if let Some((block, next)) = self.endless.take().filter(|_| !self.open.is_empty()) {
+            let text = format!("the block of `{}` does not end", block.text);
+            let help = format!("close it with a }} before `{}` in line {}", next.text, next.place.line);
+            notes.error(&block.place, text, help);
+            self.open.drain(1..).for_each(drop);
+            self.items = self.open.pop().map(|(_, outer)| outer).unwrap_or_default();
+        }
         while let Some((owner, outer)) = self.open.pop() {
             let text = format!("the block of `{}` does not end", owner.keyword.text);
             notes.error(&owner.keyword.place, text, "close it with a }");

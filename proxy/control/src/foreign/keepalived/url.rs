@@ -1,11 +1,12 @@
 //! `url`: a page, and what is expected of it.
 
-use sched::HttpUrl;
+use sched::{Check, CheckKind, HttpCheck, HttpUrl};
 
 use super::http::Body;
 use super::tree::Item;
 use super::value;
 use crate::foreign::note::Notes;
+use crate::health::probe;
 
 const KEYWORDS: &[&str] = &[
     "path",
@@ -20,8 +21,10 @@ const KEYWORDS: &[&str] = &[
     "regex_max_offset",
 ];
 
-pub(super) fn read(block: &Item, notes: &mut Notes) -> HttpUrl {
+/// Nothing if it has been complained about.
+pub(super) fn read(block: &Item, notes: &mut Notes) -> Option<HttpUrl> {
     let (mut path, mut host, mut status, mut body) = (None, None, Vec::new(), Body::default());
+    let (mut pattern, mut foreign) = (block.place(), false);
     for item in block.items() {
         match item.name() {
             "path" => path = value::word(item, "/", notes).map(|path| rooted(path, item, notes)),
@@ -30,7 +33,8 @@ pub(super) fn read(block: &Item, notes: &mut Notes) -> HttpUrl {
             "virtualhost" => host = value::word(item, "www.example", notes).map(str::to_owned),
             "regex" => {
                 body.regex = value::word(item, "\"welcome\"", notes).map(str::to_owned);
-                foreign_to_us(item, notes);
+                pattern = item.place_of(0);
+                foreign = foreign_to_us(item, notes);
             }
             "regex_no_match" => body.negate = true,
             "regex_options" => options(item, &mut body.flags, notes),
@@ -43,10 +47,24 @@ pub(super) fn read(block: &Item, notes: &mut Notes) -> HttpUrl {
             _ => value::unknown(item, KEYWORDS, notes),
         }
     }
-    if path.is_none() {
+    let Some(path) = path else {
         notes.error(block.place(), "this url has no `path`", "add path /, on a line of its own");
+        return None;
+    };
+    if foreign {
+        return None;
     }
-    HttpUrl { host, status, body: body.tests(), ..HttpUrl::new(&path.unwrap_or_default()) }
+    let url = HttpUrl { host, status, body: body.tests(), ..HttpUrl::new(&path) };
+    let bare = HttpUrl { body: Vec::new(), ..url.clone() };
+    let help = "write one without look-around and back-references; a match begins between the offsets";
+    for (url, place, help) in [(bare, block.place(), "write another"), (url.clone(), pattern, help)] {
+        let check = HttpCheck { urls: vec![url], ..HttpCheck::default() };
+        if let Err(why) = probe::check(&Check::new(CheckKind::Http(check))) {
+            notes.error(place, why, help);
+            return None;
+        }
+    }
+    Some(url)
 }
 
 /// A path with its slash.
@@ -114,15 +132,17 @@ fn options(item: &Item, flags: &mut String, notes: &mut Notes) {
     }
 }
 
-/// What PCRE2 has and expressions of linear time have not.
-fn foreign_to_us(item: &Item, notes: &mut Notes) {
-    let Some(text) = item.arg(0) else { return };
+/// Complains about what PCRE2 has and expressions of linear time have not.
+fn foreign_to_us(item: &Item, notes: &mut Notes) -> bool {
+    let text = item.arg(0).unwrap_or_default();
     let around = ["(?=", "(?!", "(?<=", "(?<!", "(?>", "(?(", "(?R)", "\\K", "\\G"];
     let backwards = (1..=9).map(|n| format!("\\{n}"));
     let around = around.into_iter().map(str::to_owned).chain(backwards);
     let plain = text.replace("\\\\", "");
-    if let Some(found) = around.into_iter().find(|part| plain.contains(part)) {
+    let found = around.into_iter().find(|part| plain.contains(part));
+    if let Some(found) = &found {
         let text = format!("`{found}` looks around or back, which expressions here cannot");
         notes.error(item.place_of(0), text, "say it by two url blocks, one with regex_no_match");
     }
+    found.is_some()
 }

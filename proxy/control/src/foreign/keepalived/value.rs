@@ -1,10 +1,10 @@
 //! What follows a keyword: numbers, times, switches, addresses.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use super::tree::Item;
-use crate::foreign::note::Notes;
+use crate::foreign::{self, note::Notes};
 use crate::nearest::nearest;
 
 /// A day and more is no interval of a check.
@@ -12,16 +12,26 @@ const LONGEST: f64 = 1e9;
 
 /// Complains about a keyword that nobody knows.
 pub(super) fn unknown(item: &Item, known: &[&str], notes: &mut Notes) {
-    let help = match nearest(item.name(), known.iter().copied()) {
-        Some(best) => format!("did you mean `{best}`?"),
-        None => "delete it, or see keepalived.conf(5)".to_owned(),
+    let help = match (undefined(item.name()), nearest(item.name(), known.iter().copied())) {
+        (Some(help), _) => help,
+        (None, Some(best)) => format!("did you mean `{best}`?"),
+        (None, None) => "delete it, or see keepalived.conf(5)".to_owned(),
     };
     notes.add(
-        crate::foreign::Severity::NotUnderstood,
+        foreign::Severity::NotUnderstood,
         item.place(),
         format!("there is no keyword `{}` here", item.name()),
         help,
     );
+}
+
+/// What to do about a parameter that nothing has taken the place of.
+pub(super) fn undefined(text: &str) -> Option<String> {
+    let name = text.strip_prefix('$')?;
+    let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    (!name.is_empty()).then(|| {
+        format!("define it on a line of its own before this one, without blanks at the =: ${name}=VALUE")
+    })
 }
 
 /// The first word behind a keyword.
@@ -40,7 +50,7 @@ pub(super) fn number(item: &Item, range: RangeInclusive<u64>, notes: &mut Notes)
     let text = word(item, &low.max(1).to_string(), notes)?;
     let number = text.parse().ok().filter(|n| range.contains(n));
     if number.is_none() {
-        let help = format!("write a whole number from {low} to {high}");
+        let help = undefined(text).unwrap_or_else(|| format!("write a whole number from {low} to {high}"));
         notes.error(item.place_of(0), format!("`{text}` is not a number for `{}`", item.name()), help);
     }
     number
@@ -58,13 +68,11 @@ pub(super) fn timer(item: &Item, least: u32, notes: &mut Notes) -> Option<u32> {
     let time = text.parse::<f64>().ok().map(|s| (s * 1000.0).round());
     let time = time.filter(|ms| (f64::from(least)..=LONGEST).contains(ms)).map(|ms| ms as u32);
     if time.is_none() {
-        let text = format!("`{text}` is not a time for `{}`", item.name());
-        let help = if least == 0 {
-            "write seconds, as in 3 or 0.5; 0 is none"
-        } else {
-            "write seconds, as in 3 or 0.5; a hundredth is often enough"
-        };
-        notes.error(item.place_of(0), text, help);
+        let help = undefined(text).unwrap_or_else(|| {
+            let rest = if least == 0 { "0 is none" } else { "a hundredth is often enough" };
+            format!("write seconds, as in 3 or 0.5; {rest}")
+        });
+        notes.error(item.place_of(0), format!("`{text}` is not a time for `{}`", item.name()), help);
     }
     time
 }
@@ -91,17 +99,27 @@ pub(super) fn address(item: &Item, n: usize, notes: &mut Notes) -> Option<IpAddr
     };
     let addr = text.parse().ok();
     if addr.is_none() {
-        let help = match text.split_once('/') {
-            Some((addr, _)) if addr.parse::<IpAddr>().is_ok() => "write it without the length of the prefix",
-            _ => "names are not looked up: write the address that `getent ahosts` shows for it",
+        let help = match (undefined(text), text.parse::<SocketAddr>(), text.split_once('/')) {
+            (Some(help), ..) => help,
+            (_, Ok(both), _) => format!("a blank is between address and port: {} {}", both.ip(), both.port()),
+            (.., Some((addr, _))) if addr.parse::<IpAddr>().is_ok() => {
+                "write it without the length of the prefix".to_owned()
+            }
+            _ => "names are not looked up: write the address that `getent ahosts` shows for it".to_owned(),
         };
         notes.error(item.place_of(n), format!("`{text}` is not an IP address"), help);
     }
     addr
 }
 
-/// A command with its arguments as one string: they are in quotes, or simply follow.
+/// A command with its arguments, all of it one word.
 pub(super) fn command(item: &Item, notes: &mut Notes) -> Option<String> {
-    word(item, "/usr/local/bin/script.sh", notes)?;
-    item.arg(0).map(str::to_owned).filter(|text| !text.trim().is_empty())
+    let line = word(item, "/usr/local/bin/script.sh", notes)?;
+    match foreign::program(line) {
+        Ok(()) => Some(line.to_owned()),
+        Err((text, help)) => {
+            notes.error(item.place_of(0), text, help);
+            None
+        }
+    }
 }

@@ -8,8 +8,10 @@ use super::Line;
 use super::negotiate;
 use super::options::{Effective, number};
 use super::real::Real;
-use crate::foreign::command::words;
 use crate::foreign::note::{Notes, Place};
+use crate::health::command::words;
+use crate::health::probe;
+use crate::nearest::choice;
 
 /// The keys of [`Asking::take`].
 pub(super) const KEYS: &[&str] = &[
@@ -39,6 +41,8 @@ enum Type {
     Combined(u32),
 }
 
+const TYPES: [&str; 7] = ["connect", "negotiate", "ping", "external", "external-perl", "on", "off"];
+
 /// What a virtual service says about checks.
 #[derive(Debug)]
 pub(super) struct Asking {
@@ -52,6 +56,8 @@ pub(super) struct Asking {
     pub(super) virtualhost: Option<String>,
     /// Where it is said what is negotiated.
     place: Option<Place>,
+    /// Where the pattern is that an answer has to match.
+    pattern: Option<Place>,
 }
 
 impl Asking {
@@ -67,6 +73,7 @@ impl Asking {
             httpmethod: "GET".to_owned(),
             virtualhost: None,
             place: None,
+            pattern: None,
         }
     }
 
@@ -84,15 +91,22 @@ impl Asking {
                     self.place = Some(line.place.clone());
                 } else {
                     let text = format!("there is no service `{}`", line.text());
-                    notes.error(&line.at(), text, format!("known: {}", negotiate::SERVICES.join(", ")));
+                    notes.error(&line.at(), text, choice(line.text(), &negotiate::SERVICES));
                 }
             }
-            "checkcommand" => line.text().clone_into(&mut self.command),
+            "checkcommand" => {
+                if let Some(command) = line.command(notes) {
+                    self.command = command;
+                }
+            }
             "checkport" => {
                 self.checkport = number(line, notes).and_then(|port| u16::try_from(port).ok());
             }
             "request" => line.text().clone_into(&mut self.request),
-            "receive" => line.text().clone_into(&mut self.receive),
+            "receive" => {
+                line.text().clone_into(&mut self.receive);
+                self.pattern = Some(line.at());
+            }
             "httpmethod" => self.httpmethod = line.text().to_ascii_uppercase(),
             "virtualhost" => self.virtualhost = Some(line.text().to_owned()),
             "login" | "passwd" | "database" | "secret" => {
@@ -128,8 +142,7 @@ impl Asking {
             other => match other.parse() {
                 Ok(n) => Type::Combined(n),
                 Err(_) => {
-                    let help =
-                        "write connect, negotiate, ping, external, external-perl, on, off, or a number";
+                    let help = choice(other, &TYPES) + ", or a number";
                     notes.error(&line.at(), format!("there is no checktype `{other}`"), help);
                     return;
                 }
@@ -168,7 +181,14 @@ impl Asking {
         let negotiated = |notes: &mut Notes| {
             let asked = negotiate::kind(self, key, real, place, notes)?;
             let made = check(asked.kind, options.negotiatetimeout);
-            Some(Check { addr: asked.addr, port: asked.port.or(made.port), ..made })
+            let check = Check { addr: asked.addr, port: asked.port.or(made.port), ..made };
+            if let Err(why) = probe::check(&check) {
+                let of_all = self.pattern.as_ref().filter(|_| real.asked.is_none());
+                let help = "write another one; a pattern has neither look-around nor back-references";
+                notes.error(of_all.unwrap_or(&real.place), why, help);
+                return None;
+            }
+            Some(check)
         };
         match self.kind {
             Type::On | Type::Off => Vec::new(),
@@ -194,7 +214,7 @@ impl Asking {
             ServiceKey::Mark { mark, .. } => [mark.0.to_string(), "0".to_owned()],
         };
         let of_real = [bracketed(real.ip()), real.port().to_string()];
-        words(&self.command).into_iter().chain(of_service).chain(of_real).collect()
+        words(&self.command).unwrap_or_default().into_iter().chain(of_service).chain(of_real).collect()
     }
 }
 

@@ -40,6 +40,17 @@ impl Line {
         value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value)
     }
 
+    /// A command line.
+    fn command(&self, notes: &mut Notes) -> Option<String> {
+        match super::program(self.text()) {
+            Ok(()) => Some(self.text().to_owned()),
+            Err((text, help)) => {
+                notes.error(&self.at(), text, help);
+                None
+            }
+        }
+    }
+
     fn unknown(&self, known: &[&str], notes: &mut Notes) {
         let help = match nearest(&self.key, known.iter().copied()) {
             Some(best) => format!("did you mean `{best}`?"),
@@ -72,7 +83,7 @@ pub fn load(path: &Path) -> std::io::Result<Foreign> {
             add_services(&mut foreign.services, &mut known, built.into_iter().collect(), &head.place, notes);
         }
     }
-    foreign.notes.sort();
+    foreign.notes.finish();
     Ok(foreign)
 }
 

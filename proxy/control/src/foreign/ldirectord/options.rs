@@ -107,7 +107,7 @@ impl Options {
             }
             "fallback" => self.fallback[0] = Some(line.clone()),
             "fallback6" => self.fallback[1] = Some(line.clone()),
-            "fallbackcommand" => self.fallbackcommand = Some(line.text().to_owned()),
+            "fallbackcommand" => self.fallbackcommand = line.command(notes),
             "quiescent" => self.quiescent = yes(line, notes),
             key => match NOTHING_HERE.iter().find(|(_, _, keys)| keys.contains(&key)) {
                 Some((text, help, _)) => notes.unhandled(&line.place, *text, *help),

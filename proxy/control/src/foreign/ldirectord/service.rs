@@ -15,6 +15,7 @@ use super::options::{self, Effective, Options, number, yes};
 use super::real::{self, Real};
 use crate::foreign::note::{Notes, Place};
 use crate::foreign::shared_checks;
+use crate::nearest::choice;
 
 const KEYS: &[&str] =
     &["real", "real6", "scheduler", "schedflags", "persistent", "netmask", "protocol", "ops"];
@@ -81,7 +82,7 @@ impl Virtual {
                 None => {
                     let known: Vec<_> = algo::ALL.iter().map(|a| a.name).collect();
                     let text = format!("there is no scheduler `{}`", line.text());
-                    notes.error(&line.at(), text, format!("known: {}", known.join(", ")));
+                    notes.error(&line.at(), text, choice(line.text(), &known));
                 }
             },
             "schedflags" => self.flags = flags(&self.scheduler, line, notes),

@@ -17,7 +17,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Aimed, Target, Tools, words};
+use super::{Aimed, ByEngine, Target, Tools, words};
 
 /// A server is a round trip away, and has nothing to think about.
 const FAREWELL: Duration = Duration::from_millis(250);
@@ -136,7 +136,10 @@ impl Asking<'_> {
         };
         let socket =
             Socket::new(Domain::for_address(to), kind.nonblocking(), Some(protocol)).map_err(fails)?;
-        if let Some(device) = device {
+        let by_port = protocol == Protocol::TCP || protocol == Protocol::UDP;
+        if let Some(device) = device
+            && !(by_port && self.goes_by(device)?)
+        {
             let fails = |e: io::Error| match e.raw_os_error() {
                 Some(code) if Errno::from_raw(code) == Errno::ENODEV => {
                     format!("there is no device `{device}` to ask by")
@@ -158,6 +161,19 @@ impl Asking<'_> {
             self.bind(&socket, bind, to)?;
         }
         Ok(socket)
+    }
+
+    /// Whether it goes by the device anyway, and must not be bound to it: where answers come by the engine, a bound socket
+    /// would not hear them.
+    fn goes_by(&self, device: &str) -> Result<bool, String> {
+        let engine = self.tools.aim.as_ref().and_then(|aim| aim.by_engine(self.target.server));
+        match engine {
+            None => Ok(false),
+            Some(ByEngine { device: Some(own) }) if own != device => Err(format!(
+                "its answers come by the engine, which reaches it by `{own}`: it can be asked by that device, or by any"
+            )),
+            Some(_) => Ok(true),
+        }
     }
 
     fn bind(&self, socket: &Socket, bind: SocketAddr, to: SocketAddr) -> Result<(), String> {

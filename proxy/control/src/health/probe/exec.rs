@@ -66,15 +66,17 @@ impl Ready {
         let mut command = Command::new(&self.program);
         let Target { service, dest, server, up, .. } = asking.target;
         let state = if *up { "up" } else { "down" };
-        command
-            .args(&self.arguments)
-            .envs(facts(*service, Some(*dest), Some(*server), state))
-            .current_dir("/");
+        command.args(&self.arguments).envs(facts(*service, Some(*dest), Some(*server), state));
         if let Some(user) = &self.user {
             let (user, group) = self.who(user, asking).await?;
             command.uid(user.as_raw()).gid(group.as_raw());
         }
-        let cannot = |e| format!("cannot run `{}`: {}", self.program, words::io(&e));
+        let cannot = |e: io::Error| match e.kind() {
+            io::ErrorKind::PermissionDenied => {
+                format!("may not run `{}`: is it executable, for that user too?", self.program)
+            }
+            _ => format!("cannot run `{}`: {}", self.program, words::io(&e)),
+        };
         let running = Running::start(&mut command).map_err(|e| {
             // There can be no more processes, or none that has all of this one's memory.
             if words::is_ours(&e) || e.raw_os_error() == Some(Errno::EAGAIN as i32) {

@@ -35,7 +35,7 @@ use tokio::time::{Instant, timeout_at};
 use asking::{Asking, Progress, Way};
 
 pub use exec::who;
-pub use tools::{Aim, Aimed, Tools};
+pub use tools::{Aim, Aimed, ByEngine, Tools};
 
 /// Whom a question goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +144,9 @@ pub fn check(check: &Check) -> Result<(), String> {
                 return Err(
                     "it goes to the VIP, and so to no address of its own: leave one of the two out".into()
                 );
+            }
+            _ if check.device.is_some() => {
+                return Err("it goes to the VIP, by no device of its own: leave one of the two out".into());
             }
             _ => {}
         }

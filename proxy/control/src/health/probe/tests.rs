@@ -354,6 +354,9 @@ async fn a_question_by_the_vip_is_aimed_before_its_first_packet_leaves() {
             }
             Ok(Box::new(Passes(server.port() == 80)))
         }
+        fn by_engine(&self, _: SocketAddr) -> Option<ByEngine> {
+            None
+        }
     }
     let fake = Arc::new(Fake::default());
     let peers = Arc::new(Mutex::new(Vec::new()));
@@ -399,6 +402,42 @@ async fn mark_and_device_are_on_the_socket_before_anything_is_sent() {
     let socket = alone.asking().open(server, socket2::Type::STREAM, socket2::Protocol::TCP).unwrap();
     assert_eq!(socket.mark().unwrap(), 7);
     assert_eq!(socket.device().unwrap().as_deref(), Some(b"lo".as_slice()));
+}
+
+#[tokio::test]
+async fn where_answers_come_by_the_engine_no_socket_is_bound_to_a_device() {
+    struct Engine(Option<ByEngine>);
+    impl Aim for Engine {
+        fn aim(
+            &self,
+            _: (Proto, SocketAddr, SocketAddr),
+            _: ServiceKey,
+            _: DestKey,
+        ) -> Result<Box<dyn Aimed>, String> {
+            Err("nothing is asked by a VIP".to_owned())
+        }
+        fn by_engine(&self, _: SocketAddr) -> Option<ByEngine> {
+            self.0.clone()
+        }
+    }
+    let server = nobody().await;
+    let device = |by_engine, icmp: bool| {
+        let tools = Tools::new(::tls::provider(), Some(Arc::new(Engine(by_engine))));
+        let way = Way { bind: None, device: Some("lo".to_owned()), mark: None };
+        let alone = Alone { way, ..Alone::towards(server, &tools) };
+        let (kind, protocol) = match icmp {
+            true => (socket2::Type::RAW, socket2::Protocol::ICMPV4),
+            false => (socket2::Type::STREAM, socket2::Protocol::TCP),
+        };
+        alone.asking().open(server, kind, protocol).map(|socket| socket.device().unwrap().is_some())
+    };
+    let by = |device: Option<&str>| Some(ByEngine { device: device.map(str::to_owned) });
+    assert_eq!(device(None, false), Ok(true));
+    assert_eq!(device(by(Some("lo")), false), Ok(false));
+    assert_eq!(device(by(None), false), Ok(false));
+    let why = device(by(Some("eth7")), false).unwrap_err();
+    assert!(why.contains("reaches it by `eth7`"), "{why}");
+    assert_eq!(device(by(Some("eth7")), true), Ok(true), "echoes are no affair of the engine's");
 }
 
 #[tokio::test]

@@ -27,6 +27,17 @@ pub trait Aim: Send + Sync {
         service: ServiceKey,
         server: DestKey,
     ) -> Result<Box<dyn Aimed>, String>;
+
+    /// Whether what is said from there comes to this host by the engine, whatever device it has come to first: no socket
+    /// that is bound to a device hears it then.
+    fn by_engine(&self, from: SocketAddr) -> Option<ByEngine>;
+}
+
+/// Somebody whose answers come by the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByEngine {
+    /// The device by which this host reaches it, if that is known.
+    pub device: Option<String>,
 }
 
 /// A flow that goes to a given server while this is held.

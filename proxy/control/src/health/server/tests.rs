@@ -35,7 +35,7 @@ fn one_failure_is_soft_and_three_in_a_row_are_hard() {
     assert_eq!((server.words(now).as_str(), server.is_alive()), ("soft-down 1/3", true));
     assert_eq!(server.reason_now(), "connection refused");
     assert_eq!(told(&mut server, &health, &[true]), ["firm: it answers"]);
-    assert_eq!(server.reason_now(), "not asked yet", "what has made it live");
+    assert_eq!(server.reason_now(), "it answers", "what has shown that it lives");
     let all = told(&mut server, &health, &[false, false, false, false]);
     assert_eq!(all, ["soft-down: connection refused", "down: connection refused (3 of 3)"]);
     assert_eq!((server.words(now).as_str(), server.is_alive(), server.falls), ("down", false, 1));
@@ -85,6 +85,16 @@ fn who_begins_as_down_is_up_once_each_check_has_succeeded_once() {
     let mut server = Server::new(&[check(3, 5), check(3, 5)], Initially::Down, now);
     assert_eq!(server.heed(0, answer(true), &health, now), []);
     assert_eq!(server.heed(1, answer(true), &health, now), [(EventKind::Up, "tcp: it answers".to_owned())]);
+}
+
+#[test]
+fn who_begins_as_down_and_fails_is_down_because_of_that() {
+    let mut server = Server::new(&[check(3, 1), check(3, 1)], Initially::Down, Instant::now());
+    assert_eq!(server.reason_now(), "not asked yet");
+    server.heed(0, answer(true), &Health::default(), Instant::now());
+    assert_eq!(server.reason_now(), "not asked yet", "the other one has not been");
+    server.heed(1, answer(false), &Health::default(), Instant::now());
+    assert_eq!(server.reason_now(), "tcp: connection refused");
 }
 
 #[test]

@@ -191,6 +191,9 @@ fn via(section: &Section<'_>, kind: &Kind, problems: &mut Problems) -> Via {
     if via == Via::Vip && section.value("address").is_some() {
         let text = "the VIP is asked already, by `via`";
         problems.note(section.place_of("address"), text, "delete one of the two");
+    } else if via == Via::Vip && section.value("device").is_some() {
+        let text = "what is asked `via` the VIP goes the service's way, by no device of its own";
+        problems.note(section.place_of("device"), text, "delete one of the two");
     }
     via
 }

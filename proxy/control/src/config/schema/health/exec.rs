@@ -5,13 +5,14 @@ use toml::de::DeValue;
 
 use super::super::super::reader::{Problems, Section};
 use super::super::values::{path, strings};
+use crate::health::command;
 
 pub(super) const KEYS: &[&str] = &["command", "user", "dynamic"];
 pub(super) const FILE_KEYS: &[&str] = &["path", "weight", "reverse", "dynamic"];
 const COMMAND: &str = "[\"/usr/local/bin/check\", \"--fast\"]";
 
 /// `command = ["/path", "arg"]`, or one string.
-pub(super) fn command(section: &Section<'_>, problems: &mut Problems) -> Option<CheckKind> {
+pub(super) fn exec(section: &Section<'_>, problems: &mut Problems) -> Option<CheckKind> {
     let user = user(section, problems)?;
     let dynamic = section.boolean("dynamic", problems).is_some_and(|on| on.value);
     let Some(value) = section.value("command") else {
@@ -19,7 +20,7 @@ pub(super) fn command(section: &Section<'_>, problems: &mut Problems) -> Option<
         return None;
     };
     let command: Vec<String> = match value.get_ref() {
-        DeValue::String(text) => text.split_ascii_whitespace().map(str::to_owned).collect(),
+        DeValue::String(text) => words(text, value.span(), problems)?,
         _ => {
             strings(section, "command", COMMAND, problems)?.iter().map(|word| word.value.to_owned()).collect()
         }
@@ -30,6 +31,20 @@ pub(super) fn command(section: &Section<'_>, problems: &mut Problems) -> Option<
     };
     program_is_found(program, value.span(), problems)?;
     Some(CheckKind::Exec(ExecCheck { command, user, dynamic }))
+}
+
+/// The words of a command line.
+pub(super) fn words(
+    line: &str,
+    place: std::ops::Range<usize>,
+    problems: &mut Problems,
+) -> Option<Vec<String>> {
+    let words = command::words(line);
+    if words.is_none() {
+        let help = "close it; or for a check write a list: command = [\"/usr/local/bin/check\", \"it's\"]";
+        problems.note(place, "a quote begins in this command that does not end", help);
+    }
+    words
 }
 
 /// Who runs a command: nothing if that is not said; `None` if it cannot be anybody.

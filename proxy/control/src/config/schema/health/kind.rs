@@ -51,7 +51,7 @@ const ALL: &[Kind] = &[
         keys: &[HOST, PORT, &["service", "tls"], tls::KEYS],
         read: tls::grpc,
     },
-    Kind { name: "exec", what: "an exec check", keys: &[exec::KEYS], read: exec::command },
+    Kind { name: "exec", what: "an exec check", keys: &[exec::KEYS], read: exec::exec },
     Kind { name: "file", what: "a file check", keys: &[exec::FILE_KEYS], read: exec::file },
 ];
 
@@ -79,10 +79,23 @@ pub(super) fn names() -> String {
 /// What to write in place of a name that is none.
 pub(super) fn nearest_to(name: &str) -> String {
     // What others call them.
-    let known_as =
-        [("ping", "icmp"), ("misc", "exec"), ("external", "exec"), ("script", "exec"), ("ssl", "tls")];
-    let best = known_as.iter().find(|(other, _)| *other == name).map(|(_, ours)| *ours);
-    let best = best.or_else(|| nearest(name, ALL.iter().map(|kind| kind.name)));
+    let known_as = [
+        ("ping", "icmp"),
+        ("misc", "exec"),
+        ("external", "exec"),
+        ("script", "exec"),
+        ("ssl_get", "https"),
+        ("ssl", "tls"),
+        ("connect", "tcp"),
+        ("negotiate", "http"),
+    ];
+    let plain = name.to_lowercase();
+    let of_keepalived = plain.strip_suffix("_check").or_else(|| plain.strip_suffix("_get"));
+    let meant = [plain.as_str(), of_keepalived.unwrap_or(name)];
+    let best = known_as.iter().find(|(other, _)| meant.contains(other)).map(|(_, ours)| *ours);
+    let near = |name| nearest(name, ALL.iter().map(|kind| kind.name));
+    let exact = ALL.iter().map(|kind| kind.name).find(|known| meant.contains(known));
+    let best = best.or(exact).or_else(|| meant.into_iter().find_map(near));
     let hint = best.map(|best| format!("did you mean \"{best}\"? ")).unwrap_or_default();
     format!("{hint}known: {}", names())
 }

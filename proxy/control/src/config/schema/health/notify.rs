@@ -4,7 +4,7 @@ use sched::{Notify, NotifyCommand};
 use toml::de::DeValue;
 
 use super::super::super::reader::{Problems, Section};
-use super::exec::{program_is_found, user};
+use super::exec::{program_is_found, user, words};
 
 const OF_SERVICE: &[&str] = &["change", "up", "down", "quorum_up", "quorum_down", "at_stop", "user"];
 const OF_SERVER: &[&str] = &["up", "down"];
@@ -61,10 +61,11 @@ fn command(section: &Section<'_>, key: &str, problems: &mut Problems) -> Option<
     Some(NotifyCommand { user: user(&inner, problems)?, line: line? })
 }
 
-/// Words between blanks, the first one a program.
+/// A program and its arguments.
 fn line(section: &Section<'_>, key: &str, problems: &mut Problems) -> Option<String> {
     let text = section.string(key, COMMAND, problems)?;
-    let Some(program) = text.value.split_ascii_whitespace().next() else {
+    let words = words(text.value, text.span.clone(), problems)?;
+    let Some(program) = words.first() else {
         let help = format!("for example {key} = {COMMAND}");
         problems.note(text.span, format!("`{key}` names no program"), help);
         return None;

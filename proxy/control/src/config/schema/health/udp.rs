@@ -5,7 +5,7 @@ use sched::{CheckKind, UdpCheck};
 use super::super::super::reader::{Problems, Section};
 
 pub(super) const KEYS: &[&str] =
-    &["payload", "payload_hex", "require_reply", "reply_hex", "min_reply", "max_reply"];
+    &["payload", "payload_hex", "require_reply", "reply", "reply_hex", "min_reply", "max_reply"];
 /// What a datagram can hold.
 const MAX: u64 = 65_507;
 
@@ -34,14 +34,18 @@ pub(super) fn read(section: &Section<'_>, problems: &mut Problems) -> Option<Che
         problems.note(section.place_of(key), "no datagram can hold so much", help);
     }
     let require_reply = section.boolean("require_reply", problems).is_some_and(|on| on.value);
-    let reply = hex(section, "reply_hex", "\"0aXX\"", problems).unwrap_or_default();
+    let key = if section.value("reply").is_some() { "reply" } else { "reply_hex" };
+    let text =
+        section.string("reply", "\"PONG\"", problems).map(|text| text.value.bytes().map(Some).collect());
+    let bytes = hex(section, "reply_hex", "\"0aXX\"", problems);
+    if text.is_some() && bytes.is_some() {
+        let help = "one of them is enough: delete the other";
+        problems.note(section.place_of("reply_hex"), "`reply` says already what is expected", help);
+    }
+    let reply: Vec<Option<u8>> = text.or(bytes).unwrap_or_default();
     if !reply.is_empty() && !require_reply {
         let help = "add require_reply = true, or delete it";
-        problems.note(
-            section.place_of("reply_hex"),
-            "a server that says nothing at all would be alive",
-            help,
-        );
+        problems.note(section.place_of(key), "a server that says nothing at all would be alive", help);
     }
     let length = |key, problems: &mut Problems| {
         let length = section.integer(key, 0..=MAX, problems);
@@ -55,7 +59,7 @@ pub(super) fn read(section: &Section<'_>, problems: &mut Problems) -> Option<Che
     }
     if max_reply > 0 && reply.len() > usize::from(max_reply) {
         let text = format!("the reply has {} bytes at least, and `max_reply` is {max_reply}", reply.len());
-        problems.note(section.place_of("reply_hex"), text, "raise `max_reply`");
+        problems.note(section.place_of(key), text, "raise `max_reply`");
     }
     (problems.len() == before).then_some(CheckKind::Udp(UdpCheck {
         payload,

@@ -71,6 +71,18 @@ fn every_mistake_in_a_check_is_shown_at_its_place_with_a_way_out() {
         ),
         ("kind = \"tcp\"\nwindow = \"3 of 9\"", ["\"3 of 9\"", "`3 of 9` is no window", "window = \"3/10\""]),
         ("kind = \"tcp\"\nwindow = 3", ["3", "`window` has to be a string", "window = \"3/10\""]),
+        ("kind = \"HTTP\"", ["\"HTTP\"", "there is no check `HTTP`", "did you mean \"http\"?"]),
+        ("kind = \"SSL_GET\"", ["\"SSL_GET\"", "no check `SSL_GET`", "did you mean \"https\"?"]),
+        ("kind = \"MISC_CHECK\"", ["\"MISC_CHECK\"", "no check `MISC_CHECK`", "did you mean \"exec\"?"]),
+        ("kind = \"tcp\"\nretry = 3", ["retry", "no key `retry`", "did you mean `fall`?"]),
+        ("kind = \"http\"\nstatus_code = 200", ["status_code", "no key", "did you mean `status`?"]),
+        ("kind = \"http\"\nexpected = \"OK\"", ["expected", "no key", "did you mean `keyword`?"]),
+        ("kind = \"udp\"\nexpected = \"OK\"", ["expected", "no key", "did you mean `reply`?"]),
+        ("kind = \"tcp\"\nquorum = 3", ["quorum", "no key `quorum`", "it belongs to [service.health]"]),
+        (
+            "kind = \"exec\"\ncommand = \"/x 'a b\"",
+            ["\"/x 'a b\"", "a quote begins in this command that does not end", "close it"],
+        ),
         ("kind = \"tcp\"\naddress = \"one\"", ["\"one\"", "`one` is not an IP address", "192.168.1.9"]),
         (
             "kind = \"tcp\"\naddress = \"10.1.0.7:81\"",
@@ -94,6 +106,10 @@ fn every_mistake_in_a_check_is_shown_at_its_place_with_a_way_out() {
         (
             "kind = \"tcp\"\nvia = \"vip\"\naddress = \"10.1.0.7\"",
             ["\"10.1.0.7\"", "the VIP is asked already", "one of the two"],
+        ),
+        (
+            "kind = \"tcp\"\nvia = \"vip\"\ndevice = \"eth0\"",
+            ["\"eth0\"", "by no device of its own", "one of the two"],
         ),
         ("kind = \"tcp\"\nvia = \"vip\"\nport = 81", ["81", "nothing at tcp/81 of 10.0.0.1", "`ports`"]),
         ("kind = \"dns\"\nvia = \"vip\"", ["\"vip\"", "nothing at udp/80 of 10.0.0.1", "in its protocol"]),
@@ -202,6 +218,14 @@ fn every_mistake_in_a_check_is_shown_at_its_place_with_a_way_out() {
             ["\"0a\"", "says nothing at all would be alive", "require_reply = true"],
         ),
         (
+            "kind = \"udp\"\nreply = \"PONG\"",
+            ["\"PONG\"", "says nothing at all would be alive", "require_reply = true"],
+        ),
+        (
+            "kind = \"udp\"\nrequire_reply = true\nreply = \"a\"\nreply_hex = \"61\"",
+            ["\"61\"", "`reply` says already what is expected", "delete the other"],
+        ),
+        (
             "kind = \"udp\"\nmin_reply = 9\nmax_reply = 8",
             ["9", "above `max_reply`, which is 8", "no reply is right"],
         ),
@@ -234,6 +258,9 @@ fn every_mistake_in_a_check_is_shown_at_its_place_with_a_way_out() {
 fn every_mistake_in_what_follows_is_shown_at_its_place_with_a_way_out() {
     let cases: &[(&str, [&str; 3])] = &[
         ("qorum = 1", ["qorum", "[service.health] has no key `qorum`", "did you mean `quorum`?"]),
+        ("sorry_server = \"10.1.0.9\"", ["sorry_server", "no key `sorry_server`", "did you mean `sorry`?"]),
+        ("fall = 3", ["fall", "no key `fall`", "it belongs to [[service.check]]; known here: need"]),
+        ("notify = \"/x 'a\"", ["\"/x 'a\"", "a quote begins in this command", "close it"]),
         ("need = \"some\"", ["\"some\"", "`need` cannot be `some`", "need = \"all\", \"any\""]),
         ("initially = \"alive\"", ["\"alive\"", "`initially` cannot be", "\"up\", \"down\""]),
         ("on_down = \"drop\"", ["\"drop\"", "`on_down` cannot be", "\"reset\", \"move\", \"keep\""]),

@@ -177,6 +177,7 @@ fn datagrams_are_written_as_text_or_digits() {
     };
     assert_eq!(udp(""), UdpCheck::default());
     assert_eq!(udp("payload = \"PING\"").payload, b"PING");
+    assert_eq!(udp("require_reply = true\nreply = \"PO\"").reply, [Some(b'P'), Some(b'O')]);
     let expected = UdpCheck {
         payload: vec![0, 0xff, 0x1a],
         require_reply: true,
@@ -213,7 +214,12 @@ fn the_other_kinds_have_their_keys() {
     );
     assert_eq!(
         kind(&format!("kind = \"exec\"\ncommand = \"/bin/check  -x\"\n{rest}")),
-        CheckKind::Exec(exec)
+        CheckKind::Exec(exec.clone())
+    );
+    let quoted = ExecCheck { command: vec!["/bin/check".to_owned(), "a b".to_owned()], ..exec };
+    assert_eq!(
+        kind(&format!("kind = \"exec\"\ncommand = \"/bin/check 'a b'\"\n{rest}")),
+        CheckKind::Exec(quoted)
     );
     let file = FileCheck { path: "/run/weight".into(), weight: -2, reverse: true, dynamic: true };
     assert_eq!(

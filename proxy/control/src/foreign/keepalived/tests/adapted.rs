@@ -125,3 +125,16 @@ fn whoever_is_not_told_runs_commands_as_keepalived_script_if_there_is_such_a_use
     let named = services("script-user", &format!("global_defs {{\nscript_user alice\n}}\n{text}")).remove(0);
     assert_eq!(named.health.unwrap().notify.user.as_deref(), Some("alice"));
 }
+
+#[test]
+fn commands_keep_what_stands_in_quotes() {
+    let text = "
+        virtual_server 10.0.0.1 80 {
+            protocol TCP
+            quorum_down \"/bin/down 'a b' c\"
+            real_server 10.1.0.1 80 { }
+        }";
+    let service = services("quoted", text).remove(0);
+    let down = service.health.unwrap().notify.quorum_down.clone().unwrap();
+    assert_eq!(crate::health::command::words(&down).unwrap(), ["/bin/down", "a b", "c"]);
+}

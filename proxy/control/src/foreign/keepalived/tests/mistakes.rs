@@ -62,6 +62,40 @@ fn errors_name_the_place_and_the_way_out() {
             "fwmark 3",
         ),
         ("global_defs {\nlvs_timeouts tcp\n}".to_owned(), "2:14", "has no value", "tcpfin 120"),
+        (file("", "weight $W"), "5:8", "`$W` is not a number", "$W=VALUE"),
+        (file("delay_loop ${D}", ""), "3:12", "`${D}` is not a time", "$D=VALUE"),
+        (file("", "").replace("10.1.0.1 80", "$RS 80"), "4:13", "`$RS` is not an IP address", "$RS=VALUE"),
+        (file("", "").replace("10.1.0.1 80", "10.1.0.1 ${P}"), "4:22", "`${P}` is not a port", "$P=VALUE"),
+        (
+            file("", "").replace("10.1.0.1 80", "10.1.0.1:80"),
+            "4:13",
+            "no",
+            "between address and port: 10.1.0.1 80",
+        ),
+        ("include\n".to_owned(), "1:1", "this includes nothing", "include conf.d/*.conf"),
+        (file("", "MISC_CHECK {\nmisc_path bin/x\n}"), "6:11", "`bin/x` is somewhere else", "the whole path"),
+        (file("", "MISC_CHECK {\nmisc_path \"/x 'a\"\n}"), "6:11", "a quote begins in this", "close it"),
+        (file("", "notify_up bin/x"), "5:11", "`bin/x` is somewhere else", "the whole path"),
+        (file("", &http("regex \"(a\"")), "8:7", "`(a` is no pattern", "look-around"),
+        (
+            file("", &http("regex a\nregex_min_offset 5\nregex_max_offset 3")),
+            "8:7",
+            "no match begins",
+            "between the offsets",
+        ),
+        (file("", "HTTP_GET {\nurl {\nstatus_code 200\n}\n}"), "6:1", "this url has no `path`", "add path /"),
+        (
+            file("", "TCP_CHECK { }").replace("}\n}\n", "}\n") + &file("", ""),
+            "1:1",
+            "the block of `virtual_server` does not end",
+            "close it with a } before `virtual_server` in line 7",
+        ),
+        (
+            file("", "TCP_CHECK {\n}\nreal_server 10.1.0.2 80 {"),
+            "4:1",
+            "the block of `real_server` does not end",
+            "before `real_server` in line 7",
+        ),
     ] {
         let foreign = read_text("mistakes", &text);
         let errors: Vec<_> =
@@ -71,6 +105,9 @@ fn errors_name_the_place_and_the_way_out() {
         assert!(error.contains(&format!("keepalived.conf:{place}: ")), "{place}: {error}");
         assert!(error.lines().last().unwrap().contains(help), "{help}: {error}");
         assert!(foreign.notes.has_errors());
+        // One mistake, one error, and no word of what would be done otherwise.
+        assert_eq!(errors.len(), 1, "{}", foreign.notes);
+        assert!(foreign.notes.iter().all(|n| n.severity != Severity::Changed), "{}", foreign.notes);
     }
 }
 
@@ -85,6 +122,26 @@ fn what_is_unknown_or_has_no_meaning_leaves_the_file_usable() {
             "did you mean `delay_loop`?",
         ),
         (file("", "TCP_CHEK { }"), Severity::NotUnderstood, "no keyword `TCP_CHEK`", "`TCP_CHECK`?"),
+        (file("", "tcp_check { }"), Severity::NotUnderstood, "no keyword `tcp_check`", "`TCP_CHECK`?"),
+        ("$W = 3".to_owned(), Severity::NotUnderstood, "no keyword `$W`", "$W=VALUE"),
+        (
+            file("", "PING_CHECK {\nconnect_port 80\n}"),
+            Severity::NotHandled,
+            "asked for at no port",
+            "TCP_CHECK",
+        ),
+        (
+            file("", "MISC_CHECK {\nmisc_path /bin/x\nconnect_port 80\n}"),
+            Severity::NotUnderstood,
+            "no keyword `connect_port`",
+            "delete it",
+        ),
+        (
+            file("", "HTTP_GET {\nenable_sni\nurl {\npath /\n}\n}"),
+            Severity::NotHandled,
+            "`enable_sni` is about TLS",
+            "SSL_GET",
+        ),
         (file("", "TCP_CHECK {\nurl { }\n}"), Severity::NotUnderstood, "no keyword `url`", "delete"),
         ("virtual_sever x { }".to_owned(), Severity::NotUnderstood, "`virtual_sever`", "`virtual_server`?"),
         (

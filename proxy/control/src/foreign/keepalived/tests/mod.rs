@@ -11,6 +11,7 @@ use super::super::note::Severity;
 use super::*;
 
 mod adapted;
+mod keywords;
 mod lines;
 mod mistakes;
 

@@ -148,6 +148,17 @@ fn mistakes_name_the_place_and_the_way_out() {
             "path alone",
         ),
         (file("fallback = 10.9.9.9:80 nat"), "4:25", "no forwarding method `nat`", "masq"),
+        (file("checkcommand = \"bin/x\""), "4:17", "`bin/x` is somewhere else", "the whole path"),
+        (file("checkcommand = /bin/x 'a"), "4:17", "a quote begins in this command", "close it"),
+        (
+            file("service = http\n\trequest = \"/\"\n\treceive = \"(a\""),
+            "6:12",
+            "`(a` is no pattern",
+            "look-around",
+        ),
+        (file("checktype = negociate"), "4:14", "no checktype `negociate`", "did you mean `negotiate`?"),
+        (file("service = htpp"), "4:12", "no service `htpp`", "did you mean `http`?"),
+        (file("scheduler = wlcc"), "4:14", "no scheduler `wlcc`", "did you mean `wlc`?"),
         (file("oops"), "4:2", "no line `key = value`", "checktimeout = 5"),
         (file("").replace("\treal", " real"), "3:2", "or for all?", "four blanks"),
         ("\treal = 10.1.0.1:80 masq\n".to_owned(), "1:2", "no virtual service has begun", "virtual ="),
@@ -161,6 +172,8 @@ fn mistakes_name_the_place_and_the_way_out() {
         let note = found.unwrap_or_else(|| panic!("{message}: {}\n{text}", foreign.notes));
         assert!(note.to_string().contains(&format!(".cf:{place}: ")), "{place}: {note}");
         assert!(note.help.contains(help), "{help}: {note}");
+        let errors = foreign.notes.iter().filter(|n| n.severity == Severity::Error);
+        assert_eq!(errors.count(), 1, "{}", foreign.notes);
     }
 }
 

@@ -63,6 +63,15 @@ async fn a_command_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_no_program_is_named() {
+    for path in ["/etc/passwd", "/etc"] {
+        let command = vec![path.to_owned()];
+        let why = why(CheckKind::Exec(ExecCheck { command, ..ExecCheck::default() }), nobody().await).await;
+        assert_eq!(why, format!("may not run `{path}`: is it executable, for that user too?"));
+    }
+}
+
+#[tokio::test]
 async fn when_the_time_is_over_all_of_it_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let pids = folder.path().join("pids");

@@ -41,7 +41,7 @@ impl Authorities {
         asking: &Asking<'_>,
         make: impl FnOnce(Arc<RootCertStore>) -> Result<Arc<ClientConfig>, String>,
     ) -> Result<Arc<ClientConfig>, String> {
-        let fails = |e: io::Error| format!("cannot read {}: {}", self.path.display(), asking.error(&e));
+        let fails = |e: io::Error| format!("cannot read {}: {}", self.path.display(), asking.file_error(&e));
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = Stamp::of(&std::fs::metadata(&self.path).map_err(fails)?);
         if let Some((of, config)) = &*made

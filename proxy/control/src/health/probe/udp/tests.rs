@@ -4,9 +4,9 @@ use sched::{CheckKind, UdpCheck};
 use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
-use super::super::Success;
-use super::super::tests::{SHORT, answers, ask, ask_for, nobody, soon_why, why};
-use super::Ready;
+use super::super::tests::{SHORT, answers, ask, ask_for, nobody, soon_why, target, tools, why};
+use super::super::{Question, Success};
+use super::{AT_LENGTH, BRIEFLY, Ready, Refused};
 
 fn wants(reply: &[Option<u8>]) -> UdpCheck {
     UdpCheck { payload: b"?".to_vec(), require_reply: true, reply: reply.to_vec(), ..UdpCheck::default() }
@@ -38,6 +38,38 @@ async fn a_closed_port_is_an_error_of_either_family() {
     assert_eq!(why(CheckKind::Udp(wants(&[])), nobody().await).await, "connection refused");
     let nobody = UdpSocket::bind("[::1]:0").await.unwrap().local_addr().unwrap();
     assert_eq!(why(CheckKind::Udp(UdpCheck::default()), nobody).await, "connection refused");
+}
+
+#[tokio::test]
+async fn silence_after_a_refusal_is_no_sign_of_life_until_the_host_would_have_refused_again() {
+    let server = nobody().await;
+    let check = sched::Check { timeout: SHORT, ..sched::Check::new(CheckKind::Udp(UdpCheck::default())) };
+    let question = Question::new(&check, &tools());
+    assert_eq!(question.ask(&target(server)).await.result, Err("connection refused".to_owned()));
+    // Whoever is there now says nothing, and the host nothing for it.
+    let silent = UdpSocket::bind(server).await.unwrap();
+    let why = question.ask(&target(server)).await.result.unwrap_err();
+    assert!(why.starts_with("connection refused ") && why.ends_with("no sign of life yet"), "{why}");
+    let another = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let of_another = question.ask(&target(another.local_addr().unwrap())).await.result;
+    assert_eq!(of_another, Ok(Success::default()), "each server for itself");
+    drop(silent);
+}
+
+#[test]
+fn a_refusal_counts_briefly_for_the_living_and_at_length_for_the_dead() {
+    let (server, began, refused) = ("10.0.0.1:53".parse().unwrap(), Instant::now(), Refused::default());
+    let ms = Duration::from_millis(1);
+    assert_eq!(refused.lately(server, false, began), None);
+    refused.note(server, began);
+    assert_eq!(refused.lately(server, true, began + BRIEFLY - ms), Some(BRIEFLY - ms));
+    assert_eq!(refused.lately(server, false, began + AT_LENGTH - ms), Some(AT_LENGTH - ms));
+    assert_eq!(refused.lately(server, false, began + AT_LENGTH), None);
+    refused.note(server, began);
+    assert_eq!(refused.lately(server, true, began + BRIEFLY), None);
+    refused.note(server, began);
+    refused.forget(server);
+    assert_eq!(refused.lately(server, false, began), None, "it has replied");
 }
 
 #[tokio::test]
