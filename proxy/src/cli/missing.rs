@@ -9,7 +9,7 @@ use std::path::Path;
 use control::config::Config;
 use control::health::command::words;
 use control::health::probe::who;
-use sched::{Check, CheckKind, GrpcCheck, Health, HttpCheck};
+use sched::{Check, CheckKind, GrpcCheck, Health, HttpCheck, NotifyCommand};
 
 const DEAF: &str = "`passive` judges nobody: what these servers answer does not come through us. A check can ask them, best \
                     with via = \"vip\"";
@@ -60,9 +60,12 @@ fn device(check: &Check) -> Option<String> {
 fn of_commands(health: &Health) -> impl Iterator<Item = String> {
     let notify = &health.notify;
     let of_service = [&notify.change, &notify.up, &notify.down, &notify.quorum_up, &notify.quorum_down];
-    let lines = of_service.into_iter().chain(notify.own.values().flatten()).flatten();
-    let programs = lines.filter_map(|line| program(words(line)?.first()?));
-    programs.chain(user(notify.user.as_deref()))
+    let commands = of_service.into_iter().chain(notify.own.values().flatten()).flatten();
+    let of_command = |command: &NotifyCommand| {
+        let words = words(&command.line);
+        [words.and_then(|words| program(words.first()?)), user(command.user.as_deref())]
+    };
+    commands.flat_map(of_command).flatten().chain(user(notify.user.as_deref()))
 }
 
 fn user(user: Option<&str>) -> Option<String> {

@@ -74,8 +74,7 @@ impl Shared {
         let Some(command) = value::command(item, notes) else { return };
         let words: Vec<_> = item.args.iter().skip(1).map(|word| word.text.as_str()).collect();
         let user = check::user_of(&words).or_else(|| self.script_user.clone());
-        *into =
-            Some(Script { command, user: user.filter(|user| user != "root"), place: item.place().clone() });
+        *into = Some(Script { command, user: user.filter(|user| user != "root") });
     }
 }
 

@@ -106,6 +106,14 @@ impl Asking<'_> {
         words::io(error)
     }
 
+    /// The same of a file that cannot be read.
+    pub(super) fn file_error(&self, error: &io::Error) -> String {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => "permission denied".into(),
+            _ => self.error(error),
+        }
+    }
+
     /// This host has not what it takes to ask.
     pub(super) fn lacks(&self) {
         self.progress.2.store(true, Ordering::Relaxed);

@@ -38,7 +38,7 @@ impl Ready {
         // The file may be on a disk that hangs: not on this thread.
         let said = match tokio::task::spawn_blocking(move || read(&path)).await {
             Ok(said) => {
-                said.map_err(|e| format!("cannot read {}: {}", self.path.display(), unreadable(asking, &e)))?
+                said.map_err(|e| format!("cannot read {}: {}", self.path.display(), asking.file_error(&e)))?
             }
             Err(_) => return Err(format!("cannot read {}", self.path.display())),
         };
@@ -62,14 +62,6 @@ impl Ready {
             i32::MIN => Err(format!("the file says {number}, which no weight outweighs")),
             added => Ok(Success { weight: Some(Weighting::Add(added)) }),
         }
-    }
-}
-
-/// Why it cannot be read; what this host lacks is noted.
-fn unreadable(asking: &Asking<'_>, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => words::file(error),
-        _ => asking.error(error),
     }
 }
 

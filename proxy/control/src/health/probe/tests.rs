@@ -422,7 +422,7 @@ async fn where_answers_come_by_the_engine_no_socket_is_bound_to_a_device() {
     }
     let server = nobody().await;
     let device = |by_engine, icmp: bool| {
-        let tools = Tools::new(::tls::provider(), Some(Arc::new(Engine(by_engine))));
+        let tools = Tools::new(::tls::provider(), ::tls::anybody(), Some(Arc::new(Engine(by_engine))));
         let way = Way { bind: None, device: Some("lo".to_owned()), mark: None };
         let alone = Alone { way, ..Alone::towards(server, &tools) };
         let (kind, protocol) = match icmp {

@@ -31,14 +31,6 @@ pub(super) fn io(error: &io::Error) -> String {
     }
 }
 
-/// An error of a file, or of a program.
-pub(super) fn file(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => "permission denied".into(),
-        _ => io(error),
-    }
-}
-
 /// Whether it is this host that had no descriptor or no memory left: the error says nothing about any server.
 pub(super) fn is_ours(error: &io::Error) -> bool {
     let code = error.raw_os_error().map(Errno::from_raw);
@@ -146,7 +138,5 @@ mod tests {
         assert_eq!(words(Errno::EIO), "I/O error");
         assert_eq!(io(&io::Error::other("Something odd")), "something odd");
         assert!(words(Errno::EACCES).contains("firewall"));
-        assert_eq!(file(&Errno::EACCES.into()), "permission denied", "no firewall keeps anybody from a file");
-        assert_eq!(file(&Errno::ENOENT.into()), "no such file or directory");
     }
 }

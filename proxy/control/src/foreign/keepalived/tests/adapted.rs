@@ -136,5 +136,5 @@ fn commands_keep_what_stands_in_quotes() {
         }";
     let service = services("quoted", text).remove(0);
     let down = service.health.unwrap().notify.quorum_down.clone().unwrap();
-    assert_eq!(crate::health::command::words(&down).unwrap(), ["/bin/down", "a b", "c"]);
+    assert_eq!(crate::health::command::words(&down.line).unwrap(), ["/bin/down", "a b", "c"]);
 }
