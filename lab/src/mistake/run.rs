@@ -60,6 +60,8 @@ fn steps(mistake: &Mistake, setting: &Setting, story: &mut Story) -> anyhow::Res
     let mut patient = (mistake.build)(setting).context("the laboratory")?;
     let before = patient.doctor()?;
     ensure!(before.worst() == 0, "the doctor finds something where all is well: {:#}", before.findings());
+    let own: Vec<_> = before.by("drops").collect();
+    ensure!(own.is_empty(), "the doctor finds its own packets: {own:#?}");
     let already: Vec<_> = before.by(mistake.check).collect();
     ensure!(already.is_empty(), "it is found before it was made: {already:#?}");
     ensure!(patient.is_served(), "clients are not served where all is well");

@@ -59,6 +59,13 @@ pub(super) fn connections(facts: &mut Facts, client: &mut Blocking) {
     }
 }
 
+/// What it has dropped until now.
+pub(super) fn anew(facts: &mut Facts, client: &mut Blocking) {
+    if let (Some(engine), Ok(status)) = (&mut facts.engine, client.status()) {
+        engine.status.drops = status.drops;
+    }
+}
+
 /// The engine a moment later.
 pub(super) fn later(facts: &mut Facts, client: &mut Blocking) {
     let Some(engine) = &mut facts.engine else { return };
