@@ -3,7 +3,8 @@
 //! as both it and the pattern have.
 //!
 //! A host says once a second at most that nobody is at a port (Linux's `icmp_ratelimit`), to all who ask it together. After
-//! an error silence is therefore no sign of life for a while: one that is asked often would come and go.
+//! an error silence is therefore no sign of life for a while: one that is asked often would come and go. Where several dead
+//! ports of one host are asked so often that one of them is never told of, only a reply that is required helps.
 
 use std::collections::HashMap;
 use std::io;
