@@ -58,7 +58,7 @@ pub fn engine(data: &[u8]) {
             }
         }
     }
-    Session::compare(&mut pair, true);
+    Session::compare(&mut pair, false);
     pair.iter_mut().for_each(Session::end);
 }
 

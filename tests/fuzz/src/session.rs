@@ -189,7 +189,6 @@ impl Session {
         let before = || format!("{:?} {:?}", frame.offload, frame.packet().get(..80));
         assert_eq!(verdict, pair[1].put(&mut other), "of {}", before());
         assert!(seen(&one) == seen(&other), "{verdict:?} of {}", before());
-        Self::compare(pair, false);
         verdict
     }
 
