@@ -13,6 +13,7 @@
 mod filter;
 mod program;
 mod spread;
+mod spreader;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ use crate::sys;
 use crate::sys::ring::{PACKET_AT, Slot};
 
 pub use filter::Scope;
+use spreader::Spreader;
 
 /// Packets that are taken, and sent, in one go.
 pub const BATCH: usize = 64;
@@ -70,6 +72,8 @@ pub struct Port {
 #[derive(Debug)]
 pub struct Intake {
     sockets: Vec<OwnedFd>,
+    /// Where there are several.
+    spreader: Option<Spreader>,
     scope: Scope,
 }
 
@@ -80,12 +84,11 @@ impl Intake {
     /// `ENOMEM`; some may have the scope that was before then.
     pub fn set(&mut self, scope: &Scope) -> io::Result<()> {
         if self.scope != *scope {
-            if let [first, _, ..] = &self.sockets[..] {
-                // They share it.
-                sys::ring::spread(first, &scope.spread())?;
-            }
             let program = scope.program();
             self.sockets.iter().try_for_each(|socket| sys::ring::filter(socket, &program))?;
+            if let Some(spreader) = &mut self.spreader {
+                spreader.change(&self.scope, scope);
+            }
             self.scope.clone_from(scope);
         }
         Ok(())
@@ -124,8 +127,9 @@ impl Port {
         if workers > 1 {
             sys::ring::share(ports.iter().map(|port| &port.socket))?;
         }
-        let sockets = ports.iter().map(|port| port.socket.try_clone()).collect::<io::Result<_>>()?;
-        Ok((ports, Intake { sockets, scope: Scope::default() }))
+        let sockets = ports.iter().map(|port| port.socket.try_clone()).collect::<io::Result<Vec<_>>>()?;
+        let spreader = (workers > 1).then(|| Spreader::new(&sockets[0])).transpose()?;
+        Ok((ports, Intake { sockets, spreader, scope: Scope::default() }))
     }
 
     fn one(slots: usize) -> io::Result<Self> {

@@ -209,6 +209,14 @@ impl Slot {
         State::from_u8((self.life.load(Relaxed) & STATE) as u8)
     }
 
+    /// The state of this very connection, unless it has ended.
+    #[inline]
+    pub(super) fn state_of(&self, generation: u32) -> Option<State> {
+        let life = self.life.load(Relaxed);
+        let lives = life & GONE == 0 && life >> GENERATION == generation;
+        lives.then(|| State::from_u8((life & STATE) as u8))
+    }
+
     /// This very connection is in the table for all to see.
     pub(super) fn is_live(&self, generation: u32) -> bool {
         let life = self.life.load(Relaxed);

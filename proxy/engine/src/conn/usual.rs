@@ -19,6 +19,7 @@ pub(crate) struct Usual<'a, const V6: bool> {
     course: &'a Course,
     slot: &'a Slot,
     at: u32,
+    generation: u32,
     client: End,
     local_port: u16,
 }
@@ -50,12 +51,12 @@ impl ConnTable {
     ) -> Option<Usual<'a, V6>> {
         let (entry, slot, course, fixed) = self.look_up(reader, known, &FlowKey::of_head(head))?;
         let Fixed { flags, client, local_port, .. } = fixed;
-        let established = if head.is_tcp { State::Established } else { State::Udp };
         let kind = course.kind();
-        if kind == Kind::Other || flags & (EDITED | FTP | UNASSURED) != 0 || !fixed.was(established) {
+        if kind == Kind::Other || flags & (EDITED | FTP | UNASSURED) != 0 || !fixed.was(established(head)) {
             return None;
         }
-        Some(Usual { kind, direction: entry.direction, course, slot, at: entry.at, client, local_port })
+        let (direction, at, generation) = (entry.direction, entry.at, fixed.generation);
+        Some(Usual { kind, direction, course, slot, at, generation, client, local_port })
     }
 }
 
@@ -91,9 +92,11 @@ impl<'a, const V6: bool> Usual<'a, V6> {
         })
     }
 
-    /// A packet has been seen.
+    /// A packet has been seen. Another worker, which sees the other direction, may have moved the state meanwhile: then the
+    /// connection lasts as long as that says.
     #[inline(always)]
     pub(crate) fn seen(self, head: &Head<V6>, until: &Until, wheel: &mut Wheel<u32>, now: Millis) {
+        let Some(state) = self.slot.state_of(self.generation) else { return };
         if head.is_tcp {
             let [seq, ack] = head.words;
             self.slot.spoken(self.direction as usize).goes_on(seq, ack, head.lengths.payload());
@@ -101,10 +104,19 @@ impl<'a, const V6: bool> Usual<'a, V6> {
         if self.direction == Direction::In {
             self.slot.count_request();
         }
+        if state != established(head) {
+            return;
+        }
         self.slot.set_deadline(until.deadline);
         if !wheel.holds(self.slot, until.second) {
             let at = self.at;
             wheel.arm(&at, self.slot, now);
         }
     }
+}
+
+/// The state of a connection with such packets that is a usual one.
+#[inline(always)]
+fn established<const V6: bool>(head: &Head<V6>) -> State {
+    if head.is_tcp { State::Established } else { State::Udp }
 }

@@ -7,6 +7,8 @@ use std::net::IpAddr;
 
 use libc::sock_filter;
 
+use crate::link::ETHERNET;
+
 use super::program::{Label, Program, Size};
 
 /// What a port is to receive: whole TCP and UDP packets with hops left, to the link address of one of the devices, whose
@@ -39,7 +41,7 @@ const EXTENSIONS: [u32; 3] = [0, 43, 60];
 
 impl Scope {
     pub(crate) fn program(&self) -> Vec<sock_filter> {
-        let mut program = Program::default();
+        let mut program = Program::of_packets_with(ETHERNET as u32);
         let (accept, reject) = (program.label(), program.label());
         let of_device = program.label();
         program.ask(libc::SKF_AD_IFINDEX);
@@ -94,7 +96,7 @@ impl Scope {
     fn addresses(
         &self,
         program: &mut Program,
-        (to, from): (i32, i32),
+        (to, from): (u32, u32),
         of_family: fn(&IpAddr) -> bool,
         (accept, reject): (Label, Label),
     ) {

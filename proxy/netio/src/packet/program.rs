@@ -25,8 +25,8 @@ impl Size {
 pub(super) struct Label(usize);
 
 /// A program that is being written. Long jumps go to labels, which are placed later.
-#[derive(Default)]
 pub(super) struct Program {
+    network: u32,
     code: Vec<sock_filter>,
     /// Where each label is, once it is placed.
     labels: Vec<usize>,
@@ -37,6 +37,12 @@ pub(super) struct Program {
 const LONGEST_LIST: usize = 4;
 
 impl Program {
+    /// For a kernel that shows it packets whose network header begins so far from their start. By number and not by
+    /// `SKF_NET_OFF`, which finds only what a driver has not left in pages, in kernels before 6.16.
+    pub(super) fn of_packets_with(network: u32) -> Self {
+        Self { network, code: Vec::new(), labels: Vec::new(), jumps: Vec::new() }
+    }
+
     pub(super) fn label(&mut self) -> Label {
         self.labels.push(usize::MAX);
         Label(self.labels.len() - 1)
@@ -60,13 +66,13 @@ impl Program {
     }
 
     /// What is so far into the network header.
-    pub(super) fn load(&mut self, size: Size, at: i32) {
-        self.step(libc::BPF_LD | size.code() | libc::BPF_ABS, (libc::SKF_NET_OFF + at).cast_unsigned());
+    pub(super) fn load(&mut self, size: Size, at: u32) {
+        self.step(libc::BPF_LD | size.code() | libc::BPF_ABS, self.network + at);
     }
 
     /// What is so far behind the place that [`Self::index`] has named.
-    pub(super) fn load_behind(&mut self, size: Size, at: i32) {
-        self.step(libc::BPF_LD | size.code() | libc::BPF_IND, (libc::SKF_NET_OFF + at).cast_unsigned());
+    pub(super) fn load_behind(&mut self, size: Size, at: u32) {
+        self.step(libc::BPF_LD | size.code() | libc::BPF_IND, self.network + at);
     }
 
     /// Places that are so far into the network header as was loaded.

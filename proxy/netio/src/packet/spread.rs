@@ -1,7 +1,8 @@
 //! Which of several ports a packet is for: a program that makes a number of it.
 //!
 //! What a client sends is known by its own address and port, and so is what a server answers it, which by NAT has them as
-//! its destination: both directions of a connection come to the same worker, whose processor has it in its cache. By
+//! its destination: both directions of a connection come to the same worker, whose processor has it in its cache (unless the last
+//! four bytes of the client's IPv6 address are those of a server: more is not looked at). By
 //! FullNAT a server answers an address of ours; its packets are for the worker that the port there says. Whatever has
 //! happened to the other packets of a flow, it is always the same worker: nothing is overtaken.
 
@@ -21,7 +22,8 @@ const FACTORS: [u32; 2] = [0x9e37_79b1, 0x85eb_ca6b];
 impl Scope {
     /// Its answer is a number; the remainder of its division by the number of ports says which.
     pub(crate) fn spread(&self) -> Vec<sock_filter> {
-        let mut program = Program::default();
+        // Where ports are chosen, the link's header is off already.
+        let mut program = Program::of_packets_with(0);
         let (v6, mixed, neither) = (program.label(), program.label(), program.label());
         program.ask(libc::SKF_AD_PROTOCOL);
         program.unless_equal(libc::ETH_P_IP as u32, v6);
@@ -70,7 +72,7 @@ impl Scope {
 
     /// The client's address and port, or those of both ends where either may be the client. The last four bytes of the
     /// source and of the destination are at these places.
-    fn ends(&self, program: &mut Program, [from, to]: [i32; 2], of_family: fn(&IpAddr) -> bool, then: Label) {
+    fn ends(&self, program: &mut Program, [from, to]: [u32; 2], of_family: fn(&IpAddr) -> bool, then: Label) {
         let (client, server) = (program.label(), program.label());
         let (answer, both) = (program.label(), program.label());
         if self.to.len() + self.from.len() > MOST {
@@ -103,7 +105,7 @@ impl Scope {
     }
 }
 
-fn addresses(program: &mut Program, [from, to]: [i32; 2]) {
+fn addresses(program: &mut Program, [from, to]: [u32; 2]) {
     program.load(Size::Word, from);
     program.keep();
     program.load(Size::Word, to);

@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -89,6 +89,20 @@ fn both_directions_of_a_connection_come_to_the_same_port() {
             used.insert(there);
         }
         assert_eq!(used.len(), 2, "all clients on one port");
+    }
+    // Those of a server that is new, soon.
+    let new = ip("10.99.0.6");
+    ports.set(&Scope { from: servers.into_iter().chain([new]).collect(), ..world.scope() });
+    let mut meet = || {
+        (2000..2032).all(|port| {
+            let client = SocketAddr::new(ip("10.1.0.7"), port);
+            ports.at(&world, client, SocketAddr::new(ip(NOBODY[0]), 80))
+                == ports.at(&world, SocketAddr::new(new, 8080), client)
+        })
+    };
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !meet() {
+        assert!(Instant::now() < deadline, "a later program is not put in force");
     }
 }
 
