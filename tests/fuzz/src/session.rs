@@ -6,9 +6,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use engine::{Engine, HostView, Limits, Part, Verdict, Worker};
+use sched::marks::{MarkCounts, Match, SetMark};
 use sched::{
-    DestSpec, ForwardMethod, Netmask, Op, Path, Persistence, PersistenceEngine, Proto, ServiceKey,
-    ServiceSpec, Trash, Tunnel, TunnelChecksum, TunnelKind, Weight,
+    DestSpec, Family, ForwardMethod, MarkRule, Netmask, Op, Path, Persistence, PersistenceEngine, Proto,
+    ProxyProtocol, ServiceKey, ServiceSpec, TcpOptions, Trash, Tunnel, TunnelChecksum, TunnelKind, Weight,
 };
 use wire::build::{self, Build, ping, raw, sctp, tcp, udp};
 use wire::checksum;
@@ -54,6 +55,9 @@ const DNS: u16 = 53;
 const SINGLE: u16 = 540;
 const SIP: u16 = 5060;
 const SIGNALS: u16 = 2905;
+const FTP: u16 = 21;
+const TOLD: u16 = 25;
+const LASTING: [u16; 2] = [443, 444];
 const NAT_SHIFT: u16 = 8000;
 
 /// The one port of the local address: towards each server it is known which one a connection has.
@@ -121,8 +125,13 @@ impl Session {
             noted,
             left: Vec::new(),
         };
-        let ops: Vec<_> =
-            nets().iter().flat_map(services).map(|service| Op::AddService { service }).collect();
+        let services =
+            nets().into_iter().flat_map(|net| services(&net)).map(|service| Op::AddService { service });
+        // The mark is no service's: its packets are counted, and go where they would go anyway.
+        let rules = [Family::Ipv4, Family::Ipv6]
+            .map(|family| MarkRule { protocol: Some(Match::is(6)), ..MarkRule::new(family, SetMark::to(9)) });
+        let rules = rules.map(|rule| Op::AddMark { rule, at: None, counts: MarkCounts::default() });
+        let ops: Vec<_> = services.chain(rules).collect();
         assert!(session.edit(&ops), "the services are legal");
         session.mtu(1400);
         session
@@ -209,7 +218,13 @@ impl Session {
         connections.sort();
         connections.push(format!("{:?} {:?}", self.engine.counters(), self.worker.poll_timeout()));
         if all {
-            connections.extend(self.engine.services().services().map(|service| format!("{service:?}")));
+            let table = self.engine.services();
+            connections.extend(table.services().map(|service| format!("{service:?}")));
+            for family in [Family::Ipv4, Family::Ipv6] {
+                let rules =
+                    table.marks().entries(family).iter().map(|rule| format!("{:?}", rule.live.read()));
+                connections.extend(rules.chain([format!("{:?}", table.marks().passed(family).read())]));
+            }
             let whole = format!("{:#?}", self.worker);
             // Which cell something is in may go by where its server is in memory.
             let lines = whole.lines().filter(|line| !line.trim_start().starts_with("value:"));
@@ -244,6 +259,7 @@ impl Session {
         }
         let counters = self.engine.counters();
         (after.created, after.expired, after.resets) = (counters.created, counters.expired, counters.resets);
+        after.greetings = counters.greetings;
         if counters.waiting == after.waiting {
             assert_eq!(counters, after);
         }
@@ -310,6 +326,16 @@ fn services(net: &Net) -> Vec<ServiceSpec> {
     }
     services.push(service(Proto::Sctp, SIGNALS, ForwardMethod::Masq));
     services.push(ServiceSpec { one_packet: true, ..service(Proto::Udp, SINGLE, ForwardMethod::Masq) });
+    services.push(service(Proto::Tcp, FTP, ForwardMethod::Masq));
+    services.push(ServiceSpec {
+        tcp: TcpOptions { proxy_protocol: Some(ProxyProtocol::V2), ..TcpOptions::default() },
+        ..service(Proto::Tcp, TOLD, ForwardMethod::Masq)
+    });
+    for (port, method) in LASTING.into_iter().zip([ForwardMethod::Masq, ForwardMethod::Route]) {
+        let service = service(Proto::Tcp, port, method);
+        let mask = Netmask::full(service.key.family());
+        services.push(ServiceSpec { persistence: Some(Persistence { timeout: 300, mask }), ..service });
+    }
     let sip = service(Proto::Udp, SIP, ForwardMethod::Masq);
     let mask = Netmask::full(sip.key.family());
     services.push(ServiceSpec {
@@ -383,6 +409,16 @@ fn packets_of(net: &Net) -> Vec<Build> {
             udp(resolver, peer).payload_len(90).partial(),
             build::unreachable_port(server.ip(), peer.ip(), &sent),
             build::time_exceeded(net.router, peer.ip(), &sent),
+        ]);
+    }
+    for port in [FTP, TOLD].into_iter().chain(LASTING) {
+        let (vip, server) =
+            (SocketAddr::new(net.vip, port), SocketAddr::new(net.servers[0], port + NAT_SHIFT));
+        packets.extend([
+            tcp(client, vip).syn(),
+            tcp(server, client).syn().ack(1),
+            tcp(client, vip).ack(1).payload_len(30),
+            tcp(server, client).ack(1).payload_len(40),
         ]);
     }
     packets.push(about_a_tunnel(net));
