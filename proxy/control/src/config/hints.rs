@@ -71,7 +71,7 @@ const RENAMED: &[(&str, &str)] = &[
 const PLACES: &[(&str, &[&str])] = &[
     (
         "[[service.check]]",
-        &["interval", "fast_interval", "timeout", "fall", "rise", "window", "warmup", "via", "kind"],
+        &["interval", "fast_interval", "timeout", "fall", "rise", "window", "warmup", "via"],
     ),
     (
         "[service.health]",
