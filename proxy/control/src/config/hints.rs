@@ -105,3 +105,9 @@ pub(super) fn unknown(key: &str, known: &[&str]) -> String {
         None => format!("known here: {list}"),
     }
 }
+
+#[test]
+fn a_key_of_one_section_is_sent_there_and_one_of_several_is_not() {
+    assert_eq!(unknown("rise", &["address"]), "it belongs to [[service.check]]; known here: address");
+    assert_eq!(unknown("kind", &["address"]), "known here: address");
+}

@@ -24,7 +24,6 @@ fn every_mistake_is_shown_at_its_place_with_a_way_out() {
         ("quorum = 2", "quorum", "no key `quorum`", "it belongs to [service.health]; known here: vip"),
         ("fall = 2", "fall", "no key `fall`", "it belongs to [[service.check]]"),
         ("weight = 2", "weight", "no key `weight`", "it belongs to [[service.server]]"),
-        ("kind = \"gre\"", "kind", "no key `kind`", "known here: vip, ports"),
         ("colour = 3", "colour", "no key `colour`", "known here: vip, ports, mark, family, scheduler,"),
         ("scheduler = \"wr\"", "\"wr\"", "no scheduler `wr`", "rr, wrr, lc, wlc"),
         ("scheduler = \"wlcc\"", "\"wlcc\"", "no scheduler `wlcc`", "did you mean `wlc`?"),
