@@ -326,4 +326,6 @@ fn a_command_that_is_told_travels_as_a_word_unless_somebody_else_runs_it() {
         assert_eq!(serde_json::to_string(&command).unwrap(), text);
         assert_eq!(serde_json::from_str::<NotifyCommand>(text).unwrap(), command);
     }
+    let nobody_else = serde_json::from_str::<NotifyCommand>(r#"{"command":"/bin/up it"}"#);
+    assert_eq!(nobody_else.unwrap(), NotifyCommand::from("/bin/up it"));
 }

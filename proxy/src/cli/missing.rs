@@ -78,10 +78,11 @@ fn program(name: &str) -> Option<String> {
     };
     if name.contains('/') {
         let path = Path::new(name);
-        return match path.exists() {
+        return match fs::metadata(path) {
             _ if runs(path) => None,
-            true => Some(format!("{name} is no program: make it executable")),
-            false => Some(format!("there is no program {name}")),
+            Ok(file) if file.is_file() => Some(format!("{name} is no program: make it executable")),
+            Ok(_) => Some(format!("{name} is no program: it is no file")),
+            Err(_) => Some(format!("there is no program {name}")),
         };
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -114,10 +115,13 @@ mod tests {
         fs::write(&plain, "").unwrap();
         let text = format!(
             "[[service]]\nvip = \"10.0.0.1\"\nports = [\"tcp/80\"]\n[service.health]\n\
-             notify = {{ up = \"/no/such/up 'a b'\", down = \"/bin/sh\", user = \"ulvs-nobody\" }}\n\
+             [service.health.notify]\n\
+             up = \"/no/such/up 'a b'\"\ndown = {{ command = \"/bin/sh\", user = \"ulvs-noone\" }}\n\
+             user = \"ulvs-nobody\"\n\
              [[service.check]]\nkind = \"exec\"\ncommand = \"/no/such/check\"\n\
              [[service.check]]\nkind = \"exec\"\ncommand = \"ulvs-no-such-check\"\n\
              [[service.check]]\nkind = \"exec\"\ncommand = \"{}\"\n\
+             [[service.check]]\nkind = \"exec\"\ncommand = \"/etc\"\n\
              [[service.check]]\nkind = \"exec\"\ncommand = \"sh -c true\"\nuser = \"nobody\"\n\
              [[service.check]]\nkind = \"tls\"\nverify = true\nca = \"/no/such/ca\"\ndevice = \"ulvs-none\"\n\
              [[service.check]]\nkind = \"tcp\"\ndevice = \"lo\"\n\
@@ -130,10 +134,12 @@ mod tests {
             "there is no program /no/such/check".to_owned(),
             "there is no program `ulvs-no-such-check` in PATH".to_owned(),
             format!("{} is no program: make it executable", plain.display()),
+            "/etc is no program: it is no file".to_owned(),
             "a check cannot read its authorities in /no/such/ca: No such file or directory (os error 2)"
                 .to_owned(),
             "there is no device `ulvs-none` here to ask by".to_owned(),
             "there is no program /no/such/up".to_owned(),
+            "there is no user `ulvs-noone` on this host, and nobody else runs its commands".to_owned(),
             "there is no user `ulvs-nobody` on this host, and nobody else runs its commands".to_owned(),
         ];
         assert_eq!(missing(&config), expected.map(|text| format!("tcp/10.0.0.1:80: {text}")));

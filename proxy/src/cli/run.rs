@@ -10,6 +10,7 @@ use control::source::{Loaded, Source};
 use netio::process::spawn_detached;
 
 use super::source::{ForeignArgs, source};
+use super::text::printable;
 use super::{StateDir, detached, fail, missing, rules, say, tls};
 use crate::daemon::{self, Options};
 use crate::reason::reason;
@@ -162,7 +163,7 @@ pub(super) fn check(args: CheckArgs) -> ExitCode {
                 say(&format!("  {line}"));
             }
             for warning in warnings {
-                say(&format!("  warning: {warning}"));
+                say(&format!("  warning: {}", printable(&warning)));
             }
             if !notes.is_empty() {
                 say(&format!("not quite as it is written: {}\n{notes}", notes.counts()));

@@ -94,7 +94,7 @@ fn add(args: &add::AddArgs) -> Result<(), String> {
     let service = find(&services, &key)?;
     let front = args.front(&key, service.tls.as_deref())?;
     check_servers(service, &front)?;
-    check_redirect(services.services.iter().map(|service| &service.key), &key, &front)?;
+    check_redirect(services.services.iter().map(|service| &service.key), &key, args.redirect())?;
     set(&mut engine, key, Some(front))
 }
 
@@ -110,13 +110,13 @@ fn check_servers(service: &ServiceView, front: &TlsFront) -> Result<(), String> 
     }
 }
 
-/// This too: what comes to another service's port is for that one's servers.
+/// This too, of what is asked for now: what comes to another service's port is for that one's servers.
 fn check_redirect<'a>(
     mut services: impl Iterator<Item = &'a ServiceKey>,
     key: &ServiceKey,
-    front: &TlsFront,
+    asked: Option<u16>,
 ) -> Result<(), String> {
-    let (Some(port), ServiceKey::Addr { vip, .. }) = (front.redirect_http, key) else { return Ok(()) };
+    let (Some(port), ServiceKey::Addr { vip, .. }) = (asked, key) else { return Ok(()) };
     let other = ServiceKey::Addr { proto: Proto::Tcp, vip: *vip, l4_port: port };
     if !services.any(|service| *service == other) {
         return Ok(());

@@ -193,8 +193,7 @@ pub(super) fn clock(at_us: u64) -> String {
     format!("{:02}:{:02}:{:02}.{micros:06}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
 }
 
-/// A packet in a line.
-/// In a line. Whose server it is can be seen of a packet that has been rewritten; of others it is said.
+/// A packet in a line. Whose server it is can be seen of a packet that has been rewritten; of others it is said.
 fn brief(told: &Explained) -> String {
     let leaves = |packet: &PacketView| {
         let [src, dst] = [&packet.src, &packet.dst].map(|end| end.as_deref().unwrap_or("?"));

@@ -140,14 +140,18 @@ pub struct NotifyCommand {
 #[serde(untagged)]
 enum NotifyWords {
     Line(String),
-    Of { command: String, user: String },
+    Of {
+        command: String,
+        #[serde(default)]
+        user: Option<String>,
+    },
 }
 
 impl From<NotifyWords> for NotifyCommand {
     fn from(words: NotifyWords) -> Self {
         match words {
             NotifyWords::Line(line) => Self { line, user: None },
-            NotifyWords::Of { command, user } => Self { line: command, user: Some(user) },
+            NotifyWords::Of { command, user } => Self { line: command, user },
         }
     }
 }
@@ -156,7 +160,7 @@ impl From<NotifyCommand> for NotifyWords {
     fn from(command: NotifyCommand) -> Self {
         match command {
             NotifyCommand { line, user: None } => Self::Line(line),
-            NotifyCommand { line, user: Some(user) } => Self::Of { command: line, user },
+            NotifyCommand { line, user } => Self::Of { command: line, user },
         }
     }
 }

@@ -71,7 +71,7 @@ const RENAMED: &[(&str, &str)] = &[
 const PLACES: &[(&str, &[&str])] = &[
     (
         "[[service.check]]",
-        &["interval", "fast_interval", "timeout", "fall", "rise", "window", "warmup", "via", "kind"],
+        &["interval", "fast_interval", "timeout", "fall", "rise", "window", "warmup", "via"],
     ),
     (
         "[service.health]",
@@ -104,4 +104,10 @@ pub(super) fn unknown(key: &str, known: &[&str]) -> String {
         Some((place, _)) => format!("it belongs to {place}; known here: {list}"),
         None => format!("known here: {list}"),
     }
+}
+
+#[test]
+fn a_key_of_one_section_is_sent_there_and_one_of_several_is_not() {
+    assert_eq!(unknown("rise", &["address"]), "it belongs to [[service.check]]; known here: address");
+    assert_eq!(unknown("kind", &["address"]), "known here: address");
 }

@@ -125,6 +125,14 @@ struct LimitArgs {
 }
 
 impl AddArgs {
+    /// The port that plain HTTP is to be sent to https from, if this says one.
+    pub(super) fn redirect(&self) -> Option<u16> {
+        match self.redirect_http {
+            Some(Choice::This(port)) => Some(port),
+            Some(Choice::Nothing) | None => None,
+        }
+    }
+
     /// The front that the service gets: what is said, else what it had, else the defaults.
     pub(super) fn front(&self, key: &ServiceKey, before: Option<&TlsFront>) -> Result<TlsFront, String> {
         let pair = match (&self.cert, &self.key) {

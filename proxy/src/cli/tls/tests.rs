@@ -275,14 +275,17 @@ warning       /site.crt: it is over
 #[test]
 fn a_port_that_another_service_has_is_not_redirected() {
     let key = |word: &str| word.parse::<ServiceKey>().unwrap();
-    let pair = CertFiles { cert: "/site.crt".into(), key: "/site.key".into(), ocsp: None };
-    let front = TlsFront { redirect_http: Some(80), ..TlsFront::new(pair) };
     let refused = |others: &[&str]| {
         let others: Vec<_> = others.iter().map(|word| key(word)).collect();
-        check_redirect(others.iter(), &key("tcp/10.0.0.1:443"), &front)
+        check_redirect(others.iter(), &key("tcp/10.0.0.1:443"), Some(80))
     };
     assert_eq!(refused(&["tcp/10.0.0.1:443", "udp/10.0.0.1:80", "tcp/10.0.0.2:80", "fwm/3"]), Ok(()));
     let error = refused(&["tcp/10.0.0.1:443", "tcp/10.0.0.1:80"]).unwrap_err();
     assert!(error.starts_with("port 80 of 10.0.0.1 is the service tcp/10.0.0.1:80's already"), "{error}");
     assert!(error.contains("`ulvs ipvsadm -D -t 10.0.0.1:80`"), "{error}");
+    for (said, expected) in [("", None), ("--redirect-http none", None), ("--redirect-http 80", Some(80))] {
+        let words = format!("add tcp/10.0.0.1:443 {said}");
+        let args = Line::try_parse_from(words.split_ascii_whitespace()).unwrap().args;
+        assert_eq!(args.redirect(), expected, "only what is asked for now is refused: {said}");
+    }
 }

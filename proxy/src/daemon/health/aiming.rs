@@ -10,9 +10,13 @@ use std::sync::Arc;
 use control::health::probe::{Aim, Aimed, ByEngine};
 use engine::Engine;
 use netio::survey;
-use sched::{Dest, DestKey, Proto, ServiceKey};
+use sched::{Dest, DestKey, Proto, ServiceKey, ServiceTable};
 
-pub(super) struct Aiming(pub(super) Arc<Engine>);
+pub(super) struct Aiming {
+    pub(super) engine: Arc<Engine>,
+    /// What servers say is steered to the engine. Where rings are all there is, the kernel gets all that is for this host.
+    pub(super) steered: bool,
+}
 
 struct Held(engine::Aimed);
 
@@ -30,7 +34,7 @@ impl Aim for Aiming {
         server: DestKey,
     ) -> Result<Box<dyn Aimed>, String> {
         let (proto, _, vip) = flow;
-        let table = self.0.services();
+        let table = self.engine.services();
         let found = table.lookup(None, proto, vip).filter(|found| found.key == service);
         let found = found.ok_or_else(|| {
             let (at, proto) = (vip, proto.number());
@@ -44,20 +48,25 @@ impl Aim for Aiming {
         let dest = found.everyone().find(|dest| dest.live.key == server);
         let dest = dest.ok_or("the service does not have this server any more")?;
         deaf_to(dest, vip).map_or(Ok(()), Err)?;
-        let aimed = self.0.aim(flow, service, server);
+        let aimed = self.engine.aim(flow, service, server);
         let aimed = aimed.ok_or("another question is under way from the same address and port")?;
         Ok(Box::new(Held(aimed)))
     }
 
-    fn by_engine(&self, from: SocketAddr) -> Option<ByEngine> {
-        let table = self.0.services();
-        let is_there = |server: DestKey| {
-            server.ip() == from.ip() && (server.port() == 0 || server.port() == from.port())
-        };
-        let mut servers = table.services().flat_map(|service| service.everyone());
-        let dest = servers.find(|dest| dest.method.sees_replies() && is_there(dest.live.key))?;
-        Some(ByEngine { device: dest.live.path().and_then(|path| survey::device(path.device)) })
+    fn by_engine(&self, proto: Proto, from: SocketAddr) -> Option<ByEngine> {
+        self.steered.then(|| by_engine(&self.engine.services(), proto, from)).flatten()
     }
+}
+
+/// As the table has it steered.
+fn by_engine(table: &ServiceTable, proto: Proto, from: SocketAddr) -> Option<ByEngine> {
+    if !table.is_server(proto, from) {
+        return None;
+    }
+    let servers = table.services().flat_map(|service| service.everyone());
+    let mut paths =
+        servers.filter(|dest| dest.live.key.ip() == from.ip()).filter_map(|dest| dest.live.path());
+    Some(ByEngine { device: paths.next().and_then(|path| survey::device(path.device)) })
 }
 
 /// Why this host would not hear what the server answers.
@@ -75,4 +84,33 @@ fn deaf_to(dest: &Dest, vip: SocketAddr) -> Option<String> {
              sysctl -w net.ipv4.conf.{device}.rp_filter=2, or ask without `via`"
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use sched::{DestSpec, Op, ServiceSpec, Trash};
+
+    use super::*;
+
+    #[test]
+    fn by_the_engine_come_the_answers_that_are_steered_to_it() {
+        let services = ["tcp/10.0.0.1:53", "fwm/3"].iter().zip(["10.1.0.1:53", "10.1.0.2:8080"]);
+        let ops = services.map(|(key, server)| {
+            let dests = vec![DestSpec::new(server.parse().unwrap())];
+            Op::AddService { service: ServiceSpec { dests, ..ServiceSpec::new(key.parse().unwrap(), "rr") } }
+        });
+        let ops: Vec<_> = ops.collect();
+        let table = ServiceTable::default().apply(&mut Trash::default(), &ops).unwrap();
+        for (proto, from, expected) in [
+            (Proto::Tcp, "10.1.0.1:53", true),
+            (Proto::Tcp, "10.1.0.1:54", false),
+            (Proto::Udp, "10.1.0.1:53", false),
+            (Proto::Tcp, "10.1.0.2:9000", true),
+            (Proto::Udp, "10.1.0.2:8080", true),
+            (Proto::Tcp, "10.1.0.3:53", false),
+        ] {
+            let found = by_engine(&table, proto, from.parse().unwrap());
+            assert_eq!(found.is_some(), expected, "{proto:?} {from}");
+        }
+    }
 }

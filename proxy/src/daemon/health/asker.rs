@@ -14,8 +14,8 @@ use super::aiming::Aiming;
 pub(super) struct Network(Arc<Tools>);
 
 impl Network {
-    pub(super) fn new(engine: &Arc<Engine>) -> Self {
-        let aiming = Arc::new(Aiming(Arc::clone(engine)));
+    pub(super) fn new(engine: &Arc<Engine>, steered: bool) -> Self {
+        let aiming = Arc::new(Aiming { engine: Arc::clone(engine), steered });
         Self(Tools::new(tls::provider(), tls::anybody(), Some(aiming)))
     }
 }

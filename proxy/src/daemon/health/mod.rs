@@ -43,6 +43,8 @@ pub(super) struct Health {
     teller: Teller,
     words: Arc<StateWords>,
     listeners: Arc<Listeners>,
+    /// What servers say is steered to the engine.
+    steered: bool,
 }
 
 #[derive(Debug)]
@@ -58,6 +60,10 @@ pub(super) struct Rest {
 }
 
 impl Health {
+    pub(super) fn new(steered: bool) -> Self {
+        Self { steered, ..Self::default() }
+    }
+
     /// The states of servers in words.
     pub(super) fn words(&self) -> Arc<StateWords> {
         Arc::clone(&self.words)
@@ -162,13 +168,18 @@ impl Health {
             Some(running) => running,
             None => {
                 let words = Arc::clone(&self.words);
-                let (prober, news) =
-                    Prober::start(Network::new(engine), random_seed(), room_for_questions(), words, || {
+                let (prober, news) = Prober::start(
+                    Network::new(engine, self.steered),
+                    random_seed(),
+                    room_for_questions(),
+                    words,
+                    || {
                         // Those who handle packets come first.
                         if let Err(error) = netio::process::lower_priority() {
                             warn!("checks of servers run as urgently as packets: {error}");
                         }
-                    })?;
+                    },
+                )?;
                 prober.follow(Arc::clone(table));
                 Running { prober, news }
             }

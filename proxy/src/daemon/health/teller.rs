@@ -3,6 +3,7 @@
 //! no groups but that user's one; if there is no such user, it does not run at all.
 
 use std::collections::{HashSet, VecDeque};
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
@@ -89,9 +90,11 @@ const fn about(told: &Told) -> About {
 
 async fn run(told: &Told, limit: Duration) {
     let line = &told.command;
-    // Whatever was configured has a program, and its quotes end.
-    let words = words(line).unwrap_or_default();
-    let [program, arguments @ ..] = &words[..] else { return };
+    let not_run =
+        |why: &dyn Display| warn!("`{line}` is not run, and was not told that {}: {why}", told.event);
+    // Lines of files have been looked at; those that come by the API have not.
+    let Some(words) = words(line) else { return not_run(&"a quote begins in it that does not end") };
+    let [program, arguments @ ..] = &words[..] else { return not_run(&"it names no program") };
     let mut command = Command::new(program);
     command.args(arguments).envs(told.environment());
     if let Some(user) = told.user.clone() {
@@ -99,10 +102,7 @@ async fn run(told: &Told, limit: Duration) {
         let found = spawn_blocking(move || who(&user)).await.map_err(io::Error::other);
         match found.flatten() {
             Ok((user, group)) => drop(command.uid(user.as_raw()).gid(group.as_raw())),
-            Err(error) => {
-                warn!("`{line}` is not run, and was not told that {}: {error}", told.event);
-                return;
-            }
+            Err(error) => return not_run(&error),
         }
     }
     let running = match Running::start(&mut command) {

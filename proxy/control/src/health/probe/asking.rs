@@ -144,9 +144,14 @@ impl Asking<'_> {
         };
         let socket =
             Socket::new(Domain::for_address(to), kind.nonblocking(), Some(protocol)).map_err(fails)?;
-        let by_port = protocol == Protocol::TCP || protocol == Protocol::UDP;
+        let proto = match protocol {
+            Protocol::TCP => Some(Proto::Tcp),
+            Protocol::UDP => Some(Proto::Udp),
+            _ => None,
+        };
+        let goes_by = |device: &str| proto.map_or(Ok(false), |proto| self.goes_by(proto, device));
         if let Some(device) = device
-            && !(by_port && self.goes_by(device)?)
+            && !goes_by(device)?
         {
             let fails = |e: io::Error| match e.raw_os_error() {
                 Some(code) if Errno::from_raw(code) == Errno::ENODEV => {
@@ -173,8 +178,8 @@ impl Asking<'_> {
 
     /// Whether it goes by the device anyway, and must not be bound to it: where answers come by the engine, a bound socket
     /// would not hear them.
-    fn goes_by(&self, device: &str) -> Result<bool, String> {
-        let engine = self.tools.aim.as_ref().and_then(|aim| aim.by_engine(self.target.server));
+    fn goes_by(&self, proto: Proto, device: &str) -> Result<bool, String> {
+        let engine = self.tools.aim.as_ref().and_then(|aim| aim.by_engine(proto, self.target.server));
         match engine {
             None => Ok(false),
             Some(ByEngine { device: Some(own) }) if own != device => Err(format!(

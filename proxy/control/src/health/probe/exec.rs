@@ -71,21 +71,28 @@ impl Ready {
             let (user, group) = self.who(user, asking).await?;
             command.uid(user.as_raw()).gid(group.as_raw());
         }
-        let cannot = |e: io::Error| match e.kind() {
-            io::ErrorKind::PermissionDenied => {
-                format!("may not run `{}`: is it executable, for that user too?", self.program)
-            }
-            _ => format!("cannot run `{}`: {}", self.program, words::io(&e)),
-        };
         let running = Running::start(&mut command).map_err(|e| {
             // There can be no more processes, or none that has all of this one's memory.
             if words::is_ours(&e) || e.raw_os_error() == Some(Errno::EAGAIN as i32) {
                 asking.lacks();
             }
-            cannot(e)
+            self.cannot(&e)
         })?;
         asking.reached(Stage::Running);
-        self.judge(running.ended().await.map_err(cannot)?)
+        self.judge(running.ended().await.map_err(|e| self.cannot(&e))?)
+    }
+
+    /// Why it does not run.
+    fn cannot(&self, error: &io::Error) -> String {
+        match (&self.user, error.raw_os_error().map(Errno::from_raw)) {
+            (Some(user), Some(Errno::EPERM)) => {
+                format!("may not become `{user}`: that takes CAP_SETUID and CAP_SETGID")
+            }
+            (_, Some(Errno::EACCES | Errno::EPERM)) => {
+                format!("may not run `{}`: is it executable, for that user too?", self.program)
+            }
+            _ => format!("cannot run `{}`: {}", self.program, words::io(error)),
+        }
     }
 
     async fn who(&self, user: &str, asking: &Asking<'_>) -> Result<(Uid, Gid), String> {

@@ -354,7 +354,7 @@ async fn a_question_by_the_vip_is_aimed_before_its_first_packet_leaves() {
             }
             Ok(Box::new(Passes(server.port() == 80)))
         }
-        fn by_engine(&self, _: SocketAddr) -> Option<ByEngine> {
+        fn by_engine(&self, _: Proto, _: SocketAddr) -> Option<ByEngine> {
             None
         }
     }
@@ -406,6 +406,9 @@ async fn mark_and_device_are_on_the_socket_before_anything_is_sent() {
 
 #[tokio::test]
 async fn where_answers_come_by_the_engine_no_socket_is_bound_to_a_device() {
+    const TCP: socket2::Protocol = socket2::Protocol::TCP;
+    const UDP: socket2::Protocol = socket2::Protocol::UDP;
+    /// The servers are some of TCP.
     struct Engine(Option<ByEngine>);
     impl Aim for Engine {
         fn aim(
@@ -416,28 +419,31 @@ async fn where_answers_come_by_the_engine_no_socket_is_bound_to_a_device() {
         ) -> Result<Box<dyn Aimed>, String> {
             Err("nothing is asked by a VIP".to_owned())
         }
-        fn by_engine(&self, _: SocketAddr) -> Option<ByEngine> {
-            self.0.clone()
+        fn by_engine(&self, proto: Proto, _: SocketAddr) -> Option<ByEngine> {
+            self.0.clone().filter(|_| proto == Proto::Tcp)
         }
     }
     let server = nobody().await;
-    let device = |by_engine, icmp: bool| {
+    let device = |by_engine, protocol| {
         let tools = Tools::new(::tls::provider(), ::tls::anybody(), Some(Arc::new(Engine(by_engine))));
         let way = Way { bind: None, device: Some("lo".to_owned()), mark: None };
         let alone = Alone { way, ..Alone::towards(server, &tools) };
-        let (kind, protocol) = match icmp {
-            true => (socket2::Type::RAW, socket2::Protocol::ICMPV4),
-            false => (socket2::Type::STREAM, socket2::Protocol::TCP),
+        let kind = match protocol {
+            UDP => socket2::Type::DGRAM,
+            TCP => socket2::Type::STREAM,
+            _ => socket2::Type::RAW,
         };
         alone.asking().open(server, kind, protocol).map(|socket| socket.device().unwrap().is_some())
     };
     let by = |device: Option<&str>| Some(ByEngine { device: device.map(str::to_owned) });
-    assert_eq!(device(None, false), Ok(true));
-    assert_eq!(device(by(Some("lo")), false), Ok(false));
-    assert_eq!(device(by(None), false), Ok(false));
-    let why = device(by(Some("eth7")), false).unwrap_err();
+    assert_eq!(device(None, TCP), Ok(true));
+    assert_eq!(device(by(Some("lo")), TCP), Ok(false));
+    assert_eq!(device(by(None), TCP), Ok(false));
+    let why = device(by(Some("eth7")), TCP).unwrap_err();
     assert!(why.contains("reaches it by `eth7`"), "{why}");
-    assert_eq!(device(by(Some("eth7")), true), Ok(true), "echoes are no affair of the engine's");
+    assert_eq!(device(by(Some("eth7")), UDP), Ok(true), "what it answers in another protocol comes as ever");
+    let echoes = device(by(Some("eth7")), socket2::Protocol::ICMPV4);
+    assert_eq!(echoes, Ok(true), "echoes are no affair of the engine's");
 }
 
 #[tokio::test]

@@ -28,9 +28,9 @@ pub trait Aim: Send + Sync {
         server: DestKey,
     ) -> Result<Box<dyn Aimed>, String>;
 
-    /// Whether what is said from there comes to this host by the engine, whatever device it has come to first: no socket
-    /// that is bound to a device hears it then.
-    fn by_engine(&self, from: SocketAddr) -> Option<ByEngine>;
+    /// Whether what is said from there, in this protocol, comes to this host by the engine, whatever device it has come to
+    /// first: no socket that is bound to a device hears it then.
+    fn by_engine(&self, proto: Proto, from: SocketAddr) -> Option<ByEngine>;
 }
 
 /// Somebody whose answers come by the engine.

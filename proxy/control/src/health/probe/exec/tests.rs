@@ -71,6 +71,19 @@ async fn a_file_that_is_no_program_is_named() {
     }
 }
 
+#[test]
+fn who_may_not_become_another_user_is_told_what_that_takes() {
+    let cannot = |user: Option<&str>, errno: Errno| {
+        let check = ExecCheck { user: user.map(str::to_owned), ..shell("exit 0") };
+        Ready::new(&check).unwrap().cannot(&errno.into())
+    };
+    let may_not_become = "may not become `nobody`: that takes CAP_SETUID and CAP_SETGID";
+    let may_not_run = "may not run `/bin/sh`: is it executable, for that user too?";
+    assert_eq!(cannot(Some("nobody"), Errno::EPERM), may_not_become);
+    assert_eq!(cannot(Some("nobody"), Errno::EACCES), may_not_run);
+    assert_eq!(cannot(None, Errno::EPERM), may_not_run);
+}
+
 #[tokio::test]
 async fn when_the_time_is_over_all_of_it_is_killed() {
     let folder = tempfile::tempdir().unwrap();
