@@ -10,14 +10,14 @@ use crate::support::PATIENCE;
 fn down_at_first(interval: &str, rise: u32) -> String {
     format!(
         "[service.health]\ninitially = \"down\"\n[[service.check]]\nkind = \"http\"\npath = \"/health\"\n\
-         interval = \"{interval}\"\ntimeout = \"4s\"\nfall = 3\nrise = {rise}\n"
+         interval = \"{interval}\"\ntimeout = \"10s\"\nfall = 3\nrise = {rise}\n"
     )
 }
 
 #[test]
 fn who_begins_as_down_gets_nothing_before_its_first_answer() {
     let stage = Stage::nat();
-    stage.webs.iter().for_each(|web| web.put("delay", "2"));
+    stage.webs.iter().for_each(|web| web.put("delay", "5"));
     let engine = stage.serve("rr", &down_at_first("200ms", 3), "");
     let began = Instant::now();
     stage.under_load(|load| {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use super::stage::{SLACK, Stage};
 
 const FALLS: usize = 3;
-const HOLD: Duration = Duration::from_secs(3);
-const DAMPED: &str = "[service.health]\ndamping = { flaps = 3, within = \"30s\", hold = \"3s\" }\n\
+const HOLD: Duration = Duration::from_secs(8);
+const DAMPED: &str = "[service.health]\ndamping = { flaps = 3, within = \"30s\", hold = \"8s\" }\n\
                       [[service.check]]\nkind = \"tcp\"\ninterval = \"100ms\"\ntimeout = \"500ms\"\nfall = 1\nrise = 1\n";
 
 #[test]
@@ -35,7 +35,7 @@ fn a_server_that_flaps_is_kept_down_for_a_while_whatever_its_checks_say() {
         assert!(served[0] == 0 && served[1] > 5, "{served:?}");
         assert_eq!(stage.met(0).begun, met.begun, "nothing is sent to it");
         let log = engine.log();
-        let said = "it has fallen 3 times within 30 s, and stays down for 3 s";
+        let said = "it has fallen 3 times within 30 s, and stays down for 8 s";
         assert!(log.contains(said), "{log}");
 
         stage.wait_for(&engine, 0, true);

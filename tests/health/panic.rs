@@ -1,7 +1,5 @@
 //! So many servers are dead that their checks are not believed.
 
-use std::time::Duration;
-
 use lab::addr::Family;
 use lab::client;
 use lab::serve::Http;
@@ -94,8 +92,9 @@ fn when_nearly_all_are_dead_all_are_used_and_when_enough_are_back_only_those() {
     wait_for("checks to be believed again", PATIENCE, believed).unwrap();
     assert_eq!(health(&engine)["panic"].as_bool(), Some(false));
     assert!(scene.pages(4).iter().all(Result::is_ok));
-    std::thread::sleep(Duration::from_millis(300));
-    let told: Vec<_> = events.all().into_iter().filter(|e| e.kind.starts_with("panic")).collect();
+    let panics = || events.all().into_iter().filter(|e| e.kind.starts_with("panic")).collect::<Vec<_>>();
+    let told =
+        wait_for("both to be told", PATIENCE, || Some(panics()).filter(|told| told.len() >= 2)).unwrap();
     let kinds: Vec<_> = told.iter().map(|event| event.kind.as_str()).collect();
     assert_eq!(kinds, ["panic", "panic-over"]);
     assert_eq!(told[0].reason, "3 of 4 servers are dead, the limit is 75 %");

@@ -42,7 +42,7 @@ impl<'a> Six<'a> {
         for (port, check) in SERVICES {
             text += &format!(
                 "[[service]]\nvip = \"{}\"\nports = [\"tcp/{port}\"]\nscheduler = \"rr\"\n[[service.check]]\n{check}\n\
-                 interval = \"200ms\"\ntimeout = \"150ms\"\nfall = 2\nrise = 2\n",
+                 interval = \"200ms\"\ntimeout = \"1s\"\nfall = 2\nrise = 2\n",
                 vip.v6
             );
             for addr in addrs {
@@ -92,8 +92,8 @@ impl<'a> Six<'a> {
         self.servers[0].exec(&["nft", GONE]).unwrap();
         self.wait_for_all("down");
         assert_eq!(self.pages(), vec![vec!["server2\n"]; SERVICES.len()]);
-        // Nobody else is taken for dead.
-        std::thread::sleep(Duration::from_millis(500));
+        // Nobody else is taken for dead: two questions without an answer would be over by then.
+        std::thread::sleep(Duration::from_millis(2_500));
         let listing = self.engine.ulvs("ipvsadm -Ln");
         assert_eq!(listing.matches("-> [").count(), SERVICES.len(), "{listing}");
         self.servers[0].exec(&["nft", "delete table ip6 fault"]).unwrap();

@@ -37,9 +37,9 @@ pub(super) const ALL: &[Mistake] = &[
         story: "the time of the site's certificate is over, and nobody has made another",
         build: site,
         make: |patient| {
-            valid(patient, "-1 day", "3 seconds")?;
+            valid(patient, "-1 day", "10 seconds")?;
             patient.ulvs("tls reload")?;
-            thread::sleep(Duration::from_secs(4));
+            thread::sleep(Duration::from_secs(11));
             Ok(())
         },
         noticed: false,
@@ -211,7 +211,7 @@ fn https(patient: &Patient, index: usize, file: &str) -> anyhow::Result<Child> {
 fn http(patient: &Patient, index: usize, ahead: i64) -> anyhow::Result<Child> {
     let program = format!(
         "$SIG{{PIPE}} = 'IGNORE'; use IO::Socket::INET; use POSIX 'strftime'; my $s = IO::Socket::INET->new(LocalPort => 80, Listen => 9, ReuseAddr => 1) \
-         or die; while (my $c = $s->accept) {{ my $l = <$c>; print $c \"HTTP/1.0 200 OK\\r\\nDate: \", strftime('%a, %d %b %Y \
+         or die; while (my $c = $s->accept) {{ while (<$c>) {{ last unless /\\S/ }} print $c \"HTTP/1.0 200 OK\\r\\nDate: \", strftime('%a, %d %b %Y \
          %H:%M:%S GMT', gmtime(time + {ahead})), \"\\r\\n\\r\\n\" }}"
     );
     let mut command = patient.server(index).command("perl");

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Mutex;
 
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sched::{ExecCheck, FileCheck, HttpCheck, HttpUrl, Mark, Proto, TlsCheck, UdpCheck};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -65,6 +66,9 @@ pub(super) async fn ask_for(timeout: u32, kind: CheckKind, server: SocketAddr) -
 /// of its own.
 pub(super) async fn starved(free: usize, kind: CheckKind, server: SocketAddr) -> [Outcome; 2] {
     let question = Question::new(&Check { timeout: LONG, ..Check::new(kind) }, &tools());
+    // It may be a thousand millions. That is the process's, and enough for all of its tests.
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, soft.min(4096), hard).unwrap();
     let (reply, answer) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         unshare(CloneFlags::CLONE_FILES).unwrap();
