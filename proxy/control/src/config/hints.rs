@@ -1,5 +1,6 @@
 //! Keys that nobody knows here, and what is meant by them: those of other programs, and ours in another section.
 
+use super::schema::OF_HEALTH;
 use crate::nearest::nearest;
 
 /// What others call it, and what it is called here.
@@ -73,22 +74,7 @@ const PLACES: &[(&str, &[&str])] = &[
         "[[service.check]]",
         &["interval", "fast_interval", "timeout", "fall", "rise", "window", "warmup", "via"],
     ),
-    (
-        "[service.health]",
-        &[
-            "need",
-            "initially",
-            "inhibit",
-            "on_down",
-            "quorum",
-            "hysteresis",
-            "panic",
-            "sorry",
-            "damping",
-            "passive",
-            "notify",
-        ],
-    ),
+    ("[service.health]", OF_HEALTH),
     ("[[service.server]]", &["weight", "method", "tunnel", "upper", "lower", "slow_start"]),
     ("[[service]]", &["vip", "ports", "scheduler", "persistence", "check", "server"]),
 ];

@@ -14,6 +14,8 @@ mod tcp;
 mod tls;
 mod values;
 
+pub(super) use health::KNOWN as OF_HEALTH;
+
 use toml::de::DeTable;
 
 use super::Config;

@@ -23,7 +23,8 @@ use super::values::word;
 pub(super) use check::{Asked, checks, defaults};
 pub(super) use notify::of_server as notify_of_server;
 
-const KNOWN: &[&str] = &[
+/// Keys of `[service.health]`.
+pub(in super::super) const KNOWN: &[&str] = &[
     "need",
     "initially",
     "inhibit",
