@@ -32,9 +32,9 @@ test-packet: ## every namespace test once more, on the packet port
 # Tests that no engine takes part in, that choose the port themselves or are about having none, or about what is shown.
 PORTLESS := $(foreach module,alone bench ca conformance doctor examples foreign health_cli labs packet real soak surroundings top vlan words,--skip $(module)::)
 
-soak: ## traffic by every method under edits, for SECONDS (600) on each port: every byte right, memory flat
+soak: build ## traffic by every method under edits, for SECONDS (600) on each port: every byte right, memory flat
 	@tests/setup.sh test
-	@SOAK_SECONDS=$(or $(SECONDS),600) tests/run.sh -p tests --test main soak:: -- --nocapture
+	@SOAK_SECONDS=$(or $(SECONDS),600) ULVS_BIN=$(CURDIR)/$(ULVS) tests/run.sh -p tests --test main soak:: -- --nocapture
 
 conformance: build ## every scenario, against what a kernel's IPVS printed
 	@tests/setup.sh test

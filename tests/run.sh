@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every test, or those that `cargo test` finds by the arguments, and ends with one line that counts them. Namespace tests
-# drive the release binary, on the port that ULVS_PORT names.
+# drive the program that ULVS_BIN names (default: built here), on the port that ULVS_PORT names.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,8 +8,11 @@ if [ "$(id -u)" != 0 ]; then
   echo "tests: the tests make network namespaces and TUN devices: run them as root" >&2
   exit 1
 fi
-cargo build --release --quiet || exit 1
-export ULVS_BIN=$PWD/target/release/ulvs
+if [ -z "${ULVS_BIN:-}" ]; then
+  # In one go with the tests, so that both are made of the same parts.
+  cargo build --workspace --bins --tests --quiet || exit 1
+  export ULVS_BIN=$PWD/target/debug/ulvs
+fi
 # Most of their time tests wait.
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-4}
 

@@ -196,7 +196,7 @@ fn memory(scene: &Scene<'_>) -> u64 {
 }
 
 #[test]
-fn five_hundred_rounds_of_mistakes_leave_no_memory_behind() {
+fn hundreds_of_mistakes_leave_no_memory_behind() {
     both(|scene| {
         scene.add(&scene.pair("one.example", ""));
         let cases = cases();
@@ -212,10 +212,12 @@ fn five_hundred_rounds_of_mistakes_leave_no_memory_behind() {
             scene.wait_idle();
         };
         rounds(150);
-        let before = memory(scene);
-        rounds(500);
-        let after = memory(scene);
-        assert!(after < before + 4096, "{before} kB before, {after} kB after");
+        // An allocator's arena grows once or twice; what a connection leaves behind grows each time.
+        let sizes: Vec<u64> =
+            std::iter::once(0).chain([120; 5]).map(|n| (rounds(n), memory(scene)).1).collect();
+        let mut grown: Vec<i64> = sizes.windows(2).map(|pair| pair[1] as i64 - pair[0] as i64).collect();
+        grown.sort_unstable();
+        assert!(grown[2] < 120, "more than a kilobyte of each mistake stays: {sizes:?} kB");
         scene.works("one.example", "");
     });
 }
