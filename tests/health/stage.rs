@@ -224,7 +224,7 @@ pub const SILENT: Duration = Duration::from_millis(200 + 3 * 500);
 /// The longest until a server is alive again: twice the right answer.
 pub const BACK: Duration = Duration::from_millis(500 + 200 + 100);
 /// How much longer things may take on a machine that is busy with other tests.
-pub const SLACK: Duration = Duration::from_secs(5);
+pub const SLACK: Duration = Duration::from_secs(2);
 
 /// Ends the load, whatever becomes of the test.
 pub struct Stop<'a>(pub &'a AtomicBool);
