@@ -3,8 +3,9 @@
 mod director;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use engine::Coming;
 use wire::build::tcp;
-use wire::packet::Packet;
+use wire::packet::head::AnyHead;
 
 use director::{Case, Director, Kind, METHODS, client, vip};
 
@@ -53,19 +54,19 @@ fn services(c: &mut Criterion) {
             });
         });
         // As a worker does that has several packets at a time.
-        let mut packets = Vec::with_capacity(BATCH);
+        let mut batch = Vec::with_capacity(BATCH);
         group.throughput(Throughput::Elements(BATCH as u64));
         group.bench_function(format!("{services}, in batches"), |b| {
             b.iter(|| {
                 n = (n + BATCH) % (1000 - BATCH);
-                packets.clear();
+                batch.clear();
                 for (frame, header) in frames.iter_mut().zip(&headers).skip(n).take(BATCH) {
                     frame.packet_mut()[..40].copy_from_slice(header);
-                    packets.extend(Packet::parse(frame.packet()));
+                    batch.extend(AnyHead::of(frame.packet()).map(Coming::new));
                 }
-                director.worker.look_ahead(&packets);
-                for frame in frames.iter_mut().skip(n).take(BATCH) {
-                    let _ = director.worker.process(frame, director.now);
+                director.worker.look_ahead(&mut batch);
+                for (frame, coming) in frames.iter_mut().skip(n).zip(&batch) {
+                    let _ = director.worker.process_coming(frame, coming, director.now);
                 }
             });
         });

@@ -8,11 +8,11 @@ mod director;
 
 use std::time::{Duration, Instant};
 
-use engine::{Defence, Knobs};
+use engine::{Coming, Defence, Knobs};
 use sched::ForwardMethod;
 use wire::build::udp;
 use wire::frame::Frame;
-use wire::packet::Packet;
+use wire::packet::head::AnyHead;
 
 use director::{Director, come_from, vip};
 
@@ -58,16 +58,19 @@ fn measure(name: &str, v6: bool, size: u32) {
     let packet = start.elapsed() / PACKETS;
     let mut frames: Vec<_> = director::ring(BATCH as usize).collect();
     frames.iter_mut().for_each(|frame| frame.set_packet(&rest));
-    let mut packets = Vec::with_capacity(BATCH as usize);
+    let mut batch = Vec::with_capacity(BATCH as usize);
     let start = Instant::now();
     for _ in 0..PACKETS / BATCH {
-        packets.clear();
+        batch.clear();
         for frame in &mut frames {
             make(frame, &rest, v6, any());
-            packets.extend(Packet::parse(frame.packet()));
+            batch.extend(AnyHead::of(frame.packet()).map(Coming::new));
         }
-        director.worker.look_ahead(&packets);
-        frames.iter_mut().for_each(|frame| process(&mut director, frame));
+        director.worker.look_ahead(&mut batch);
+        for (frame, coming) in frames.iter_mut().zip(&batch) {
+            let verdict = director.worker.process_coming(frame, coming, director.now);
+            assert!(matches!(verdict, engine::Verdict::Transmit(_)), "{verdict:?}");
+        }
     }
     let in_batches = start.elapsed() / PACKETS;
     assert_eq!(director.engine.connections_held(), size as usize);

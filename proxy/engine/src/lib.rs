@@ -4,7 +4,8 @@
 //! snapshot of the services and one of the host's addresses, each swapped without stopping traffic. A [`Worker`]
 //! belongs to one queue:
 //!
-//! - [`Worker::process`] takes a frame and the time and decides about it, editing it in place;
+//! - [`Worker::process`] takes a frame and the time and decides about it, editing it in place; [`Worker::look_ahead`] and
+//!   [`Worker::process_coming`] do the same for batches, with less waiting for memory;
 //! - [`Worker::poll_timeout`] says when to call [`Worker::handle_timeout`], which lets idle connections go;
 //! - [`Worker::next_own`] has, after either, the frames that nothing has asked for: resets at the end of connections,
 //!   and fragments that had to wait for the first one.
@@ -77,7 +78,7 @@ pub use proxy_protocol::header as proxy_header;
 pub use state::State;
 pub use verdict::{DropReason, Egress, Verdict};
 pub use watch::{Flow, Near, Note, RuleHit, Supposed};
-pub use worker::{Explanation, Own, Worker};
+pub use worker::{Coming, Explanation, Own, Worker};
 
 /// Bounds of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use engine::{Connection, Counters, Engine, Limits, Part, Verdict, Worker};
+use engine::{Coming, Connection, Counters, Engine, Limits, Part, Verdict, Worker};
 use sched::{DestSpec, Op, Proto, ServiceKey, ServiceSpec, Trash};
 use wire::build::{tcp, udp};
 use wire::frame::Frame;
-use wire::packet::Packet;
+use wire::packet::head::AnyHead;
 
 /// More than what is always near.
 const SERVICES: u8 = 200;
@@ -33,12 +33,17 @@ impl Director {
     }
 
     fn process(&mut self, mut frames: Vec<Frame>, look_ahead: bool) -> Vec<(Verdict, Vec<u8>)> {
-        if look_ahead {
-            let packets: Vec<_> = frames.iter().flat_map(|frame| Packet::parse(frame.packet())).collect();
-            self.worker.look_ahead(&packets);
-        }
-        let verdicts = frames.iter_mut().map(|frame| self.worker.process(frame, self.now));
-        let verdicts: Vec<_> = verdicts.collect();
+        let head = |frame: &Frame| look_ahead.then(|| AnyHead::of(frame.packet())).flatten();
+        let mut coming: Vec<_> = frames.iter().map(|frame| head(frame).map(Coming::new)).collect();
+        self.worker.look_ahead(coming.iter_mut().flatten());
+        let verdicts: Vec<_> = coming
+            .iter()
+            .zip(&mut frames)
+            .map(|(coming, frame)| match coming {
+                Some(coming) => self.worker.process_coming(frame, coming, self.now),
+                None => self.worker.process(frame, self.now),
+            })
+            .collect();
         verdicts.into_iter().zip(frames.iter().map(|frame| frame.packet().to_vec())).collect()
     }
 
@@ -75,7 +80,19 @@ fn who_looks_ahead_decides_as_who_does_not() {
         };
         (0..SERVICES).flat_map(of).collect()
     };
-    for frames in [&syns as &dyn Fn() -> Vec<Frame>, &mixed, &mixed] {
+    // Of connections that end, and others in their place, after they were looked ahead at.
+    let ended = || {
+        let of = |n: u8| {
+            let of = || tcp(client(n), addr(1, n, 80));
+            [
+                of().ack(1).rst().frame(),
+                of().syn().seq(9999).frame(),
+                of().ack(1).seq(10_000).payload_len(9).frame(),
+            ]
+        };
+        (0..SERVICES).flat_map(of).collect()
+    };
+    for frames in [&syns as &dyn Fn() -> Vec<Frame>, &mixed, &ended, &mixed] {
         let [plain, ahead] = &mut directors;
         assert_eq!(ahead.process(frames(), true), plain.process(frames(), false));
         assert_eq!(ahead.state(), plain.state());
@@ -84,7 +101,7 @@ fn who_looks_ahead_decides_as_who_does_not() {
     assert_eq!(held, 2 * usize::from(SERVICES));
     let [plain, ahead] = &mut directors;
     for director in [plain, ahead] {
-        director.worker.look_ahead(&[]);
+        director.worker.look_ahead([]);
         assert_eq!(director.engine.connections_held(), held);
     }
 }

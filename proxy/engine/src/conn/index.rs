@@ -103,23 +103,6 @@ impl Index {
         hasher.finish()
     }
 
-    /// Shows `accept` those that may have the key with this hash, until it takes one.
-    #[inline(always)]
-    pub(super) fn find<T>(
-        &self,
-        reader: &mut Reader,
-        hash: u64,
-        mut accept: impl FnMut(Entry) -> Option<T>,
-    ) -> Option<T> {
-        let mut search = self.search(reader, hash);
-        while let Some(entry) = search.next() {
-            if let Some(found) = accept(entry) {
-                return Some(found);
-            }
-        }
-        None
-    }
-
     /// Those that may have the key with this hash.
     #[inline(always)]
     pub(super) fn search<'r>(&self, reader: &'r mut Reader, hash: u64) -> Search<'r> {

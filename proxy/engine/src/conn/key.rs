@@ -5,7 +5,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use sched::Proto;
 use wire::packet::head::Head;
-use wire::packet::{Family, L4, Packet};
 
 /// Protocol, source and destination as they stand in a packet on one leg. The family is part of it: IPv4 addresses
 /// are kept in their IPv4-mapped form (RFC 4291, section 2.5.5.2), which a crafted IPv6 packet may carry as well.
@@ -19,24 +18,6 @@ pub(crate) struct FlowKey {
 }
 
 impl FlowKey {
-    /// The key of a packet of TCP, UDP or SCTP.
-    #[inline]
-    pub(crate) fn of(packet: &Packet) -> Option<Self> {
-        let (proto, src_port, dst_port) = match packet.l4 {
-            L4::Tcp { src_port, dst_port, .. } => (Proto::Tcp, src_port, dst_port),
-            L4::Udp { src_port, dst_port, .. } => (Proto::Udp, src_port, dst_port),
-            L4::Sctp { src_port, dst_port, .. } => (Proto::Sctp, src_port, dst_port),
-            L4::Icmp { .. } | L4::Icmp6 { .. } | L4::Other => return None,
-        };
-        Some(Self {
-            src: bits(packet.src),
-            dst: bits(packet.dst),
-            ports: u32::from(src_port) << 16 | u32::from(dst_port),
-            proto,
-            v6: packet.family == Family::V6,
-        })
-    }
-
     /// The key of a packet with this head.
     #[inline(always)]
     pub(crate) fn of_head<const V6: bool>(head: &Head<V6>) -> Self {

@@ -34,7 +34,7 @@ pub(crate) use room::Room;
 pub(crate) use shift::{Shifts, before};
 pub(crate) use slot::{Slab, Slot};
 pub(crate) use spoken::Spoken;
-pub(crate) use table::{AHEAD, ConnTable, Inserted};
+pub(crate) use table::{AHEAD, ConnTable, Hint, Inserted};
 pub(crate) use usual::Until;
 pub(crate) use wheel::{Timed, Timer, Wheel};
 

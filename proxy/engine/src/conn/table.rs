@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use sched::{Direction, Proto, Writer};
+use wire::packet::head::AnyHead;
 
 use super::course::Courses;
 use super::index::{Entry, Index};
@@ -23,6 +24,16 @@ use crate::state::State;
 
 /// Connections fetched from memory together: what their packets need has to fit the nearest cache.
 pub(crate) const AHEAD: usize = 64;
+
+/// What looking ahead has found of a packet's connection: the hash of its key, and where it is, most likely.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hint {
+    pub(super) hash: u64,
+    pub(super) entry: Option<Entry>,
+}
+
+/// Where a connection was found, and what it was at that moment.
+pub(super) type Found<'a> = (Entry, &'a Slot, &'a Arc<Course>, Fixed);
 
 /// What became of [`ConnTable::insert`].
 #[derive(Debug)]
@@ -75,7 +86,7 @@ impl ConnTable {
         known: &'a Known,
         key: &FlowKey,
     ) -> Option<(Conn<'a>, Direction)> {
-        let (entry, slot, course, fixed) = self.look_up(reader, known, key)?;
+        let (entry, slot, course, fixed) = self.look_up(reader, known, key, self.hash(key))?;
         Some((Conn::of(&self.slab, slot, entry.at, course, &fixed), entry.direction))
     }
 
@@ -85,39 +96,56 @@ impl ConnTable {
         reader: &mut Reader,
         known: &'a Known,
         key: &FlowKey,
-    ) -> Option<(Entry, &'a Slot, &'a Arc<Course>, Fixed)> {
-        let mut search = self.index.search(reader, self.index.hash(key));
+        hash: u64,
+    ) -> Option<Found<'a>> {
+        let mut search = self.index.search(reader, hash);
         while let Some(entry) = search.next() {
-            if let Some(slot) = self.slab.slot(entry.at)
-                && let Some(fixed) = slot.fixed(false)
-                && let Some(course) = known.get(fixed.course)
-                && course.is_key(key, entry.direction, &fixed)
-            {
-                return Some((entry, slot, course, fixed));
+            if let Some(found) = self.look_at(known, key, entry) {
+                return Some(found);
             }
         }
         None
     }
 
-    #[inline]
-    pub(crate) fn hash(&self, key: &FlowKey) -> u64 {
+    /// The same where it is known whose entry it may be. One that has left its client is found by a client's key all the
+    /// same.
+    #[inline(always)]
+    pub(super) fn look_at<'a>(&'a self, known: &'a Known, key: &FlowKey, entry: Entry) -> Option<Found<'a>> {
+        let slot = self.slab.slot(entry.at)?;
+        let fixed = slot.fixed(false)?;
+        let course = known.get(fixed.course)?;
+        course.is_key(key, entry.direction, &fixed).then_some((entry, slot, course, fixed))
+    }
+
+    #[inline(always)]
+    pub(super) fn hash(&self, key: &FlowKey) -> u64 {
         self.index.hash(key)
     }
 
-    /// Has what packets of connections with these hashes need fetched from memory. A processor waits for many lines at the same
-    /// time where none of them says where the next one is: so all take one step, then all the next.
-    pub(crate) fn fetch(&self, reader: &mut Reader, known: &Known, writer: Writer, hashes: &[u64]) {
-        let words: u64 = hashes.iter().fold(0, |all, hash| all ^ self.index.fetch(reader, *hash));
-        let mut found = [u32::MAX; AHEAD];
-        for (at, hash) in found.iter_mut().zip(hashes) {
-            *at = self.index.find(reader, *hash, |entry| Some(entry.at)).unwrap_or(u32::MAX);
+    /// For a packet with this head, to be [fetched](Self::fetch).
+    #[inline]
+    pub(crate) fn hint(&self, head: &AnyHead) -> Hint {
+        let key = match head {
+            AnyHead::V4(head) => FlowKey::of_head(head),
+            AnyHead::V6(head) => FlowKey::of_head(head),
+        };
+        Hint { hash: self.hash(&key), entry: None }
+    }
+
+    /// Has what these packets need fetched from memory. A processor waits for many lines at the same time where none of them
+    /// says where the next one is: so all take one step, then all the next.
+    pub(crate) fn fetch(&self, reader: &mut Reader, known: &Known, writer: Writer, hints: &mut [Hint]) {
+        let words: u64 = hints.iter().fold(0, |all, hint| all ^ self.index.fetch(reader, hint.hash));
+        for hint in &mut *hints {
+            hint.entry = self.index.search(reader, hint.hash).next();
         }
-        let found = &mut found[..hashes.len().min(AHEAD)];
-        for at in &mut *found {
-            // From here on it is the number of the course.
-            *at = self.slab.slot(*at).map_or(u32::MAX, Slot::course);
+        let mut numbers = [u32::MAX; AHEAD];
+        for (number, hint) in numbers.iter_mut().zip(&*hints) {
+            let slot = hint.entry.and_then(|entry| self.slab.slot(entry.at));
+            *number = slot.map_or(u32::MAX, Slot::course);
         }
-        let known = || found.iter().filter_map(|number| known.peek(*number));
+        let numbers = &numbers[..hints.len().min(AHEAD)];
+        let known = || numbers.iter().filter_map(|number| known.peek(*number));
         let courses = known().fold(0, |all, course| all ^ course.fetch());
         let lives = known().fold(false, |all, course| all ^ course.dest.is_available());
         let counted = known().fold(0, |all, course| {

@@ -6,9 +6,9 @@ use wire::edit::{Rewrite, Side};
 use wire::packet::head::Head;
 
 use super::key::End;
-use super::slot::{EDITED, FTP, Fixed, UNASSURED};
+use super::slot::{EDITED, FTP, Fixed, PARKED, UNASSURED};
 use super::wheel::second_after;
-use super::{Between, ConnTable, Course, FlowKey, Kind, Known, Legs, Millis, Reader, Slot, Wheel};
+use super::{Between, ConnTable, Course, FlowKey, Hint, Kind, Known, Legs, Millis, Reader, Slot, Wheel};
 use crate::state::State;
 
 /// See the module.
@@ -41,18 +41,30 @@ impl Until {
 }
 
 impl ConnTable {
-    /// The connection of a packet with this head, if it is a usual one.
+    /// The connection of a packet with this head, if it is a usual one. `hint` is what looking ahead has found: where the
+    /// connection is may have changed since.
     #[inline(always)]
     pub(crate) fn find_usual<'a, const V6: bool>(
         &'a self,
         reader: &mut Reader,
         known: &'a Known,
         head: &Head<V6>,
+        hint: Option<&Hint>,
     ) -> Option<Usual<'a, V6>> {
-        let (entry, slot, course, fixed) = self.look_up(reader, known, &FlowKey::of_head(head))?;
+        let key = FlowKey::of_head(head);
+        let (entry, slot, course, fixed) = match hint {
+            None => self.look_up(reader, known, &key, self.hash(&key))?,
+            Some(hint) => {
+                let there = hint.entry.and_then(|entry| self.look_at(known, &key, entry));
+                there.or_else(|| self.look_up(reader, known, &key, hint.hash))?
+            }
+        };
         let Fixed { flags, client, local_port, .. } = fixed;
         let kind = course.kind();
-        if kind == Kind::Other || flags & (EDITED | FTP | UNASSURED) != 0 || !fixed.was(established(head)) {
+        if kind == Kind::Other
+            || flags & (EDITED | FTP | UNASSURED | PARKED) != 0
+            || !fixed.was(established(head))
+        {
             return None;
         }
         let (direction, at, generation) = (entry.direction, entry.at, fixed.generation);
@@ -61,6 +73,12 @@ impl ConnTable {
 }
 
 impl<'a, const V6: bool> Usual<'a, V6> {
+    /// Which connection of its table it is.
+    #[cfg(test)]
+    pub(super) fn place(self) -> (u32, u32) {
+        (self.at, self.generation)
+    }
+
     /// What all its packets have in common.
     #[inline(always)]
     pub(crate) fn between(self) -> &'a Between {

@@ -32,6 +32,7 @@ use sched::{ServiceTable, Writer};
 use wire::frame::{Frame, GsoKind};
 use wire::packet::Packet;
 
+pub use self::ahead::Coming;
 pub use self::explain::{Explanation, Own};
 use self::front::HELD_MS;
 use self::greetings::Greetings;
@@ -160,19 +161,6 @@ impl Worker {
                 verdict
             }
         }
-    }
-
-    /// The same for whoever has parsed the frame's packet already.
-    pub fn process_parsed(&mut self, frame: &mut Frame, packet: &Packet, now: Instant) -> Verdict {
-        match self.usual(frame, now) {
-            Some(verdict) => verdict,
-            None => self.unusual_parsed(frame, packet, now),
-        }
-    }
-
-    #[inline(never)]
-    fn unusual_parsed(&mut self, frame: &mut Frame, packet: &Packet, now: Instant) -> Verdict {
-        self.process_watched(frame, packet, now, Off)
     }
 
     #[inline(always)]

@@ -15,7 +15,7 @@ use wire::packet::head::Head;
 use wire::packet::{Family, Packet, TcpFlags};
 
 use super::{Clock, Worker};
-use crate::conn::{Kind, Millis, Until};
+use crate::conn::{Hint, Kind, Millis, Until};
 use crate::forward::{self, Inner, Means};
 use crate::host::HostView;
 use crate::knobs::{Defence, Knobs};
@@ -76,27 +76,39 @@ impl Worker {
     /// Decides about a usual packet. `None` for one that is not, and nothing has changed.
     #[inline(always)]
     pub(super) fn usual(&mut self, frame: &mut Frame, now: Instant) -> Option<Verdict> {
+        match frame.packet().first()? >> 4 {
+            4 => self.usual_of(frame, &Head::<false>::of(frame.packet())?, None, now),
+            6 => self.usual_of(frame, &Head::<true>::of(frame.packet())?, None, now),
+            _ => None,
+        }
+    }
+
+    /// The same of a packet with this head, and with what is known of its connection.
+    #[inline(always)]
+    pub(super) fn usual_of<const V6: bool>(
+        &mut self,
+        frame: &mut Frame,
+        head: &Head<V6>,
+        hint: Option<&Hint>,
+        now: Instant,
+    ) -> Option<Verdict> {
         let mut egress = Egress::Route;
-        let sent = match frame.packet().first()? >> 4 {
-            4 => self.usual_of::<false>(frame, now, &mut egress)?,
-            6 => self.usual_of::<true>(frame, now, &mut egress)?,
-            _ => return None,
-        };
-        Some(Verdict::Transmit(match sent {
+        Some(Verdict::Transmit(match self.send_usual(frame, head, hint, now, &mut egress)? {
             Sent::Routed => Egress::Route,
             Sent::ByMethod => egress,
         }))
     }
 
     #[inline(always)]
-    fn usual_of<const V6: bool>(
+    fn send_usual<const V6: bool>(
         &mut self,
         frame: &mut Frame,
+        head: &Head<V6>,
+        hint: Option<&Hint>,
         now: Instant,
         egress: &mut Egress,
     ) -> Option<Sent> {
         const COUNT: u8 = TcpFlags::SYN.0 | TcpFlags::FIN.0 | TcpFlags::RST.0 | TcpFlags::ACK.0;
-        let head = Head::<V6>::of(frame.packet())?;
         let goes_on = !head.is_tcp || head.flags.0 & COUNT == TcpFlags::ACK.0;
         if !goes_on || head.ttl <= 1 || frame.tagged.is_some() {
             return None;
@@ -104,7 +116,7 @@ impl Worker {
         self.outbox.catch_up();
         self.tick(now);
         let now = self.clock.millis;
-        let conn = self.conns.find_usual(&mut self.reader, &self.known, &head)?;
+        let conn = self.conns.find_usual(&mut self.reader, &self.known, head, hint)?;
         let between = conn.between();
         let from_link = frame.arrival == Arrival::Link;
         if from_link && !between.hop_credit {
@@ -131,7 +143,7 @@ impl Worker {
                 return None;
             }
             if !rewrites {
-                let Head { ttl, dont_fragment, lengths, .. } = head;
+                let &Head { ttl, dont_fragment, lengths, .. } = head;
                 let inner = Inner { family, ttl, dont_fragment, lengths };
                 let (host, pmtu_disc) = (self.host.load(), self.moment.pmtu_disc);
                 let means = Means { host, ids: &self.ids, pmtu_disc, now };
@@ -160,7 +172,7 @@ impl Worker {
         between.service.stats.count(self.writer, conn.direction, packets, bytes);
         between.dest.stats.count(self.writer, conn.direction, packets, bytes);
         let until = if head.is_tcp { &self.moment.tcp } else { &self.moment.udp };
-        conn.seen(&head, until, &mut self.wheel, now);
+        conn.seen(head, until, &mut self.wheel, now);
         self.counters.transmitted(super_packet);
         Some(sent)
     }

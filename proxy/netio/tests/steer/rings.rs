@@ -12,7 +12,7 @@ use netio::tun::Tun;
 use nix::net::if_::if_nametoindex;
 use tempfile::tempdir;
 use wire::build::{self, Build};
-use wire::packet::Packet;
+use wire::packet::head::AnyHead;
 
 use crate::world::*;
 
@@ -65,7 +65,7 @@ fn what_rings_take_does_not_come_by_the_device_and_all_else_does() {
             steering.set_targets(&with_services(&[VIP, VIP6])).unwrap();
             let (services, others) = ([to(VIP, 80), to(VIP6, 80)], [to(VIP, 81), to(VIP6, 81)]);
             let takes = |steering: &Steering, of: &Build| {
-                steering.taken().load().takes(&Packet::parse(&of.bytes()).unwrap())
+                steering.taken().load().takes(&AnyHead::of(&of.bytes()).unwrap())
             };
             assert_eq!(seen(&world, &engine, &services), 2);
             assert!(services.iter().all(|service| !takes(&steering, service)), "no rings");
@@ -110,7 +110,7 @@ fn services_and_servers_come_and_go_by_small_steps() {
         steering.change_targets(change.clone()).unwrap();
         assert!(woken().unwrap().woken, "workers have to know at once");
         taker.catch_up(|| 0);
-        let added = Packet::parse(&to(VIP, 81).bytes()).unwrap();
+        let added = AnyHead::of(&to(VIP, 81).bytes()).unwrap();
         assert!(taken.load().takes(&added) && taker.takes(Some(&added), || 1));
         assert_eq!(seen(world, &engine, &[to(VIP, 80), to(VIP, 81)]), 0);
 
@@ -121,7 +121,7 @@ fn services_and_servers_come_and_go_by_small_steps() {
 
         // One of two entries for a server goes, and the other holds.
         let server = |protocol| (protocol, SocketAddr::new(ip(SERVER), SERVER_PORT));
-        let reply = Packet::parse(&build::tcp((SERVER, SERVER_PORT), (CLIENT, 1024)).bytes()).unwrap();
+        let reply = AnyHead::of(&build::tcp((SERVER, SERVER_PORT), (CLIENT, 1024)).bytes()).unwrap();
         let mut change = TargetsChange::default();
         change.come.servers.insert(server(0));
         steering.change_targets(change.clone()).unwrap();
@@ -133,7 +133,7 @@ fn services_and_servers_come_and_go_by_small_steps() {
         steering.change_targets(change).unwrap();
         assert!(!taken.load().takes(&reply));
         steering.stop().unwrap();
-        assert!(!taken.load().takes(&Packet::parse(&to(VIP, 80).bytes()).unwrap()), "stopped");
+        assert!(!taken.load().takes(&AnyHead::of(&to(VIP, 80).bytes()).unwrap()), "stopped");
         drop(engine);
     });
 }
@@ -146,7 +146,7 @@ fn the_hosts_own_addresses_and_its_fronts_are_left_to_the_kernel() {
         steering.set_rings(&devices(&["c0", "s0"]), &[]).unwrap();
         let answer = |steering: &Steering, to: &str| {
             let packet = build::tcp((SERVER, SERVER_PORT), (to, 1024)).bytes();
-            steering.taken().load().takes(&Packet::parse(&packet).unwrap())
+            steering.taken().load().takes(&AnyHead::of(&packet).unwrap())
         };
         assert!(answer(&steering, CLIENT));
         assert!(!answer(&steering, "10.1.0.1"), "to a connection of the host's own");
@@ -159,7 +159,7 @@ fn the_hosts_own_addresses_and_its_fronts_are_left_to_the_kernel() {
 
         let fronts = [SocketAddr::new(ip(VIP), VIP_PORT)].into();
         steering.set_targets(&Targets { fronts, ..targets }).unwrap();
-        let service = Packet::parse(&to(VIP, VIP_PORT).bytes()).unwrap();
+        let service = AnyHead::of(&to(VIP, VIP_PORT).bytes()).unwrap();
         assert!(!steering.taken().load().takes(&service));
         steering.stop().unwrap();
     });
@@ -206,7 +206,7 @@ fn where_the_kernel_cannot_be_kept_from_it_nothing_is_taken_and_that_is_said() {
         steering.set_targets(&with_services(&[VIP])).unwrap();
         let service = to(VIP, 80);
         let takes =
-            |steering: &Steering| steering.taken().load().takes(&Packet::parse(&service.bytes()).unwrap());
+            |steering: &Steering| steering.taken().load().takes(&AnyHead::of(&service.bytes()).unwrap());
 
         let mut nft = occupy();
         let error = steering.set_rings(&devices(&["c0"]), &[]).unwrap_err();

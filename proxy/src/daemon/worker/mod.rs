@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use anyhow::Context;
-use engine::{Egress, Verdict};
+use engine::{Coming, Egress, Verdict};
 use netio::link::{Keeper, LinkSocket};
 use netio::packet::Port;
 use netio::poll::{self, Waker};
@@ -21,7 +21,6 @@ use netio::steer::{Published, Taker};
 use netio::tun::{Queue, Received};
 use tokio::sync::Notify;
 use wire::frame::{Arrival, Frame};
-use wire::packet::Packet;
 
 pub(super) use self::examples::Examples;
 use self::examples::Keeper as ExampleKeeper;
@@ -183,12 +182,12 @@ struct Decider {
 }
 
 impl Decider {
-    /// Decides about a frame, which may have been parsed already, and tells of it if somebody wants to know.
+    /// Decides about a frame, which may have been looked ahead at, and tells of it if somebody wants to know.
     #[inline]
-    fn decide(&mut self, frame: &mut Frame, parsed: Option<&Packet>, now: Instant, traced: bool) -> Verdict {
-        let verdict = match parsed {
+    fn decide(&mut self, frame: &mut Frame, coming: Option<&Coming>, now: Instant, traced: bool) -> Verdict {
+        let verdict = match coming {
             _ if traced => self.taps.process(self.number, &mut self.engine, frame, now),
-            Some(packet) => self.engine.process_parsed(frame, packet, now),
+            Some(coming) => self.engine.process_coming(frame, coming, now),
             None => self.engine.process(frame, now),
         };
         if let Verdict::Drop(reason) = verdict {

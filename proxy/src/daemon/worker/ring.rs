@@ -5,11 +5,12 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use engine::{Egress, Verdict};
+use engine::{Coming, Egress, Verdict};
 use netio::packet::{BATCH, Port};
 use netio::steer::Taker;
 use wire::frame::{Arrival, Frame};
 use wire::packet::Packet;
+use wire::packet::head::AnyHead;
 
 use super::Worker;
 
@@ -19,8 +20,9 @@ pub(super) struct Ring {
     /// None where nothing else hands packets over: then all are looked at.
     pub(super) taker: Option<Taker>,
     pub(super) turns: Arc<Turns>,
-    /// What is decided about in one go, and in which slot it is; empty between two batches.
-    batch: Vec<(usize, Packet)>,
+    /// What is decided about in one go, and in which slot it is; empty between two batches. Of one that is anything but a
+    /// plain packet nothing is known yet.
+    batch: Vec<(usize, Option<Coming>)>,
 }
 
 impl Ring {
@@ -59,32 +61,35 @@ impl Worker {
         while let Some(received) = port.receive() {
             done += 1;
             let slot = received.slot;
-            let packet = if received.readable {
-                Packet::parse(port.frame(slot).packet()).ok()
+            let head = if received.readable {
+                AnyHead::of(port.frame(slot).packet())
             } else {
                 errors.unreadable.fetch_add(1, Relaxed);
                 None
             };
-            let takes = |taker: &mut Taker| taker.takes(packet.as_ref(), || port.waiting() + 1);
-            let takes = taker.as_mut().map_or(received.readable, takes);
-            if packet.is_none() && takes && received.readable {
-                // Nobody else will say what is wrong with it: it is dropped by name.
-                let _ = decider.decide(port.frame(slot), None, now, traced);
+            let takes = |taker: &mut Taker| taker.takes(head.as_ref(), || port.waiting() + 1);
+            if taker.as_mut().map_or(received.readable, takes) {
+                batch.push((slot, head.map(Coming::new)));
             }
-            batch.extend(packet.filter(|_| takes).map(|packet| (slot, packet)));
         }
-        decider.engine.look_ahead(batch.iter().map(|(_, packet)| packet));
-        for (slot, packet) in batch.drain(..) {
+        decider.engine.look_ahead(batch.iter_mut().filter_map(|(_, coming)| coming.as_mut()));
+        for (slot, coming) in batch.drain(..) {
             let frame = port.frame(slot);
-            // Short frames are filled up on their link.
-            frame.resize(packet.total_len);
+            // Short frames are filled up on their link. What is no packet is dropped by name.
+            let len = match &coming {
+                Some(coming) => Some(coming.head().lengths().total),
+                None => Packet::parse(frame.packet()).ok().map(|packet| packet.total_len),
+            };
+            if let Some(len) = len {
+                frame.resize(len);
+            }
             let tagged = frame.tagged.filter(|way| !sender.knows(way));
             if taker.is_none() && tagged.is_none() && frame.tagged.is_some() {
                 // It comes again, by the VLAN's own device: no rule keeps it from there.
                 continue;
             }
             frame.tagged = tagged;
-            let verdict = decider.decide(frame, Some(&packet), now, traced);
+            let verdict = decider.decide(frame, coming.as_ref(), now, traced);
             // What ends an old connection must not come after what begins a new one.
             while let Some(egress) = decider.engine.next_own(own) {
                 errors.unsent.fetch_add(port.flush(), Relaxed);

@@ -37,6 +37,45 @@ pub struct Head<const V6: bool> {
     pub words: [u32; 2],
 }
 
+/// That of a packet of either family.
+#[derive(Clone, Copy, Debug)]
+pub enum AnyHead {
+    /// Of IPv4.
+    V4(Head<false>),
+    /// Of IPv6.
+    V6(Head<true>),
+}
+
+impl AnyHead {
+    /// See [`Head::of`].
+    #[inline(always)]
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        match bytes.first()? >> 4 {
+            4 => Head::of(bytes).map(Self::V4),
+            6 => Head::of(bytes).map(Self::V6),
+            _ => None,
+        }
+    }
+
+    /// See [`Head::lengths`].
+    #[inline]
+    pub const fn lengths(&self) -> Lengths {
+        match self {
+            Self::V4(head) => head.lengths,
+            Self::V6(head) => head.lengths,
+        }
+    }
+
+    /// The same as what any packet is parsed to.
+    #[inline(always)]
+    pub(super) fn packet(&self) -> Packet {
+        match self {
+            Self::V4(head) => head.packet(),
+            Self::V6(head) => head.packet(),
+        }
+    }
+}
+
 impl<const V6: bool> Head<V6> {
     const NETWORK: usize = if V6 { 40 } else { 20 };
 
@@ -86,9 +125,15 @@ impl<const V6: bool> Head<V6> {
         Some(Self { src, dst, ports, ttl, is_tcp, flags, dont_fragment, lengths, words })
     }
 
+    /// The protocol's number.
+    #[inline(always)]
+    pub const fn protocol(&self) -> u8 {
+        if self.is_tcp { TCP } else { UDP }
+    }
+
     /// The same as what any packet is parsed to.
     #[inline(always)]
-    pub(super) fn packet(&self) -> Packet {
+    fn packet(&self) -> Packet {
         let addr = |bits: u128| {
             if V6 { IpAddr::V6(bits.into()) } else { IpAddr::V4((bits as u32).into()) }
         };
@@ -111,7 +156,7 @@ impl<const V6: bool> Head<V6> {
             src: addr(self.src),
             dst: addr(self.dst),
             ttl: self.ttl,
-            protocol: if self.is_tcp { TCP } else { UDP },
+            protocol: self.protocol(),
             l4_offset: Self::NETWORK,
             total_len: self.lengths.total,
             fragment: Fragment::None,

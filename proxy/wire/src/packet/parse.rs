@@ -9,7 +9,7 @@ use etherparse::{
 use crate::bytes::{get16, get32};
 
 use super::chunk::{ABORT, COOKIE_ACK, COOKIE_ECHO};
-use super::head::Head;
+use super::head::AnyHead;
 use super::{Family, Fragment, L4, Packet, ParseError, TcpFlags};
 
 /// Length of an IPv6 header without extensions.
@@ -50,11 +50,7 @@ pub(super) fn packet(bytes: &[u8]) -> Result<Packet, ParseError> {
 /// Most packets. Says what [`unusual`] would say, by fewer steps.
 #[inline(always)]
 pub(super) fn usual(bytes: &[u8]) -> Option<Packet> {
-    match bytes.first()? >> 4 {
-        4 => Head::<false>::of(bytes).map(|head| head.packet()),
-        6 => Head::<true>::of(bytes).map(|head| head.packet()),
-        _ => None,
-    }
+    AnyHead::of(bytes).map(|head| head.packet())
 }
 
 /// Any packet.

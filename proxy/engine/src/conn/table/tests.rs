@@ -1,5 +1,8 @@
 use std::sync::atomic::Ordering::Relaxed;
 
+use wire::build;
+use wire::packet::head::Head;
+
 use super::*;
 use crate::conn::{Between, test_birth};
 
@@ -101,6 +104,43 @@ fn one_that_has_ended_is_not_found_and_stands_in_nobodys_way() {
     here.table.take(&old, Direction::In);
     here.table.take(&old, Direction::Out);
     assert!(here.find(&new.in_key()).is_some() && here.find(&new.out_key()).is_some());
+}
+
+#[test]
+fn what_was_found_by_looking_ahead_is_found_as_long_as_it_is_there() {
+    let mut here = Here::new(10);
+    let begin = |here: &Here| {
+        let birth = test_birth(1);
+        let conn = here.begin(Birth { between: Between { proto: Proto::Udp, ..birth.between }, ..birth });
+        assert_eq!(kind(&here.insert(&conn)), "yes");
+        conn
+    };
+    let first = begin(&here);
+    let packet = build::udp(first.legs.client, first.legs.vip).bytes();
+    let head = Head::<false>::of(&packet).expect("a plain packet");
+    let mut hints = [here.table.hint(&AnyHead::V4(head))];
+    here.table.fetch(&mut here.reader, here.known, Writer(0), &mut hints);
+    assert_eq!(hints[0].entry.map(|entry| entry.at), Some(first.id.at));
+    let find = |here: &mut Here, hint: Option<&Hint>| {
+        let found = here.table.find_usual(&mut here.reader, here.known, &head, hint);
+        found.map(|found| found.place())
+    };
+    let [found] = &hints;
+    let hash_only = Hint { entry: None, ..*found };
+    let wrong = Hint { entry: Some(Entry { at: first.id.at, direction: Direction::Out }), ..*found };
+    for hint in [None, Some(found), Some(&hash_only), Some(&wrong)] {
+        assert_eq!(find(&mut here, hint), Some(first.identity()), "{hint:?}");
+    }
+    assert!(here.table.remove(&first));
+    assert_eq!(find(&mut here, Some(found)), None);
+    let other = begin(&here);
+    for hint in [None, Some(found), Some(&hash_only)] {
+        assert_eq!(find(&mut here, hint), Some(other.identity()), "another in its place: {hint:?}");
+    }
+    here.table.leave_client(&other);
+    for hint in [None, Some(found), Some(&hash_only)] {
+        assert_eq!(find(&mut here, hint), None, "not its client's any more: {hint:?}");
+    }
 }
 
 #[test]

@@ -36,11 +36,17 @@ const PROTOCOL: u32 = 16;
 impl Entry {
     #[inline]
     pub(super) fn new(kind: Kind, protocol: u8, ip: IpAddr, port: u16) -> Self {
-        let (addr, family) = match ip {
-            IpAddr::V4(ip) => (u128::from(u32::from(ip)), 0),
-            IpAddr::V6(ip) => (u128::from(ip), IPV6),
-        };
-        let rest = (kind as u32) << KIND | family | u32::from(protocol) << PROTOCOL | u32::from(port);
+        match ip {
+            IpAddr::V4(ip) => Self::of::<false>(kind, protocol, u32::from(ip).into(), port),
+            IpAddr::V6(ip) => Self::of::<true>(kind, protocol, ip.into(), port),
+        }
+    }
+
+    /// The same; an IPv4 address is in the low bits.
+    #[inline(always)]
+    pub(super) const fn of<const V6: bool>(kind: Kind, protocol: u8, addr: u128, port: u16) -> Self {
+        let family = if V6 { IPV6 } else { 0 };
+        let rest = (kind as u32) << KIND | family | (protocol as u32) << PROTOCOL | port as u32;
         Self { addr, rest }
     }
 

@@ -7,12 +7,11 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry::Vacant;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
 use foldhash::fast::FixedState;
-use wire::packet::{Family, Fragment, L4, Packet};
+use wire::packet::head::{AnyHead, Head};
 
 use super::entry::{Counts, Entry, Kind};
 
@@ -47,32 +46,34 @@ impl Default for Taken {
 }
 
 impl Taken {
-    /// Whether the packet is the ring's; else it is the kernel's, which has a copy. Of frames that were sent to this host's
-    /// link address only (PACKET_HOST): all others are the kernel's.
+    /// Whether the packet with this head is the ring's; else it is the kernel's, which has a copy. So are packets that have no such
+    /// head. Of frames that were sent to this host's link address only (PACKET_HOST): all others are the kernel's.
     ///
     /// Taken are whole packets of TCP and UDP, with hops left, without IPv4 options or IPv6 extension headers, to a service, or from a
     /// server to anybody but this host. To a front nothing is taken.
     #[inline]
-    pub fn takes(&self, packet: &Packet) -> bool {
-        self.took(packet, u64::MAX)
+    pub fn takes(&self, head: &AnyHead) -> bool {
+        self.took(head, u64::MAX)
     }
 
     /// The same of a packet that came when this was the generation.
     #[inline]
-    fn took(&self, packet: &Packet, generation: u64) -> bool {
-        const PLAIN: [usize; 2] = [20, 40];
-        let plain = packet.l4_offset == PLAIN[usize::from(packet.family == Family::V6)];
-        let (L4::Tcp { src_port: from, dst_port: to, .. } | L4::Udp { src_port: from, dst_port: to, .. }) =
-            packet.l4
-        else {
-            return false;
-        };
-        if !plain || packet.ttl <= 1 || packet.fragment != Fragment::None || generation < self.floor {
+    fn took(&self, head: &AnyHead, generation: u64) -> bool {
+        match head {
+            AnyHead::V4(head) => self.took_of(head, generation),
+            AnyHead::V6(head) => self.took_of(head, generation),
+        }
+    }
+
+    #[inline]
+    fn took_of<const V6: bool>(&self, head: &Head<V6>, generation: u64) -> bool {
+        if head.ttl <= 1 || generation < self.floor {
             return false;
         }
-        let find = |kind, protocol, ip: IpAddr, port| self.since(Entry::new(kind, protocol, ip, port));
+        let find = |kind, protocol, ip, port| self.since(Entry::of::<V6>(kind, protocol, ip, port));
         let known = |since: Option<u64>| since.is_some_and(|since| since <= generation);
-        let (protocol, src, dst) = (packet.protocol, packet.src, packet.dst);
+        let (protocol, src, dst) = (head.protocol(), head.src, head.dst);
+        let (from, to) = ((head.ports >> 16) as u16, head.ports as u16);
         if self.counts.fronts > 0 && find(Kind::Front, protocol, dst, to).is_some() {
             return false;
         }
@@ -160,14 +161,14 @@ impl Taker {
     }
 
     /// Whether the next frame of the ring is its own, see [`Taken::takes`]. To be asked of each frame, in their order,
-    /// once it is known to be there; None is one that is the kernel's anyway. `waiting` as in [`Self::catch_up`], this
-    /// frame included.
+    /// once it is known to be there; None is one without a head, which is the kernel's anyway. `waiting` as in
+    /// [`Self::catch_up`], this frame included.
     #[inline]
-    pub fn takes(&mut self, packet: Option<&Packet>, waiting: impl FnOnce() -> usize) -> bool {
+    pub fn takes(&mut self, head: Option<&AnyHead>, waiting: impl FnOnce() -> usize) -> bool {
         self.catch_up(waiting);
         let came = if self.waiting > 0 { self.before } else { u64::MAX };
         self.waiting = self.waiting.saturating_sub(1);
-        packet.is_some_and(|packet| self.latest.load().took(packet, came))
+        head.is_some_and(|head| self.latest.load().took(head, came))
     }
 }
 
