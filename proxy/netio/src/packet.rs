@@ -1,6 +1,6 @@
 //! The packet port: receive rings on the host's real devices, and sending straight out of their memory.
 //!
-//! A [`Port`] is for one worker and sees all devices that its [`Scope`] names, behind one descriptor; the kernel spreads flows
+//! A [`Port`] is for one worker and sees all devices that its [`Scope`] names; the kernel spreads flows
 //! over the ports that are opened together, both directions of a connection to the same where it can. A packet stays in its slot of the ring while it is decided about, edited and
 //! sent, whole with its offload metadata: it is copied by nobody. Slots go back to the kernel when their batch is done.
 //!
@@ -12,6 +12,7 @@
 
 mod filter;
 mod program;
+mod rings;
 mod spread;
 mod spreader;
 #[cfg(test)]
@@ -19,25 +20,27 @@ mod tests;
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
-use wire::frame::{Arrival, Frame, HEADROOM, MAX_PACKET, Tagged};
+use wire::frame::{Arrival, Frame, MAX_PACKET, Tagged};
 use wire::packet::Family;
 use wire::vnet;
 
 use crate::link::{self, ETHERNET, LinkHeader, PREFIX};
 use crate::sys;
-use crate::sys::ring::{PACKET_AT, Slot};
+use crate::sys::ring::PACKET_AT;
 
+use filter::Part;
 pub use filter::Scope;
+use rings::Rings;
 use spreader::Spreader;
 
 /// Packets that are taken, and sent, in one go.
 pub const BATCH: usize = 64;
 
-/// Slots of a ring, each for the longest packet: 64 MiB. So many small packets come within milliseconds when thousands of
-/// clients hang up at once, and what finds no slot is lost.
-pub const SLOTS: usize = 1020;
+/// Slots for short packets, and with the others 41 MiB. So many come within milliseconds when thousands of clients come or hang
+/// up at once, and what finds no slot is lost.
+pub const SLOTS: usize = 4080;
 
 /// A packet that has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,18 +53,11 @@ pub struct Received {
     pub readable: bool,
 }
 
-/// One worker's ring, and what it sends with. Needs `CAP_NET_RAW`.
+/// One worker's rings, and what it sends with. Needs `CAP_NET_RAW`.
 pub struct Port {
-    socket: OwnedFd,
-    slots: Box<[Slot]>,
+    rings: Rings,
     /// The packets in the slots.
     frames: Box<[Frame]>,
-    /// Where the memory of each begins, as a number: to know it by.
-    places: Box<[usize]>,
-    /// The slot that is looked at next.
-    next: usize,
-    /// So many before it are ours.
-    taken: usize,
     outgoing: Vec<Outgoing>,
     sender: OwnedFd,
     batch: sys::packet::Batch,
@@ -71,9 +67,9 @@ pub struct Port {
 /// What ports that were opened together receive.
 #[derive(Debug)]
 pub struct Intake {
-    sockets: Vec<OwnedFd>,
+    sockets: Vec<[OwnedFd; 2]>,
     /// Where there are several.
-    spreader: Option<Spreader>,
+    spreaders: Option<[Spreader; 2]>,
     scope: Scope,
 }
 
@@ -84,9 +80,11 @@ impl Intake {
     /// `ENOMEM`; some may have the scope that was before then.
     pub fn set(&mut self, scope: &Scope) -> io::Result<()> {
         if self.scope != *scope {
-            let program = scope.program();
-            self.sockets.iter().try_for_each(|socket| sys::ring::filter(socket, &program))?;
-            if let Some(spreader) = &mut self.spreader {
+            let programs = Part::ALL.map(|part| scope.program_of(&[part]));
+            for sockets in &self.sockets {
+                sockets.iter().zip(&programs).try_for_each(|(of, program)| sys::ring::filter(of, program))?;
+            }
+            for spreader in self.spreaders.iter_mut().flatten() {
                 spreader.change(&self.scope, scope);
             }
             self.scope.clone_from(scope);
@@ -121,33 +119,27 @@ impl Port {
         for _ in 0..workers {
             ports.push(Self::one(slots)?);
         }
-        for port in &ports {
-            sys::ring::receive(&port.socket)?;
-        }
-        if workers > 1 {
-            sys::ring::share(ports.iter().map(|port| &port.socket))?;
-        }
-        let sockets = ports.iter().map(|port| port.socket.try_clone()).collect::<io::Result<Vec<_>>>()?;
-        let spreader = (workers > 1).then(|| Spreader::new(&sockets[0])).transpose()?;
-        Ok((ports, Intake { sockets, spreader, scope: Scope::default() }))
+        let sockets = ports.iter().map(|port| port.rings.sockets()).collect::<io::Result<Vec<_>>>()?;
+        sockets.iter().flatten().try_for_each(sys::ring::receive)?;
+        let spreaders = match &sockets[..] {
+            [[short, long], _, ..] => {
+                for part in 0..Part::ALL.len() {
+                    sys::ring::share(sockets.iter().map(|sockets| &sockets[part]))?;
+                }
+                Some([Spreader::new(short)?, Spreader::new(long)?])
+            }
+            _ => None,
+        };
+        Ok((ports, Intake { sockets, spreaders, scope: Scope::default() }))
     }
 
     fn one(slots: usize) -> io::Result<Self> {
-        let (socket, slots) = sys::ring::open(slots, PACKET_AT - HEADROOM, MAX_PACKET)?;
-        // Before it receives anything.
-        sys::ring::filter(&socket, &Scope::default().program())?;
+        let (rings, frames) = Rings::open(slots)?;
         let sender = sys::packet::open()?;
         sys::packet::hasten(&sender)?;
-        let places = slots.iter().map(|(_, memory)| memory.as_ptr().addr()).collect();
-        let (slots, frames): (Vec<_>, Vec<_>) =
-            slots.into_iter().map(|(slot, memory)| (slot, Frame::in_memory(memory))).unzip();
         Ok(Self {
-            socket,
-            slots: slots.into(),
-            frames: frames.into(),
-            places,
-            next: 0,
-            taken: 0,
+            rings,
+            frames,
             outgoing: Vec::with_capacity(BATCH),
             sender,
             batch: sys::packet::Batch::new(BATCH),
@@ -157,16 +149,9 @@ impl Port {
 
     /// Takes the next packet of a batch, if there is one and the batch is not full. It stays until [`Port::done`].
     pub fn receive(&mut self) -> Option<Received> {
-        if self.taken == BATCH.min(self.slots.len()) {
-            return None;
-        }
-        let slot = self.next;
-        let described = self.slots[slot].look()?;
-        self.next = (slot + 1) % self.slots.len();
-        self.taken += 1;
+        let (slot, described) = self.rings.next()?;
         if described.losing {
-            // Fails for nobody's socket but one that is closed.
-            self.lost += sys::ring::lost(&self.socket).unwrap_or(0);
+            self.lost += self.rings.lost();
         }
         let readable = fill(&mut self.frames[slot], &described).is_some();
         Some(Received { slot, device: described.device, readable })
@@ -179,9 +164,12 @@ impl Port {
 
     /// Packets that are there and were not looked at yet.
     pub fn waiting(&self) -> usize {
-        let all = self.slots.len();
-        let there = |n: &usize| self.slots[(self.next + n) % all].look().is_some();
-        (0..all - self.taken).take_while(there).count()
+        self.rings.waiting()
+    }
+
+    /// What has packets: to be waited for, all of them.
+    pub fn inlets(&self) -> [BorrowedFd<'_>; 2] {
+        self.rings.inlets()
     }
 
     /// Sends the packet in a slot out of a device, with the next [`Port::flush`] at the latest. Nothing may be done to it
@@ -220,13 +208,7 @@ impl Port {
     /// When a frame of a slot was put elsewhere: its memory would change under whoever has it.
     pub fn done(&mut self) -> u64 {
         let refused = self.flush();
-        let all = self.slots.len();
-        for n in (1..=self.taken).rev() {
-            let slot = (self.next + all - n) % all;
-            assert!(self.frames[slot].is_at(self.places[slot]), "a frame of a ring stays in its slot");
-            self.slots[slot].give_back();
-        }
-        self.taken = 0;
+        self.rings.give_back(&self.frames);
         refused
     }
 
@@ -257,14 +239,8 @@ fn fill(frame: &mut Frame, described: &sys::ring::Described) -> Option<()> {
     Some(())
 }
 
-impl AsFd for Port {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
 impl fmt::Debug for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Port").field("socket", &self.socket).finish_non_exhaustive()
+        f.debug_struct("Port").field("inlets", &self.inlets()).finish_non_exhaustive()
     }
 }

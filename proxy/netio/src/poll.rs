@@ -48,7 +48,7 @@ impl Waker {
 }
 
 /// So many descriptors may be waited for besides the source.
-pub const MOST_OTHERS: usize = 2;
+pub const MOST_OTHERS: usize = 3;
 
 /// Sleeps until `source` or one of the `others` (at most [`MOST_OTHERS`]) is readable or `waker` was called, at most for `timeout` (without one: for as
 /// long as it takes). A zero timeout only looks.

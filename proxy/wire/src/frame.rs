@@ -16,6 +16,10 @@ const MAX_SPLICE: usize = 32;
 /// The largest packet: an IPv4 total length.
 pub const MAX_PACKET: usize = 65_535;
 
+/// The least room that a frame has for a packet: that of any that is written in place of another one. Errors of ICMP have at
+/// most 1280 bytes (RFC 4443 section 2.4).
+pub const MIN_ROOM: usize = 2048;
+
 /// State of the transport checksum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Checksum {
@@ -128,10 +132,11 @@ impl Frame {
         Self { buf: Buffer::Own(vec![0; HEADROOM + MAX_PACKET].into_boxed_slice()), ..Self::lent(&mut []) }
     }
 
-    /// An empty frame in the memory of a port, to be told with [`Frame::filled`] what is in it. Panics when there is no
-    /// room for the largest packet.
+    /// An empty frame in the memory of a port, to be told with [`Frame::filled`] what is in it. Where that has less room than
+    /// the largest packet takes, the port sees to it that there is some behind what it has received. Panics when there
+    /// is less than [`MIN_ROOM`].
     pub fn in_memory(memory: &'static mut [u8]) -> Self {
-        assert!(memory.len() >= HEADROOM + MAX_PACKET, "a frame has room for the largest packet");
+        assert!(memory.len() >= HEADROOM + MIN_ROOM, "a frame has room for any answer of ours");
         Self::lent(memory)
     }
 
@@ -326,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic = "room for the largest packet"]
+    #[should_panic = "room for any answer"]
     fn memory_that_is_too_small_is_refused() {
         let _ = Frame::in_memory(vec![0; HEADROOM].leak());
     }

@@ -39,11 +39,39 @@ const ALL: u32 = 0x4_0000;
 /// destination options.
 const EXTENSIONS: [u32; 3] = [0, 43, 60];
 
+/// The longest packet that is a short one: what most links carry, with a little more for tunnels.
+pub(super) const LONGEST: usize = 1536;
+
+/// Each packet is for one of two rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Those of up to [`LONGEST`] bytes.
+    Short,
+    /// All others.
+    Long,
+}
+
+impl Part {
+    pub(super) const ALL: [Self; 2] = [Self::Short, Self::Long];
+}
+
 impl Scope {
+    /// For all packets of it, whatever their length.
     pub(crate) fn program(&self) -> Vec<sock_filter> {
+        self.program_of(&Part::ALL)
+    }
+
+    /// For those of some parts.
+    pub(super) fn program_of(&self, parts: &[Part]) -> Vec<sock_filter> {
         let mut program = Program::of_packets_with(ETHERNET as u32);
         let (accept, reject) = (program.label(), program.label());
-        let of_device = program.label();
+        let (short, of_part, of_device) = (program.label(), program.label(), program.label());
+        program.ask_len();
+        program.unless_over((ETHERNET + LONGEST) as u32, short);
+        program.go(if parts.contains(&Part::Long) { of_part } else { reject });
+        program.place(short);
+        program.go(if parts.contains(&Part::Short) { of_part } else { reject });
+        program.place(of_part);
         program.ask(libc::SKF_AD_IFINDEX);
         let devices: Vec<_> = self.devices.iter().copied().collect();
         program.search(&devices, of_device, reject);

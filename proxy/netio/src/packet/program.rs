@@ -65,6 +65,11 @@ impl Program {
         self.step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, (libc::SKF_AD_OFF + fact).cast_unsigned());
     }
 
+    /// How long the packet is, with its link's header.
+    pub(super) fn ask_len(&mut self) {
+        self.step(libc::BPF_LD | libc::BPF_W | libc::BPF_LEN, 0);
+    }
+
     /// What is so far into the network header.
     pub(super) fn load(&mut self, size: Size, at: u32) {
         self.step(libc::BPF_LD | size.code() | libc::BPF_ABS, self.network + at);

@@ -279,11 +279,42 @@ fn where_nothing_else_hands_packets_over_all_of_an_address_is_copied() {
 }
 
 #[test]
+fn short_and_long_packets_come_in_their_order() {
+    const PACKETS: u32 = 300;
+    let world = World::new();
+    let (mut port, mut intake) = world.port();
+    intake.set(&world.scope()).unwrap();
+    world.near(|| {
+        let (short, long) = (udp(OWN[0], 0), udp(OWN[0], 0));
+        setsockopt(&long, UdpGsoSegment, &1000).unwrap();
+        for n in 0..PACKETS {
+            let of = |len: usize| [&n.to_be_bytes()[..], &pattern(len)].concat();
+            // Some in a row, now of one kind and now of the other.
+            let (socket, bytes) = if n / 3 % 2 == 0 { (&short, of(9)) } else { (&long, of(2500)) };
+            socket.send_to(&bytes, (ip(NOBODY[0]), 1)).unwrap();
+        }
+    });
+    let mut came = Vec::new();
+    while let Some(received) = wait_for_one(&mut port) {
+        assert!(received.readable);
+        let packet = port.frame(received.slot).packet();
+        came.push(u32::from_be_bytes(*packet[28..].first_chunk().unwrap()));
+        let len = if came.len().div_ceil(3) % 2 == 1 { 9 } else { 2500 };
+        assert_eq!(packet[32..], pattern(len), "{came:?}");
+        if came.len() % BATCH == 0 {
+            port.done();
+        }
+    }
+    port.done();
+    assert_eq!(came, (0..PACKETS).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_full_ring_loses_packets_says_so_and_goes_on() {
     let world = World::new();
     let (mut port, mut intake) = world.port();
     intake.set(&world.scope()).unwrap();
-    let slots = port.slots.len() as u64;
+    let slots = port.rings.short_slots() as u64;
     let send = |packets: u64| {
         world.near(|| {
             let socket = udp(OWN[0], 0);

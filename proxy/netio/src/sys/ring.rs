@@ -50,6 +50,8 @@ pub(crate) struct Described {
     pub(crate) packet_at: usize,
     /// Index of the device.
     pub(crate) device: u32,
+    /// When it came, in nanoseconds, by the clock of the host.
+    pub(crate) came: u64,
     /// Others were lost before it.
     pub(crate) losing: bool,
     /// The VLAN tag that it had: type and contents.
@@ -173,6 +175,7 @@ impl Slot {
             link_at: header.tp_mac.into(),
             packet_at: header.tp_net.into(),
             device: device.cast_unsigned(),
+            came: u64::from(header.tp_sec) * 1_000_000_000 + u64::from(header.tp_nsec),
             losing: status & libc::TP_STATUS_LOSING != 0,
             tag: (status & libc::TP_STATUS_VLAN_VALID != 0).then(|| {
                 let kind = match status & libc::TP_STATUS_VLAN_TPID_VALID {

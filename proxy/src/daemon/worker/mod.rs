@@ -250,7 +250,8 @@ impl Worker {
             } else if empty > spin {
                 empty = 0;
                 let queue = self.queue.as_ref().map(AsFd::as_fd);
-                let inlets = queue.into_iter().chain(self.ring.as_ref().map(|ring| ring.port.as_fd()));
+                let rings = self.ring.iter().flat_map(|ring| ring.port.inlets());
+                let inlets = queue.into_iter().chain(rings);
                 if let Err(error) = poll::wait(&self.fronts.sockets(), inlets, &self.waker, timeout) {
                     tracing::error!(%error, "cannot wait for packets; this worker ends");
                     return;

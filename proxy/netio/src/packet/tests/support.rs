@@ -192,7 +192,8 @@ fn reflect(number: usize, mut port: Port, waker: &Waker, header: &LinkHeader) ->
             port.send(slot, family, device, header);
         }
         assert_eq!(port.done(), 0);
-        if wait(&port, None, waker, None).unwrap().woken {
+        let [short, long] = port.inlets();
+        if wait(&short, [long], waker, None).unwrap().woken {
             return seen;
         }
     }
