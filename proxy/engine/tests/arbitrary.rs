@@ -9,7 +9,7 @@ use engine::Verdict;
 use fuzz::{Session, packets};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use wire::frame::{Checksum, Frame, GsoKind, Offload};
+use wire::frame::{Checksum, Frame, GsoKind, HEADROOM, MIN_ROOM, Offload};
 
 fn offload() -> impl Strategy<Value = Offload> {
     let checksum = prop_oneof![
@@ -55,13 +55,22 @@ proptest! {
         let mut session = begun();
         session.host(host);
         for ((bytes, offload), millis) in frames {
-            let mut frame = Frame::from_packet(&bytes);
+            let mut frame = in_slot(&bytes);
             frame.offload = offload;
             session.wait(Duration::from_millis(millis));
             let _ = session.frame(frame);
         }
         session.end();
     }
+}
+
+/// Where there is no more room than a port has to see to.
+fn in_slot(packet: &[u8]) -> Frame {
+    const SPARE: usize = 512;
+    let room = (packet.len() + SPARE).max(MIN_ROOM);
+    let mut frame = Frame::in_memory(vec![0; HEADROOM + room].leak());
+    frame.set_packet(packet);
+    frame
 }
 
 /// With the connections that the packets belong to.
