@@ -124,7 +124,8 @@ fn switching(mut port: Port, trunk: u32, members: &[Member], seen: &Seen, stop: 
             }
         }
         assert_eq!(port.done(), 0, "the switch cannot send");
-        if poll::wait(&port, None, stop, None).unwrap().woken {
+        let [short, long] = port.inlets();
+        if poll::wait(&short, [long], stop, None).unwrap().woken {
             return;
         }
     }
