@@ -9,6 +9,7 @@ use super::Shared;
 use super::connection::{self, Connection};
 use super::server::Asked;
 use super::service::Inherited;
+use super::surplus;
 use super::timers::{Defaults, Timers};
 use super::tree::Item;
 use super::value;
@@ -205,8 +206,14 @@ fn file(item: &Item, shared: &Shared, notes: &mut Notes) -> Checks {
     let (mut tracked, mut dynamic, mut weight) = (None, false, None);
     for item in item.items() {
         match item.name() {
-            "track_file" => tracked = value::word(item, "NAME", notes).map(|name| (name, item.place_of(0))),
-            "dynamic" => dynamic = value::switch(item, notes),
+            "track_file" => {
+                surplus::look(item, notes);
+                tracked = value::word(item, "NAME", notes).map(|name| (name, item.place_of(0)));
+            }
+            "dynamic" => {
+                surplus::look(item, notes);
+                dynamic = value::switch(item, notes);
+            }
             "weight" => weight = super::global::weight(item, notes),
             _ => value::unknown(item, &["track_file", "dynamic", "weight"], notes),
         }

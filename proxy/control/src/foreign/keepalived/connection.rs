@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use sched::{Check, CheckKind};
 
+use super::surplus;
 use super::timers::{self, Defaults, Timers};
 use super::tree::Item;
 use super::value;
@@ -44,6 +45,8 @@ impl Connection {
             if !own(item, notes) && !connection.take(item, notes) {
                 let known: Vec<_> = known.iter().copied().chain(timers::KEYWORDS).chain(KEYWORDS).collect();
                 value::unknown(item, &known, notes);
+            } else {
+                surplus::look(item, notes);
             }
         }
         connection

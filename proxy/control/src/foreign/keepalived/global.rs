@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::Shared;
 use super::check::user_of;
+use super::surplus;
 use super::tree::Item;
 use super::value;
 use crate::foreign::note::Notes;
@@ -177,6 +178,7 @@ pub(super) struct Tracked {
 pub(super) fn read(item: &Item, shared: &mut Shared, timeouts: &mut Timeouts, notes: &mut Notes) {
     match item.name() {
         "global_defs" => {
+            surplus::look(item, notes);
             item.items().iter().for_each(|item| definition(item, shared, timeouts, notes));
         }
         "track_file" | "vrrp_track_file" => shared.files.extend(tracked(item, notes)),
@@ -205,6 +207,7 @@ fn definition(item: &Item, shared: &mut Shared, timeouts: &mut Timeouts, notes: 
         "lvs_timeouts" => lvs_timeouts(item, timeouts, notes),
         "script_user" => {
             value::word(item, "nobody", notes);
+            surplus::look(item, notes);
             shared.script_user = user_of(&item.args.iter().map(|w| w.text.as_str()).collect::<Vec<_>>());
         }
         name => match NOTHING_HERE.iter().find(|(_, _, names)| names.contains(&name)) {
@@ -245,13 +248,18 @@ fn lvs_timeouts(item: &Item, timeouts: &mut Timeouts, notes: &mut Notes) {
 }
 
 fn tracked(item: &Item, notes: &mut Notes) -> HashMap<String, Tracked> {
+    surplus::look(item, notes);
     let mut path = None;
     let (mut weight_of, mut found) = ((1, false), HashMap::new());
     for item in item.items() {
         match item.name() {
-            "file" => path = value::word(item, "/var/lib/load", notes).map(str::to_owned),
+            "file" => {
+                surplus::look(item, notes);
+                path = value::word(item, "/var/lib/load", notes).map(str::to_owned);
+            }
             "weight" => weight_of = weight(item, notes).unwrap_or(weight_of),
             "init_file" => {
+                surplus::look(item, notes);
                 let text = "the file is not written; while it is not there, it counts as 0";
                 notes.changed(item.place(), text, "write the number into it at boot");
             }
@@ -287,5 +295,7 @@ pub(super) fn weight(item: &Item, notes: &mut Notes) -> Option<(i16, bool)> {
         let text = format!("a weight from -254 to 254 is used: {weight}");
         notes.changed(item.place_of(0), text, "let the file have larger numbers");
     }
-    Some((i16::try_from(weight).ok()?, item.arg(1) == Some("reverse")))
+    let reverse = item.arg(1) == Some("reverse");
+    surplus::at_most(item, 1 + usize::from(reverse), notes);
+    Some((i16::try_from(weight).ok()?, reverse))
 }

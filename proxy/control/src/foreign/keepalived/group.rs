@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 
 use sched::{Family, Mark};
 
+use super::surplus;
 use super::tree::{Item, Word};
 use crate::foreign::note::{Notes, Place};
 
@@ -28,9 +29,11 @@ pub(super) fn group(item: &Item, notes: &mut Notes) -> Targets {
     let mut targets = Vec::new();
     for entry in item.items() {
         if entry.name() == "fwmark" {
+            surplus::at_most(entry, surplus::of_mark(entry.arg(1)), notes);
             targets.extend(mark(&entry.args, entry.place(), notes));
             continue;
         }
+        surplus::at_most(entry, 1, notes);
         let port = port(entry.args.first(), notes);
         match range(entry.name()) {
             Some(addrs) => targets

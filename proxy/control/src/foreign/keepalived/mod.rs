@@ -17,6 +17,7 @@ mod params;
 mod server;
 mod service;
 mod source;
+mod surplus;
 mod timers;
 mod tree;
 mod udp;
@@ -100,6 +101,7 @@ fn read(items: &[Item], foreign: &mut Foreign) {
         match item.name() {
             "virtual_server" => {}
             "virtual_server_group" => {
+                surplus::look(item, notes);
                 let targets = group::group(item, notes);
                 if let Some(name) = value::word(item, "WEB { 10.0.0.1 80 }", notes) {
                     groups.insert(name, targets);
@@ -114,6 +116,7 @@ fn read(items: &[Item], foreign: &mut Foreign) {
             let help = "for example virtual_server 10.0.0.1 80 { real_server 192.168.1.1 80 { } }";
             notes.error(item.place(), "this virtual server has no block", help);
         }
+        surplus::look(item, notes);
         let of_group = item.arg(0) == Some("group");
         let targets = if of_group { group_of(item, &groups, notes) } else { of_one(item, notes) };
         let service = service::read(item, &shared, notes);

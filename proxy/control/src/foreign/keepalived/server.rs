@@ -7,6 +7,7 @@ use sched::{Check, ForwardMethod, Weight};
 use super::check;
 use super::method;
 use super::service::Inherited;
+use super::surplus;
 use super::timers;
 use super::tree::Item;
 use super::value;
@@ -106,8 +107,10 @@ pub(super) fn read(
                 let known: Vec<_> = KEYWORDS.iter().copied().chain(timers::KEYWORDS).collect();
                 let known: Vec<_> = known.into_iter().chain(check::CHECKERS).collect();
                 value::unknown(item, &known, notes);
+                continue;
             }
         }
+        surplus::look(item, notes);
     }
     if let Some(place) = lower.filter(|_| real.lower > real.upper) {
         let text = format!("`lthreshold` is above `uthreshold`, which is {}", real.upper);

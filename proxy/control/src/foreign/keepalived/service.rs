@@ -6,6 +6,7 @@ use sched::{Family, ForwardMethod, Netmask, Persistence, PersistenceEngine, Prot
 
 use super::method;
 use super::server::{self, Real};
+use super::surplus;
 use super::timers::{self, Timers};
 use super::tree::Item;
 use super::value;
@@ -114,6 +115,8 @@ pub(super) fn read(item: &Item, shared: &Shared, notes: &mut Notes) -> Virtual {
             let known: Vec<_> = KEYWORDS.iter().copied().chain(timers::KEYWORDS).collect();
             let known: Vec<_> = known.into_iter().chain(method::FLAGS.map(|(name, _)| name)).collect();
             value::unknown(item, &known, notes);
+        } else {
+            surplus::look(item, notes);
         }
     }
     (service.method, service.timers) = (inherited.method, inherited.timers);

@@ -3,6 +3,7 @@
 use sched::{Check, CheckKind, HttpCheck, HttpUrl};
 
 use super::http::Body;
+use super::surplus;
 use super::tree::Item;
 use super::value;
 use crate::foreign::note::Notes;
@@ -44,8 +45,12 @@ pub(super) fn read(block: &Item, notes: &mut Notes) -> Option<HttpUrl> {
             }
             "regex_min_offset" => body.min_offset = offset(item, notes),
             "regex_max_offset" => body.max_offset = offset(item, notes),
-            _ => value::unknown(item, KEYWORDS, notes),
+            _ => {
+                value::unknown(item, KEYWORDS, notes);
+                continue;
+            }
         }
+        surplus::look(item, notes);
     }
     let Some(path) = path else {
         notes.error(block.place(), "this url has no `path`", "add path /, on a line of its own");

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use sched::{Family, ForwardMethod, Proto, Tunnel, Weight};
 
 use super::Line;
-use crate::foreign::note::{Notes, Place};
+use crate::foreign::note::{Notes, Place, Severity};
 use crate::foreign::services;
 
 const EXAMPLE: &str = "for example real = 192.168.1.1:80 masq 1";
@@ -86,6 +86,11 @@ pub(super) fn fallback(
     let l4_port = port_of(port, proto, &place, notes)?;
     let addr = addresses(host, family, &place, notes)?.first().copied()?;
     let word = words.next().unwrap_or("gate");
+    let rest = words.collect::<Vec<_>>().join(" ");
+    if !rest.is_empty() {
+        let text = format!("behind the method of a fallback nothing follows: `{rest}` is passed over");
+        notes.add(Severity::NotUnderstood, &place.find(&rest), text, "delete it");
+    }
     let Some(method) = method(word) else {
         let text = format!("there is no forwarding method `{word}`");
         notes.error(&place.find(word), text, "write gate, masq or ipip");

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A virtual server with these lines, and those of a real server.
-fn file(service: &str, server: &str) -> String {
+pub(super) fn file(service: &str, server: &str) -> String {
     format!(
         "virtual_server 10.0.0.1 80 {{\nprotocol TCP\n{service}\nreal_server 10.1.0.1 80 {{\n{server}\n}}\n}}\n"
     )

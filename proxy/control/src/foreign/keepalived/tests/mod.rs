@@ -14,6 +14,7 @@ mod adapted;
 mod keywords;
 mod lines;
 mod mistakes;
+mod surplus;
 
 /// A directory of its own, gone with it.
 struct Dir(PathBuf);

@@ -184,6 +184,12 @@ fn what_is_not_taken_as_it_is_is_said() {
     for (text, severity, message, help) in [
         (file("shceduler = rr"), Severity::NotUnderstood, "no key `shceduler`", "`scheduler`?"),
         ("chekinterval = 3\n".to_owned(), Severity::NotUnderstood, "`chekinterval`", "`checkinterval`?"),
+        (
+            file("fallback = 10.9.9.9:80 gate 1 x"),
+            Severity::NotUnderstood,
+            "nothing follows: `1 x` is passed over",
+            "delete it",
+        ),
         (file("login = \"me\""), Severity::NotHandled, "no check logs in", "external"),
         (file("emailalert = x"), Severity::NotHandled, "no mail is sent", "notify"),
         (file("checkcount = 3"), Severity::NotHandled, "one question is a check", "failurecount"),
