@@ -6,7 +6,7 @@ use sched::{Check, CheckKind, ExecCheck, Proto, ServiceKey};
 
 use super::Line;
 use super::negotiate;
-use super::options::{Effective, number};
+use super::options::Effective;
 use super::real::Real;
 use crate::foreign::note::{Notes, Place};
 use crate::health::command::words;
@@ -99,9 +99,7 @@ impl Asking {
                     self.command = command;
                 }
             }
-            "checkport" => {
-                self.checkport = number(line, notes).and_then(|port| u16::try_from(port).ok());
-            }
+            "checkport" => self.checkport = port(line, notes),
             "request" => line.text().clone_into(&mut self.request),
             "receive" => {
                 line.text().clone_into(&mut self.receive);
@@ -216,6 +214,16 @@ impl Asking {
         let of_real = [bracketed(real.ip()), real.port().to_string()];
         words(&self.command).unwrap_or_default().into_iter().chain(of_service).chain(of_real).collect()
     }
+}
+
+/// By number only, as ldirectord takes it.
+fn port(line: &Line, notes: &mut Notes) -> Option<u16> {
+    let port = line.text().parse().ok().filter(|port| *port > 0);
+    if port.is_none() {
+        let help = "write a number from 1 to 65535: checkport = 8080";
+        notes.error(&line.at(), format!("`{}` is not a port", line.value), help);
+    }
+    port
 }
 
 fn bracketed(addr: std::net::IpAddr) -> String {

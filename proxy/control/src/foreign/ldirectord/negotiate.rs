@@ -134,8 +134,14 @@ fn http(asking: &Asking, request: &str, receive: &str, place: &Place, notes: &mu
                 notes.error(place, format!("`{host}` is not an IP address"), help);
                 return None;
             };
-            let usual = if tls.is_some() { 443 } else { 80 };
-            (Some(addr), Some(port.and_then(|port| port.parse().ok()).unwrap_or(usual)))
+            let usual = if tls.is_some() { "443" } else { "80" };
+            let text = port.unwrap_or(usual);
+            let Some(port) = text.parse().ok().filter(|port| *port > 0) else {
+                let help = "write a number from 1 to 65535, or leave the port out";
+                notes.error(place, format!("`{text}` is not a port"), help);
+                return None;
+            };
+            (Some(addr), Some(port))
         }
     };
     let text = "a page that leads to another one is a failure; ldirectord follows it";
