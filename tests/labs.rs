@@ -342,8 +342,12 @@ fn what_a_killed_keeper_leaves_is_cleared_away() {
 #[test]
 fn what_cannot_be_played_says_why() {
     let labs = Labs::new();
-    assert!(labs.refused("run nothing").contains("`ulvs lab list` shows"));
-    assert!(labs.refused("up nothing").contains("`ulvs lab list` shows"));
+    for command in ["run", "up"] {
+        let said = |name: &str| labs.refused(&format!("{command} {name}"));
+        assert_eq!(said("nothing"), "ulvs: there is no scenario `nothing` (`ulvs lab list` lists them)\n");
+        let near = "`lectur`; did you mean `lecture`? (`ulvs lab list` lists them)";
+        assert!(said("lectur").contains(near), "{}", said("lectur"));
+    }
     let output = labs.command("run lecture").env("PATH", "").output().unwrap();
     let text = printed(&output);
     assert!(!output.status.success() && text.contains("apt-get install"), "{text}");

@@ -185,6 +185,9 @@ pub const HOSTS: &[&str] = &[
     "container",
 ];
 
+/// What is said of a name that is none of those there are.
+pub type Meant = fn(&str, &[&'static str]) -> String;
+
 /// Does what the command line says. `ulvs` is the program under test, `provider` the cryptography of the servers of a lab.
 ///
 /// Call it before any thread is started: the process moves into namespaces of its own.
@@ -192,17 +195,22 @@ pub const HOSTS: &[&str] = &[
 /// # Errors
 /// When the command line or the machine does not permit a lab at all. What goes wrong within a scenario is a failed
 /// check: it is told, and the exit code is 1.
-pub fn main(args: LabArgs, ulvs: &Path, provider: Arc<CryptoProvider>) -> anyhow::Result<ExitCode> {
+pub fn main(
+    args: LabArgs,
+    ulvs: &Path,
+    provider: Arc<CryptoProvider>,
+    meant: Meant,
+) -> anyhow::Result<ExitCode> {
     match args.command {
         LabCommand::List { json } => list(json),
-        LabCommand::Run(args) => run(args, ulvs),
-        LabCommand::Up(args) => keeper::up(&args.order()?, args.build.real, args.build.place),
-        LabCommand::Keep(args) => keeper::keep(&args.order()?, ulvs, args.build.real, args.build.place),
+        LabCommand::Run(args) => run(args, ulvs, meant),
+        LabCommand::Up(args) => keeper::up(&args.order(meant)?, args.build.real, args.build.place),
+        LabCommand::Keep(args) => keeper::keep(&args.order(meant)?, ulvs, args.build.real, args.build.place),
         LabCommand::Exec { which, host, command } => keeper::exec(which.lab.as_deref(), &host, &command),
         LabCommand::Shell { which, host, place } => {
             match keeper::shell(which.lab.as_deref(), host.as_deref())? {
                 Some(code) => Ok(code),
-                None => fresh(host.as_deref().unwrap_or("director"), place, ulvs),
+                None => fresh(host.as_deref().unwrap_or("director"), place, ulvs, meant),
             }
         }
         LabCommand::Status { json } => keeper::status(json),
@@ -216,8 +224,8 @@ pub fn main(args: LabArgs, ulvs: &Path, provider: Arc<CryptoProvider>) -> anyhow
 }
 
 impl UpArgs {
-    fn order(&self) -> anyhow::Result<Order<'static>> {
-        let scenario = find(&self.name)?;
+    fn order(&self, meant: Meant) -> anyhow::Result<Order<'static>> {
+        let scenario = find(&self.name, meant)?;
         let name = self.own_name.clone().unwrap_or_else(|| scenario.name.to_owned());
         let pcap = self.build.pcap.as_deref().map(Outside::open).transpose()?;
         Ok(Order { scenario, name, pcap })
@@ -232,10 +240,13 @@ pub(crate) fn enter(place: Place) -> anyhow::Result<(Option<PathBuf>, u32)> {
     Ok((isolation.private_run.then(|| PathBuf::from("/run")), isolation.outer_pid))
 }
 
-fn find(name: &str) -> anyhow::Result<&'static Scenario> {
+fn find(name: &str, meant: Meant) -> anyhow::Result<&'static Scenario> {
     match scenario::ALL.iter().find(|scenario| scenario.name == name) {
         Some(scenario) => Ok(scenario),
-        None => bail!("there is no scenario {name:?}; `ulvs lab list` shows those there are"),
+        None => {
+            let near = meant(name, &(SCENARIO.0)());
+            bail!("there is no scenario `{name}`{near} (`ulvs lab list` lists them)")
+        }
     }
 }
 
@@ -254,8 +265,8 @@ fn list(as_json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn run(args: RunArgs, ulvs: &Path) -> anyhow::Result<ExitCode> {
-    let scenario = find(&args.name)?;
+fn run(args: RunArgs, ulvs: &Path, meant: Meant) -> anyhow::Result<ExitCode> {
+    let scenario = find(&args.name, meant)?;
     let pcap = args.build.pcap.as_deref().map(Outside::open).transpose()?;
     let (root, _) = enter(args.build.place)?;
     let terms = Terms { ulvs: ulvs.to_owned(), root, real: args.build.real };
@@ -264,9 +275,9 @@ fn run(args: RunArgs, ulvs: &Path) -> anyhow::Result<ExitCode> {
 }
 
 /// A lab that ends with the shell.
-fn fresh(host: &str, place: Place, ulvs: &Path) -> anyhow::Result<ExitCode> {
+fn fresh(host: &str, place: Place, ulvs: &Path, meant: Meant) -> anyhow::Result<ExitCode> {
     let (root, _) = enter(place)?;
-    let scenario = find("nat")?;
+    let scenario = find("nat", meant)?;
     let standing = scenario.stand(&Terms { ulvs: ulvs.to_owned(), root, real: false })?;
     let node = standing.machine(host)?;
     writeln!(

@@ -8,6 +8,11 @@ pub fn nearest<'c>(typed: &str, candidates: impl IntoIterator<Item = &'c str>) -
     candidates.into_iter().filter(near).min_by_key(|c| distance(c))
 }
 
+/// Asks whether that was meant, behind the words that it is not there; nothing if no mistake explains it.
+pub fn meant<'c>(typed: &str, candidates: impl IntoIterator<Item = &'c str>) -> String {
+    nearest(typed, candidates).map(|best| format!("; did you mean `{best}`?")).unwrap_or_default()
+}
+
 /// What there is, and what of it a typing mistake would explain.
 pub fn choice(typed: &str, known: &[&str]) -> String {
     let list = known.join(", ");

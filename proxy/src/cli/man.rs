@@ -62,8 +62,7 @@ pub(super) fn main(args: &ManArgs) -> ExitCode {
             }
             None => {
                 let names = pages.iter().map(|page| page.name.as_str());
-                let near = control::nearest::nearest(asked, names);
-                let near = near.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+                let near = control::nearest::meant(asked, names);
                 fail(&format!(
                     "there is no page `{}`{near} (`ulvs help` lists topics and commands)",
                     args.page

@@ -36,6 +36,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use control::nearest::meant;
 use netio::process::Readiness;
 
 use crate::reason::reason;
@@ -234,7 +235,8 @@ fn lab(args: lab::cli::LabArgs) -> ExitCode {
         Ok(exe) => exe,
         Err(error) => return fail(&format!("cannot tell where this program is: {error}")),
     };
-    lab::cli::main(args, &exe, ::tls::provider()).unwrap_or_else(|error| fail(&reason(&error)))
+    let meant = |typed: &str, names: &[&'static str]| meant(typed, names.iter().copied());
+    lab::cli::main(args, &exe, ::tls::provider(), meant).unwrap_or_else(|error| fail(&reason(&error)))
 }
 
 /// What this process owes to the one that has started it in the background, if one has.

@@ -1,6 +1,6 @@
 //! Names of checks and laboratories, as `--only` takes them.
 
-use control::nearest::nearest;
+use control::nearest::meant;
 
 use crate::doctor::ALL;
 
@@ -18,8 +18,7 @@ pub(super) fn not_made(name: &str, real: bool) -> Option<String> {
         }
         None => {
             let names = ALL.iter().filter(|check| check.real == real).map(|check| check.name);
-            let near = nearest(name, names).map(|near| format!("; did you mean `{near}`?"));
-            let near = near.unwrap_or_default();
+            let near = meant(name, names);
             Some(format!("there is no check `{name}`{near} (`ulvs doctor --list` lists them)"))
         }
         Some(check) if check.real && !real => {

@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Command, CommandFactory};
-use control::nearest::nearest;
+use control::nearest::meant;
 use lab::hint::Hint;
 
 use super::{Cli, fail, iptables, ipvsadm, say};
@@ -141,9 +141,7 @@ fn unknown(word: &str, before: &[String], command: &Command) -> String {
     }
     let commands = command.get_subcommands().filter(|c| !c.is_hide_set()).map(Command::get_name);
     let topics = TOPICS.iter().flat_map(|topic| std::iter::once(&topic.name).chain(topic.others)).copied();
-    let near =
-        if before.is_empty() { nearest(word, topics.chain(commands)) } else { nearest(word, commands) };
-    let near = near.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+    let near = if before.is_empty() { meant(word, topics.chain(commands)) } else { meant(word, commands) };
     let before = before.iter().map(|word| format!("{word} ")).collect::<String>();
     let what = if before.is_empty() { "topic or command" } else { "command" };
     format!("there is no {what} `{before}{word}`{near} (`ulvs help` lists them)")
