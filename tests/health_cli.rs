@@ -77,9 +77,9 @@ fn await_state(engine: &Engine<'_>, server: usize, state: &str) {
     found.unwrap_or_else(|error| panic!("{error}\n{}\n{}", engine.ulvs("health"), engine.log()));
 }
 
-fn listen(director: &Node, out: &Path) -> Child {
+fn listen(director: &Node, args: &[&str], out: &Path) -> Child {
     let mut command = director.command(binary());
-    command.args(["events", "--json"]).stdin(Stdio::null()).stdout(std::fs::File::create(out).unwrap());
+    command.arg("events").args(args).stdin(Stdio::null()).stdout(std::fs::File::create(out).unwrap());
     director.spawn(&mut command).unwrap()
 }
 
@@ -88,7 +88,9 @@ fn a_server_that_is_killed_is_taken_out_and_comes_back() {
     let mut scene = Checked::new();
     let engine = Engine::start(&scene.lab, &["--config", &scene.config()]);
     let out = scene.lab.state_dir().join("events");
-    let _listener = listen(&scene.lab.director, &out);
+    let for_people = scene.lab.state_dir().join("events.txt");
+    let _listener = listen(&scene.lab.director, &["--json"], &out);
+    let _reader = listen(&scene.lab.director, &[], &for_people);
     await_state(&engine, 0, "up");
     assert_eq!(scene.pages(4), ["server1\n", "server2\n"]);
     assert!(engine.ulvs("status").contains("servers      2\n"));
@@ -128,6 +130,13 @@ fn a_server_that_is_killed_is_taken_out_and_comes_back() {
     let kinds: Vec<_> = kinds.collect();
     assert!(kinds.contains(&"soft-down".into()) && kinds.contains(&"down".into()), "{events}");
     assert_eq!(kinds.last(), Some(&"up".into()), "{events}");
+    let read = wait_for("the same for people", PATIENCE, || {
+        std::fs::read_to_string(&for_people).ok().filter(|text| text.contains("is down: "))
+    });
+    // The day and the time that the log would have.
+    let digits = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "0");
+    let (moment, _) = read.as_ref().unwrap().split_once(' ').unwrap();
+    assert_eq!(digits(moment), "0000-00-00T00:00:00.000Z", "{read:?}");
     engine.stop();
 }
 

@@ -11,7 +11,8 @@ use control::api::{Blocking, CheckView, EventLine, HealthList, ServerHealth, Ser
 
 use super::service::WhichService;
 use super::status::duration;
-use super::{fail, say, trace};
+use super::when::moment;
+use super::{fail, say};
 
 /// How often it looks again with --watch.
 const PACE: Duration = Duration::from_secs(1);
@@ -185,7 +186,7 @@ pub(super) fn events(args: &EventsArgs) -> ExitCode {
     let told = Blocking::connect().and_then(|mut engine| {
         engine.events(|line| {
             let text = match serde_json::from_slice::<EventLine>(line) {
-                Ok(told) if !args.json => format!("{} {}", trace::clock(told.at_ms * 1000), told.event),
+                Ok(told) if !args.json => format!("{} {}", moment(told.at_ms), told.event),
                 _ => String::from_utf8_lossy(line).into_owned(),
             };
             left -= 1;

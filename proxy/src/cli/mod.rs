@@ -30,6 +30,7 @@ mod text;
 mod tls;
 mod top;
 mod trace;
+mod when;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use control::api::{Blocking, TraceOrder};
 
+use super::when::clock;
 use super::{fail, say};
 use crate::explain::{Explained, PacketView, from_hex, story};
 use crate::pcap::{AS_IT_LEAVES, Side, Writer};
@@ -185,12 +186,6 @@ fn follow(
         })
     });
     traced.map_err(|error| error.to_string()).and(result)
-}
-
-/// Hours, minutes, seconds and so on of the day, in UTC.
-pub(super) fn clock(at_us: u64) -> String {
-    let (seconds, micros) = (at_us / 1_000_000, at_us % 1_000_000);
-    format!("{:02}:{:02}:{:02}.{micros:06}", seconds / 3600 % 24, seconds / 60 % 60, seconds % 60)
 }
 
 /// A packet in a line. Whose server it is can be seen of a packet that has been rewritten; of others it is said.

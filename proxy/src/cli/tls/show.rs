@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use control::api::{CertView, TlsView};
 use sched::{Tickets, TlsFront, TlsLimits};
 
+use super::super::when::date;
+
 /// Where there is no front at all.
 pub(super) const NOWHERE: &str = "TLS ends at no service; `ulvs tls add --help` tells how to have it so";
 
@@ -176,50 +178,4 @@ pub(super) fn everything(front: &TlsView) -> String {
         line("warning", warning);
     }
     out
-}
-
-/// The day of a time in seconds since 1970 UTC; the year 9999 is as good as never.
-fn date(seconds: i64) -> String {
-    const NEVER: i64 = 253_402_300_799;
-    let leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let length = |year| if leap(year) { 366 } else { 365 };
-    let mut days = seconds.clamp(0, NEVER) / 86_400;
-    let mut year = 1970;
-    while days >= length(year) {
-        days -= length(year);
-        year += 1;
-    }
-    let february = if leap(year) { 29 } else { 28 };
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    format!("{year}-{month:02}-{:02}", days + 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::date;
-
-    #[test]
-    fn days_are_those_of_the_calendar() {
-        for (seconds, expected) in [
-            (0, "1970-01-01"),
-            (86_399, "1970-01-01"),
-            (86_400, "1970-01-02"),
-            (951_782_400, "2000-02-29"),
-            (1_735_689_599, "2024-12-31"),
-            (1_735_689_600, "2025-01-01"),
-            (4_107_542_400, "2100-03-01"),
-            (253_402_300_799, "9999-12-31"),
-            (i64::MAX, "9999-12-31"),
-            (-1, "1970-01-01"),
-        ] {
-            assert_eq!(date(seconds), expected, "{seconds}");
-        }
-    }
 }
