@@ -172,3 +172,48 @@ fn what_is_said_by_hand_wins_over_checks_and_survives_a_reload() {
     assert!(printed(&nobody).contains("the service has no such server"), "{}", printed(&nobody));
     engine.stop();
 }
+
+#[test]
+fn commands_inherit_the_environment_without_what_it_says_to_the_engine() {
+    let mut scene = Checked::new();
+    let ours = [
+        "ULVS_READINESS",
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+        "WATCHDOG_PID",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "LISTEN_FDNAMES",
+    ];
+    // The first one is the engine's own, as it goes to the background.
+    for name in &ours[1..] {
+        scene.lab.director.set_env(*name, "1");
+    }
+    scene.lab.director.set_env("OF_EVERYBODY", "1");
+    let dir = scene.lab.state_dir().to_owned();
+    let [asked, told] = ["asked", "told"].map(|name| dir.join(format!("env.{name}")));
+    // Whoever is asked says no, so that somebody is told.
+    std::fs::write(dir.join("show"), "env > $1.tmp && mv $1.tmp $1; exit 1\n").unwrap();
+    let show = |into: &Path| format!("/bin/sh {} {}", dir.join("show").display(), into.display());
+    let text = format!(
+        "[[service]]\nvip = \"{}\"\nports = [\"tcp/80\"]\n[service.health]\nnotify.down = \"{}\"\n\
+         [[service.check]]\nkind = \"exec\"\ncommand = \"{}\"\ninterval = \"200ms\"\nfall = 1\n\
+         [[service.server]]\naddress = \"{}\"\n",
+        scene.lab.vip.of(Family::V4),
+        show(&told),
+        show(&asked),
+        scene.lab.server_port(0, Family::V4, 80),
+    );
+    let file = dir.join("env.toml");
+    std::fs::write(&file, text).unwrap();
+    let engine = Engine::start(&scene.lab, &["--config", file.to_str().unwrap()]);
+    for path in [&asked, &told] {
+        let found = wait_for(&path.display().to_string(), PATIENCE, || std::fs::read_to_string(path).ok());
+        let text = found.unwrap_or_else(|error| panic!("{error}\n{}", engine.log()));
+        let names: Vec<_> =
+            text.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name).collect();
+        assert!(names.contains(&"OF_EVERYBODY") && names.contains(&"ULVS_SERVER"), "{text}");
+        assert_eq!(names.iter().find(|name| ours.contains(name)), None, "{text}");
+    }
+    engine.stop();
+}

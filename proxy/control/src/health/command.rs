@@ -1,6 +1,6 @@
 //! Commands that are run about servers, those of checks and those that are told: in `/`, in a process group of their own,
 //! hearing nothing and not heard. With who waits for one ends all of its group; what it left behind when it ended by itself goes on.
-//! What it is about stands in its environment:
+//! It inherits our environment without what that says to us alone. What it is about stands there, too:
 //!
 //! | variable | |
 //! |---|---|
@@ -21,6 +21,18 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use sched::{DestKey, ServiceKey};
 use tokio::process::{Child, Command};
+
+/// What whoever has started us says to us alone: a command that believed it would be ready in our place, feed our watchdog, or
+/// take sockets for its own that it has not.
+const OURS: [&str; 7] = [
+    "ULVS_READINESS",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+];
 
 /// Takes a command line apart: blanks separate the program and its arguments, except within quotes. There is no shell, so
 /// that nothing else has a meaning. `None`: a quote does not end.
@@ -82,6 +94,9 @@ impl Running {
     pub fn start(command: &mut Command) -> io::Result<Self> {
         command.process_group(0).current_dir("/");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        for name in OURS {
+            command.env_remove(name);
+        }
         let child = command.spawn()?;
         let group = child.id().and_then(|id| id.try_into().ok()).map(Pid::from_raw);
         Ok(Self { child, group })
