@@ -96,16 +96,6 @@ pub fn icmp_too_big(frame: &mut Frame, packet: &Packet, from: IpAddr, mtu: u32) 
     }
 }
 
-/// Tells the sender that the packet used up its time to live (RFC 792, RFC 4443 section 3.3), sent by `from`. For when
-/// no answer is due, see [`icmp_too_big`].
-pub fn time_exceeded(frame: &mut Frame, packet: &Packet, from: IpAddr) -> bool {
-    let kind = match packet.family {
-        Family::V4 => 11,
-        Family::V6 => 3,
-    };
-    error(frame, packet, from, kind, 0, 0)
-}
-
 /// Answers a ping in place (RFC 792, RFC 4443 section 4.2), or the first fragment of one: then [`echo_rest`] answers the
 /// others. Not answered: anything but an echo request, what was not sent by one host to one host, and metadata that
 /// belongs to no ping.

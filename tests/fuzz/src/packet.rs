@@ -171,11 +171,10 @@ fn errors(frame: &Frame, packet: &Packet, addr: IpAddr, port: u16) {
 
 /// What is said to the sender is right whatever it sent, except for a ping, of which most is sent back.
 fn answers(frame: &Frame, packet: &Packet, addr: IpAddr) {
-    let answers: [fn(&mut Frame, &Packet, IpAddr) -> bool; 4] = [
+    let answers: [fn(&mut Frame, &Packet, IpAddr) -> bool; 3] = [
         |frame, packet, _| reply::tcp_reset(frame, packet),
         |frame, packet, from| reply::icmp_unreachable_port(frame, packet, from),
         |frame, packet, from| reply::icmp_too_big(frame, packet, from, 1280),
-        |frame, packet, from| reply::time_exceeded(frame, packet, from),
     ];
     for answer in answers {
         let mut frame = frame.clone();

@@ -25,8 +25,6 @@ pub enum Next {
 /// What is known of a client when a server is looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// The name that it asked for.
-    pub sni: Option<String>,
     /// The protocol that was agreed on.
     pub alpn: Option<Vec<u8>>,
 }

@@ -138,10 +138,7 @@ impl Session {
         self.way = Way::Asked;
         self.asked = Some(now);
         self.tried = tried;
-        Wanted {
-            sni: self.tls.server_name().map(str::to_owned),
-            alpn: self.tls.alpn_protocol().map(<[u8]>::to_vec),
-        }
+        Wanted { alpn: self.tls.alpn_protocol().map(<[u8]>::to_vec) }
     }
 
     /// Since when a server is asked for, or its handshake is awaited.

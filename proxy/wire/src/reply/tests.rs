@@ -70,8 +70,6 @@ fn errors_quote_the_packet() {
         }
         let (frame, reply) = answer(&udp, |frame, packet| icmp_too_big(frame, packet, from, 1300)).unwrap();
         assert_eq!(icmp::quoted(frame.packet(), &reply).unwrap().mtu, Some(1300));
-        let (_, reply) = answer(&udp, |frame, packet| time_exceeded(frame, packet, from)).unwrap();
-        assert!(matches!(reply.l4, L4::Icmp { kind: 11, code: 0 } | L4::Icmp6 { kind: 3, code: 0 }));
     }
 }
 
