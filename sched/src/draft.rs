@@ -14,9 +14,10 @@ use crate::algo::{self, Algorithm, Change};
 use crate::dest::{Dest, DestLive};
 use crate::lips::{self, Lips};
 use crate::marks::{MarkCounts, MarkLive, Marks};
-use crate::model::{Family, SchedFlags, ServiceKey, ServiceSpec, TlsFront};
+use crate::model::{Family, Proto, SchedFlags, ServiceKey, ServiceSpec, TlsFront};
 use crate::op::{Op, OpError};
 use crate::ramp::Ramp;
+use crate::redirects::{self, Redirects};
 use crate::service::{Service, SvcLive};
 use crate::shards::Shards;
 use crate::trash::Trash;
@@ -28,6 +29,7 @@ pub(crate) struct Draft {
     marks: Arc<Marks>,
     marks_changed: bool,
     lips: Lips,
+    redirects: Redirects,
     trash: Trash,
     /// Somebody begins a slow start, or was in one when it was edited.
     ramping: bool,
@@ -47,12 +49,19 @@ enum Effect {
 }
 
 impl Draft {
-    pub(crate) fn new(services: &Services, marks: &Arc<Marks>, lips: &Lips, trash: &Trash) -> Self {
+    pub(crate) fn new(
+        services: &Services,
+        marks: &Arc<Marks>,
+        lips: &Lips,
+        redirects: &Redirects,
+        trash: &Trash,
+    ) -> Self {
         Self {
             services: services.clone(),
             marks: Arc::clone(marks),
             marks_changed: false,
             lips: lips.clone(),
+            redirects: redirects.clone(),
             trash: trash.clone(),
             ramping: false,
             fitting: None,
@@ -96,8 +105,8 @@ impl Draft {
         self.ramping
     }
 
-    /// Lets the effects happen and hands the new services, rules and local addresses over.
-    pub(crate) fn commit(mut self, trash: &mut Trash) -> (Services, Arc<Marks>, Lips) {
+    /// Lets the effects happen and hands the new services, rules, local addresses and redirects over.
+    pub(crate) fn commit(mut self, trash: &mut Trash) -> (Services, Arc<Marks>, Lips, Redirects) {
         self.settle_fitness();
         if self.marks_changed {
             self.marks().settle();
@@ -116,7 +125,7 @@ impl Draft {
             }
         }
         *trash = self.trash;
-        (self.services, self.marks, self.lips)
+        (self.services, self.marks, self.lips, self.redirects)
     }
 
     /// The rules, to be changed.
@@ -146,6 +155,10 @@ impl Draft {
         }
         let algorithm = algo::find(&spec.scheduler).ok_or(OpError::NoSuchScheduler)?;
         valid::service(spec)?;
+        if let Some(front) = self.redirects.at(&spec.key) {
+            return Err(OpError::RedirectAtService { service: spec.key, front });
+        }
+        self.check_redirect(&spec.key, spec.tls.as_deref())?;
         for (i, dest) in spec.dests.iter().enumerate() {
             valid::dest(&spec.key, dest)?;
             if spec.dests[..i].iter().any(|d| d.addr == dest.addr) {
@@ -179,6 +192,7 @@ impl Draft {
             self.put_dest(&mut service, dest, Ramp::DONE);
         }
         self.put_sorry(&mut service);
+        self.redirects.add(&spec.key, spec.tls.as_deref());
         self.services.insert(spec.key, Arc::new(service));
         Ok(())
     }
@@ -208,6 +222,7 @@ impl Draft {
 
     fn del_service(&mut self, key: &ServiceKey) -> Result<(), OpError> {
         let service = self.services.remove(key).ok_or(OpError::NoSuchService)?;
+        self.redirects.remove(key, service.tls.as_deref());
         for dest in service.everybody() {
             self.retire(&service, dest);
         }
@@ -242,12 +257,15 @@ impl Draft {
     }
 
     fn set_tls(&mut self, key: &ServiceKey, tls: Option<&Arc<TlsFront>>) -> Result<(), OpError> {
-        let service = self.services.get_mut(key).ok_or(OpError::ServiceNotDefined)?;
+        let before = self.services.get(key).ok_or(OpError::ServiceNotDefined)?.tls.clone();
         valid::tls(key, tls)?;
-        if tls.is_none() && service.tls.is_none() {
+        if tls.is_none() && before.is_none() {
             return Err(OpError::NoTls);
         }
-        let service = Arc::make_mut(service);
+        self.check_redirect(key, tls.map(Arc::as_ref))?;
+        self.redirects.remove(key, before.as_deref());
+        self.redirects.add(key, tls.map(Arc::as_ref));
+        let service = Arc::make_mut(self.services.get_mut(key).ok_or(OpError::ServiceNotDefined)?);
         service.tls = tls.cloned();
         if let Some(tls) = tls {
             let mut all = service.all.to_vec();
@@ -257,8 +275,18 @@ impl Draft {
         Ok(())
     }
 
+    /// What comes to the port of a service is for its servers, and not for a front to redirect.
+    fn check_redirect(&self, key: &ServiceKey, tls: Option<&TlsFront>) -> Result<(), OpError> {
+        let services = redirects::places(key, tls).into_iter().map(|at| ServiceKey::addr(Proto::Tcp, at));
+        match services.into_iter().find(|service| self.services.contains(service)) {
+            Some(service) => Err(OpError::RedirectAtService { service, front: *key }),
+            None => Ok(()),
+        }
+    }
+
     fn flush(&mut self) -> Result<(), OpError> {
         self.lips = Lips::default();
+        self.redirects = Redirects::default();
         for service in std::mem::take(&mut self.services).values() {
             for dest in service.everybody() {
                 self.retire(service, dest);

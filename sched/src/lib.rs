@@ -19,6 +19,7 @@ pub mod marks;
 mod model;
 mod op;
 mod ramp;
+mod redirects;
 mod service;
 mod shards;
 mod stats;

@@ -239,6 +239,18 @@ pub enum OpError {
     /// TLS cannot end here: the front makes no sense. [`crate::TlsFront::flaws`] says why.
     #[error("TLS cannot end there: see its port, addresses, certificates and how servers learn of clients")]
     InvalidTls,
+    /// A service of TCP at the very port where a front sends plain HTTP to https
+    /// ([`crate::TlsFront::redirect_http`]): whichever of the two came second.
+    #[error(
+        "{service} and the redirect to https of {front} cannot have the same port: take another one for one of them, or \
+         end the redirect first, `ulvs tls add {} --redirect-http none`", .front.word()
+    )]
+    RedirectAtService {
+        /// The service that has the port.
+        service: ServiceKey,
+        /// The service whose front redirects.
+        front: ServiceKey,
+    },
     /// Health that no service could have: [`crate::Health::is_sound`] says what it takes.
     #[error(
         "Health makes no sense: a quorum is 1 at least, hysteresis smaller than it, panic 100 at most, and a window \

@@ -13,6 +13,7 @@ use crate::dest::Dest;
 use crate::lips::Lips;
 use crate::marks::{Marks, PacketFacts, Prefix};
 use crate::model::{DestKey, Family, Mark, Proto, ServiceKey};
+use crate::redirects::Redirects;
 use crate::service::Service;
 use crate::shards::Shards;
 
@@ -34,6 +35,7 @@ pub struct ServiceTable {
     /// The local addresses that are everybody's, and how often each address is in any pool.
     lips: Lips,
     pooled: Shards<IpAddr, u32>,
+    redirects: Redirects,
     kinds: Kinds,
     one_packet: Arc<OnePacket>,
     ramping: bool,

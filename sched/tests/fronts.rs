@@ -101,6 +101,53 @@ fn every_refusal_has_its_reason() {
     assert!(apply(&base, &[set(HTTPS, userspace)]).is_ok());
 }
 
+#[test]
+fn a_port_is_redirected_or_a_service_has_it() {
+    const HTTP: &str = "tcp/10.0.0.1:80";
+    let redirecting = || TlsFront { redirect_http: Some(80), ..front() };
+    let both = |service, front| OpError::RedirectAtService { service: key(service), front: key(front) };
+    let base = table(&[service(HTTPS), set(HTTPS, redirecting())]);
+    // Whatever comes later.
+    let refused = apply(&base, &[service(HTTP)]).unwrap_err();
+    assert_eq!(refused, (0, both(HTTP, HTTPS)));
+    let said = refused.1.to_string();
+    assert!(said.starts_with("TCP 10.0.0.1:80 and the redirect to https of TCP 10.0.0.1:443 "), "{said}");
+    assert!(said.ends_with("`ulvs tls add tcp/10.0.0.1:443 --redirect-http none`"), "{said}");
+    let other = table(&[service(HTTPS), service(HTTP)]);
+    assert_eq!(apply(&other, &[set(HTTPS, redirecting())]).unwrap_err(), (0, both(HTTP, HTTPS)));
+    let Op::AddService { service: with } = service(HTTPS) else { unreachable!() };
+    let with = Op::AddService { service: ServiceSpec { tls: Some(Arc::new(redirecting())), ..with } };
+    let in_turn = |ops: &[Op]| apply(&ServiceTable::default(), ops).unwrap_err();
+    assert_eq!(in_turn(&[with.clone(), service(HTTP)]), (1, both(HTTP, HTTPS)));
+    assert_eq!(in_turn(&[service(HTTP), with]), (1, both(HTTP, HTTPS)));
+    // Other ports, protocols and addresses are free.
+    let free = ["tcp/10.0.0.1:81", "udp/10.0.0.1:80", "tcp/10.0.0.2:80", "tcp/10.0.0.1:0", "fwm/3"];
+    let table = apply(&base, &free.map(service)).unwrap();
+    // Of a mark the addresses count that are named.
+    let named = TlsFront { vips: vec!["10.0.0.7".parse().unwrap()], ..redirecting() };
+    let marked = apply(&table, &[set("fwm/3", named)]).unwrap();
+    assert_eq!(
+        apply(&marked, &[service("tcp/10.0.0.7:80")]).unwrap_err().1,
+        both("tcp/10.0.0.7:80", "fwm/3")
+    );
+    assert!(apply(&table, &[service("tcp/10.0.0.7:80")]).is_ok());
+    // And it is free again once nobody redirects, in the same list of edits, too.
+    let elsewhere = TlsFront { redirect_http: Some(8080), ..front() };
+    for end in [
+        set(HTTPS, front()),
+        set(HTTPS, elsewhere),
+        Op::SetTls { key: key(HTTPS), tls: None },
+        Op::DelService { key: key(HTTPS) },
+        Op::Flush,
+    ] {
+        assert!(apply(&base, &[end.clone(), service(HTTP)]).is_ok(), "{end:?}");
+        let ended = apply(&base, std::slice::from_ref(&end)).unwrap();
+        assert!(apply(&ended, &[service(HTTP)]).is_ok(), "{end:?}");
+    }
+    // A front that stays as it is may be set again.
+    assert!(apply(&base, &[set(HTTPS, redirecting()), set(HTTPS, redirecting())]).is_ok());
+}
+
 /// What is written instead of a good front of that service, and the flaws of it.
 #[test]
 fn flaws_are_named_all_of_them() {

@@ -3,7 +3,7 @@ use crate::model::{DestKey, DestSpec, Fitness, Share};
 use crate::table::ServiceTable;
 
 fn key() -> ServiceKey {
-    ServiceKey::addr(crate::Proto::Tcp, "10.0.0.1:80".parse().unwrap())
+    ServiceKey::addr(Proto::Tcp, "10.0.0.1:80".parse().unwrap())
 }
 
 fn server(n: u16) -> DestKey {

@@ -77,12 +77,12 @@ impl ServiceTable {
     }
 
     pub(crate) fn draft(&self, trash: &Trash) -> Draft {
-        Draft::new(&self.services, &self.marks, &self.lips, trash)
+        Draft::new(&self.services, &self.marks, &self.lips, &self.redirects, trash)
     }
 
     fn next(&self, draft: Draft, trash: &mut Trash) -> Self {
         let ramping = self.ramping || draft.is_ramping();
-        let (services, marks, lips) = draft.commit(trash);
+        let (services, marks, lips, redirects) = draft.commit(trash);
         let mut next = Self { generation: self.generation + 1, ramping, ..self.clone() };
         let mut marks_changed = !Arc::ptr_eq(&self.marks, &marks);
         let mut one_packet_changed = false;
@@ -106,7 +106,7 @@ impl ServiceTable {
             self.lips.iter().for_each(|lip| next.pooled.discount(&lip));
             lips.iter().for_each(|lip| next.pooled.count(lip));
         }
-        Self { services, marks, lips, ..next }
+        Self { services, marks, lips, redirects, ..next }
     }
 
     fn note(&mut self, service: &Service) {
