@@ -9,7 +9,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::draw::{self, Nic};
-use super::parts::{address, default_route, forward, names, plug, state_dir, switch};
+use super::parts::{address, default_route, forward, names, of_routers, plug, state_dir, switch};
 use super::{SITE, Topology};
 use crate::addr::{Family, Pair};
 use crate::link::{self, End};
@@ -61,6 +61,7 @@ pub struct ContainerLab {
     /// The servers' addresses.
     pub server_addrs: Vec<Pair>,
     nics: Vec<Nic>,
+    router_nics: Vec<Nic>,
     /// What runs a command as the first process of the container, for people.
     confine: String,
     _switch: Node,
@@ -85,7 +86,7 @@ impl ContainerLab {
         // What `--sysctl` is for: of the settings that an engine needs, the one that no message of netlink changes.
         container.sysctl("net.ipv6.conf.all.forwarding", "1")?;
 
-        let mut nics = Vec::new();
+        let (mut nics, mut router_nics) = (Vec::new(), Vec::new());
         let mut host = |node: &Node, addr: Pair, gateway: Pair| -> anyhow::Result<()> {
             nics.push(address(node, "eth0", addr, 24, MTU)?);
             default_route(node, gateway)
@@ -97,13 +98,13 @@ impl ContainerLab {
             (&container, "to-container", container_addr, Pair::parse("192.0.2.1", "2001:db8:4::1")?),
         ] {
             link::veth(End { node, name: "eth0", mtu: MTU }, End { node: &router, name, mtu: MTU })?;
-            address(&router, name, net, 24, MTU)?;
+            router_nics.push(address(&router, name, net, 24, MTU)?);
             host(node, addr, net)?;
         }
         let gateway = Pair::parse("10.0.0.1", "2001:db8:2::1")?;
         let (near, far) = ("to-servers", "port0");
         plug(&router, near, &switch, far, MTU)?;
-        address(&router, near, gateway, 24, MTU)?;
+        router_nics.push(address(&router, near, gateway, 24, MTU)?);
         let (mut servers, mut server_addrs) = (Vec::new(), Vec::new());
         for number in 1..=2 {
             let (server, port) = (Node::new(format!("server{number}"))?, format!("port{number}"));
@@ -126,6 +127,7 @@ impl ContainerLab {
             container_addr,
             server_addrs,
             nics,
+            router_nics,
             confine: format!(
                 "#!/bin/bash\n# Runs a program as the first process of a container.\nexec unshare {} sh -ec '{}' sh \"$@\"\n",
                 UNSHARE.join(" "),
@@ -186,7 +188,9 @@ impl Topology for ContainerLab {
     fn names(&self) -> Vec<(IpAddr, String)> {
         let others =
             [("client", self.client_addr), ("container", self.container_addr), (SITE, self.container_addr)];
-        names(&self.servers, &self.server_addrs, &others)
+        let mut all = names(&self.servers, &self.server_addrs, &others);
+        all.extend(of_routers(std::iter::once(&self.router_nics)));
+        all
     }
 
     fn files(&self) -> Vec<(&str, &str, &str)> {

@@ -10,7 +10,9 @@ use tempfile::TempDir;
 
 use super::draw::{self, Nic};
 use super::nat::VipPlace;
-use super::parts::{address, default_route, forward, names, nodes, plug, route, state_dir, switch};
+use super::parts::{
+    address, default_route, forward, names, nodes, of_routers, plug, route, state_dir, switch,
+};
 use super::{SITE, Topology};
 use crate::addr::{Cidr, Family, Pair};
 use crate::link::{self, End};
@@ -337,7 +339,9 @@ impl Topology for DirectLab {
 
     fn names(&self) -> Vec<(IpAddr, String)> {
         let others = [("client", self.client_addr), ("director", self.director_addr), (SITE, self.vip)];
-        names(&self.servers, &self.server_addrs, &others)
+        let mut all = names(&self.servers, &self.server_addrs, &others);
+        all.extend(of_routers(self.drawing.edges.iter().chain(&self.drawing.routers)));
+        all
     }
 }
 

@@ -40,3 +40,33 @@ pub trait Topology: fmt::Display {
 
 /// The name that the lecture's certificate is for.
 pub const SITE: &str = "www.ilinux.io";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_machine_can_be_called_by_its_name() {
+        let nat = NatOptions { path: vec![1500, 1500], ..NatOptions::default() };
+        let (client_path, server_path) = (vec![1500, 1500], vec![1500]);
+        let direct = DirectOptions { client_path, server_path, ..DirectOptions::default() };
+        let all: [Box<dyn Topology>; 4] = [
+            Box::new(NatLab::new(&nat).unwrap()),
+            Box::new(DirectLab::new(&direct).unwrap()),
+            Box::new(ContainerLab::new(None).unwrap()),
+            Box::new(LectureLab::new().unwrap()),
+        ];
+        for lab in &all {
+            let names = lab.names();
+            for machine in lab.machines() {
+                let addrs: Vec<_> =
+                    names.iter().filter(|(_, name)| name == machine.name()).map(|(addr, _)| *addr).collect();
+                assert!(!addrs.is_empty(), "{machine} has no name in\n{lab}");
+                let own = machine.exec(&["ip", "-o", "addr"]).unwrap();
+                for addr in addrs {
+                    assert!(own.contains(&format!(" {addr}/")), "{machine} is not at {addr}: {own}");
+                }
+            }
+        }
+    }
+}

@@ -8,7 +8,9 @@ use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
 
 use super::draw::{Drawing, Nic};
-use super::parts::{address, default_route, forward, names, nodes, plug, route, state_dir, switch};
+use super::parts::{
+    address, default_route, forward, names, nodes, of_routers, plug, route, state_dir, switch,
+};
 use super::{SITE, Topology};
 use crate::addr::{Cidr, Family, Pair};
 use crate::link::{self, End, Impaired, Impairment};
@@ -326,7 +328,9 @@ impl Topology for NatLab {
 
     fn names(&self) -> Vec<(IpAddr, String)> {
         let others = [("client", self.client_addr), ("director", self.director_addr), (SITE, self.vip)];
-        names(&self.servers, &self.server_addrs, &others)
+        let mut all = names(&self.servers, &self.server_addrs, &others);
+        all.extend(of_routers(self.drawing.routers.iter()));
+        all
     }
 }
 

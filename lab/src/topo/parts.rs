@@ -71,3 +71,11 @@ pub(super) fn names(servers: &[Node], addrs: &[Pair], others: &[(&str, Pair)]) -
     let all = servers.chain(others.iter().copied());
     all.flat_map(|(name, pair)| [pair.v4, pair.v6].map(|addr| (addr, name.to_owned()))).collect()
 }
+
+/// The same for routers by their interfaces: the first one's addresses are a router's.
+pub(super) fn of_routers<'a>(
+    routers: impl Iterator<Item = &'a Vec<Nic>>,
+) -> impl Iterator<Item = (IpAddr, String)> {
+    let first = routers.filter_map(|nics| nics.first());
+    first.flat_map(|nic| [nic.v4, nic.v6].map(|cidr| (cidr.addr, nic.node.clone())))
+}
