@@ -11,6 +11,7 @@
 mod account;
 pub mod algo;
 mod copies;
+mod counted;
 mod dest;
 mod draft;
 mod force;
@@ -29,6 +30,7 @@ mod trash;
 pub use account::{Account, Out, Rank, Standing};
 pub use algo::{Algorithm, Change, Flow, Knobs, Scheduler};
 pub use copies::Copies;
+pub use counted::counted;
 pub use dest::{Dest, DestLive, Met, Path};
 pub use marks::{MarkRule, Marks, PacketFacts};
 pub use model::{

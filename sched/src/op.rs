@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::counted::counted;
 use crate::marks::{MarkCounts, MarkRule};
 use crate::model::{DestKey, DestSpec, Family, Fitness, Health, ServiceKey, ServiceSpec, Share, TlsFront};
 
@@ -144,7 +145,8 @@ impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AddService { service } => {
-                write!(f, "add {}, {}, {} servers", service.key, service.scheduler, service.dests.len())
+                let servers = counted(service.dests.len(), "server");
+                write!(f, "add {}, {}, {servers}", service.key, service.scheduler)
             }
             Self::EditService { service } => write!(f, "edit {}: {}", service.key, service.scheduler),
             Self::DelService { key } => write!(f, "delete {key}"),
@@ -160,9 +162,8 @@ impl fmt::Display for Op {
             Self::DelLip { key: Some(key), lip } => write!(f, "delete local address {lip} from {key}"),
             Self::DelLip { key: None, lip } => write!(f, "delete local address {lip}"),
             Self::SetTls { key, tls: Some(tls) } => {
-                let (port, certs) = (tls.port, tls.certs.len());
-                let s = if certs == 1 { "" } else { "s" };
-                write!(f, "TLS for {key} ends here: port {port}, {certs} certificate{s}")
+                let certs = counted(tls.certs.len(), "certificate");
+                write!(f, "TLS for {key} ends here: port {}, {certs}", tls.port)
             }
             Self::SetTls { key, tls: None } => write!(f, "TLS for {key} ends here no longer"),
             Self::SetHealth { key, health: Some(_) } => {

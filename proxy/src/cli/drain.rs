@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use control::api::{Blocking, ClientError, DrainOrder, DrainView};
 use control::duration;
+use sched::counted;
 
 use super::service::Which;
 use super::{fail, say};
@@ -93,7 +94,9 @@ fn run(args: &DrainArgs) -> Result<ExitCode, String> {
     if args.json {
         say(&serde_json::json!(done).to_string());
     } else if done.reset > 0 {
-        say(&format!("{server} of {service}: the deadline came, and {} connections were ended", done.reset));
+        let ended = counted(done.reset, "connection");
+        let were = if done.reset == 1 { "was" } else { "were" };
+        say(&format!("{server} of {service}: the deadline came, and {ended} {were} ended"));
     } else {
         say(&format!("{server} of {service} has no connections left"));
     }

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use control::api::{Blocking, DropList, DropView};
+use sched::counted;
 
 use super::{fail, say};
 
@@ -42,11 +43,9 @@ fn render(list: &DropList, all: bool) -> String {
     let others = list.drops.len() - drops.len();
     if others > 0 {
         let other = if drops.is_empty() { "" } else { "other " };
-        let (plural, have) = if others == 1 { ("", "has") } else { ("s", "have") };
-        let _ = writeln!(
-            out,
-            "{others} {other}reason{plural} {have} dropped nothing: `ulvs drops --all` lists them"
-        );
+        let have = if others == 1 { "has" } else { "have" };
+        let others = counted(others, &format!("{other}reason"));
+        let _ = writeln!(out, "{others} {have} dropped nothing: `ulvs drops --all` lists them");
     }
     out
 }

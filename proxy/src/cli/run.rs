@@ -8,6 +8,7 @@ use control::api::Settings;
 use control::config::{Offload, Port, Workers};
 use control::source::{Loaded, Source};
 use netio::process::spawn_detached;
+use sched::counted;
 
 use super::source::{ForeignArgs, source};
 use super::text::printable;
@@ -146,8 +147,7 @@ pub(super) fn check(args: CheckArgs) -> ExitCode {
             };
             warnings.extend(missing::missing(&config));
             let services = config.services();
-            let (services, servers) = (services.len(), services.iter().map(|s| s.dests.len()).sum());
-            let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+            let (services, servers) = (services.len(), services.iter().map(|s| s.dests.len()).sum::<usize>());
             let lips = match config.lips().len() {
                 0 => String::new(),
                 1 => ", 1 local address".to_owned(),
@@ -156,8 +156,8 @@ pub(super) fn check(args: CheckArgs) -> ExitCode {
             say(&format!(
                 "{}: good: {}, {}{lips}",
                 file.display(),
-                count(services, "service"),
-                count(servers, "server")
+                counted(services, "service"),
+                counted(servers, "server")
             ));
             for line in config.settings(false).differences(&Settings::default()) {
                 say(&format!("  {line}"));

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::process::ExitCode;
 
 use control::api::{Blocking, LocalPortsView, Status};
+use sched::counted;
 
 use super::{fail, say};
 
@@ -39,7 +40,8 @@ fn render(status: &Status) -> String {
     }
     line("log", status.log.clone().unwrap_or_else(|| "standard error".to_owned()));
     let device = if status.device.is_empty() { "none" } else { &status.device };
-    line("device", format!("{device}, {} workers, offload: {}", status.workers, status.offload));
+    let workers = counted(status.workers, "worker");
+    line("device", format!("{device}, {workers}, offload: {}", status.offload));
     if !status.port.is_empty() {
         line("port", status.port.clone());
         line("reason", status.port_reason.clone());

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use control::api::{Blocking, TraceOrder};
+use sched::counted;
 
 use super::when::clock;
 use super::{fail, say};
@@ -80,7 +81,7 @@ pub(super) fn trace(args: &TraceArgs) -> ExitCode {
     let result = connect(&order.filter).and_then(|client| {
         follow(client, &order, None, |line, traced| {
             if traced.left_out > 0 && !args.json {
-                let _ = writeln!(out, "({} packets left out)", traced.left_out);
+                let _ = writeln!(out, "({} left out)", counted(traced.left_out, "packet"));
             }
             let written = if args.json {
                 out.write_all(line).and_then(|()| out.write_all(b"\n"))
@@ -153,7 +154,7 @@ fn write(args: &CaptureArgs) -> Result<String, String> {
         Ok(if packets == count { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     })?;
     let rest = if left_out > 0 { format!("; {left_out} left out, see --rate") } else { String::new() };
-    Ok(format!("{packets} packets written{rest}"))
+    Ok(format!("{} written{rest}", counted(packets, "packet")))
 }
 
 /// To the engine, if the filter makes sense.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use control::api::{CertView, Status};
 use netio::probe::{Answer, Echoed};
 use netio::survey::{BaseChain, Listener, Mac, Survey, Way};
-use sched::{DestSpec, Family, ForwardMethod, MarkRule, ServiceKey, ServiceSpec};
+use sched::{DestSpec, Family, ForwardMethod, MarkRule, ServiceKey, ServiceSpec, counted};
 
 /// One look at everything.
 #[derive(Clone, Debug, Default)]
@@ -167,9 +167,8 @@ pub(crate) struct Real {
 impl Facts {
     /// What was looked at, in words.
     pub(crate) fn subject(&self) -> String {
-        let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
         if let Some(real) = &self.real {
-            return format!("this host as a real server, {}", count(real.vips.len(), "VIP"));
+            return format!("this host as a real server, {}", counted(real.vips.len(), "VIP"));
         }
         let servers: BTreeSet<_> = self.services.iter().flat_map(|s| &s.dests).map(|d| d.addr).collect();
         let whose = match (&self.engine, &self.config) {
@@ -177,7 +176,7 @@ impl Facts {
             (None, Some(file)) => file.display().to_string(),
             (None, None) => "this host".to_owned(),
         };
-        format!("{whose}, {}, {}", count(self.services.len(), "service"), count(servers.len(), "server"))
+        format!("{whose}, {}, {}", counted(self.services.len(), "service"), counted(servers.len(), "server"))
     }
 
     /// All services with each of their servers.

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use sched::counted;
 use tls::{Front, Pair};
 
 use super::served::Served;
@@ -24,7 +25,8 @@ pub(super) fn notices(served: &Served, refused: Option<&str>, now: SystemTime) -
             ));
         } else if left < EXPIRES_SOON {
             lines.push(format!(
-                "the certificate in {file} expires in {left} days: another one there is taken at once"
+                "the certificate in {file} expires in {}: another one there is taken at once",
+                counted(left, "day")
             ));
         }
     }

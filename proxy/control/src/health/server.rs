@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sched::{Check, Damping, Fitness, Health, Initially, Met, Need, Share, Weight, Window};
+use sched::{Check, Damping, Fitness, Health, Initially, Met, Need, Share, Weight, Window, counted};
 use serde::{Deserialize, Serialize};
 
 use self::passive::Hold;
@@ -329,8 +329,9 @@ impl Server {
         let Damping { within, hold, .. } = health.damping?;
         let [within, hold] = [within, hold].map(|ms| Duration::from_millis(ms.into()));
         (!self.is_alive() && self.damped == Some(now + hold)).then(|| {
-            let (falls, within, hold) = (self.fell.len(), within.as_secs_f64(), hold.as_secs_f64());
-            format!("it has fallen {falls} times within {within} s, and stays down for {hold} s")
+            let falls = counted(self.fell.len(), "time");
+            let (within, hold) = (within.as_secs_f64(), hold.as_secs_f64());
+            format!("it has fallen {falls} within {within} s, and stays down for {hold} s")
         })
     }
 

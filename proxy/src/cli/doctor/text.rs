@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use sched::counted;
+
 use crate::cli::text::{folded, printable};
 use crate::doctor::{Cure, Finding, Report, Severity};
 
@@ -25,14 +27,9 @@ pub(super) fn as_text(report: &Report) -> String {
     let counts =
         [Severity::Fault, Severity::Warning, Severity::Note].map(|severity| (of(severity), severity.name()));
     let counts = counts.iter().filter(|(n, _)| *n > 0);
-    let counts: Vec<_> =
-        counts.map(|(n, name)| format!("{n} {name}{}", if *n == 1 { "" } else { "s" })).collect();
+    let counts: Vec<_> = counts.map(|(n, name)| counted(*n, name)).collect();
     let counts = if counts.is_empty() { "nothing is wrong".to_owned() } else { counts.join(", ") };
-    let checks = if report.checks.len() == 1 {
-        "1 check".to_owned()
-    } else {
-        format!("{} checks", report.checks.len())
-    };
+    let checks = counted(report.checks.len(), "check");
     line(format!("{counts}: looked at {}; {checks}", printable(&report.subject)));
     if !report.asked.is_empty() {
         line(format!("sent: {}", printable(&report.asked.join("; "))));
@@ -97,7 +94,7 @@ fn mend(out: &mut String, cures: &[Cure]) {
         let _ = writeln!(out, "  mend   {host}{}", printable(command));
     }
     if let Some(left) = cures.len().checked_sub(SHOWN).filter(|left| *left > 0) {
-        let _ = writeln!(out, "         and {left} commands more; --json has them all");
+        let _ = writeln!(out, "         and {} more; --json has them all", counted(left, "command"));
     }
 }
 

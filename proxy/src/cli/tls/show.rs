@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use control::api::{CertView, TlsView};
-use sched::{Tickets, TlsFront, TlsLimits};
+use sched::{Tickets, TlsFront, TlsLimits, counted};
 
 use super::super::when::date;
 
@@ -86,7 +86,7 @@ fn expiry(cert: &CertView) -> String {
     let date = date(cert.not_after);
     match cert.days_left {
         ..0 => format!("{date} (over)"),
-        left @ 0..SOON => format!("{date} ({left} days)"),
+        left @ 0..SOON => format!("{date} ({})", counted(left, "day")),
         SOON.. => date,
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use control::api::{Client, ClientError, ConnQuery, DrainOrder};
 use ratatui::crossterm::event::Event;
+use sched::counted;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -124,7 +125,10 @@ async fn drain(client: &mut Option<Client>, order: &DrainOrder) -> String {
     let DrainOrder { server, undo, .. } = order;
     match drained {
         Ok(view) if *undo => format!("{server} has its weight back: {}", view.weight.0),
-        Ok(view) => format!("{server} gets nobody new; {} connections left", view.active + view.inactive),
+        Ok(view) => {
+            let left = counted(view.active + view.inactive, "connection");
+            format!("{server} gets nobody new; {left} left")
+        }
         Err(error) => error.to_string(),
     }
 }

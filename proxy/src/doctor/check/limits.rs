@@ -1,5 +1,7 @@
 //! What is nearly full.
 
+use sched::counted;
+
 use super::{Check, Needs};
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
@@ -41,7 +43,7 @@ fn find(facts: &Facts) -> Vec<Finding> {
         let busy = ports.taken.saturating_sub(ports.resting);
         if nearly(busy, ports.all) || ports.refused > 0 {
             let refused = if ports.refused > 0 {
-                format!(", {} times none was left", ports.refused)
+                format!(", {} none was left", counted(ports.refused, "time"))
             } else {
                 String::new()
             };

@@ -1,5 +1,7 @@
 //! A real server whose reverse path filter drops what the director sends.
 
+use sched::counted;
+
 use super::{Check, Needs};
 use crate::doctor::facts::Facts;
 use crate::doctor::finding::Finding;
@@ -25,7 +27,8 @@ fn find(facts: &Facts) -> Vec<Finding> {
         return Vec::new();
     }
     let names = strict.iter().map(|link| link.name.as_str()).collect::<Vec<_>>().join(", ");
-    let saw = format!("it has dropped {dropped} packets since this host began; strict on {names}");
+    let saw =
+        format!("it has dropped {} since this host began; strict on {names}", counted(dropped, "packet"));
     let finding = Finding::fault(names, saw, WHY);
     vec![strict.iter().fold(finding, |finding, link| {
         finding.cure(format!("sysctl -w net.ipv4.conf.{}.rp_filter=2", link.name.replace('.', "/")))

@@ -1,5 +1,7 @@
 //! The reverse path filter of the kernel, which drops what comes by another way than its answer would leave.
 
+use sched::counted;
+
 use super::{Check, Needs};
 use crate::doctor::facts::{Engine, Facts};
 use crate::doctor::finding::Finding;
@@ -30,7 +32,10 @@ fn find(facts: &Facts) -> Vec<Finding> {
     }
     let names = strict.iter().map(|link| link.name.as_str()).collect::<Vec<_>>().join(", ");
     let growing = if lately > 0 { format!(", {lately} of them just now") } else { String::new() };
-    let saw = format!("it has dropped {all} packets since this host began{growing}; strict on {names}");
+    let saw = format!(
+        "it has dropped {} since this host began{growing}; strict on {names}",
+        counted(all, "packet")
+    );
     let finding =
         if lately > 0 { Finding::fault(names, saw, WHY) } else { Finding::warning(names, saw, WHY) };
     let cured = strict.iter().fold(finding, |finding, link| {

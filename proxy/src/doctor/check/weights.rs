@@ -29,7 +29,10 @@ fn find(facts: &Facts) -> Vec<Finding> {
             continue;
         }
         if service.dests.iter().all(|dest| dest.weight == Weight(0)) {
-            let saw = format!("the weights of all {} servers are 0", service.dests.len());
+            let saw = match service.dests.len() {
+                1 => "the weight of its only server is 0".to_owned(),
+                n => format!("the weights of all {n} servers are 0"),
+            };
             let finding = Finding::fault(about, saw, ZERO);
             found.push(service.dests.iter().fold(finding, |finding, dest| {
                 let dest = DestSpec { weight: Weight(1), ..dest.clone() };

@@ -11,7 +11,7 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sched::{DestKey, UdpCheck};
+use sched::{DestKey, UdpCheck, counted};
 use tokio::time::Instant;
 
 use super::asking::Asking;
@@ -105,7 +105,7 @@ impl Ready {
 
     fn judge(&self, got: &[u8]) -> Result<(), String> {
         let UdpCheck { reply, min_reply, max_reply, .. } = &self.check;
-        let bytes = |n: usize| format!("{n} byte{}", if n == 1 { "" } else { "s" });
+        let bytes = |n: usize| counted(n, "byte");
         if got.len() < usize::from(*min_reply) {
             return Err(format!(
                 "the reply has {}, where {min_reply} at least were expected",

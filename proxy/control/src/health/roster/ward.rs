@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sched::{Check, Dest, DestKey, DestLive, Fitness, Health, Op, Service, ServiceKey, Share, Weight};
+use sched::{
+    Check, Dest, DestKey, DestLive, Fitness, Health, Op, Service, ServiceKey, Share, Weight, counted,
+};
 
 use super::schedule::CheckId;
 use super::{Effects, Turned};
@@ -243,7 +245,8 @@ impl Ward {
         } else {
             (EventKind::PanicOver, "checks are believed again")
         };
-        let reason = format!("{dead} of {all} servers are dead, the limit is {share} %");
+        let are = if dead == 1 { "is" } else { "are" };
+        let reason = format!("{dead} of {} {are} dead, the limit is {share} %", counted(all, "server"));
         let event = Event { service: key, server: None, kind, state: state.to_owned(), reason };
         tell(event, &self.health, effects);
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sched::{Met, Passive};
+use sched::{Met, Passive, counted};
 
 /// For how long a server is left alone.
 #[derive(Clone, Debug, Default)]
@@ -26,8 +26,8 @@ impl Hold {
         let hold = Duration::from_millis(longer.min(rules.max_hold.max(rules.hold)).into());
         self.until = Some(now + hold);
         self.times += 1;
-        let (run, seconds) = (met.in_a_row, hold.as_secs_f64());
-        Some(format!("{run} connections in a row came to nothing, it is left alone for {seconds} s"))
+        let (run, seconds) = (counted(met.in_a_row, "connection"), hold.as_secs_f64());
+        Some(format!("{run} in a row came to nothing, it is left alone for {seconds} s"))
     }
 
     pub(super) fn is_held(&self, now: Instant) -> bool {

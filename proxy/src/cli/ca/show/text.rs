@@ -1,5 +1,6 @@
 //! What is shown, as lines for people.
 
+use sched::counted;
 use tls::ca::show::{CertificateView, CrlView, Extensions, KeyView, RequestView};
 use tls::ca::{Date, Entry, Status};
 
@@ -12,8 +13,8 @@ pub(super) fn certificate_lines(view: &CertificateView, now: Date) -> Vec<Line> 
         "not yet valid".to_owned()
     } else {
         match view.not_after.days_from(now) {
-            days if days < 0 => format!("expired {} days ago", -days),
-            days => format!("{days} days left"),
+            days if days < 0 => format!("expired {} ago", counted(-days, "day")),
+            days => format!("{} left", counted(days, "day")),
         }
     };
     let mut lines = vec![

@@ -8,6 +8,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Stylize;
 use ratatui::text::{Line, Text};
 use ratatui::widgets::{Block, Clear, Paragraph};
+use sched::counted;
 
 use super::super::model::{Load, Picture, Subject};
 
@@ -78,11 +79,8 @@ fn lines(picture: &Picture, subject: Subject) -> Vec<String> {
             let words = words.iter().filter(|(is, _)| *is).map(|(_, word)| format!("  {word}"));
             let up = service.servers.iter().filter(|s| s.weight > 0).count();
             let head = format!("service {}", service.service);
-            let what = format!(
-                "scheduler {}, {up} of {} servers have a weight",
-                service.scheduler,
-                service.servers.len()
-            );
+            let (of, have) = (counted(service.servers.len(), "server"), if up == 1 { "has" } else { "have" });
+            let what = format!("scheduler {}, {up} of {of} {have} a weight", service.scheduler);
             ([head, what].into_iter().chain(words).collect::<Vec<_>>(), service.load)
         }
         Some(key) => {
@@ -102,7 +100,10 @@ fn lines(picture: &Picture, subject: Subject) -> Vec<String> {
             } else {
                 vec![format!("its checks say: {}", server.health)]
             };
-            let persistent = format!("{} clients come back to it (persistence)", server.persistent);
+            let persistent = match server.persistent {
+                1 => "1 client comes back to it (persistence)".to_owned(),
+                n => format!("{n} clients come back to it (persistence)"),
+            };
             let head = format!("server {key} of {}", service.service);
             ([vec![head, what], health, vec![persistent]].concat(), server.load)
         }

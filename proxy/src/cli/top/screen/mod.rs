@@ -8,6 +8,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style, Stylize};
 use ratatui::text::Line;
+use sched::counted;
 
 use super::super::status::duration;
 use super::model::{EnginePart, Picture};
@@ -79,8 +80,7 @@ fn summary(picture: &Picture, view: &View, height: u16) -> Vec<Line<'static>> {
 
 fn place(engine: &EnginePart) -> String {
     let memory = engine.memory as f64 / 1_048_576.0;
-    let workers = if engine.workers == 1 { "worker" } else { "workers" };
-    format!("port {}, {} {workers}, {memory:.1} MiB", engine.port, engine.workers)
+    format!("port {}, {}, {memory:.1} MiB", engine.port, counted(engine.workers, "worker"))
 }
 
 fn connections(picture: &Picture) -> String {

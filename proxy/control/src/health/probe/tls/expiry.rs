@@ -1,6 +1,7 @@
 //! Until when a certificate is good.
 
 use rustls::pki_types::{CertificateDer, UnixTime};
+use sched::counted;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::time::ASN1Time;
 
@@ -20,8 +21,7 @@ pub(super) fn check(certificate: &CertificateDer<'_>, days: u16, now: UnixTime) 
             date(end),
             match left / DAY {
                 0 => "less than a day".to_owned(),
-                1 => "1 day".to_owned(),
-                days => format!("{days} days"),
+                days => counted(days, "day"),
             }
         )),
         _ => Ok(()),
