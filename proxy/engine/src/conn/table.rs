@@ -86,10 +86,12 @@ impl ConnTable {
         known: &'a Known,
         key: &FlowKey,
     ) -> Option<(Conn<'a>, Direction)> {
-        let (entry, slot, course, fixed) = self.look_up(reader, known, key, self.hash(key))?;
+        let (entry, slot, course, fixed) = self.look_up(reader, known, key, self.hash(key), None)?;
         Some((Conn::of(&self.slab, slot, entry.at, course, &fixed), entry.direction))
     }
 
+    /// The one with this key, which has this hash; `first` is whose entry it may be, most likely. One that has left its client
+    /// is found by that all the same.
     #[inline(always)]
     pub(super) fn look_up<'a>(
         &'a self,
@@ -97,24 +99,21 @@ impl ConnTable {
         known: &'a Known,
         key: &FlowKey,
         hash: u64,
+        first: Option<Entry>,
     ) -> Option<Found<'a>> {
         let mut search = self.index.search(reader, hash);
-        while let Some(entry) = search.next() {
-            if let Some(found) = self.look_at(known, key, entry) {
-                return Some(found);
+        let mut next = first.or_else(|| search.next());
+        while let Some(entry) = next {
+            if let Some(slot) = self.slab.slot(entry.at)
+                && let Some(fixed) = slot.fixed(false)
+                && let Some(course) = known.get(fixed.course)
+                && course.is_key(key, entry.direction, &fixed)
+            {
+                return Some((entry, slot, course, fixed));
             }
+            next = search.next();
         }
         None
-    }
-
-    /// The same where it is known whose entry it may be. One that has left its client is found by a client's key all the
-    /// same.
-    #[inline(always)]
-    pub(super) fn look_at<'a>(&'a self, known: &'a Known, key: &FlowKey, entry: Entry) -> Option<Found<'a>> {
-        let slot = self.slab.slot(entry.at)?;
-        let fixed = slot.fixed(false)?;
-        let course = known.get(fixed.course)?;
-        course.is_key(key, entry.direction, &fixed).then_some((entry, slot, course, fixed))
     }
 
     #[inline(always)]

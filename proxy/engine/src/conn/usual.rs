@@ -52,13 +52,11 @@ impl ConnTable {
         hint: Option<&Hint>,
     ) -> Option<Usual<'a, V6>> {
         let key = FlowKey::of_head(head);
-        let (entry, slot, course, fixed) = match hint {
-            None => self.look_up(reader, known, &key, self.hash(&key))?,
-            Some(hint) => {
-                let there = hint.entry.and_then(|entry| self.look_at(known, &key, entry));
-                there.or_else(|| self.look_up(reader, known, &key, hint.hash))?
-            }
+        let (hash, first) = match hint {
+            None => (self.hash(&key), None),
+            Some(hint) => (hint.hash, hint.entry),
         };
+        let (entry, slot, course, fixed) = self.look_up(reader, known, &key, hash, first)?;
         let Fixed { flags, client, local_port, .. } = fixed;
         let kind = course.kind();
         if kind == Kind::Other
