@@ -42,7 +42,7 @@ impl Checked {
         let text = format!(
             "[[service]]\nvip = \"{vip}\"\nports = [\"tcp/80\"]\nscheduler = \"rr\"\n\
              [service.health]\nnotify.change = \"/bin/sh {}\"\n\
-             [[service.check]]\nkind = \"tcp\"\ninterval = \"200ms\"\ntimeout = \"150ms\"\nfall = 2\nrise = 2\n\
+             [[service.check]]\nkind = \"tcp\"\ninterval = \"200ms\"\ntimeout = \"1s\"\nfall = 2\nrise = 2\n\
              [[service.server]]\naddress = \"{one}\"\nweight = 3\n\
              [[service.server]]\naddress = \"{two}\"\nweight = 3\n",
             script.display()

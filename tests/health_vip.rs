@@ -35,7 +35,7 @@ impl Scene {
             let vip = self.lab.vip.of(family);
             text += &format!(
                 "[[service]]\nvip = \"{vip}\"\nports = [\"tcp/{port}\"]\nscheduler = \"rr\"\n\
-                 [[service.check]]\nkind = \"http\"\ninterval = \"200ms\"\ntimeout = \"150ms\"\nfall = 2\nrise = 2\n{via}"
+                 [[service.check]]\nkind = \"http\"\ninterval = \"200ms\"\ntimeout = \"1s\"\nfall = 2\nrise = 2\n{via}"
             );
             for server in &self.lab.server_addrs {
                 text += &format!(

@@ -71,9 +71,13 @@ fn bulk_goes_in_super_packets_past_the_tun_device() {
     let engine = start(&lab);
     for family in FAMILIES {
         let vip = lab.vip.port(family, 80);
-        // Neighbours are found out by the way that the host's stack goes.
-        client::get(&lab.client, vip, "/").unwrap();
-        client::get(&lab.client, vip, "/").unwrap();
+        // Neighbours are found out by the way that the host's stack goes; both servers get a turn.
+        let known = || {
+            let before = tun(&lab);
+            (0..2).for_each(|_| _ = client::get(&lab.client, vip, "/").unwrap());
+            (tun(&lab) == before).then_some(())
+        };
+        wait_for("every neighbour to be known", PATIENCE, known).unwrap();
         let (before, by_tun) = (engine.status(), tun(&lab));
         client::download(&lab.client, vip, BYTES, |_| {}).unwrap();
         client::upload(&lab.client, vip, BYTES, |_| {}).unwrap();

@@ -120,9 +120,10 @@ fn refused(node: &Node, proto: &str, target: SocketAddr, what: &str) {
         _ => UdpClient::open(node, target).and_then(|c| c.exchange(b"?", AT_ONCE)).map(|_| ()).unwrap_err(),
     };
     let took = began.elapsed();
-    assert_eq!(
-        kind(&error),
-        Some(io::ErrorKind::ConnectionRefused),
+    // Once in thousands of times a kernel closes the client's socket and has no error for it.
+    let closed = proto == "tcp" && format!("{error:#}").contains("no error set after POLLHUP");
+    assert!(
+        closed || kind(&error) == Some(io::ErrorKind::ConnectionRefused),
         "{proto} to {target}, {what}, after {took:?}: {error:#}"
     );
     assert!(took < AT_ONCE, "{proto} to {target}, {what}: refused only after {took:?}");

@@ -116,7 +116,7 @@ impl Shared {
         while !self.stop.load(Relaxed) {
             let len = match std::io::Read::read(&mut socket, &mut buffer) {
                 Ok(len) => len,
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => continue,
                 Err(e) => panic!("cannot read: {e}"),
             };
             // IPv4 alone has its header before the rest.
