@@ -29,11 +29,18 @@ pub struct Path {
 const MTU_BITS: u32 = 16;
 const MTU_MASK: u32 = 0xffff;
 
-/// The live part of a server: one per (service, address, port) for as long as it or a connection to it exists.
+/// The live part of a server: one per (service, address, port) for as long as it or a connection to it exists. What every
+/// packet asks for is in its first cache line, and in that of the counters.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub struct DestLive {
-    /// Address and port.
-    pub key: DestKey,
+    learned: AtomicU64,
+    /// Path MTU towards the server in bytes, as the host has it; 0 while unknown.
+    pub mtu: AtomicU32,
+    available: AtomicBool,
+    overloaded: AtomicBool,
+    draining: AtomicBool,
+    down: AtomicBool,
     /// Traffic counters.
     pub stats: Stats,
     /// Connections in an active state.
@@ -42,18 +49,13 @@ pub struct DestLive {
     pub inactive: AtomicU32,
     /// Persistence templates: clients that come back to it.
     pub persistent: AtomicU32,
-    /// Path MTU towards the server in bytes, as the host has it; 0 while unknown.
-    pub mtu: AtomicU32,
-    learned: AtomicU64,
-    path: Way,
-    available: AtomicBool,
-    overloaded: AtomicBool,
-    draining: AtomicBool,
-    down: AtomicBool,
-    encounters: Encounters,
     upper: AtomicU32,
     lower: AtomicU32,
     handshake_us: AtomicU32,
+    /// Address and port.
+    pub key: DestKey,
+    path: Way,
+    encounters: Encounters,
 }
 
 impl DestLive {

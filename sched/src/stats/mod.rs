@@ -70,10 +70,11 @@ pub struct Writer(pub usize);
 
 /// The live counters.
 #[derive(Debug, Default)]
+#[repr(C, align(64))]
 pub struct Stats {
-    conns: AtomicU64,
     own: [OnceLock<Box<Traffic>>; OWN],
     shared: Traffic,
+    conns: AtomicU64,
     readers: Mutex<Readers>,
 }
 

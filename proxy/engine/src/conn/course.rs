@@ -40,24 +40,26 @@ const LOOKED_AT: usize = 64;
 /// And how long until it does so again.
 const FORGET_MS: Millis = 60_000;
 
-/// What a connection is between, but for its client and the port that stands for that.
+/// What a connection is between, but for its client and the port that stands for that. What every packet asks for comes
+/// first.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub(crate) struct Between {
-    pub(crate) proto: Proto,
-    pub(crate) vip: SocketAddr,
     pub(crate) dest: Arc<DestLive>,
-    /// Where its packets go: the server's address, on its own port or on the one that the client asked for.
-    pub(crate) server: SocketAddr,
+    pub(crate) service: Arc<SvcLive>,
+    pub(crate) proto: Proto,
+    /// The kernel takes one hop on each side of us; give one back, so that a director counts as one.
+    pub(crate) hop_credit: bool,
     /// The address of ours that the server believes to speak with, where that is not the client (FullNAT).
     pub(crate) lip: Option<IpAddr>,
-    pub(crate) service: Arc<SvcLive>,
+    pub(crate) vip: SocketAddr,
+    /// Where its packets go: the server's address, on its own port or on the one that the client asked for.
+    pub(crate) server: SocketAddr,
     pub(crate) method: ForwardMethod,
     /// There is no server: the packets go on to whom they are for.
     pub(crate) bypass: bool,
     /// What is done to its segments, if it is of TCP and comes by us both ways.
     pub(crate) tcp: TcpOptions,
-    /// The kernel takes one hop on each side of us; give one back, so that a director counts as one.
-    pub(crate) hop_credit: bool,
     /// It ends here.
     pub(crate) front: Option<FrontWay>,
     /// The way to its client, where no route leads there.
@@ -122,25 +124,25 @@ pub(crate) enum Kind {
     Other,
 }
 
-/// Connections that have all that in common.
+/// Connections that have all that in common. What their packets ask for is in as few cache lines as it can be: with many
+/// servers, that is what a packet waits for.
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Course {
+    /// What a client speaks with,
+    vip: End,
+    /// and what its server's packets come from.
+    answers_from: End,
+    /// What is done by NAT to all requests, and to all answers.
+    rewrites: [Rewrite; 2],
+    /// What is done to packets of its connections, if that is nothing but forwarding.
+    kind: Kind,
     between: Between,
     pub(super) number: u32,
     /// Connections in the table, or about to be.
     members: AtomicU32,
     /// The last one has ended.
     over: AtomicBool,
-    /// What a client speaks with,
-    vip: End,
-    /// what its server's packets come from,
-    answers_from: End,
-    /// and where they go if that is not the client.
-    lip: Option<u128>,
-    /// What is done to packets of its connections, if that is nothing but forwarding.
-    kind: Kind,
-    /// What is done by NAT to all requests, and to all answers.
-    rewrites: [Rewrite; 2],
     /// Whether the server is the host itself, in the lowest bit, and by which view of the host that was found: another one
     /// asks again.
     here: AtomicU64,
@@ -157,7 +159,7 @@ impl Deref for Course {
 impl Course {
     /// With one member.
     fn new(between: Between, number: u32) -> Self {
-        let &Between { vip, server, lip, .. } = &between;
+        let &Between { vip, server, .. } = &between;
         let answers_from = between.answers_from();
         Self {
             number,
@@ -165,7 +167,6 @@ impl Course {
             over: AtomicBool::new(false),
             vip: vip.into(),
             answers_from: answers_from.into(),
-            lip: lip.map(bits),
             kind: between.kind(),
             rewrites: [Rewrite::new(Side::Destination, vip, server), Rewrite::new(Side::Source, server, vip)],
             here: AtomicU64::new(u64::MAX),
@@ -186,7 +187,7 @@ impl Course {
         match direction {
             Direction::In => FlowKey::between(proto, v6, client, self.vip),
             Direction::Out => {
-                let peer = self.lip.map_or(client, |lip| End::new(lip, local_port));
+                let peer = self.local(local_port).unwrap_or(client);
                 FlowKey::between(proto, v6, self.answers_from, peer)
             }
         }
@@ -199,7 +200,7 @@ impl Course {
         match direction {
             Direction::In => key.is(proto, v6, client, self.vip),
             Direction::Out => {
-                let peer = self.lip.map_or(client, |lip| End::new(lip, fixed.local_port));
+                let peer = self.local(fixed.local_port).unwrap_or(client);
                 key.is(proto, v6, self.answers_from, peer)
             }
         }
@@ -220,14 +221,8 @@ impl Course {
     /// Has it fetched from memory.
     #[inline]
     pub(super) fn fetch(&self) -> usize {
-        // Something of each of its lines.
-        usize::from(self.vip.port())
-            + usize::from(self.answers_from.port())
-            + usize::from(self.rewrites[0].port())
-            + usize::from(self.rewrites[1].port())
-            + usize::from(self.between.hop_credit)
-            + self.between.server.port() as usize
-            + self.between.vip.port() as usize
+        // Something of each line that packets look at.
+        usize::from(self.vip.port()) + self.kind as usize + usize::from(self.between.hop_credit)
     }
 
     #[inline(always)]
@@ -236,9 +231,9 @@ impl Course {
     }
 
     /// Who a server believes to speak with, where that is not the client.
-    #[inline]
+    #[inline(always)]
     pub(super) fn local(&self, local_port: u16) -> Option<End> {
-        self.lip.map(|lip| End::new(lip, local_port))
+        self.between.lip.map(|lip| End::new(bits(lip), local_port))
     }
 
     /// What NAT does in one direction.
