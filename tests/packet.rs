@@ -222,7 +222,8 @@ fn devices_are_those_that_are_named_or_all_and_come_and_go() {
     assert_eq!(port(&engine), "tun");
     engine.stop();
     let engine = Engine::start(&lab, &["--port", "packet", "--dev", "to-client", "--dev", "later0"]);
-    assert_eq!(port(&engine), "packet, on to-client");
+    assert_eq!(port(&engine), "packet, on to-client, not on later0");
+    assert!(engine.log().contains("the packet port is not on later0"), "{}", engine.log());
     engine.stop();
     let engine = start(&lab);
     assert_eq!(port(&engine), "packet, on to-client, to-servers");

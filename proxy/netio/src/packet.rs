@@ -1,8 +1,9 @@
 //! The packet port: receive rings on the host's real devices, and sending straight out of their memory.
 //!
-//! A [`Port`] is for one worker and sees all devices that its [`Scope`] names; the kernel spreads flows
-//! over the ports that are opened together, both directions of a connection to the same where it can. A packet stays in its slot of the ring while it is decided about, edited and
-//! sent, whole with its offload metadata: it is copied by nobody. Slots go back to the kernel when their batch is done.
+//! A [`Port`] is for one worker and sees all devices that its [`Scope`] names; the kernel spreads flows over the ports that
+//! are opened together, both directions of a connection to the same where it can. A packet stays in its slot of the ring
+//! while it is decided about, edited and sent, whole with its offload metadata: it is copied by nobody. Slots go back to
+//! the kernel when their batch is done.
 //!
 //! The host's stack gets every packet as well: who uses this sees to it that one of the two keeps still. What the host
 //! itself sends and what is for other link addresses never comes here, last hops and fragments only where nothing else
@@ -22,6 +23,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use nix::errno::Errno;
 use wire::frame::{Arrival, Frame, MAX_PACKET, Tagged};
 use wire::packet::Family;
 use wire::vnet;
@@ -106,6 +108,17 @@ struct Outgoing {
     prefix: usize,
     device: u32,
     ethertype: u16,
+}
+
+/// What would help where there can be no port, for this reason.
+pub fn way_out(error: &io::Error) -> &'static str {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENOMEM | Errno::ENOBUFS) => {
+            "the rings take 41 MiB for each worker: --workers 1 takes least"
+        }
+        Some(Errno::EMFILE | Errno::ENFILE) => "let it have more files open (ulimit -n)",
+        _ => "they need CAP_NET_RAW (`docker run --cap-add NET_RAW ...`) and a kernel with CONFIG_PACKET",
+    }
 }
 
 impl Port {

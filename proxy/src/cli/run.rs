@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::Args;
 use control::api::Settings;
-use control::config::{Offload, Port, Workers};
+use control::config::{Offload, Port, Workers, is_device_name};
 use control::source::{Loaded, Source};
 use netio::process::spawn_detached;
 use sched::counted;
@@ -48,7 +49,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_enum, env = "ULVS_PORT", value_name = "PORT")]
     port: Option<PortArg>,
     /// Only this device for the packet port, and others of which this is said [default: the configuration's, or all]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = device_name)]
     dev: Vec<String>,
     /// Checksum and segmentation offload on the device [default: the configuration's, or auto]
     #[arg(long, value_enum, value_name = "WHEN")]
@@ -174,6 +175,11 @@ pub(super) fn check(args: CheckArgs) -> ExitCode {
     }
 }
 
+fn device_name(text: &str) -> Result<String, &'static str> {
+    let help = "a device has a name of 1 to 15 bytes, as `ip link` shows it; say --dev again for another one";
+    if is_device_name(text) { Ok(text.to_owned()) } else { Err(help) }
+}
+
 fn options(args: RunArgs) -> anyhow::Result<Options> {
     // Absolute, so that a reload finds it wherever the process stands.
     let source = source(args.config, args.foreign).map(Source::absolute).transpose()?;
@@ -197,6 +203,9 @@ fn options(args: RunArgs) -> anyhow::Result<Options> {
         None => {}
     }
     if !args.dev.is_empty() {
+        if engine.port == Port::Tun {
+            bail!("--dev is for the packet port, and this would be the TUN port: say --port packet as well");
+        }
         engine.interfaces = args.dev;
     }
     match args.offload {

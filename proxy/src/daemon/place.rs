@@ -1,8 +1,8 @@
 //! Where packets come from and go to: which of the ports works here, and why it is this one.
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 use control::config::{Offload, Port as Choice, Workers};
-use netio::packet::{Intake, Port, SLOTS};
+use netio::packet::{Intake, Port, SLOTS, way_out};
 use netio::tun::{Tun, TunConfig, TunError};
 use tracing::warn;
 
@@ -79,8 +79,9 @@ impl Place {
         let name = if choice == Choice::Auto { "auto" } else { "packet" };
         let rings = Port::open(workers, SLOTS).map_err(|error| {
             anyhow!(
-                "--port {name} finds nothing to work with. A TUN device: {missing}. Packet sockets: {error}; they need \
-                 CAP_NET_RAW (`docker run --cap-add NET_RAW ...`) and a kernel with CONFIG_PACKET. Either is enough"
+                "--port {name} finds nothing to work with. A TUN device: {missing}. Packet sockets: {error}; {}. Either is \
+                 enough",
+                way_out(&error)
             )
         })?;
         let reason = format!("there can be no TUN device beside it: {missing}");
@@ -98,8 +99,7 @@ fn rings_beside(tun: &Tun) -> anyhow::Result<(Vec<Port>, Intake)> {
         // What cannot go straight goes by there, as it came.
         bail!("the packet port needs a TUN device with offload: leave `offload` at auto, or see the log");
     }
-    Port::open(tun.queues.len(), SLOTS).context(
-        "the packet port needs packet sockets: CAP_NET_RAW (docker run has it by default), and a kernel with \
-         CONFIG_PACKET",
-    )
+    Port::open(tun.queues.len(), SLOTS).map_err(|error| {
+        anyhow!("the packet port cannot have its packet sockets: {error}; {}", way_out(&error))
+    })
 }

@@ -174,6 +174,7 @@ use crate::settings::{Settings, Sysctl, Timeouts};
 
 pub(crate) use problem::Excerpt;
 pub use problem::{ConfigError, Problem};
+pub use schema::is_device_name;
 
 /// Some hundred thousand services.
 const MAX_BYTES: u64 = 64 << 20;

@@ -28,6 +28,12 @@ impl Rings {
         Self { intake, only, on: Vec::new() }
     }
 
+    /// Those that it is to be on and is not.
+    fn missing(&self) -> Option<String> {
+        let names: Vec<_> = self.only.iter().filter(|name| !self.on.contains(name)).cloned().collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+
     /// They receive what comes besides. What goes is received until the next [`Director::set_scope`], and taken by nobody.
     pub(super) fn widen(&mut self, change: &TargetsChange) {
         let scope = self.intake.scope();
@@ -78,8 +84,9 @@ impl Director {
         match &self.rings {
             Some(rings) => {
                 let on = if rings.on.is_empty() { "no device".to_owned() } else { rings.on.join(", ") };
+                let missing = rings.missing().map_or_else(String::new, |names| format!(", not on {names}"));
                 let alone = if self.ground.is_alone() { " alone, without a TUN device" } else { "" };
-                format!("packet, on {on}{alone}")
+                format!("packet, on {on}{missing}{alone}")
             }
             None => "tun".to_owned(),
         }
@@ -101,8 +108,7 @@ impl Director {
     /// Once this returns, the rings go by what they were told.
     pub(super) fn await_rings(&self) {
         if self.rings.is_some() {
-            self.wakers.iter().for_each(Waker::wake);
-            Turns::await_all(&self.turns);
+            Turns::await_all(&self.turns, || self.wakers.iter().for_each(Waker::wake));
         }
     }
 
@@ -130,6 +136,11 @@ impl Director {
             self.rings = None;
         }
         self.port_words.store(Arc::new(self.words()));
+        if let Some(names) = self.rings.as_ref().and_then(Rings::missing) {
+            tracing::warn!(
+                "the packet port is not on {names}: it waits for an Ethernet device of that name to be up"
+            );
+        }
         if choice == Choice::Auto {
             tracing::info!("port auto: {}, because {why}", self.words());
         }

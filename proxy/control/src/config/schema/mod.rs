@@ -15,6 +15,7 @@ mod tls;
 mod values;
 
 pub(super) use health::KNOWN as OF_HEALTH;
+pub use values::is_device_name;
 
 use toml::de::DeTable;
 

@@ -59,8 +59,8 @@ pub(super) fn path(
     Some(PathBuf::from(text.value))
 }
 
-/// What the kernel's `dev_valid_name` takes; also no `%`, which would make it a pattern.
-pub(super) fn is_device_name(name: &str) -> bool {
+/// Whether a device can have this name: what the kernel's `dev_valid_name` takes, and no `%`, which would make it a pattern.
+pub fn is_device_name(name: &str) -> bool {
     let legal = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '/' | ':' | '%');
     (1..=15).contains(&name.len()) && name != "." && name != ".." && name.chars().all(legal)
 }
