@@ -40,7 +40,7 @@ use spreader::Spreader;
 /// Packets that are taken, and sent, in one go.
 pub const BATCH: usize = 64;
 
-/// Slots for short packets, and with the others 41 MiB. So many come within milliseconds when thousands of clients come or hang
+/// Slots for short packets, and with the others 43 MiB. So many come within milliseconds when thousands of clients come or hang
 /// up at once, and what finds no slot is lost.
 pub const SLOTS: usize = 4080;
 
@@ -82,9 +82,12 @@ impl Intake {
     /// `ENOMEM`; some may have the scope that was before then.
     pub fn set(&mut self, scope: &Scope) -> io::Result<()> {
         if self.scope != *scope {
-            let programs = Part::ALL.map(|part| scope.program_of(&[part]));
-            for sockets in &self.sockets {
-                sockets.iter().zip(&programs).try_for_each(|(of, program)| sys::ring::filter(of, program))?;
+            for (n, part) in Part::ALL.into_iter().enumerate() {
+                let program = scope.program_of(&[part]);
+                for socket in self.sockets.iter().map(|sockets| &sockets[n]) {
+                    sys::ring::filter(socket, &program)
+                        .or_else(|_| in_steps(socket, &program, scope, part))?;
+                }
             }
             for spreader in self.spreaders.iter_mut().flatten() {
                 spreader.change(&self.scope, scope);
@@ -98,6 +101,14 @@ impl Intake {
     pub const fn scope(&self) -> &Scope {
         &self.scope
     }
+}
+
+/// What a socket may have for its options (`net.core.optmem_max`, 20 kB before Linux 6.8) is less than the old program and the
+/// new one take together, or than the new one does. A shorter one that lets more through goes in between, or stays.
+fn in_steps(socket: &OwnedFd, program: &[libc::sock_filter], scope: &Scope, part: Part) -> io::Result<()> {
+    sys::ring::filter(socket, &scope.program_of_any(&[part]))?;
+    let _ = sys::ring::filter(socket, program);
+    Ok(())
 }
 
 /// A packet that waits for [`Port::flush`].
@@ -114,7 +125,7 @@ struct Outgoing {
 pub fn way_out(error: &io::Error) -> &'static str {
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ENOMEM | Errno::ENOBUFS) => {
-            "the rings take 41 MiB for each worker: --workers 1 takes least"
+            "the rings take 43 MiB for each worker: --workers 1 takes least"
         }
         Some(Errno::EMFILE | Errno::ENFILE) => "let it have more files open (ulimit -n)",
         _ => "they need CAP_NET_RAW (`docker run --cap-add NET_RAW ...`) and a kernel with CONFIG_PACKET",

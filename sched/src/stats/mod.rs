@@ -151,7 +151,8 @@ impl Stats {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn total(&self) -> Counts {
+    /// What has been counted ever.
+    pub(crate) fn total(&self) -> Counts {
         let mut total = Counts { conns: self.conns.load(Relaxed), ..Counts::default() };
         let own = self.own.iter().filter_map(|own| own.get().map(|own| &**own));
         for Traffic { packets, bytes } in own.chain([&self.shared]) {

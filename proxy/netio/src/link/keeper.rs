@@ -212,8 +212,11 @@ impl Listener {
             let called = self.shared.hops.called();
             if !called.is_empty() {
                 self.ask(&called);
+                // However many more are called for, these are answered then.
+                if self.asked.is_empty() {
+                    self.next_again = now + AGAIN;
+                }
                 self.asked.extend(called);
-                self.next_again = now + AGAIN;
             }
             if !self.asked.is_empty() && now >= self.next_again {
                 Hops::answer(&std::mem::take(&mut self.asked));

@@ -7,9 +7,19 @@ mod world;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{getsockopt, sockopt};
+
 use self::world::*;
 use super::*;
 use crate::poll::{Waker, wait};
+
+/// Until a device has sent them, super-packets count.
+#[test]
+fn a_burst_has_room_in_the_socket() {
+    let socket = LinkSocket::open().unwrap();
+    let room = getsockopt(&socket.socket, sockopt::SndBuf).unwrap();
+    assert!(room >= 16 << 20, "{room}");
+}
 
 #[test]
 fn a_packet_leaves_by_its_route_to_its_neighbour() {

@@ -61,8 +61,17 @@ impl Scope {
         self.program_of(&Part::ALL)
     }
 
+    /// For those of some parts, and to and from whatever addresses: a short one.
+    pub(super) fn program_of_any(&self, parts: &[Part]) -> Vec<sock_filter> {
+        self.program_with(parts, true)
+    }
+
     /// For those of some parts.
     pub(super) fn program_of(&self, parts: &[Part]) -> Vec<sock_filter> {
+        self.program_with(parts, self.to.len() + self.from.len() > MOST)
+    }
+
+    fn program_with(&self, parts: &[Part], any: bool) -> Vec<sock_filter> {
         let mut program = Program::of_packets_with(ETHERNET as u32);
         let (accept, reject) = (program.label(), program.label());
         let (short, of_part, of_device) = (program.label(), program.label(), program.label());
@@ -94,7 +103,11 @@ impl Scope {
             program.load(Size::Byte, 8);
             program.unless_over(1, reject);
         }
-        self.addresses(&mut program, (16, 12), IpAddr::is_ipv4, (accept, reject));
+        if any {
+            program.go(accept);
+        } else {
+            self.addresses(&mut program, (16, 12), IpAddr::is_ipv4, (accept, reject));
+        }
         program.place(v6);
         let (is_v6, of_protocol) = (program.label(), program.label());
         program.search(&[libc::ETH_P_IPV6 as u32], is_v6, reject);
@@ -113,7 +126,11 @@ impl Scope {
             program.unless_over(1, reject);
         }
         // The last four bytes of each address.
-        self.addresses(&mut program, (36, 20), IpAddr::is_ipv6, (accept, reject));
+        if any {
+            program.go(accept);
+        } else {
+            self.addresses(&mut program, (36, 20), IpAddr::is_ipv6, (accept, reject));
+        }
         program.place(accept);
         program.end(ALL);
         program.place(reject);
@@ -128,10 +145,6 @@ impl Scope {
         of_family: fn(&IpAddr) -> bool,
         (accept, reject): (Label, Label),
     ) {
-        if self.to.len() + self.from.len() > MOST {
-            program.go(accept);
-            return;
-        }
         let not_to = program.label();
         for (at, addrs, otherwise) in [(to, &self.to, not_to), (from, &self.from, reject)] {
             let words = words(addrs, of_family);

@@ -1,14 +1,16 @@
 //! A worker's two rings: one with many slots for short packets, and one for the others, nearly all of them super-packets, which
 //! are few. In one ring for both, short packets would take as much memory as the longest.
 //!
-//! Packets are taken in the order in which they came, so that none of a flow overtakes another one: what came first is
-//! there first, and of two that are there the clock decides.
+//! None of a flow overtakes another one: see [`order`].
+
+mod order;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use wire::frame::{Frame, HEADROOM, MAX_PACKET};
 
+use self::order::{Order, Which};
 use super::BATCH;
 use super::filter::{LONGEST, Scope};
 use crate::sys;
@@ -23,6 +25,8 @@ const FEWER: usize = 8;
 pub(super) struct Rings {
     short: Ring,
     long: Ring,
+    /// In which packets are taken.
+    order: Order,
 }
 
 /// One of them.
@@ -45,7 +49,7 @@ impl Rings {
         let (short, mut frames) = Ring::open(slots, LONGEST + SPARE, 0)?;
         let (long, others) = Ring::open(slots.div_ceil(FEWER), MAX_PACKET, frames.len())?;
         frames.extend(others);
-        Ok((Self { short, long }, frames.into()))
+        Ok((Self { short, long, order: Order::new() }, frames.into()))
     }
 
     /// Their sockets, by [`Part`](super::filter::Part).
@@ -63,15 +67,11 @@ impl Rings {
         if self.short.taken + self.long.taken == BATCH {
             return None;
         }
-        let short = self.short.look();
-        let long = self.long.look();
-        // What came before the long one may not have been there yet.
-        let short = if short.is_none() && long.is_some() { self.short.look() } else { short };
-        let (ring, described) = match (short, long) {
-            (Some(short), Some(long)) if long.came < short.came => (&mut self.long, long),
-            (Some(short), _) => (&mut self.short, short),
-            (None, long) => (&mut self.long, long?),
+        let ring = match self.order.next(&self.short, &self.long)? {
+            Which::Short => &mut self.short,
+            Which::Long => &mut self.long,
         };
+        let described = ring.slots[ring.next].look()?;
         Some((ring.take(), described))
     }
 
@@ -122,10 +122,11 @@ impl Ring {
         Ok((Self { socket, slots: slots.into(), places, first, next: 0, taken: 0 }, frames))
     }
 
-    /// What comes next, if it is there.
+    /// The slots that are not taken, in the order in which the kernel fills them.
     #[inline]
-    fn look(&self) -> Option<Described> {
-        if self.taken == self.slots.len() { None } else { self.slots[self.next].look() }
+    fn ahead(&self) -> impl Iterator<Item = &Slot> {
+        let (before, from) = self.slots.split_at(self.next);
+        from.iter().chain(before).take(self.slots.len() - self.taken)
     }
 
     /// Takes what comes next; says which frame it is in.
@@ -138,8 +139,6 @@ impl Ring {
     }
 
     fn waiting(&self) -> usize {
-        let all = self.slots.len();
-        let there = |n: &usize| self.slots[(self.next + n) % all].look().is_some();
-        (0..all - self.taken).take_while(there).count()
+        self.ahead().take_while(|slot| slot.is_ours()).count()
     }
 }

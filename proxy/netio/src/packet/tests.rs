@@ -4,9 +4,10 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt::UdpGsoSegment};
@@ -308,6 +309,68 @@ fn short_and_long_packets_come_in_their_order() {
     }
     port.done();
     assert_eq!(came, (0..PACKETS).collect::<Vec<_>>());
+}
+
+#[test]
+fn many_addresses_pass_where_sockets_may_have_short_programs_only() {
+    let world = World::new();
+    let (mut port, mut intake) = world.port();
+    // As it was before Linux 6.8.
+    world.far(|| std::fs::write("/proc/sys/net/core/optmem_max", "20480").unwrap());
+    for others in [300, 700] {
+        let addrs = |n| (0..n).map(|n: u32| IpAddr::V4((0xc0a8_0000 + n).into()));
+        let scope = |n| Scope { to: addrs(n).collect(), ..world.scope() };
+        intake.set(&scope(others)).unwrap();
+        intake.set(&Scope { to: addrs(others).chain([ip(NOBODY[0])]).collect(), ..scope(0) }).unwrap();
+        world.near(|| udp(OWN[0], 0).send_to(b"x", (ip(NOBODY[0]), 1)).unwrap());
+        assert!(wait_for_one(&mut port).is_some(), "nothing passes beside {others}");
+        port.done();
+    }
+}
+
+/// On two processors at the same time the kernel fills slots of one ring in another order than it has given them out.
+#[test]
+fn nor_does_one_overtake_another_where_several_processors_receive() {
+    const TIME: Duration = Duration::from_millis(700);
+    let world = World::new();
+    let (mut ports, mut intake) = world.far(|| Port::open(1, SLOTS).unwrap());
+    let port = &mut ports[0];
+    intake.set(&world.scope()).unwrap();
+    let over = AtomicBool::new(false);
+    let send = |from: u16| {
+        pin_to(from.into());
+        let socket = udp(OWN[0], from);
+        for n in 0_u32.. {
+            // Two super-packets, and something short after them.
+            let (len, segment) = if n % 3 < 2 { (60_000, 1400) } else { (9, 0) };
+            setsockopt(&socket, UdpGsoSegment, &segment).unwrap();
+            let bytes = [&n.to_be_bytes()[..], &vec![0; len]].concat();
+            socket.send_to(&bytes, (ip(NOBODY[0]), 1)).unwrap();
+            if over.load(Relaxed) {
+                return;
+            }
+        }
+    };
+    let (mut last, mut overtaken) = (BTreeMap::<u32, u32>::new(), Vec::new());
+    std::thread::scope(|scope| {
+        for from in [1000, 1001] {
+            let (world, send) = (&world, &send);
+            scope.spawn(move || world.near(|| send(from)));
+        }
+        let began = Instant::now();
+        while began.elapsed() < TIME {
+            while let Some(received) = port.receive() {
+                let packet = port.frame(received.slot).packet();
+                let [from, n] = [20, 28].map(|at| packet[at..at + 4].try_into().unwrap());
+                let [from, n] = [u32::from_be_bytes(from) >> 16, u32::from_be_bytes(n)];
+                overtaken.extend(last.insert(from, n).filter(|before| *before > n));
+            }
+            port.done();
+        }
+        over.store(true, Relaxed);
+    });
+    assert!(last.len() == 2 && last.values().all(|n| *n > 500), "{last:?}");
+    assert!(overtaken.is_empty(), "overtaken: {overtaken:?}");
 }
 
 #[test]

@@ -12,34 +12,28 @@ pub(crate) fn open() -> io::Result<OwnedFd> {
     let fd = check(unsafe { libc::socket(libc::AF_PACKET, kind, 0) })?;
     // SAFETY: the kernel has just given this descriptor to us, and to nobody else.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-    let on: c_int = 1;
-    // SAFETY: the kernel reads one int of the given length, which outlives the call.
-    check(unsafe {
-        libc::setsockopt(
-            fd,
-            libc::SOL_PACKET,
-            libc::PACKET_VNET_HDR,
-            (&raw const on).cast(),
-            size_of::<c_int>() as libc::socklen_t,
-        )
-    })?;
+    set(&socket, libc::SOL_PACKET, libc::PACKET_VNET_HDR, 1)?;
+    widen(&socket)?;
     Ok(socket)
 }
 
-/// Has it send past the devices' queueing disciplines, with room for many large packets on their way.
+/// Has it send past the devices' queueing disciplines.
 pub(crate) fn hasten(socket: &OwnedFd) -> io::Result<()> {
+    set(socket, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, 1)
+}
+
+/// Gives it room for many large packets on their way: until a device has sent them, they count.
+fn widen(socket: &OwnedFd) -> io::Result<()> {
     const ROOM: c_int = 16 << 20;
-    let set = |level, name, value: c_int| {
-        // SAFETY: the kernel reads one int of the given length, which outlives the call.
-        check(unsafe {
-            let len = size_of::<c_int>() as libc::socklen_t;
-            libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), len)
-        })
-    };
-    set(libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, 1)?;
     // More than anybody may have needs CAP_NET_ADMIN.
-    set(libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, ROOM)
-        .or_else(|_| set(libc::SOL_SOCKET, libc::SO_SNDBUF, ROOM))
+    set(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, ROOM)
+        .or_else(|_| set(socket, libc::SOL_SOCKET, libc::SO_SNDBUF, ROOM))
+}
+
+fn set(socket: &OwnedFd, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
+    let len = size_of::<c_int>() as libc::socklen_t;
+    // SAFETY: the kernel reads one int of the given length, which outlives the call.
+    check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), len) })
         .map(drop)
 }
 

@@ -50,8 +50,6 @@ pub(crate) struct Described {
     pub(crate) packet_at: usize,
     /// Index of the device.
     pub(crate) device: u32,
-    /// When it came, in nanoseconds, by the clock of the host.
-    pub(crate) came: u64,
     /// Others were lost before it.
     pub(crate) losing: bool,
     /// The VLAN tag that it had: type and contents.
@@ -175,7 +173,6 @@ impl Slot {
             link_at: header.tp_mac.into(),
             packet_at: header.tp_net.into(),
             device: device.cast_unsigned(),
-            came: u64::from(header.tp_sec) * 1_000_000_000 + u64::from(header.tp_nsec),
             losing: status & libc::TP_STATUS_LOSING != 0,
             tag: (status & libc::TP_STATUS_VLAN_VALID != 0).then(|| {
                 let kind = match status & libc::TP_STATUS_VLAN_TPID_VALID {
@@ -185,6 +182,23 @@ impl Slot {
                 let ([a, b], [c, d]) = (kind.to_be_bytes(), header.tp_vlan_tci.to_be_bytes());
                 [a, b, c, d]
             }),
+        })
+    }
+
+    /// Whether there is a packet in it.
+    #[inline]
+    pub(crate) fn is_ours(&self) -> bool {
+        self.status().load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
+    }
+
+    /// When the kernel had it there, in nanoseconds by the host's clock, if there is a packet in it.
+    #[inline]
+    pub(crate) fn came(&self) -> Option<u64> {
+        // SAFETY: as in `look`.
+        self.is_ours().then(|| unsafe {
+            let header = self.header.as_ptr();
+            let [seconds, nanos] = [(&raw const (*header).tp_sec), (&raw const (*header).tp_nsec)];
+            u64::from(seconds.read_volatile()) * 1_000_000_000 + u64::from(nanos.read_volatile())
         })
     }
 

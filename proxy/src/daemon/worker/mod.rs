@@ -245,6 +245,8 @@ impl Worker {
             let due = dues.into_iter().flatten().min();
             let timeout = due.map(|at| at.saturating_duration_since(now));
             if timeout.is_some_and(|t| t.is_zero()) {
+                // However much is due, what comes by the queue does not wait for the end of it.
+                empty = 0;
                 self.decider.engine.handle_timeout(now);
                 self.send_own(&mut own);
             } else if empty > spin {

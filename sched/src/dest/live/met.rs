@@ -75,7 +75,7 @@ impl DestLive {
     /// A datagram has found nobody, as an ICMP error says, which has been counted among the packets from the server. What
     /// else came from it since the last one shows that it was there meanwhile.
     pub fn count_refused_datagram(&self) {
-        let heard = self.stats.read().out_packets;
+        let heard = self.stats.total().out_packets;
         let before = self.encounters.heard.swap(heard, Relaxed);
         if heard > before + 1 {
             self.forgive();
@@ -131,7 +131,10 @@ mod tests {
         assert_eq!([refused(), refused()], [1, 2], "it answered somebody");
         live.stats.zero();
         assert_eq!(refused(), 3, "counters that began anew say nothing");
-        assert_eq!(live.met().refused, 6);
+        live.stats.zero();
+        live.stats.count(Writer(0), Direction::Out, 1, 100);
+        assert_eq!(refused(), 1, "it answered all the same");
+        assert_eq!(live.met().refused, 7);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use std::os::fd::AsRawFd;
 
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 use wire::frame::{Frame, Offload};
 use wire::packet::Family;
 
@@ -248,4 +250,13 @@ fn output(line: &str) -> String {
     let output = Command::new(words.next().unwrap()).args(words).output().unwrap();
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Has this thread run on one processor, if there are so many.
+pub(super) fn pin_to(processor: usize) {
+    let mut set = CpuSet::new();
+    let all = std::thread::available_parallelism().unwrap().get();
+    set.set(processor % all).unwrap();
+    // Where this one is not for us, it stays where it is.
+    let _ = sched_setaffinity(Pid::from_raw(0), &set);
 }
