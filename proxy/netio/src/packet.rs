@@ -12,6 +12,7 @@
 //! A port's memory stays until the process ends, even where the port does not.
 
 mod filter;
+mod outgoing;
 mod program;
 mod rings;
 mod spread;
@@ -34,6 +35,7 @@ use crate::sys::ring::PACKET_AT;
 
 use filter::Part;
 pub use filter::Scope;
+use outgoing::Outgoing;
 use rings::Rings;
 use spreader::Spreader;
 
@@ -60,9 +62,7 @@ pub struct Port {
     rings: Rings,
     /// The packets in the slots.
     frames: Box<[Frame]>,
-    outgoing: Vec<Outgoing>,
-    sender: OwnedFd,
-    batch: sys::packet::Batch,
+    outgoing: Outgoing,
     lost: u64,
 }
 
@@ -111,16 +111,6 @@ fn in_steps(socket: &OwnedFd, program: &[libc::sock_filter], scope: &Scope, part
     Ok(())
 }
 
-/// A packet that waits for [`Port::flush`].
-#[derive(Clone, Copy, Debug)]
-struct Outgoing {
-    slot: usize,
-    /// Bytes before it.
-    prefix: usize,
-    device: u32,
-    ethertype: u16,
-}
-
 /// What would help where there can be no port, for this reason.
 pub fn way_out(error: &io::Error) -> &'static str {
     match error.raw_os_error().map(Errno::from_raw) {
@@ -159,16 +149,7 @@ impl Port {
 
     fn one(slots: usize) -> io::Result<Self> {
         let (rings, frames) = Rings::open(slots)?;
-        let sender = sys::packet::open()?;
-        sys::packet::hasten(&sender)?;
-        Ok(Self {
-            rings,
-            frames,
-            outgoing: Vec::with_capacity(BATCH),
-            sender,
-            batch: sys::packet::Batch::new(BATCH),
-            lost: 0,
-        })
+        Ok(Self { rings, frames, outgoing: Outgoing::open()?, lost: 0 })
     }
 
     /// Takes the next packet of a batch, if there is one and the batch is not full. It stays until [`Port::done`].
@@ -203,27 +184,12 @@ impl Port {
         let frame = &mut self.frames[slot];
         let (prefix, ethertype) = link::prefix(&frame.offload, family, header, &mut prefix);
         frame.with_prefix(prefix);
-        self.outgoing.push(Outgoing { slot, prefix: prefix.len(), device, ethertype });
+        self.outgoing.push(outgoing::Packet { slot, prefix: prefix.len(), device, ethertype });
     }
 
     /// Sends what waits to be sent. Says how many the kernel would not take.
     pub fn flush(&mut self) -> u64 {
-        let (mut gone, mut refused) = (0, 0);
-        while gone < self.outgoing.len() {
-            let waiting = &self.outgoing[gone..];
-            let frames = &self.frames;
-            let frames = waiting.iter().map(|o| (frames[o.slot].prefixed(o.prefix), o.device, o.ethertype));
-            match self.batch.send(&self.sender, frames) {
-                Ok(sent) => gone += sent,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => {
-                    refused += 1;
-                    gone += 1;
-                }
-            }
-        }
-        self.outgoing.clear();
-        refused
+        self.outgoing.flush(&self.frames)
     }
 
     /// Ends a batch: sends what waits, and gives the slots back. Says how many packets the kernel would not take.

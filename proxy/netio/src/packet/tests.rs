@@ -31,6 +31,28 @@ fn tcp_passes_in_super_packets_both_ways() {
     }
 }
 
+/// A device that does not cut super-packets itself: some network cards, and most of emulated machines.
+#[test]
+fn super_packets_leave_by_devices_that_cannot_cut_them() {
+    for family in [0, 1] {
+        let world = World::new();
+        world.far(|| {
+            run("ethtool -K eth0 tso off");
+            run("ethtool -K eth0 tx-udp-segmentation off");
+        });
+        let mirror = world.mirror(1, SLOTS);
+        world.near(|| {
+            exchange_tcp(family, 4 << 20);
+            let (client, server) = (udp(OWN[family], 5001), udp(OWN[family], 5002));
+            setsockopt(&client, UdpGsoSegment, &1000).unwrap();
+            client.send_to(&pattern(2500), (ip(NOBODY[family]), 5002)).unwrap();
+            let came = [1000, 1000, 500].map(|_| server.recv(&mut [0; 2000]).unwrap());
+            assert_eq!(came, [1000, 1000, 500]);
+        });
+        assert!(mirror.stop().iter().any(|s| s.offload.gso != GsoKind::None), "no super-packet");
+    }
+}
+
 #[test]
 fn udp_super_packets_are_cut_into_datagrams_where_they_arrive() {
     for family in [0, 1] {
