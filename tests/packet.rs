@@ -3,8 +3,10 @@
 //! other tests, with `ULVS_PORT=packet`.
 
 use std::fs;
-use std::io::{ErrorKind, Read as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::UdpSocket;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -35,7 +37,11 @@ fn everywhere<S>(serve: impl Fn(&Node) -> anyhow::Result<S>, test: impl Fn(&NatL
 }
 
 fn start(lab: &NatLab) -> Engine<'_> {
-    let engine = Engine::start(lab, &["--port", "packet"]);
+    start_with(lab, &["--port", "packet"])
+}
+
+fn start_with<'a>(lab: &'a NatLab, args: &[&str]) -> Engine<'a> {
+    let engine = Engine::start(lab, args);
     for family in FAMILIES {
         for (proto, l4_port) in [("tcp", 80), ("udp", 4000)] {
             let dests = [0, 1].map(|server| (lab.server_port(server, family, l4_port), 1));
@@ -242,6 +248,39 @@ fn devices_are_those_that_are_named_or_all_and_come_and_go() {
     on("come later0");
     lab.director.exec(&["ip", "link", "del", "later0"]).unwrap();
     on("gone later0");
+}
+
+/// What a guest on a TAP device may do at any time: the kernel can describe its super-packet to nobody, and keeps the slot.
+#[test]
+fn a_ring_that_a_guest_has_stopped_is_left_for_the_tun_device() {
+    let lab = NatLab::new(&NatOptions::default()).unwrap();
+    let _servers: Vec<_> = lab.servers.iter().map(|server| Http::start(server, 80).unwrap()).collect();
+    let engine = start_with(&lab, &["--port", "packet", "--workers", "1"]);
+    let vip = lab.vip.port(Family::V4, 80);
+    let port = || engine.ulvs("status").lines().find(|line| line.starts_with("port")).unwrap().to_owned();
+    let mut command = lab.director.command("python3");
+    command
+        .args(["-c", include_str!("packet/guest.py"), &lab.vip.of(Family::V4).to_string()])
+        .stdin(Stdio::piped());
+    let mut guest = lab.director.spawn(&mut command).unwrap();
+    wait_for("the guest's device", PATIENCE, || port().contains("guest0").then_some(())).unwrap();
+    client::download(&lab.client, vip, 1 << 20, |_| {}).unwrap();
+    guest.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Relaxed) {
+                let _ = client::download(&lab.client, vip, 1 << 20, |_| {});
+            }
+        });
+        let left = wait_for("the packet port to be left", PATIENCE, || port().ends_with("tun").then_some(()));
+        over.store(true, Relaxed);
+        left.unwrap();
+    });
+    assert!(engine.log().contains("the packet port is left"), "{}", engine.log());
+    assert!(engine.status().counter("lost") > 0);
+    client::download(&lab.client, vip, 16 << 20, |_| {}).unwrap();
+    engine.stop();
 }
 
 /// They take memory, and see every packet.

@@ -63,7 +63,6 @@ pub struct Port {
     /// The packets in the slots.
     frames: Box<[Frame]>,
     outgoing: Outgoing,
-    lost: u64,
 }
 
 /// What ports that were opened together receive.
@@ -73,6 +72,17 @@ pub struct Intake {
     /// Where there are several.
     spreaders: Option<[Spreader; 2]>,
     scope: Scope,
+    /// How often in a row a ring has taken none of its packets.
+    deaf: Vec<[u8; 2]>,
+}
+
+/// How ports have fared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fared {
+    /// Packets that no slot was free for.
+    pub lost: u64,
+    /// A ring takes nothing any more, though slots are free: see [`Intake::look`].
+    pub stopped: bool,
 }
 
 impl Intake {
@@ -95,6 +105,28 @@ impl Intake {
             self.scope.clone_from(scope);
         }
         Ok(())
+    }
+
+    /// How they have fared since the last look; `emptied` says that all slots have been given back since then.
+    ///
+    /// A packet whose kind of super-packet cannot be described to us (UFO of a guest, SCTP) stops a ring for good: the kernel
+    /// keeps the slot that it was for as if it were being filled (as of Linux 6.18, `tpacket_rcv`).
+    pub fn look(&mut self, emptied: bool) -> Fared {
+        /// Of these looks one may have come too early.
+        const CERTAIN: u8 = 2;
+        let mut fared = Fared::default();
+        for (socket, deaf) in self.sockets.iter().flatten().zip(self.deaf.as_flattened_mut()) {
+            // Fails for nobody's socket but one that is closed.
+            let [taken, lost] = sys::ring::taken_and_lost(socket).unwrap_or_default();
+            fared.lost += lost;
+            match (taken, lost) {
+                (0, 0) => {}
+                (0, _) if emptied => *deaf += 1,
+                _ => *deaf = 0,
+            }
+            fared.stopped |= *deaf >= CERTAIN;
+        }
+        fared
     }
 
     /// What they receive.
@@ -144,20 +176,18 @@ impl Port {
             }
             _ => None,
         };
-        Ok((ports, Intake { sockets, spreaders, scope: Scope::default() }))
+        let deaf = vec![[0; 2]; sockets.len()];
+        Ok((ports, Intake { sockets, spreaders, scope: Scope::default(), deaf }))
     }
 
     fn one(slots: usize) -> io::Result<Self> {
         let (rings, frames) = Rings::open(slots)?;
-        Ok(Self { rings, frames, outgoing: Outgoing::open()?, lost: 0 })
+        Ok(Self { rings, frames, outgoing: Outgoing::open()? })
     }
 
     /// Takes the next packet of a batch, if there is one and the batch is not full. It stays until [`Port::done`].
     pub fn receive(&mut self) -> Option<Received> {
         let (slot, described) = self.rings.next()?;
-        if described.losing {
-            self.lost += self.rings.lost();
-        }
         let readable = fill(&mut self.frames[slot], &described).is_some();
         Some(Received { slot, device: described.device, readable })
     }
@@ -200,11 +230,6 @@ impl Port {
         let refused = self.flush();
         self.rings.give_back(&self.frames);
         refused
-    }
-
-    /// Packets that there was no slot for, since the last time.
-    pub fn take_lost(&mut self) -> u64 {
-        std::mem::take(&mut self.lost)
     }
 }
 

@@ -86,12 +86,6 @@ impl Rings {
         self.short.waiting() + self.long.waiting()
     }
 
-    /// Packets that there was no slot for since the last time.
-    pub(super) fn lost(&self) -> u64 {
-        // Fails for nobody's socket but one that is closed.
-        [&self.short, &self.long].iter().map(|ring| sys::ring::lost(&ring.socket).unwrap_or(0)).sum()
-    }
-
     /// Ends a batch.
     ///
     /// # Panics

@@ -50,8 +50,6 @@ pub(crate) struct Described {
     pub(crate) packet_at: usize,
     /// Index of the device.
     pub(crate) device: u32,
-    /// Others were lost before it.
-    pub(crate) losing: bool,
     /// The VLAN tag that it had: type and contents.
     pub(crate) tag: Option<[u8; 4]>,
 }
@@ -126,10 +124,11 @@ pub(crate) fn share<'a>(sockets: impl IntoIterator<Item = &'a OwnedFd>) -> io::R
     Ok(())
 }
 
-/// Packets that the ring had no slot for since the last time.
-pub(crate) fn lost(socket: &OwnedFd) -> io::Result<u64> {
-    // The other number of `tpacket_stats` is that of all packets.
-    read_option::<[c_uint; 2]>(socket, libc::PACKET_STATISTICS).map(|[_, lost]| lost.into())
+/// Packets since the last time: those that the ring has taken, and those that it could not.
+pub(crate) fn taken_and_lost(socket: &OwnedFd) -> io::Result<[u64; 2]> {
+    // The first number of `tpacket_stats` is that of all.
+    let [all, lost] = read_option::<[c_uint; 2]>(socket, libc::PACKET_STATISTICS)?;
+    Ok([all.saturating_sub(lost).into(), lost.into()])
 }
 
 /// Lets only those packets through for which the program says so, from now on.
@@ -173,7 +172,6 @@ impl Slot {
             link_at: header.tp_mac.into(),
             packet_at: header.tp_net.into(),
             device: device.cast_unsigned(),
-            losing: status & libc::TP_STATUS_LOSING != 0,
             tag: (status & libc::TP_STATUS_VLAN_VALID != 0).then(|| {
                 let kind = match status & libc::TP_STATUS_VLAN_TPID_VALID {
                     0 => libc::ETH_P_8021Q as u16,

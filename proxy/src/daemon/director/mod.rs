@@ -41,12 +41,15 @@ use super::health::{Health, Rest};
 use super::knobs::knobs;
 use super::orphans::Orphans;
 use super::rules::{self, Rules};
-use super::worker::{Turns, Workers};
+use super::worker::{PortErrors, Turns, Workers};
 use crate::front::{Fronts, Listing};
 use crate::reason::reason;
 
 /// How often removed servers are looked through; one that is idle twice in a row is forgotten.
 const SWEEP: Duration = Duration::from_secs(60);
+
+/// How often rings are looked after.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// How often servers in their slow start are looked at.
 const RAMP: Duration = Duration::from_secs(1);
@@ -91,6 +94,8 @@ pub(super) struct Director {
     /// Why it is this port.
     port_reason: Arc<PortWords>,
     turns: Vec<Arc<Turns>>,
+    errors: Arc<PortErrors>,
+    next_look: Instant,
     /// Why DR cannot be sent by.
     no_link: Option<String>,
     trash: Trash,
@@ -145,6 +150,8 @@ impl Director {
             rings: None,
             no_rings: None,
             turns: workers.turns.clone(),
+            errors: Arc::clone(&workers.errors),
+            next_look: Instant::now() + LOOK,
             no_link: workers.no_link.clone(),
             trash: Trash::default(),
             drains: Drains::default(),
@@ -241,6 +248,10 @@ impl Director {
                 self.next_sweep = Instant::now() + SWEEP;
                 self.forgotten.extend(self.trash.sweep());
                 self.let_addresses_go();
+            }
+            () = sleep_until(self.next_look), if self.rings.is_some() => {
+                self.next_look = Instant::now() + LOOK;
+                self.look_at_rings()?;
             }
             () = sleep_until(self.next_ramp), if self.engine.services().is_ramping() => {
                 self.next_ramp = Instant::now() + RAMP;

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
+use anyhow::bail;
 use control::config::Port as Choice;
-use netio::packet::{Intake, Scope};
+use netio::packet::{Fared, Intake, Scope};
 use netio::poll::Waker;
 use netio::steer::{Targets, TargetsChange};
 
@@ -21,11 +23,13 @@ pub(in crate::daemon) struct Rings {
     pub(in crate::daemon) only: Vec<String>,
     /// Names of those that they are on, as it is told.
     pub(in crate::daemon) on: Vec<String>,
+    /// How often workers had looked at them when they were looked after last.
+    turned: Vec<u64>,
 }
 
 impl Rings {
     pub(in crate::daemon) const fn new(intake: Intake, only: Vec<String>) -> Self {
-        Self { intake, only, on: Vec::new() }
+        Self { intake, only, on: Vec::new(), turned: Vec::new() }
     }
 
     /// Those that it is to be on and is not.
@@ -110,6 +114,41 @@ impl Director {
         if self.rings.is_some() {
             Turns::await_all(&self.turns, || self.wakers.iter().for_each(Waker::wake));
         }
+    }
+
+    /// Sees how they have fared. Where one has stopped, it goes on without any.
+    ///
+    /// # Errors
+    /// Where rings are all there is.
+    pub(super) fn look_at_rings(&mut self) -> anyhow::Result<()> {
+        let Some(rings) = &mut self.rings else { return Ok(()) };
+        let turned: Vec<_> = self.turns.iter().map(|turns| turns.count()).collect();
+        // Who was in the middle of a turn has begun another one.
+        let emptied = turned.iter().zip(&rings.turned).all(|(now, before)| *now >= before + 2);
+        let Fared { lost, stopped } = rings.intake.look(emptied);
+        rings.turned = turned;
+        if lost == 0 {
+            return Ok(());
+        }
+        self.errors.lost.fetch_add(lost, Relaxed);
+        // A ring that has stopped wakes nobody, and the next look is to be sure.
+        self.wakers.iter().for_each(Waker::wake);
+        if !stopped {
+            return Ok(());
+        }
+        const WHY: &str = "one of its rings has stopped: the kernel could not describe a packet (a super-packet of UDP                            fragments or of SCTP, perhaps from a guest)";
+        if self.ground.is_alone() {
+            bail!("the packet port receives nothing any more: {WHY}; it works again after a start");
+        }
+        tracing::error!(
+            "the packet port is left, and the TUN port goes on: {WHY}; the packet port works again after a start"
+        );
+        self.close_rings();
+        self.rings = None;
+        self.ground.set_rings(&BTreeSet::new(), &self.wakers)?;
+        self.port_words.store(Arc::new(self.words()));
+        self.port_reason.store(Arc::new(format!("the packet port was left: {WHY}")));
+        Ok(())
     }
 
     /// They receive nothing more.

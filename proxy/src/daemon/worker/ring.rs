@@ -39,10 +39,15 @@ const PATIENCE: Duration = Duration::from_millis(250);
 pub(in crate::daemon) struct Turns(AtomicU64);
 
 impl Turns {
+    /// How often.
+    pub(in crate::daemon) fn count(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
     /// Wakes these workers and waits until they go by what the rings take now, for as long as it may be. Before that, the
     /// first packet that a ring takes newly passes for one that came earlier.
     pub(in crate::daemon) fn await_all(all: &[Arc<Self>], wake: impl FnOnce()) {
-        let count = |turns: &Arc<Self>| turns.0.load(Relaxed);
+        let count = |turns: &Arc<Self>| turns.count();
         // Looked at first: who is woken may have turned round often enough, and be asleep again, before this goes on.
         let (before, began): (Vec<_>, _) = (all.iter().map(count).collect(), Instant::now());
         wake();
@@ -129,10 +134,9 @@ impl Worker {
         }
         // Nobody else writes it.
         turns.0.store(turns.0.load(Relaxed) + 1, Relaxed);
-        for (counter, n) in [(&errors.unsent, port.done()), (&errors.lost, port.take_lost())] {
-            if n > 0 {
-                counter.fetch_add(n, Relaxed);
-            }
+        let unsent = port.done();
+        if unsent > 0 {
+            errors.unsent.fetch_add(unsent, Relaxed);
         }
         done
     }
