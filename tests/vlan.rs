@@ -107,6 +107,7 @@ fn a_client_in_a_vlan_is_told_that_its_server_is_gone() {
 
 #[test]
 fn what_is_not_for_a_service_is_the_kernels_to_pass_over() {
+    const QUESTIONS: u64 = 10;
     let lab = NatLab::new(&NatOptions::default()).unwrap();
     let trunk = Trunk::new(&lab, &[5]);
     let engine = start(&lab, &[]);
@@ -114,8 +115,13 @@ fn what_is_not_for_a_service_is_the_kernels_to_pass_over() {
     for family in FAMILIES {
         let socket = udp::connected(&trunk.clients[0], lab.vip.port(family, 4001));
         socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-        socket.send(b"anybody?").unwrap();
+        for _ in 0..QUESTIONS {
+            socket.send(b"anybody?").unwrap();
+        }
         assert_eq!(socket.recv(&mut [0; 16]).unwrap_err().kind(), ErrorKind::WouldBlock);
     }
-    assert_eq!((engine.status().counter("received"), trunk.seen()), (before, (0, 0)), "{DEVICE}");
+    // The host says a word on each of its devices now and then.
+    let received = engine.status().counter("received") - before;
+    assert!(received < QUESTIONS, "{received}");
+    assert_eq!(trunk.seen(), (0, 0), "{DEVICE}");
 }
