@@ -20,6 +20,8 @@ pub(crate) struct Encounters {
     met: Met,
     /// Packets that it had sent when a datagram was refused last.
     heard: u64,
+    /// Those that it sent before its counters were zeroed last.
+    before: u64,
 }
 
 impl Encounters {
@@ -97,6 +99,11 @@ impl Service {
 }
 
 impl Dest {
+    /// Its counters begin anew; what it has done stays done.
+    pub(crate) fn zero(&mut self) {
+        self.encounters.before += std::mem::take(&mut self.counts).out_packets;
+    }
+
     pub(crate) fn edit(&mut self, spec: &DestSpec) {
         (self.configured, self.method) = (spec.weight.0, spec.method);
         self.replies |= spec.method.sees_replies();
@@ -138,7 +145,7 @@ impl Model {
             Proto::Udp if hearsay => true,
             Proto::Tcp => flow.asked.take().is_some(),
             Proto::Udp => {
-                let heard = dest.counts.out_packets;
+                let heard = dest.encounters.before + dest.counts.out_packets;
                 if heard > std::mem::replace(&mut dest.encounters.heard, heard) + 1 {
                     dest.encounters.met.in_a_row = 0;
                 }

@@ -514,7 +514,7 @@ impl Model {
             }
             Op::Zero { .. } => {
                 let dests = self.services.values().flat_map(Service::everyone);
-                dests.for_each(|dest| self.dests[dest].counts = Counts::default());
+                dests.for_each(|dest| self.dests[dest].zero());
             }
             Op::AddLip { lip, .. } => self.lips.push(*lip),
             Op::DelLip { lip, .. } => self.lips.retain(|known| known != lip),
@@ -583,7 +583,7 @@ impl Model {
         let dest = &mut self.dests[index];
         if dest.service != making {
             // Connections outlive their service, its counters do not.
-            dest.counts = Counts::default();
+            dest.zero();
             dest.service = making;
         }
         (dest.share, dest.other_weight, dest.down, dest.available) = (Share::In, None, false, true);
