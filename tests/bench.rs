@@ -107,7 +107,10 @@ fn what_is_missing_is_said_before_anything_is_measured() {
 #[test]
 fn an_interrupt_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
-    let mut command = bench("60", &["--contenders", "haproxy2,ulvs-tun", "--workloads", "requests1"]);
+    // Whoever was started in the background of a shell ignores SIGINT, and so do those whom it starts.
+    let mut command = Command::new("env");
+    let what = bench("60", &["--contenders", "haproxy2,ulvs-tun", "--workloads", "requests1"]);
+    command.arg("--default-signal=INT").arg(what.get_program()).args(what.get_args()).stdin(Stdio::null());
     // Its processes are told from others by their environment; what it leaves in files would be here.
     let mark = format!("TMPDIR={}", dir.path().display());
     command.env("TMPDIR", dir.path()).stderr(Stdio::null());
