@@ -127,6 +127,7 @@ fn packets_are_cut_to_the_mtu_before_they_are_lost() {
 fn the_devices_go_with_the_link() {
     let mut lab = lab(Impairment::default());
     lab.client_link = None;
-    let error = lab.client.link_up("eth0").unwrap_err();
+    // The kernel takes a namespace apart when it has time.
+    let error = wait_for("eth0 to go", Duration::from_secs(5), || lab.client.link_up("eth0").err()).unwrap();
     assert!(format!("{error:#}").contains("no interface eth0"), "{error:#}");
 }

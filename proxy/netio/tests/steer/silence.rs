@@ -50,11 +50,13 @@ fn answer((protocol, to): Port) -> ErrorKind {
 }
 
 fn is_silent(world: &World, port: Port) -> bool {
-    match world.on_client(|| answer(port)) {
-        ErrorKind::ConnectionRefused => false,
-        ErrorKind::TimedOut | ErrorKind::WouldBlock => true,
+    let refuses = || match world.on_client(|| answer(port)) {
+        ErrorKind::ConnectionRefused => true,
+        ErrorKind::TimedOut | ErrorKind::WouldBlock => false,
         other => panic!("{other:?}"),
-    }
+    };
+    // A machine that is busy may answer late.
+    !(0..3).any(|_| refuses())
 }
 
 #[test]
