@@ -103,11 +103,7 @@ impl Scope {
             program.load(Size::Byte, 8);
             program.unless_over(1, reject);
         }
-        if any {
-            program.go(accept);
-        } else {
-            self.addresses(&mut program, (16, 12), IpAddr::is_ipv4, (accept, reject));
-        }
+        self.addresses(&mut program, any, (16, 12), IpAddr::is_ipv4, (accept, reject));
         program.place(v6);
         let (is_v6, of_protocol) = (program.label(), program.label());
         program.search(&[libc::ETH_P_IPV6 as u32], is_v6, reject);
@@ -126,11 +122,7 @@ impl Scope {
             program.unless_over(1, reject);
         }
         // The last four bytes of each address.
-        if any {
-            program.go(accept);
-        } else {
-            self.addresses(&mut program, (36, 20), IpAddr::is_ipv6, (accept, reject));
-        }
+        self.addresses(&mut program, any, (36, 20), IpAddr::is_ipv6, (accept, reject));
         program.place(accept);
         program.end(ALL);
         program.place(reject);
@@ -141,10 +133,15 @@ impl Scope {
     fn addresses(
         &self,
         program: &mut Program,
+        any: bool,
         (to, from): (u32, u32),
         of_family: fn(&IpAddr) -> bool,
         (accept, reject): (Label, Label),
     ) {
+        if any {
+            program.go(accept);
+            return;
+        }
         let not_to = program.label();
         for (at, addrs, otherwise) in [(to, &self.to, not_to), (from, &self.from, reject)] {
             let words = words(addrs, of_family);

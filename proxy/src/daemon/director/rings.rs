@@ -136,7 +136,8 @@ impl Director {
         if !stopped {
             return Ok(());
         }
-        const WHY: &str = "one of its rings has stopped: the kernel could not describe a packet (a super-packet of UDP                            fragments or of SCTP, perhaps from a guest)";
+        const WHY: &str = "one of its rings has stopped: the kernel could not describe a packet (a super-packet of UDP \
+                           fragments or of SCTP, perhaps from a guest)";
         if self.ground.is_alone() {
             bail!("the packet port receives nothing any more: {WHY}; it works again after a start");
         }

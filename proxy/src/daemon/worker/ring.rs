@@ -47,12 +47,11 @@ impl Turns {
     /// Wakes these workers and waits until they go by what the rings take now, for as long as it may be. Before that, the
     /// first packet that a ring takes newly passes for one that came earlier.
     pub(in crate::daemon) fn await_all(all: &[Arc<Self>], wake: impl FnOnce()) {
-        let count = |turns: &Arc<Self>| turns.count();
         // Looked at first: who is woken may have turned round often enough, and be asleep again, before this goes on.
-        let (before, began): (Vec<_>, _) = (all.iter().map(count).collect(), Instant::now());
+        let (before, began): (Vec<_>, _) = (all.iter().map(|turns| turns.count()).collect(), Instant::now());
         wake();
         // The turn that is going on may have begun too early.
-        let behind = || all.iter().zip(&before).any(|(turns, before)| count(turns) < before + 2);
+        let behind = || all.iter().zip(&before).any(|(turns, before)| turns.count() < before + 2);
         while behind() && began.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_micros(20));
         }
