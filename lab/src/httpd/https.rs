@@ -2,7 +2,7 @@
 //! are. It is not for measuring.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
 
@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::conf::Tls;
-use crate::serve::{Site, bind_any};
+use crate::serve::{Site, listen_any};
 
 /// Serves on port 443 until the process ends.
 pub(super) fn start(site: &Site, tls: &Tls, provider: Arc<CryptoProvider>) -> anyhow::Result<()> {
@@ -27,7 +27,7 @@ pub(super) fn start(site: &Site, tls: &Tls, provider: Arc<CryptoProvider>) -> an
         .with_single_cert(chain.with_context(|| shown(&tls.cert))?, key)
         .with_context(|| format!("{} and {} do not go together", tls.cert.display(), tls.key.display()))?;
     let (site, config) = (site.clone(), Arc::new(config));
-    let listener = bind_any(443, TcpListener::bind).context("cannot listen on TCP port 443")?;
+    let listener = listen_any(443).context("cannot listen on TCP port 443")?;
     let accept = move || {
         for stream in listener.incoming().flatten() {
             let (site, config) = (site.clone(), Arc::clone(&config));

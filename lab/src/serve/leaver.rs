@@ -5,7 +5,7 @@ use mio::Interest;
 use mio::net::TcpListener;
 
 use super::polled::Polled;
-use super::{Counters, bind_any, count};
+use super::{Counters, count, listen_polled};
 use crate::load::forget;
 use crate::node::Node;
 
@@ -17,7 +17,7 @@ impl Leaver {
     /// Serves on the port, in both families.
     pub fn start(node: &Node, l4_port: u16) -> anyhow::Result<Self> {
         let listener = node
-            .run(|| bind_any(l4_port, TcpListener::bind))?
+            .run(|| listen_polled(l4_port))?
             .with_context(|| format!("{node} cannot listen on TCP port {l4_port}"))?;
         let serve = |listener: &TcpListener, counters: &Counters| {
             while let Ok((stream, _)) = listener.accept() {

@@ -12,7 +12,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use nix::errno::Errno;
 
-use super::{Counters, bind_any, count};
+use super::{Counters, count, listen_polled};
 use crate::node::Node;
 use crate::pattern::MAX_PIECE;
 
@@ -84,14 +84,14 @@ impl Reactor {
     /// Listens on the port in both families inside the node and serves from a new thread.
     pub(super) fn start<S: Service>(node: &Node, l4_port: u16, service: S) -> anyhow::Result<Self> {
         let listener = node
-            .run(|| bind_any(l4_port, TcpListener::bind))?
+            .run(|| listen_polled(l4_port))?
             .with_context(|| format!("{node} cannot listen on TCP port {l4_port}"))?;
         Self::serve(node.name(), listener, service)
     }
 
     /// The same where this process is.
     pub(super) fn here<S: Service>(name: &str, l4_port: u16, service: S) -> anyhow::Result<Self> {
-        let listener = bind_any(l4_port, TcpListener::bind);
+        let listener = listen_polled(l4_port);
         let listener = listener.with_context(|| format!("cannot listen on TCP port {l4_port}"))?;
         Self::serve(name, listener, service)
     }

@@ -36,6 +36,16 @@ fn http_answers_in_both_families_and_keeps_the_connection() {
 }
 
 #[test]
+fn all_who_come_while_nothing_is_accepted_wait() {
+    let node = Node::new("busy").unwrap();
+    let _listener = node.run(|| listen_any(80)).unwrap().unwrap();
+    // Of one for whom there is no room the kernel ignores the first packet, and it is sent again a second later.
+    let connect = || std::net::TcpStream::connect_timeout(&local(false, 80), Duration::from_millis(900));
+    let waiting: Result<Vec<_>, _> = node.run(|| (0..300).map(|_| connect()).collect()).unwrap();
+    assert_eq!(waiting.unwrap().len(), 300);
+}
+
+#[test]
 fn http_moves_streams_both_ways_with_the_right_digest() {
     let (node, _http) = http();
     for bytes in [0, 1, 1_048_573, 5_000_000] {
