@@ -153,3 +153,16 @@ fn methods_are_mixed_within_a_service() {
     }
     nothing_dropped(&engine);
 }
+
+#[test]
+fn datagrams_that_wait_for_a_neighbour_are_not_overtaken() {
+    let lab = DirectLab::new(&DirectOptions { servers: 1, ..DirectOptions::default() }).unwrap();
+    let engine = Engine::start_on(&lab.director, lab.state_dir(), &[]);
+    for family in FAMILIES {
+        let vip = lab.vip.port(family, 80);
+        engine.ulvs(&format!("ipvsadm -A -u {vip} -s rr"));
+        engine.ulvs(&format!("ipvsadm -a -u {vip} -r {} -g", lab.server_port(0, family, 80)));
+        talk::order_is_kept_by_one_who_forgets(&lab.director, (&lab.client, vip), (&lab.servers[0], vip));
+    }
+    nothing_dropped(&engine);
+}

@@ -13,7 +13,9 @@ use crate::scene::FAMILIES;
 use crate::support::complaints::Complaints;
 use crate::support::decapsulator::Decapsulator;
 use crate::support::sctp::{INIT, INIT_ACK, Packet, Sctp};
-use crate::support::talk::{datagrams, longest_ping, pages_and_transfers, works};
+use crate::support::talk::{
+    datagrams, longest_ping, order_is_kept_by_one_who_forgets, pages_and_transfers, works,
+};
 use crate::support::{PATIENCE, printed, udp};
 
 #[test]
@@ -106,6 +108,23 @@ fn servers_answer_past_the_director() {
         silent(complaints);
         alone.end(&lab.director);
     }
+}
+
+#[test]
+fn datagrams_that_wait_for_a_neighbour_are_not_overtaken() {
+    let lab =
+        DirectLab::new(&DirectOptions { servers: 2, forwarding: false, ..DirectOptions::default() }).unwrap();
+    let alone = Alone::start(&lab.director, lab.state_dir(), &[]);
+    for family in FAMILIES {
+        for (n, method) in ["-g", "--fullnat"].into_iter().enumerate() {
+            let (vip, server) =
+                (lab.vip.port(family, 80 + n as u16), lab.server_port(n, family, 80 + n as u16));
+            alone.serve(vip, &[server], method);
+            let listens = if method == "-g" { vip } else { server };
+            order_is_kept_by_one_who_forgets(&lab.director, (&lab.client, vip), (&lab.servers[n], listens));
+        }
+    }
+    alone.end(&lab.director);
 }
 
 #[test]

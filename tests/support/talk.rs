@@ -1,10 +1,12 @@
 //! What has to work whatever the method: small and large things both ways, with each byte compared.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
+use std::thread;
 use std::time::Duration;
 
-use lab::client;
+use lab::client::{self, UdpClient};
 use lab::node::Node;
+use nix::sys::socket::{setsockopt, sockopt};
 
 use super::PATIENCE;
 
@@ -54,4 +56,33 @@ pub fn longest_ping(client: &Node, vip: SocketAddr) {
     let len = if vip.is_ipv4() { 65_507 } else { 65_527 };
     client::ping(client, vip.ip(), len, Duration::from_secs(2))
         .unwrap_or_else(|error| panic!("a ping of {len} bytes to {vip}: {error:#}"));
+}
+
+/// Datagrams come in their order, all of them, to a director that has forgotten its neighbours when they begin to come, and
+/// learns of the server's link address while they do. `server` is a machine, and where a server of its is to listen.
+pub fn order_is_kept_by_one_who_forgets(
+    director: &Node,
+    (client, vip): (&Node, SocketAddr),
+    server: (&Node, SocketAddr),
+) {
+    const EACH: u16 = 400;
+    let (client, server) =
+        (UdpClient::open(client, vip).unwrap(), server.0.run(|| UdpSocket::bind(server.1)).unwrap().unwrap());
+    setsockopt(&server, sockopt::RcvBufForce, &(4 << 20)).unwrap();
+    server.set_read_timeout(Some(PATIENCE)).unwrap();
+    for round in 0..10 {
+        director.exec(&["ip", "neigh", "flush", "all"]).unwrap();
+        let come = thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let (mut come, mut buffer) = (Vec::new(), [0; 2]);
+                while come.len() < usize::from(EACH) && server.recv(&mut buffer).is_ok() {
+                    come.push(u16::from_be_bytes(buffer));
+                }
+                come
+            });
+            (0..EACH).for_each(|n| _ = client.socket().send(&n.to_be_bytes()));
+            reader.join().unwrap()
+        });
+        assert!(come.iter().copied().eq(0..EACH), "round {round} at {vip}: {come:?}");
+    }
 }

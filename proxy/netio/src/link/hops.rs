@@ -70,7 +70,12 @@ impl Hop {
         let known = |[a, b, c, d, e, f]: [u8; 6]| u64::from_le_bytes([a, b, c, d, e, f, 0, 0]) | KNOWN;
         let state = address.map_or(0, known);
         self.state.store(state, Ordering::Relaxed);
-        address.is_some() && self.awaited.swap(false, Ordering::Relaxed)
+        if address.is_none() {
+            return false;
+        }
+        // Whoever needs it once it has been forgotten does not wait because of this call.
+        self.called.store(false, Ordering::Relaxed);
+        self.awaited.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -215,8 +220,11 @@ mod tests {
         assert!(hops.call(&hop, true) && !hops.call(&hop, true) && !hops.call(&hop, false));
         assert_eq!((hops.called().len(), hops.called().len()), (1, 0));
         assert!(!hop.learn(None), "still nothing");
+        assert!(!hops.call(&hop, true), "nor has anybody answered");
         assert!(hop.learn(Some(MAC)));
         assert!(!hop.learn(Some(MAC)));
+        hop.learn(None);
+        assert!(hops.call(&hop, false), "forgotten again");
         Hops::answer(&[Arc::clone(&hop)]);
         assert!(hops.call(&hop, false));
         assert!(!hop.learn(Some(MAC)), "called without waiting");

@@ -11,9 +11,9 @@ use wire::frame::{Arrival, Frame};
 use wire::packet::Packet;
 use wire::{edit, reply};
 
-use super::Worker;
 use super::held::Held;
-use super::send::{Sender, family, fits};
+use super::send::{Sender, family, fits, release};
+use super::{PortErrors, Worker};
 
 impl Worker {
     /// Tells whom it concerns that a packet was too long. What was too long has the addresses that it leaves with: that is
@@ -38,10 +38,10 @@ impl Worker {
 impl Sender {
     /// Sends it to its destination, in another packet if it is to travel in one.
     pub(super) fn alone(&mut self, frame: &mut Frame, encap: Option<Encap>) {
-        let Self { link, ways, held, wrapper, note, .. } = self;
+        let Self { link, ways, held, wrapper, note, errors, .. } = self;
         let mut unsent = 0;
         let mut send = |frame: &mut Frame| {
-            unsent += u64::from(!onward(frame, link.as_ref(), ways, held, note));
+            unsent += u64::from(!onward(frame, link.as_ref(), ways, held, note, errors));
         };
         match encap {
             None => send(frame),
@@ -63,6 +63,7 @@ fn onward(
     ways: &mut Ways,
     held: &mut Held,
     note: &mut Option<Box<Frame>>,
+    errors: &PortErrors,
 ) -> bool {
     let Some((link, family)) = link.zip(family(frame)) else { return false };
     let onward = ways.onward(frame.packet());
@@ -78,7 +79,12 @@ fn onward(
         return false;
     }
     match onward {
-        Onward::Now(way) => link.send(frame, family, way.device, &way.header).is_ok(),
+        Onward::Now(way) => {
+            if held.precedes(frame.packet()) {
+                release(held, ways, link, errors);
+            }
+            link.send(frame, family, way.device, &way.header).is_ok()
+        }
         Onward::Later(hop, _) => held.hold(hop, family, frame, Instant::now()),
         Onward::Never => false,
     }

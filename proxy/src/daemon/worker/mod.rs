@@ -218,7 +218,7 @@ impl Worker {
             let now = Instant::now();
             turn = turn.wrapping_add(1);
             // First: what has waited for its neighbour came before what comes now.
-            self.sender.release(&mut own, now);
+            self.sender.release(now);
             let mut moved = self.ring_batch(&mut own, now);
             // Where there is a ring, little comes by the queue, and to ask costs a system call.
             let turns =

@@ -92,6 +92,11 @@ impl Sender {
             Egress::Back(way) => family(frame).map(|family| (family, way.device, LinkHeader::back(&way))),
         };
         let Some((family, device, header)) = way else { return false };
+        if self.held.precedes(port.frame(slot).packet())
+            && let Some(link) = &self.link
+        {
+            release(&mut self.held, &mut self.ways, link, &self.errors);
+        }
         port.send(slot, family, device, &header);
         true
     }
@@ -123,7 +128,12 @@ impl Sender {
         let Some(link) = &self.link else { return false };
         let Some(family) = family(frame) else { return false };
         match self.ways.neighbour(hop) {
-            Some(header) => link.send(frame, family, hop.0, &header).is_ok(),
+            Some(header) => {
+                if self.held.precedes(frame.packet()) {
+                    release(&mut self.held, &mut self.ways, link, &self.errors);
+                }
+                link.send(frame, family, hop.0, &header).is_ok()
+            }
             None => self.held.hold(hop, family, frame, Instant::now()),
         }
     }
@@ -139,18 +149,22 @@ impl Sender {
         self.held.next_due()
     }
 
-    /// Sends what has waited for its neighbour. `frame` is one to make others in.
-    pub(super) fn release(&mut self, frame: &mut Frame, now: Instant) {
+    /// Sends what has waited for its neighbour.
+    pub(super) fn release(&mut self, now: Instant) {
         let Some(link) = self.link.as_ref().filter(|_| !self.held.is_empty()) else { return };
-        let (ways, errors) = (&mut self.ways, &self.errors);
-        let way = |hop| ways.neighbour(hop);
-        self.held.release(frame, way, |frame, family, device, header| {
-            if link.send(frame, family, device, &header).is_err() {
-                errors.unsent.fetch_add(1, Relaxed);
-            }
-        });
-        errors.unresolved.fetch_add(self.held.expire(now) as u64, Relaxed);
+        release(&mut self.held, &mut self.ways, link, &self.errors);
+        self.errors.unresolved.fetch_add(self.held.expire(now) as u64, Relaxed);
     }
+}
+
+/// Sends what has waited for its neighbour, as far as that has answered.
+pub(super) fn release(held: &mut Held, ways: &mut Ways, link: &LinkSocket, errors: &PortErrors) {
+    let way = |hop| ways.neighbour(hop);
+    held.release(way, |frame, family, device, header| {
+        if link.send(frame, family, device, &header).is_err() {
+            errors.unsent.fetch_add(1, Relaxed);
+        }
+    });
 }
 
 /// The way that the host's stack would send the packet, and the hop taken that it would take. None where that is for the
