@@ -349,6 +349,19 @@ fn reasons_that_grow_are_told_with_their_meaning() {
 }
 
 #[test]
+fn what_the_port_could_not_do_is_told_while_it_grows() {
+    let mut facts = nat();
+    let engine = facts.engine.as_mut().unwrap();
+    let counters = |unsent: u64| [("unsent", unsent), ("unresolved", 5), ("received", unsent * 9)];
+    let named = |counters: [(&str, u64); 3]| counters.map(|(name, n)| (name.to_owned(), n)).into();
+    engine.status.counters = named(counters(2));
+    engine.later.counters = named(counters(5));
+    let (severity, saw, _) = only(&drops::CHECK, &facts);
+    assert_eq!(severity, Severity::Note);
+    assert_eq!(saw, "3 in a second, 5 in all: the kernel would not send them");
+}
+
+#[test]
 fn the_kernels_ipvs_is_a_mistake_where_it_has_the_same_service() {
     let mut facts = nat();
     facts.ipvs = vec!["TCP 198.51.100.100:443".to_owned()];
