@@ -61,9 +61,6 @@ pub(super) struct Patient {
 impl Patient {
     /// With web servers, and no engine yet.
     pub(super) fn new(topology: Topology, setting: &Setting) -> anyhow::Result<Self> {
-        let dirs = setting.ulvs.parent().map(Path::to_path_buf).into_iter();
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::env::join_paths(dirs.chain(std::env::split_paths(&path)))?;
         let mut patient = Self {
             topology,
             servers: Vec::new(),
@@ -77,8 +74,14 @@ impl Patient {
             port: Some(80),
             is_over: false,
             ulvs: setting.ulvs.clone(),
-            path,
+            path: OsString::new(),
         };
+        // Its file may have another name than what is typed.
+        let bin = patient.directory().join("bin");
+        std::fs::create_dir(&bin)?;
+        std::os::unix::fs::symlink(&setting.ulvs, bin.join("ulvs"))?;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        patient.path = std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&path)))?;
         let servers = patient.server_nodes().iter().map(|node| Http::start(node, 80));
         patient.servers = servers.collect::<anyhow::Result<_>>()?;
         Ok(patient)
