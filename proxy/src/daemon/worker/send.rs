@@ -95,6 +95,8 @@ impl Sender {
         if self.held.precedes(port.frame(slot).packet())
             && let Some(link) = &self.link
         {
+            // What is to be sent with others came before what waits.
+            self.errors.unsent.fetch_add(port.flush(), Relaxed);
             release(&mut self.held, &mut self.ways, link, &self.errors);
         }
         port.send(slot, family, device, &header);
