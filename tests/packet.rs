@@ -3,9 +3,8 @@
 //! other tests, with `ULVS_PORT=packet`.
 
 use std::fs;
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read as _};
 use std::net::UdpSocket;
-use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
@@ -18,6 +17,7 @@ use lab::snapshot::Snapshot;
 use lab::topo::{NatLab, NatOptions, VipPlace};
 use lab::wait::wait_for;
 
+use crate::support::guest::Guest;
 use crate::support::{Engine, PATIENCE, printed, udp, ulvs};
 
 const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
@@ -250,7 +250,6 @@ fn devices_are_those_that_are_named_or_all_and_come_and_go() {
     on("gone later0");
 }
 
-/// What a guest on a TAP device may do at any time: the kernel can describe its super-packet to nobody, and keeps the slot.
 #[test]
 fn a_ring_that_a_guest_has_stopped_is_left_for_the_tun_device() {
     let lab = NatLab::new(&NatOptions::default()).unwrap();
@@ -258,14 +257,10 @@ fn a_ring_that_a_guest_has_stopped_is_left_for_the_tun_device() {
     let engine = start_with(&lab, &["--port", "packet", "--workers", "1"]);
     let vip = lab.vip.port(Family::V4, 80);
     let port = || engine.ulvs("status").lines().find(|line| line.starts_with("port")).unwrap().to_owned();
-    let mut command = lab.director.command("python3");
-    command
-        .args(["-c", include_str!("packet/guest.py"), &lab.vip.of(Family::V4).to_string()])
-        .stdin(Stdio::piped());
-    let mut guest = lab.director.spawn(&mut command).unwrap();
-    wait_for("the guest's device", PATIENCE, || port().contains("guest0").then_some(())).unwrap();
+    let mut guest = Guest::start(&lab.director, vip.ip());
+    wait_for("the guest's device", PATIENCE, || port().contains(Guest::DEVICE).then_some(())).unwrap();
     client::download(&lab.client, vip, 1 << 20, |_| {}).unwrap();
-    guest.stdin.take().unwrap().write_all(b"\n").unwrap();
+    guest.send();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -4,6 +4,7 @@
 pub mod capture;
 pub mod complaints;
 pub mod decapsulator;
+pub mod guest;
 pub mod sctp;
 pub mod talk;
 pub mod trunk;

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use lab::wait::wait_for;
 use super::{Alone, servers, silent};
 use crate::scene::{FAMILIES, refused};
 use crate::support::complaints::Complaints;
+use crate::support::guest::Guest;
 use crate::support::{PATIENCE, binary, printed, udp};
 
 /// How a connection ends that cannot begin.
@@ -53,6 +55,34 @@ fn silence_follows_services_that_come_and_go() {
     }
     alone.end(&lab.container);
     drop(own);
+}
+
+#[test]
+fn an_engine_whose_ring_a_guest_has_stopped_says_so_and_ends() {
+    let lab = NatLab::new(&NatOptions { forwarding: false, ..NatOptions::default() }).unwrap();
+    let _servers = servers(&lab.servers);
+    let mut alone = Alone::start(&lab.director, lab.state_dir(), &[]);
+    let vip = lab.vip.port(Family::V4, 80);
+    alone.serve(vip, &[lab.server_port(0, Family::V4, 80)], "-m");
+    let mut guest = Guest::start(&lab.director, vip.ip());
+    let seen = || alone.engine.ulvs("status").contains(Guest::DEVICE).then_some(());
+    wait_for("the guest's device", PATIENCE, seen).unwrap();
+    client::download(&lab.client, vip, 1 << 20, |_| {}).unwrap();
+    guest.send();
+    // That a ring has stopped is seen by what comes then: super-packets, as it is that of super-packets.
+    let over = AtomicBool::new(false);
+    let ended = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Relaxed) {
+                let _ = client::download(&lab.client, vip, 1 << 20, |_| {});
+            }
+        });
+        let ended = wait_for("its end", 3 * PATIENCE, || alone.child.try_wait().unwrap());
+        over.store(true, Relaxed);
+        ended
+    });
+    assert_eq!(ended.unwrap().code(), Some(1), "{}", alone.engine.log());
+    assert!(alone.engine.log().contains("receives nothing any more"), "{}", alone.engine.log());
 }
 
 #[test]
