@@ -77,7 +77,7 @@ fn an_engine_whose_ring_a_guest_has_stopped_says_so_and_ends() {
                 let _ = client::download(&lab.client, vip, 1 << 20, |_| {});
             }
         });
-        let ended = wait_for("its end", 3 * PATIENCE, || alone.child.try_wait().unwrap());
+        let ended = wait_for("its end", 6 * PATIENCE, || alone.child.try_wait().unwrap());
         over.store(true, Relaxed);
         ended
     });
